@@ -1,0 +1,97 @@
+# Sluice: one non-recursive Makefile. Variants: make SAN=asan,ubsan
+VARIANT   := $(if $(SAN),san,release)
+B         := build/$(VARIANT)
+BIN       := build/bin
+PREFIX    ?= /usr/local
+CNI_BIN_DIR ?= /opt/cni/bin
+CC        ?= gcc
+CLANG     ?= clang-14
+BPFTOOL   ?= bpftool
+LLVM_STRIP ?= llvm-strip-14
+VERSION   := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(wildcard /usr/sbin/bpftool /usr/bin/bpftool /sbin/bpftool),/usr/sbin/bpftool)
+BPFTOOL := /usr/sbin/bpftool
+endif
+
+CFLAGS    ?= -O2 -g
+WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
+             -Wimplicit-fallthrough -Wno-unused-parameter
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Ipkg -I$(B)/gen -I/usr/include/libnl3 $(WARN) \
+             -fstack-protector-strong $(FORTIFY) $(WERROR) $(CFLAGS) \
+             -DSLUICE_VERSION='"$(VERSION)"' -DSLUICE_PREFIX='"$(PREFIX)"'
+ifdef SAN
+ALL_CFLAGS += -fsanitize=$(subst asan,address,$(subst ubsan,undefined,$(SAN))) -fno-omit-frame-pointer
+SANLD     := -fsanitize=$(subst asan,address,$(subst ubsan,undefined,$(SAN)))
+else
+FORTIFY   := -D_FORTIFY_SOURCE=3
+endif
+ifdef CI
+WERROR    := -Werror
+endif
+
+LIBS_STATIC := -Wl,-Bstatic -ljson-c -lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz -Wl,-Bdynamic
+LIBS_NFT    := -lnftnl -lmnl
+
+SRCS      := $(filter-out %_test.c %_fuzz.c %.bpf.c pkg/testkit/%,$(wildcard pkg/*/*.c))
+OBJS      := $(SRCS:%.c=$(B)/%.o)
+LIB       := $(B)/libsluice.a
+TESTKIT   := $(patsubst %.c,$(B)/%.o,$(wildcard pkg/testkit/*.c))
+BPF_SRCS  := $(wildcard pkg/bpf/*.bpf.c)
+SKELS     := $(patsubst pkg/bpf/%.bpf.c,$(B)/gen/%.skel.h,$(BPF_SRCS))
+TESTS     := $(patsubst %.c,$(B)/%,$(wildcard pkg/*/*_test.c plugins/*/*_test.c))
+
+PLUGIN_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluice/*.c)))
+DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluiced/*.c)))
+CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluicectl/*.c)))
+BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
+
+.PHONY: all install uninstall unit e2e check check-full demo lint clean deps
+all: $(BINS)
+
+$(B)/%.o: %.c $(SKELS) | $(B)/gen/.dir
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/gen/.dir:
+	@mkdir -p $(@D) && touch $@
+
+# vmlinux.h comes from a committed minimal header or the running kernel's BTF: see pkg/bpf/README.md
+$(B)/gen/%.bpf.o: pkg/bpf/%.bpf.c $(wildcard pkg/bpf/*.h) | $(B)/gen/.dir
+	$(CLANG) -O2 -g -target bpf -D__TARGET_ARCH_x86 -Ipkg -I/usr/include/$(shell uname -m)-linux-gnu -Wall -Wno-unused-function -c $< -o $@
+	$(LLVM_STRIP) -g $@
+
+$(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
+	$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
+
+$(LIB): $(OBJS)
+	@rm -f $@
+	ar rcsD $@ $^
+
+# the plugin: static, and whatever it does not call is not in it
+$(BIN)/sluice: $(PLUGIN_OBJS) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(if $(SAN),$(SANLD),-static) $(LDFLAGS) -Wl,--gc-sections $^ $(if $(SAN),$(LIBS_STATIC),-ljson-c -lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz) -o $@
+
+$(BIN)/sluiced: $(DAEMON_OBJS) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) -o $@
+
+$(BIN)/sluicectl: $(CTL_OBJS) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) -o $@
+
+$(B)/%_test: %_test.c $(LIB) $(TESTKIT)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) -o $@
+
+unit: all $(TESTS)
+	@scripts/run-tests $(TESTS)
+
+clean:
+	rm -rf build
+
+-include $(OBJS:.o=.d) $(TESTKIT:.o=.d) $(PLUGIN_OBJS:.o=.d) $(DAEMON_OBJS:.o=.d) $(CTL_OBJS:.o=.d) $(TESTS:%=%.d)

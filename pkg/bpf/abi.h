@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+/*
+ * What the BPF programs and the rest agree on: maps, their keys and values, and
+ * the meaning of the mark. Included by both sides; explicit padding; sizes
+ * asserted. Any change of layout is a new SLU_ABI, which is part of the pin path
+ * (BPFFS/v1/…), so that two versions never share a map.
+ *
+ * THE MARK. Within mark_mask (default 0xffe00000) the highest bit is DIVERT, the
+ * other ten are an id:
+ *   0            not ours
+ *   1..13        drop reason (drop_reasons.h): nft counts and drops
+ *   14 REPLY     gateway: a reply on its way back into sluice0 (table SLU_TABLE_REPLY)
+ *   15 CHECK     governed, allowed, as the node; judged again after DNAT, then cleared
+ *   16..1023     address id: leave as addrs[id]. With DIVERT: owned elsewhere, go to
+ *                sluice0. Without: owned here; conntrack zone = id, snat to it.
+ * On sluice0's egress a mark WITHOUT DIVERT is a node index (1..1023): replies.
+ * ct mark, same bits: with DIVERT (pod's node): reserved for existingConnections;
+ * without DIVERT, nonzero (gateway): node index the connection came from.
+ *
+ * WHAT IS IMMUTABLE. A class, an identity, a pick and an address id never change
+ * while something refers to them: a change makes new ones and then switches one
+ * word (outer map entry, pod entry, addrs[].state), so a packet sees the old or
+ * the new answer, never half of each.
+ */
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define SLU_ABI 1
+
+#define SLU_MARK_MASK_DEFAULT 0xffe00000u
+#define SLU_ID_REPLY	      14
+#define SLU_ID_CHECK	      15
+#define SLU_ID_FIRST	      16
+#define SLU_ID_MAX	      1024 /* ids are < this */
+
+#define SLU_TUNNEL_PORT_DEFAULT 5347
+#define SLU_MAX_POD_ADDRS	8
+#define SLU_MAX_PODS		4096
+#define SLU_MAX_POLICIES	4096
+#define SLU_MAX_IDENTITIES	4096
+#define SLU_MAX_PICKS		65536
+#define SLU_MAX_RANGES		262144
+#define SLU_MAX_PREFIXES	1048576 /* per policy */
+#define SLU_MAX_INSIDE		65536
+#define SLU_MAX_NODES		1024 /* index 0 unused */
+
+/* Inner addresses of sluice0. Its own MAC (destination) and the foreign source MAC, on every node. */
+#define SLU_MAC_DEVICE { 0x02, 0x53, 0x4c, 0x55, 0x00, 0x01 }
+#define SLU_MAC_SENDER { 0x02, 0x53, 0x4c, 0x55, 0x00, 0x02 }
+
+struct slu_addr { /* ::ffff:a.b.c.d for IPv4; network order */
+	__u32 w[4];
+};
+
+/* map "pods": HASH, key __u32 host-side ifindex (macvlan: struct slu_macvlan_key in "macvlans") */
+#define SLU_POD_NO_SOURCE_CHECK (1u << 0) /* exempt: and then never an identity */
+#define SLU_POD_QUARANTINE	(1u << 1) /* everything outside is dropped with QUARANTINE */
+struct slu_pod {
+	__u32 policy; /* key into "policies"; 0 = no policy selects the pod */
+	__u32 flags;
+	__u32 spread; /* hash of namespace/name for spread Pod */
+	__u8 mac[6];
+	__u16 naddr;
+	struct slu_addr addr[SLU_MAX_POD_ADDRS];
+};
+
+/* map "macvlans": HASH */
+struct slu_macvlan_key {
+	__u32 parent; /* ifindex */
+	__u8 mac[6];
+	__u16 pad;
+};
+
+/* map "policies": HASH_OF_MAPS, key __u32 policy → LPM_TRIE (NO_PREALLOC) */
+struct slu_lpm_key {
+	__u32 prefixlen; /* 0..128 */
+	struct slu_addr addr;
+};
+
+/*
+ * Value of the inner LPM. n == 0: `first` is the decision itself for every
+ * protocol and port. Otherwise ranges[first .. first+n) sorted by lo, [0].lo == 0.
+ */
+struct slu_class {
+	__u32 first;
+	__u32 n;
+};
+
+/* map "ranges": ARRAY SLU_MAX_RANGES */
+struct slu_range {
+	__u32 lo; /* protocol << 16 | port (ICMP: type << 8 | code) */
+	__u32 decision;
+};
+
+/* decision: bits 0..7 verdict, bits 16..31 identity index (0 = as the node) */
+#define SLU_ALLOW  0
+#define SLU_DENY   1
+#define SLU_REJECT 2
+#define SLU_DECISION(verdict, identity) ((__u32)(verdict) | (__u32)(identity) << 16)
+#define SLU_DECISION_VERDICT(d)		((d) & 0xffu)
+#define SLU_DECISION_IDENTITY(d)	((d) >> 16)
+
+/* map "identities": ARRAY; index 0 unused. [0] IPv4, [1] IPv6 */
+struct slu_identity {
+	__u32 first[2]; /* into "picks" */
+	__u16 n[2];	/* 0: drop with none[], or as the node when none[] is SLU_OK */
+	__u8 none[2];
+	__u8 or_node; /* unavailable: Node: NO_OWNER becomes "as the node" */
+	__u8 pad;
+};
+
+/* map "picks": ARRAY of __u32 address ids (0 = NO_ID). picks[first + spread % n]; n is 1 unless spread Pod */
+
+/* map "addrs": ARRAY SLU_ID_MAX */
+enum slu_addr_state {
+	SLU_ADDR_FREE = 0, /* dropped as NO_ID */
+	SLU_ADDR_LOCAL,	   /* owned here and on its interface */
+	SLU_ADDR_REMOTE,   /* owned by another node: DIVERT */
+	SLU_ADDR_NO_OWNER, /* dropped as NO_OWNER */
+};
+struct slu_egress {
+	__u32 state; /* the one word that changes in place */
+	__u32 vni;
+	struct slu_addr addr;	  /* what the outside sees */
+	struct slu_addr endpoint; /* outer destination of the tunnel */
+};
+
+/* map "nodes": ARRAY SLU_MAX_NODES, index → */
+struct slu_node {
+	struct slu_addr v4, v6; /* zero: none */
+};
+
+/* map "senders": HASH, key struct slu_addr (a node's address) → __u32 node index */
+
+/* map "owned": HASH: what arrives here by tunnel as an egress request */
+struct slu_owned_key {
+	struct slu_addr endpoint;
+	__u32 vni;
+};
+/* → __u32 address id */
+
+/* map "inside": LPM_TRIE, key struct slu_lpm_key → __u32 SLU_INSIDE_* */
+#define SLU_INSIDE_ALL (1u << 0)
+#define SLU_INSIDE_DNS (1u << 1) /* port 53 only (dns.resolvers) */
+#define SLU_INSIDE_POD (1u << 2) /* a cluster CIDR: a tunnel's inner source (and a reply's destination) */
+
+/* map "config": ARRAY of one */
+struct slu_config {
+	__u32 mark_mask;
+	__u32 mark_shift; /* of the id */
+	__u32 divert;	  /* the bit */
+	__u32 tunnel_port; /* host order */
+	struct slu_addr self_v4, self_v6; /* own outer source; zero: none */
+	__u8 mac_sender[6];
+	__u16 pad;
+};
+
+/* map "drops": PERCPU_ARRAY SLU_REASON_MAX */
+struct slu_count {
+	__u64 packets, bytes;
+};
+
+#ifndef __VMLINUX_H__
+_Static_assert(sizeof(struct slu_addr) == 16, "abi");
+_Static_assert(sizeof(struct slu_pod) == 20 + 16 * SLU_MAX_POD_ADDRS, "abi");
+_Static_assert(sizeof(struct slu_macvlan_key) == 12, "abi");
+_Static_assert(sizeof(struct slu_lpm_key) == 20, "abi");
+_Static_assert(sizeof(struct slu_class) == 8, "abi");
+_Static_assert(sizeof(struct slu_range) == 8, "abi");
+_Static_assert(sizeof(struct slu_identity) == 16, "abi");
+_Static_assert(sizeof(struct slu_egress) == 40, "abi");
+_Static_assert(sizeof(struct slu_node) == 32, "abi");
+_Static_assert(sizeof(struct slu_owned_key) == 20, "abi");
+_Static_assert(sizeof(struct slu_config) == 56, "abi");
+_Static_assert(sizeof(struct slu_count) == 16, "abi");
+#endif

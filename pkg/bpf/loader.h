@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Loads the programs and pins them with their maps under dir/v<SLU_ABI>/: maps
+ * that are pinned already are reused (their content stays in force), programs are
+ * replaced. Mounts bpffs on dir's mount point (/sys/fs/bpf or dir itself) when it
+ * is not there. Idempotent: when the pinned programs are of this very build (tag)
+ * nothing is loaded. Needs CAP_BPF and CAP_NET_ADMIN; says so when missing.
+ */
+#include "base/err.h"
+
+int bpf_load(const char *dir, struct err *e);
+int bpf_unload(const char *dir, struct err *e); /* uninstall: unpins everything of ours */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * sluiced's and sluicectl's settings: built-in defaults, then --config FILE (YAML,
+ * keys in camelCase as named here), then flags. Unknown keys are refused.
+ */
+#include "base/err.h"
+#include "base/log.h"
+#include "inet/cidr.h"
+
+struct daemon_conf {
+	char *node_name;  /* nodeName; default: the host name */
+	char *policy_dir; /* policyDir */
+	char *state_dir;  /* stateDir */
+	char *run_dir;	  /* runDir */
+	char *bpffs;	  /* bpffs */
+	struct cidr *cluster_cidrs; /* clusterCIDRs; empty: from SluiceConfig, Node podCIDRs */
+	size_t n_cluster_cidrs;
+	char **source_exempt; /* sourceCheckExemptNamespaces: virtual machines, keepalived; default none */
+	size_t n_source_exempt;
+	enum log_level log_level;
+	enum log_format log_format;
+};
+
+#define CONF_POLICY_DIR "/etc/sluice/policies.d"
+#define CONF_STATE_DIR	"/var/lib/sluice"
+#define CONF_RUN_DIR	"/run/sluice"
+#define CONF_BPFFS	"/sys/fs/bpf/sluice"
+
+void daemon_conf_init(struct daemon_conf *c);
+void daemon_conf_done(struct daemon_conf *c);
+int daemon_conf_load(struct daemon_conf *c, const char *path, struct err *e);

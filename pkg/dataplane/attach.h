@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The one-attachment half of the data plane, used by the plugin and the daemon
+ * alike: map entry first, then the program. Needs only pinned objects and one
+ * device: no dump, no load.
+ */
+#include "base/err.h"
+#include "bpf/maps.h"
+#include "dataplane/model.h"
+
+/* Map entry, then attach. Idempotent. On failure undoes what this call did. */
+int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);
+/* Program off (veth; a parent keeps it while "macvlans" has entries of it), then map entry. Device gone = fine. */
+int dp_detach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);
+/*
+ * 0 = in force and reached by packets; -ENOENT/-ESTALE/… with what is wrong:
+ * entry missing or different, program missing, something before it takes the packets.
+ */
+int dp_check(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The one table "inet sluice". Built by netlink (libmnl + libnftnl): nft 1.0.6
+ * accepts some expressions that never match. The static part (chains, rules)
+ * depends only on the mark mask and the port; what changes lives in sets and maps
+ * and is changed element by element. Everything in one batch: all or nothing.
+ *
+ * Hooks (M = mark mask, ID = M without DIVERT; reasons by name, see drop_reasons.h):
+ *  prerouting -300  our VXLAN to this host (udp dport PORT, fib local): notrack
+ *                   mark&DIVERT == 0, id >= 16: ct original zone := id
+ *  prerouting -150  ct direction reply: mark := mark & ~M; and on a gateway, if
+ *                     iifname != sluice0 and ct mark & M != 0 and ct mark & DIVERT == 0:
+ *                     mark |= REPLY; accept
+ *                   id in 1..13: counted and dropped by its reason
+ *                   iifname sluice0: ct state invalid → TUNNEL_STATE;
+ *                     id >= 16: vmap meta priority (node index, set by from_tunnel) →
+ *                       chain that stores the index in ct mark; no entry → TUNNEL_STATE;
+ *                     id == 0 (a reply come home, but original direction): TUNNEL_STATE
+ *  prerouting -99   mark id == CHECK: (ct status dnat, direction original, daddr not
+ *                     inside → SERVICE_OUTSIDE); else mark := mark & ~M
+ *                   id >= 16, ct status dnat, original: daddr inside → clear, else → SERVICE_OUTSIDE
+ *  input -150       udp dport PORT: accept (of this chain); daddr in guarded egress
+ *                   addresses and ct state new,invalid → INPUT_GUARD
+ *  output -300      udp dport PORT: meta skuid 0-0xfffffffe → FORGED_TUNNEL;
+ *                   else (the kernel's own) notrack
+ *  forward -150     udp dport PORT, daddr in tunnel ends (nodes, egress addresses),
+ *                   iifname != sluice0 → FORGED_TUNNEL
+ *  postrouting -150 (nat) DIVERT, oifname sluice0: snat to itself; id >= 16 without
+ *                   DIVERT: snat to map[mark & M]
+ *  postrouting -140 (filter) REPLY, oifname sluice0: mark := node index from ct mark
+ *  postrouting +150 DIVERT, oifname != sluice0 → EXIT_DEVICE; id >= 16 without
+ *                   DIVERT: oifname sluice0 → EXIT_DEVICE; (mark & M . saddr) not in
+ *                   the set of addresses → EXIT_SOURCE
+ * Each reason has a named counter "r<number>".
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "inet/addr.h"
+#include "inet/cidr.h"
+
+struct nft;
+
+struct nft_address { /* an egress address owned here */
+	uint32_t id;
+	struct addr addr;
+	bool guard; /* input guard: not for addressFrom */
+};
+
+/* All lists sorted (address, id, prefix) and unique. */
+struct nft_model {
+	uint32_t mark_mask;
+	uint16_t port;
+	const struct nft_address *addresses;
+	size_t n_addresses;
+	const uint32_t *nodes; /* node indexes */
+	size_t n_nodes;
+	const struct cidr *inside; /* both families, merged: no overlaps */
+	size_t n_inside;
+	const struct addr *tunnel_ends;
+	size_t n_tunnel_ends;
+};
+
+int nft_open(struct nft **ret, struct err *e); /* in the calling thread's namespace */
+void nft_close(struct nft *n);
+
+/*
+ * Compares what the kernel holds with the model: 0 = equal, 1 = elements differ,
+ * 2 = the table is missing or its static part is not what we would build.
+ */
+int nft_observe(struct nft *n, const struct nft_model *m, struct err *e);
+/* Makes it so, with the least change and in one transaction; counters survive unless the static part is rebuilt. */
+int nft_apply(struct nft *n, const struct nft_model *m, struct err *e);
+int nft_delete(struct nft *n, struct err *e); /* uninstall; gone already = 0 */
+/* packets and bytes by reason; arrays of SLU_REASON_MAX. Missing table = zeros, -ENOENT. */
+struct nft_count {
+	uint64_t packets, bytes;
+};
+int nft_counters(struct nft *n, struct nft_count *counts, struct err *e);
+/* Base chains of others at hook forward whose policy is drop: first name into buf ("ip filter FORWARD"), "" = none. */
+int nft_forward_drop(struct nft *n, char *buf, size_t len, struct err *e);
+/* Non-blocking socket hearing nftables changes; nft_events_read as rtnl_events_read (1 = our table or a forward policy was touched by somebody else's transaction). */
+int nft_events_open(int *ret_fd, struct err *e);
+int nft_events_read(int fd, uint32_t own_portid, struct err *e);
+uint32_t nft_portid(const struct nft *n);

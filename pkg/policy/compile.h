@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * From objects to what the kernel is told, in three pure steps:
+ *
+ *   policy_compile   doc_set + node  → struct compiled: gateways resolved to addresses
+ *                    and identities, one ordered list of rules, subjects indexed
+ *   policy_resolve   pod → the policies that select it, in list order → a "binding"
+ *   policy_flatten   binding → struct program: prefix → class of (protocol, port)
+ *                    ranges, each with its one decision. Longest prefix is only the
+ *                    lookup: order, exceptions and overlaps are resolved here.
+ *
+ * Pods with the same binding share one program (a policy id in the kernel).
+ * Equal inputs give byte-equal outputs whatever order objects arrived in.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/doc.h"
+
+/* What the compiler must know of the node it compiles for. Borrowed during policy_compile only. */
+struct node_iface {
+	const char *name;
+	struct cidr *addrs; /* address with its on-link prefix length: host bits NOT cleared */
+	size_t n_addrs;
+};
+
+struct node_view {
+	const char *name;
+	const struct node_iface *ifaces; /* without addresses that sluice put there */
+	size_t n_ifaces;
+	const struct cidr *cluster_cidrs; /* --cluster-cidr; SluiceConfig's are added */
+	size_t n_cluster_cidrs;
+};
+
+/* Why traffic with an identity is dropped instead; values are enum slu_reason of bpf/drop_reasons.h. */
+
+/* One address a pod may appear as. addr is what the outside sees. */
+struct egress_addr {
+	struct addr addr;
+	char *gateway;
+	char *owner;	 /* node name by rank among the candidates; NULL = none */
+	bool local;	 /* owner is this node */
+	bool assign;	 /* local, and we put it on the interface (false with addressFrom) */
+	char *interface; /* local: where it goes; NULL otherwise */
+	bool announce;
+	struct addr endpoint; /* tunnel's outer destination: addr itself, or the owner's node address */
+	uint32_t vni;	      /* VNI_ADDRESS, or by the gateway's name with addressFrom */
+	uint8_t problem;      /* enum slu_reason when nobody can own it (no candidate, …), else 0 */
+};
+
+/* Who a flow appears as. Index 0 of compiled.identities is "none": the CNI's own way (as the node). */
+struct identity {
+	char *gateway;	  /* "" for index 0 and for via node */
+	bool per_pod;	  /* spread Pod: pick by pod; else the list has one entry per family */
+	bool or_node;	  /* unavailable: Node */
+	uint32_t *picks[2]; /* [0] IPv4, [1] IPv6: indexes into compiled.addrs */
+	uint32_t n_picks[2];
+	uint8_t none[2]; /* enum slu_reason used when n_picks is 0 */
+};
+
+/* A rule in evaluation order; `default` blocks are rules of their own step. */
+struct flat_rule {
+	const struct doc_policy *policy;
+	const struct doc_rule *rule; /* NULL for a default block */
+	uint8_t step;		     /* enum policy_step */
+	uint32_t identity;	     /* index, or IDENTITY_NONE when the rule has no via */
+	struct cidr *to;	     /* expanded: CIDRs and node addresses */
+	size_t n_to;
+	bool to_all;
+};
+
+enum policy_step { STEP_ADMIN, STEP_PODS, STEP_SERVICES, STEP_DEFAULTS, STEP_BASELINE };
+#define IDENTITY_NONE UINT32_MAX
+#define VNI_ADDRESS   0x534c55u
+
+struct compiled; /* owns a copy of nothing: the doc_set must outlive it */
+
+/* -EINVAL with err when cluster CIDRs are unknown, …; a gateway that is missing is not an error here. */
+int policy_compile(const struct doc_set *set, const struct node_view *node, struct compiled **ret,
+		   struct err *e);
+void compiled_free(struct compiled *c);
+
+const struct egress_addr *compiled_addrs(const struct compiled *c, size_t *ret_n);
+const struct identity *compiled_identities(const struct compiled *c, size_t *ret_n);
+/* Prefixes that are inside: cluster CIDRs, InternalIPs of nodes, this node's own addresses. */
+const struct cidr *compiled_inside(const struct compiled *c, size_t *ret_n);
+/* Nodes with their internal addresses, this one included, sorted by name: senders and tunnel ends. */
+struct compiled_node {
+	const char *name;
+	struct addr v4, v6; /* zero when it has none */
+};
+const struct compiled_node *compiled_nodes(const struct compiled *c, size_t *ret_n);
+const struct doc_config *compiled_config(const struct compiled *c); /* NULL when none */
+uint16_t compiled_tunnel_mtu(const struct compiled *c); /* smallest that a gateway asks for, 0 = none */
+uint64_t compiled_digest(const struct compiled *c); /* equal inputs, equal digest */
+
+/* ---- a pod ---- */
+
+struct pod_info {
+	const char *namespace; /* "default" when unknown */
+	const char *name;      /* may be "" */
+	struct labels labels;  /* with the implied ones */
+	bool labels_known;     /* false: in a cluster, could not be learned */
+};
+
+/*
+ * The policies that select a pod, as indexes into an ordered list of all
+ * policies; n 0 = none does. key is a digest of the content of those policies
+ * as compiled (rules, identities): equal key, equal program.
+ */
+struct binding {
+	uint32_t *policies;
+	size_t n;
+	uint64_t key;
+};
+
+int policy_resolve(const struct compiled *c, const struct pod_info *pod, struct binding *ret);
+void binding_done(struct binding *b);
+const struct doc_policy *compiled_policy(const struct compiled *c, uint32_t index);
+/* hash of namespace/name: the pod's place in spread Pod. */
+uint32_t pod_spread(const char *namespace, const char *name);
+
+/* ---- a program ---- */
+
+enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_REJECT };
+
+struct decision {
+	uint8_t verdict;
+	uint32_t identity;	/* index into compiled.identities; 0 = as the node */
+	uint32_t verdict_rule;	/* index into program.rules, UINT32_MAX = nothing matched → Allow */
+	uint32_t identity_rule; /* same, for the via */
+};
+
+struct class_range {
+	uint32_t lo; /* L4 key; holds up to the next range's lo, the last up to L4_MAX */
+	struct decision decision;
+};
+
+struct class {
+	struct class_range *ranges; /* n >= 1, ranges[0].lo == 0, neighbours differ in verdict or identity */
+	size_t n;
+};
+
+struct program_entry {
+	struct cidr prefix;
+	uint32_t class;
+};
+
+struct program {
+	uint64_t key;			/* of the binding */
+	const struct flat_rule **rules; /* in evaluation order, borrowed from compiled */
+	size_t n_rules;
+	struct class *classes; /* unique */
+	size_t n_classes;
+	struct program_entry *entries; /* sorted; 0.0.0.0/0 and ::/0 always there; no entry equal to its parent's class */
+	size_t n_entries;
+};
+
+int policy_flatten(const struct compiled *c, const struct binding *b, struct program **ret);
+void program_free(struct program *p);
+
+/* What the kernel will do with one packet, from the compiled form alone. */
+const struct decision *program_decide(const struct program *p, struct addr dst, uint32_t l4_key);

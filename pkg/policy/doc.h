@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The typed form of every object Sluice reads, and the only place that turns
+ * trees (from YAML, JSON or the API) into it. Parsing is validating: what comes
+ * out is within bounds, in canonical form and safe to compile. An unknown field,
+ * a wrong type, a bad or host-bit CIDR, an empty list, a union with none or two
+ * members is refused with "file:line: path: what was expected".
+ * PURE: trees in, structs out. All strings are owned by the doc_set.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "inet/addr.h"
+#include "inet/cidr.h"
+
+struct json; /* json/json.h */
+
+struct label {
+	char *key, *value;
+};
+
+struct labels {
+	struct label *items; /* sorted by key, unique */
+	size_t n;
+};
+
+enum selector_op { SEL_IN, SEL_NOT_IN, SEL_EXISTS, SEL_DOES_NOT_EXIST };
+
+struct selector_req {
+	char *key;
+	enum selector_op op;
+	char **values; /* sorted, unique */
+	size_t n_values;
+};
+
+/* A Kubernetes label selector; matchLabels become In with one value. No requirement matches all. */
+struct selector {
+	bool present; /* false = the field was absent: the field's documentation says what that means */
+	struct selector_req *reqs;
+	size_t n;
+};
+
+struct doc_src {
+	const char *file; /* owned by the doc_set */
+	int line;	  /* 1-based; 0 = unknown */
+};
+
+enum doc_kind {
+	DOC_EGRESS_GATEWAY,
+	DOC_CLUSTER_EGRESS_POLICY,
+	DOC_EGRESS_POLICY,
+	DOC_SLUICE_CONFIG,
+	DOC_NODE,
+	DOC_NAMESPACE,
+	DOC_POD,
+};
+
+struct doc_meta {
+	enum doc_kind kind;
+	char *namespace; /* "" for cluster scope */
+	char *name;
+	struct labels labels;
+	struct labels annotations;
+	struct doc_src src;
+};
+
+/* ---- EgressGateway ---- */
+
+enum gateway_spread { SPREAD_POLICY, SPREAD_POD };
+enum gateway_announce { ANNOUNCE_ARP, ANNOUNCE_NONE };
+
+struct gateway_range {
+	struct addr_range range; /* at most DOC_MAX_GATEWAY_ADDRS addresses over all ranges */
+	struct selector node_selector;
+	struct doc_src src;
+};
+
+struct doc_gateway {
+	struct doc_meta meta;
+	struct gateway_range *ranges;
+	size_t n_ranges;
+	char *address_from;		    /* interface name; then n_ranges is 0 */
+	struct selector node_selector;	    /* absent = every node */
+	struct selector allowed_namespaces; /* absent = ClusterEgressPolicy only; {} = all */
+	char *interface;		    /* NULL = of the address's subnet */
+	enum gateway_spread spread;
+	enum gateway_announce announce;
+	uint16_t tunnel_mtu; /* 0 = from the path */
+};
+
+/* ---- policies ---- */
+
+enum rule_action { ACTION_NONE, ACTION_ALLOW, ACTION_DENY, ACTION_REJECT, ACTION_PASS };
+enum via_kind { VIA_NONE, VIA_GATEWAY, VIA_NODE };
+
+struct doc_via {
+	enum via_kind kind;
+	char *gateway;
+	struct addr *addrs; /* subset of the gateway's, n_addrs may be 0 = all */
+	size_t n_addrs;
+	bool or_node; /* unavailable: Node */
+	struct doc_src src;
+};
+
+enum to_kind { TO_CIDR, TO_NODES };
+
+struct doc_to {
+	enum to_kind kind;
+	struct cidr cidr;
+	struct cidr *except; /* each inside cidr */
+	size_t n_except;
+	struct selector nodes;
+};
+
+/*
+ * What `ports` says, as ranges over one 24-bit number: protocol << 16 | port, and
+ * for ICMP and ICMPv6 protocol << 16 | type << 8 | code. A protocol without
+ * ports covers its whole 65536. Inclusive.
+ */
+struct l4_range {
+	uint32_t lo, hi;
+};
+#define L4_KEY(proto, port) ((uint32_t)(proto) << 16 | (uint32_t)(port))
+#define L4_MAX		    0xffffffu
+
+struct doc_rule {
+	char *name; /* NULL when absent */
+	enum rule_action action;
+	struct doc_to *to; /* n_to 0 = every destination outside */
+	size_t n_to;
+	struct l4_range *ports; /* n_ports 0 = everything */
+	size_t n_ports;
+	struct doc_via via;
+	struct doc_src src;
+};
+
+enum policy_tier { TIER_ADMIN, TIER_BASELINE };
+
+struct doc_policy {
+	struct doc_meta meta; /* kind tells cluster from namespace */
+	enum policy_tier tier;
+	uint16_t priority; /* 0..1000, default 500 */
+	struct selector pods;	    /* subject.podSelector */
+	struct selector namespaces; /* cluster only; absent = every namespace */
+	struct selector nodes;	    /* cluster only; absent = every node */
+	struct doc_rule *rules;
+	size_t n_rules;
+	bool has_default;
+	enum rule_action default_action; /* ACTION_NONE when not set */
+	struct doc_via default_via;
+	struct doc_src default_src;
+};
+
+/* ---- what the cluster is ---- */
+
+struct doc_config {
+	struct doc_meta meta; /* SluiceConfig "default" */
+	struct cidr *cluster_cidrs;
+	size_t n_cluster_cidrs;
+	struct addr *resolvers;
+	size_t n_resolvers;
+	uint32_t mark_mask;   /* 0 = default */
+	uint16_t tunnel_port; /* 0 = default */
+};
+
+struct doc_node_addr {
+	struct addr addr;
+	bool internal; /* InternalIP; else ExternalIP */
+};
+
+struct doc_node {
+	struct doc_meta meta;
+	struct doc_node_addr *addrs; /* from status.addresses, Hostname entries left out */
+	size_t n_addrs;
+	struct cidr *pod_cidrs; /* spec.podCIDRs */
+	size_t n_pod_cidrs;
+};
+
+struct doc_namespace {
+	struct doc_meta meta; /* the implied label kubernetes.io/metadata.name is added */
+};
+
+struct doc_pod {
+	struct doc_meta meta;
+	char *uid;	 /* may be NULL */
+	char *node_name; /* spec.nodeName, may be NULL */
+	bool host_network;
+};
+
+/* All objects of one kind, sorted by (namespace, name), unique: order of arrival never shows. */
+struct doc_set {
+	struct doc_gateway *gateways;
+	size_t n_gateways;
+	struct doc_policy *policies;
+	size_t n_policies;
+	struct doc_config *configs;
+	size_t n_configs;
+	struct doc_node *nodes;
+	size_t n_nodes;
+	struct doc_namespace *namespaces;
+	size_t n_namespaces;
+	struct doc_pod *pods;
+	size_t n_pods;
+	char **files; /* names that doc_src.file points into */
+	size_t n_files;
+};
+
+#define DOC_MAX_GATEWAY_ADDRS 1000
+#define DOC_MAX_RULES	      256
+#define DOC_MAX_TO	      1024
+#define DOC_MAX_PORTS	      64
+#define DOC_MAX_NAME	      253
+
+struct doc_set *doc_set_new(void);
+void doc_set_free(struct doc_set *set);
+
+/*
+ * Parses and validates one object tree and adds it. tree is borrowed; its nodes
+ * know their lines. file names it in messages. -EINVAL with err, or -EEXIST when
+ * the set holds the object already (err names both places). Kinds of a core API
+ * group that Sluice does not read (in a List) are refused like unknown ones.
+ */
+int doc_set_add(struct doc_set *set, const struct json *tree, const char *file, struct err *e);
+
+/*
+ * What only shows over the whole set: gateways that claim one address twice,
+ * a via that names addresses its gateway does not have, SluiceConfig not named
+ * "default". Sorts the set. Call once after the last add. 0 or -EINVAL.
+ */
+int doc_set_finish(struct doc_set *set, struct err *e);
+
+/*
+ * Reads a file (YAML by .yaml/.yml, JSON by .json; several documents; kind List)
+ * from text. Bounded: DOC_MAX_FILE bytes. 0 or -EINVAL with "file:line: path: …".
+ */
+#define DOC_MAX_FILE (16u << 20)
+int doc_set_add_text(struct doc_set *set, const char *file, const char *text, size_t len,
+		     struct err *e);
+
+/* Labels as Kubernetes validates them: key with optional DNS prefix, value up to 63. 0 or -EINVAL. */
+int label_key_check(const char *key);
+int label_value_check(const char *value);
+
+/* Value of key or NULL. labels must be sorted. */
+const char *labels_get(const struct labels *labels, const char *key);
+void labels_set(struct labels *labels, const char *key, const char *value); /* insert or replace, sorted */
+void labels_done(struct labels *labels);
+/* An absent selector matches nothing here: ask selector.present first where absent means all. */
+bool selector_matches(const struct selector *selector, const struct labels *labels);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The compiled subjects as one block of bytes: what the daemon resolves pods with
+ * in memory is, byte for byte, the snapshot it leaves on disk and the plugin maps
+ * read-only. Position-independent (offsets only), bounds checked on every access,
+ * little work per look-up: policies are indexed by (namespace, key, value) of one
+ * label they require, so that 10,000 policies cost a pod no more than 10.
+ *
+ * It holds: generation, fingerprint of the policy folder, mark mask, the policies'
+ * subjects, Namespace labels, Pod objects (namespace/name → labels, uid), exempt
+ * namespaces, and the bindings whose programs are in the kernel (key → policy id).
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "policy/compile.h"
+
+struct image_program {
+	uint64_t key;	/* binding.key */
+	uint32_t policy; /* id in the kernel, >= 1 */
+};
+
+struct image_info {
+	uint64_t generation;  /* counts up with each publication */
+	uint64_t fingerprint; /* of the folder it was compiled from; 0 = from an API */
+	uint64_t digest;      /* compiled_digest */
+	uint32_t mark_mask;
+	/* Namespaces whose pods' source addresses are not checked; and which then get no identity. */
+	const char *const *source_exempt;
+	size_t n_source_exempt;
+};
+
+/* A borrowed view; valid as long as the bytes are. */
+struct image {
+	const uint8_t *data;
+	size_t len;
+};
+
+/* *ret_data is malloc'd. Same inputs, same bytes. */
+int image_build(const struct compiled *c, const struct image_info *info,
+		const struct image_program *programs, size_t n, uint8_t **ret_data,
+		size_t *ret_len);
+/* Checks magic, version, length, section bounds. -EINVAL, -EPROTO for another version. */
+int image_open(struct image *img, const void *data, size_t len, struct err *e);
+void image_info_get(const struct image *img, struct image_info *ret); /* without source_exempt */
+
+enum image_answer_kind {
+	IMAGE_FREE = 0,	    /* no policy selects the pod: policy id 0 */
+	IMAGE_POLICY,	    /* policy id in answer->policy */
+	IMAGE_NO_PROGRAM,   /* selected, but that combination is not in the kernel yet: ask for a compile */
+	IMAGE_UNDECIDED,    /* labels unknown, and they would matter */
+};
+
+struct image_answer {
+	enum image_answer_kind kind;
+	uint32_t policy;
+	uint32_t spread;
+	uint32_t flags; /* SLU_POD_NO_SOURCE_CHECK by namespace */
+	uint32_t n_policies;
+	uint64_t key;
+	uint32_t policies[64]; /* the first 64, in list order */
+};
+
+/* Labels of the Pod object namespace/name if the image has one: fills *ret (caller: labels_done). 0 or -ENOENT. */
+int image_pod_labels(const struct image *img, const char *namespace, const char *name,
+		     struct labels *ret);
+int image_resolve(const struct image *img, const struct pod_info *pod, struct image_answer *ret);

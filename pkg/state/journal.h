@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The state folder:
+ *	attachments/<container id>:<ifname>.json   records (record.h)
+ *	snapshot				   image (policy/image.h), replaced whole
+ *	last-good.json				   the objects in force, as JSON (daemon)
+ *	ids.json				   address → id, node → index (daemon)
+ *	boot_id is compared with /proc/sys/kernel/random/boot_id
+ * Locks live in runDir: locks/<container id>:<ifname> (flock, per attachment),
+ * locks/node (one `sluiced --once` at a time). Order: attachment, then node. No
+ * lock is held across another container's work.
+ */
+#include <stddef.h>
+
+#include "base/err.h"
+#include "state/record.h"
+
+struct journal;
+
+/* Creates the folders. */
+int journal_open(const char *state_dir, const char *run_dir, struct journal **ret, struct err *e);
+void journal_close(struct journal *j);
+int journal_state_dirfd(const struct journal *j);
+
+/* flock, waits at most timeout_ms (-ETIMEDOUT). *ret_fd is closed to unlock. */
+int journal_lock(struct journal *j, const char *container_id, const char *ifname, int timeout_ms,
+		 int *ret_fd, struct err *e);
+int journal_lock_node(struct journal *j, int timeout_ms, int *ret_fd, struct err *e);
+/* Removes the lock file of an attachment that is gone; call with the lock held. */
+void journal_lock_remove(struct journal *j, const char *container_id, const char *ifname);
+
+int journal_store(struct journal *j, const struct record *r, struct err *e);
+/* -ENOENT; -EBADMSG for a corrupt record (the caller may still remove it); -EPROTO newer version. */
+int journal_load(struct journal *j, const char *container_id, const char *ifname,
+		 struct record **ret, struct err *e);
+int journal_remove(struct journal *j, const char *container_id, const char *ifname, struct err *e);
+/* All records; corrupt ones are passed to on_bad (may be NULL) and left. */
+int journal_list(struct journal *j, struct record ***ret, size_t *ret_n,
+		 void (*on_bad)(const char *name, const struct err *e, void *data), void *data,
+		 struct err *e);
+void records_free(struct record **records, size_t n);
+/* This boot's id, 36 characters; "" when unreadable. Static. */
+const char *journal_boot_id(void);
