@@ -8,6 +8,8 @@ CC        ?= gcc
 CLANG     ?= clang-14
 BPFTOOL   ?= bpftool
 LLVM_STRIP ?= llvm-strip-14
+# make V=1 shows the commands
+Q         := $(if $(V),,@)
 VERSION   := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 ifeq ($(origin CC),default)
@@ -52,41 +54,43 @@ BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluic
 .PHONY: all install uninstall unit e2e check check-full demo lint clean deps
 all: $(BINS)
 
-$(B)/%.o: %.c $(SKELS) | $(B)/gen/.dir
+$(B)/pkg/bpf/%.o: $(SKELS)
+
+$(B)/%.o: %.c | $(B)/gen/.dir
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/gen/.dir:
 	@mkdir -p $(@D) && touch $@
 
 # vmlinux.h comes from a committed minimal header or the running kernel's BTF: see pkg/bpf/README.md
 $(B)/gen/%.bpf.o: pkg/bpf/%.bpf.c $(wildcard pkg/bpf/*.h) | $(B)/gen/.dir
-	$(CLANG) -O2 -g -target bpf -D__TARGET_ARCH_x86 -Ipkg -I/usr/include/$(shell uname -m)-linux-gnu -Wall -Wno-unused-function -c $< -o $@
-	$(LLVM_STRIP) -g $@
+	$(Q)$(CLANG) -O2 -g -target bpf -D__TARGET_ARCH_x86 -Ipkg -I/usr/include/$(shell uname -m)-linux-gnu -Wall -Wno-unused-function -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
 
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
-	$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
 
 $(LIB): $(OBJS)
 	@rm -f $@
-	ar rcsD $@ $^
+	$(Q)ar rcsD $@ $^
 
 # the plugin: static, and whatever it does not call is not in it
 $(BIN)/sluice: $(PLUGIN_OBJS) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(if $(SAN),$(SANLD),-static) $(LDFLAGS) -Wl,--gc-sections $^ $(if $(SAN),$(LIBS_STATIC),-ljson-c -lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz) -o $@
+	$(Q)$(CC) $(if $(SAN),$(SANLD),-static) $(LDFLAGS) -Wl,--gc-sections $^ $(if $(SAN),$(LIBS_STATIC),-ljson-c -lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz) -o $@
 
 $(BIN)/sluiced: $(DAEMON_OBJS) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) -o $@
+	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) -o $@
 
 $(BIN)/sluicectl: $(CTL_OBJS) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) -o $@
+	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) -o $@
 
 $(B)/%_test: %_test.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) -o $@
 
 unit: all $(TESTS)
 	@scripts/run-tests $(TESTS)

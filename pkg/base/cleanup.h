@@ -12,25 +12,25 @@
 #define __cleanup(fn) __attribute__((cleanup(fn)))
 
 /* DEFINE_CLEANUP(struct foo *, foo_free): defines foo_freep for the attribute. */
-#define DEFINE_CLEANUP(type, fn)                                                                   \
-	static inline void fn##p(type *p)                                                          \
-	{                                                                                          \
-		if (*p)                                                                            \
-			fn(*p);                                                                    \
-	}                                                                                          \
+#define DEFINE_CLEANUP(type, fn)          \
+	static inline void fn##p(type *p) \
+	{                                 \
+		if (*p)                   \
+			fn(*p);           \
+	}                                 \
 	_Static_assert(1, "")
 
-#define TAKE(p)                                                                                    \
-	({                                                                                         \
-		__typeof__(p) take_ = (p);                                                         \
-		(p) = NULL;                                                                        \
-		take_;                                                                             \
+#define TAKE(p)                            \
+	({                                 \
+		__typeof__(p) take_ = (p); \
+		(p) = NULL;                \
+		take_;                     \
 	})
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int take_ = (fd);                                                                  \
-		(fd) = -1;                                                                         \
-		take_;                                                                             \
+#define TAKE_FD(fd)               \
+	({                        \
+		int take_ = (fd); \
+		(fd) = -1;        \
+		take_;            \
 	})
 
 static inline void cleanup_freep(void *p)
@@ -50,6 +50,6 @@ static inline void cleanup_fclosep(FILE **f)
 		fclose(*f);
 }
 
-#define __cleanup_free  __cleanup(cleanup_freep)
+#define __cleanup_free	__cleanup(cleanup_freep)
 #define __cleanup_close __cleanup(cleanup_closep)
-#define __cleanup_file  __cleanup(cleanup_fclosep)
+#define __cleanup_file	__cleanup(cleanup_fclosep)

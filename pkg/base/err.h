@@ -13,7 +13,8 @@ struct err {
 	char msg[512]; /* one line, NUL-terminated */
 };
 
-/* Sets the message; returns code so that `return err_set(e, -EINVAL, …)` reads well. e may be NULL. */
+/* Sets the message; returns code so that `return err_set(e, -EINVAL, …)` reads well. e may be NULL.
+ */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* As err_set, and appends ": " and the text of errno -code. */

@@ -15,7 +15,8 @@ enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
 /* path NULL = stderr. Opens append, O_CLOEXEC, 0640. */
 int log_open(enum log_level level, enum log_format format, const char *path, struct err *e);
-int log_level_parse(const char *s, enum log_level *ret_level); /* error|warn|info|debug, else -EINVAL */
+int log_level_parse(const char *s,
+		    enum log_level *ret_level); /* error|warn|info|debug, else -EINVAL */
 int log_format_parse(const char *s, enum log_format *ret_format); /* logfmt|json, else -EINVAL */
 const char *log_quote(const char *s); /* static ring of 8 buffers; "…" with escapes when needed */
 

@@ -17,7 +17,8 @@ struct addr {
 
 struct addr addr_from_v4(const void *four_bytes);
 struct addr addr_from_v6(const void *sixteen_bytes);
-/* Exactly one address, no prefix, no zone, no blanks; 0 or -EINVAL. An IPv4-mapped text is refused. */
+/* Exactly one address, no prefix, no zone, no blanks; 0 or -EINVAL. An IPv4-mapped text is refused.
+ */
 int addr_parse(const char *s, struct addr *ret);
 /* Writes "10.0.0.1" or "2001:db8::1"; returns buf. */
 const char *addr_emit(struct addr a, char buf[ADDR_STRLEN]);
@@ -25,14 +26,14 @@ const char *addr_emit(struct addr a, char buf[ADDR_STRLEN]);
 const char *addr_str(struct addr a);
 
 bool addr_is_v4(struct addr a);
-int addr_family(struct addr a);		   /* AF_INET or AF_INET6 */
-size_t addr_len(struct addr a);		   /* 4 or 16 */
+int addr_family(struct addr a);		      /* AF_INET or AF_INET6 */
+size_t addr_len(struct addr a);		      /* 4 or 16 */
 const void *addr_bytes(const struct addr *a); /* the 4 or 16 bytes in network order, borrowed */
-int addr_cmp(struct addr a, struct addr b); /* byte order: all IPv4 are together */
+int addr_cmp(struct addr a, struct addr b);   /* byte order: all IPv4 are together */
 bool addr_eq(struct addr a, struct addr b);
-bool addr_is_zero(struct addr a); /* :: (the "none" value); 0.0.0.0 is not zero */
+bool addr_is_zero(struct addr a);     /* :: (the "none" value); 0.0.0.0 is not zero */
 struct addr addr_next(struct addr a); /* + 1, wraps */
 bool addr_is_link_local(struct addr a);
 bool addr_is_loopback(struct addr a);
-bool addr_is_multicast(struct addr a); /* and 255.255.255.255 */
+bool addr_is_multicast(struct addr a);	 /* and 255.255.255.255 */
 bool addr_is_unspecified(struct addr a); /* 0.0.0.0 or :: */

@@ -27,18 +27,20 @@ enum cidr_parse_result {
 int cidr_parse(const char *s, struct cidr *ret);
 const char *cidr_parse_reason(int result); /* "host bits set", … */
 const char *cidr_emit(struct cidr c, char buf[CIDR_STRLEN]);
-const char *cidr_str(struct cidr c); /* static ring of 8 */
+const char *cidr_str(struct cidr c);		   /* static ring of 8 */
 struct cidr cidr_make(struct addr a, uint8_t len); /* len in 128-bit form; host bits are cleared */
 struct cidr cidr_host(struct addr a);		   /* /32 or /128 */
 struct cidr cidr_all(bool v4);			   /* 0.0.0.0/0 or ::/0 (the latter as len 0) */
 bool cidr_is_v4(struct cidr c);
-uint8_t cidr_family_len(struct cidr c); /* as people write it: 8 for 10.0.0.0/8 */
+uint8_t cidr_family_len(struct cidr c);			  /* as people write it: 8 for 10.0.0.0/8 */
 bool cidr_contains(struct cidr outer, struct cidr inner); /* ::/0 does not contain IPv4 prefixes */
 bool cidr_contains_addr(struct cidr c, struct addr a);
-int cidr_cmp(struct cidr a, struct cidr b); /* by address, then shorter first: parents before children */
+int cidr_cmp(struct cidr a,
+	     struct cidr b); /* by address, then shorter first: parents before children */
 struct addr cidr_last(struct cidr c);
 
-/* "203.0.113.10", "203.0.113.16-203.0.113.31" or a CIDR. 0 or -EINVAL with *ret_reason a static text. */
+/* "203.0.113.10", "203.0.113.16-203.0.113.31" or a CIDR. 0 or -EINVAL with *ret_reason a static
+ * text. */
 int addr_range_parse(const char *s, struct addr_range *ret, const char **ret_reason);
 uint64_t addr_range_count(struct addr_range r); /* saturates at UINT64_MAX */
 struct addr addr_range_at(struct addr_range r, uint64_t index);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/atomic_file.h"
+#include "base/mem.h"
+
+struct fixture {
+	char path[64];
+	int fd;
+};
+
+static int make_folder(void **state)
+{
+	struct fixture *f = mem_alloc0(sizeof(*f));
+
+	strncpy(f->path, "/tmp/slXXXXXX", sizeof(f->path) - 1);
+	if (!mkdtemp(f->path))
+		return -1;
+	f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*state = f;
+	return f->fd < 0;
+}
+
+static int remove_folder(void **state)
+{
+	struct fixture *f = *state;
+
+	unlinkat(f->fd, "a", 0);
+	close(f->fd);
+	rmdir(f->path);
+	free(f);
+	return 0;
+}
+
+static void what_was_stored_is_loaded_and_can_be_removed_twice(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+	char *data = NULL;
+	size_t len = 0;
+
+	assert_int_equal(atomic_file_store(f->fd, "a", "one", 3, 0600, &e), 0);
+	assert_int_equal(atomic_file_store(f->fd, "a", "second", 6, 0600, &e), 0);
+	assert_int_equal(atomic_file_load(f->fd, "a", 100, &data, &len, &e), 0);
+	assert_int_equal(len, 6);
+	assert_string_equal(data, "second");
+	free(data);
+	assert_int_equal(atomic_file_remove(f->fd, "a", &e), 0);
+	assert_int_equal(atomic_file_remove(f->fd, "a", &e), 0);
+	assert_int_equal(atomic_file_load(f->fd, "a", 100, &data, &len, &e), -ENOENT);
+	assert_string_equal(e.msg, "open a: No such file or directory");
+}
+
+static void a_file_above_the_bound_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+	char *data = NULL;
+	size_t len = 0;
+
+	assert_int_equal(atomic_file_store(f->fd, "a", "12345", 5, 0600, &e), 0);
+	assert_int_equal(atomic_file_load(f->fd, "a", 4, &data, &len, &e), -EFBIG);
+	assert_int_equal(atomic_file_load(f->fd, "a", 5, &data, &len, &e), 0);
+	free(data);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_was_stored_is_loaded_and_can_be_removed_twice,
+						make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(a_file_above_the_bound_is_refused, make_folder,
+						remove_folder),
+	};
+
+	return cmocka_run_group_tests_name("atomic_file", tests, NULL, NULL);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "inet/cidr.h"
+
+static const struct {
+	const char *text;
+	int want;
+	const char *emit;
+} parse_cases[] = {
+	{"10.0.0.0/8", 0, "10.0.0.0/8"},
+	{"0.0.0.0/0", 0, "0.0.0.0/0"},
+	{"::/0", 0, "::/0"},
+	{"2001:db8::/32", 0, "2001:db8::/32"},
+	{"192.0.2.7/32", 0, "192.0.2.7/32"},
+	{"10.0.0.1/8", CIDR_HOST_BITS, NULL},
+	{"2001:db8::1/32", CIDR_HOST_BITS, NULL},
+	{"10.0.0.0", CIDR_BAD_LEN, NULL},
+	{"10.0.0.0/", CIDR_BAD_LEN, NULL},
+	{"10.0.0.0/33", CIDR_BAD_LEN, NULL},
+	{"10.0.0.0/08", CIDR_BAD_LEN, NULL},
+	{"10.0.0.0/+8", CIDR_BAD_LEN, NULL},
+	{"10.0.0.0/8 ", CIDR_BAD_LEN, NULL},
+	{"10.0.0/8", CIDR_BAD_ADDR, NULL},
+	{"::ffff:10.0.0.0/104", CIDR_BAD_ADDR, NULL},
+	{"", CIDR_BAD_ADDR, NULL},
+	{"bank.example/8", CIDR_BAD_ADDR, NULL},
+	{"fe80::1%eth0/64", CIDR_BAD_ADDR, NULL},
+};
+
+static void parses_and_refuses_prefixes(void **state)
+{
+	for (size_t i = 0; i < sizeof(parse_cases) / sizeof(parse_cases[0]); i++) {
+		struct cidr c;
+
+		assert_int_equal(cidr_parse(parse_cases[i].text, &c), parse_cases[i].want);
+		if (parse_cases[i].emit)
+			assert_string_equal(cidr_str(c), parse_cases[i].emit);
+	}
+}
+
+static struct cidr cidr_of(const char *s)
+{
+	struct cidr c;
+
+	assert_int_equal(cidr_parse(s, &c), 0);
+	return c;
+}
+
+static void the_ipv6_default_does_not_contain_ipv4(void **state)
+{
+	assert_false(cidr_contains(cidr_of("::/0"), cidr_of("10.0.0.0/8")));
+	assert_true(cidr_contains(cidr_of("::/0"), cidr_of("2001:db8::/32")));
+	assert_true(cidr_contains(cidr_of("0.0.0.0/0"), cidr_of("10.0.0.0/8")));
+	assert_false(cidr_contains(cidr_of("10.0.0.0/8"), cidr_of("0.0.0.0/0")));
+	assert_true(cidr_contains(cidr_of("10.0.0.0/8"), cidr_of("10.0.0.0/8")));
+}
+
+static void a_prefix_ends_where_its_last_address_is(void **state)
+{
+	assert_string_equal(addr_str(cidr_last(cidr_of("10.0.0.0/9"))), "10.127.255.255");
+	assert_string_equal(addr_str(cidr_last(cidr_of("2001:db8::/127"))), "2001:db8::1");
+}
+
+static void ranges_count_and_index_over_byte_borders(void **state)
+{
+	struct addr_range r;
+	const char *why = NULL;
+
+	assert_int_equal(addr_range_parse("10.0.0.250-10.0.1.5", &r, &why), 0);
+	assert_int_equal(addr_range_count(r), 12);
+	assert_string_equal(addr_str(addr_range_at(r, 6)), "10.0.1.0");
+	assert_int_equal(addr_range_parse("2001:db8::/64", &r, &why), 0);
+	assert_true(addr_range_count(r) == UINT64_MAX); /* 2^64 saturates */
+	assert_int_equal(addr_range_parse("2001:db8::fffe-2001:db8::1:1", &r, &why), 0);
+	assert_int_equal(addr_range_count(r), 4);
+	assert_string_equal(addr_str(addr_range_at(r, 3)), "2001:db8::1:1");
+	assert_int_not_equal(addr_range_parse("10.0.0.9-10.0.0.1", &r, &why), 0);
+	assert_string_equal(why, "range ends before it begins");
+	assert_int_not_equal(addr_range_parse("10.0.0.9-::1", &r, &why), 0);
+	assert_string_equal(why, "range mixes IPv4 and IPv6");
+}
+
+static void addresses_know_their_kind(void **state)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse("169.254.169.254", &a), 0);
+	assert_true(addr_is_link_local(a));
+	assert_int_equal(addr_parse("febf::1", &a), 0);
+	assert_true(addr_is_link_local(a));
+	assert_int_equal(addr_parse("255.255.255.255", &a), 0);
+	assert_true(addr_is_multicast(a));
+	assert_int_equal(addr_parse("0.0.0.0", &a), 0);
+	assert_true(addr_is_unspecified(a));
+	assert_false(addr_is_zero(a));
+	assert_int_not_equal(addr_parse("::ffff:10.0.0.1", &a), 0);
+	assert_int_not_equal(addr_parse("10.0.0.1 ", &a), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(parses_and_refuses_prefixes),
+		cmocka_unit_test(the_ipv6_default_does_not_contain_ipv4),
+		cmocka_unit_test(a_prefix_ends_where_its_last_address_is),
+		cmocka_unit_test(ranges_count_and_index_over_byte_borders),
+		cmocka_unit_test(addresses_know_their_kind),
+	};
+
+	return cmocka_run_group_tests_name("cidr", tests, NULL, NULL);
+}
