@@ -54,7 +54,7 @@ BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluic
 .PHONY: all install uninstall unit e2e check check-full demo lint clean deps
 all: $(BINS)
 
-$(B)/pkg/bpf/%.o: $(SKELS)
+$(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
 
 $(B)/%.o: %.c | $(B)/gen/.dir
 	@mkdir -p $(@D)
