@@ -1,7 +1,7 @@
 # Sluice: one non-recursive Makefile. Variants: make SAN=asan,ubsan
 VARIANT   := $(if $(SAN),san,release)
 B         := build/$(VARIANT)
-BIN       := build/bin
+BIN       := $(if $(SAN),$(B)/bin,build/bin)
 PREFIX    ?= /usr/local
 CNI_BIN_DIR ?= /opt/cni/bin
 CC        ?= gcc
@@ -51,7 +51,7 @@ DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/
 CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluicectl/*.c)))
 BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
 
-.PHONY: all install uninstall unit e2e check check-full demo lint clean deps
+.PHONY: all install uninstall unit e2e e2e-tools check check-full demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -94,6 +94,61 @@ $(B)/%_test: %_test.c $(LIB) $(TESTKIT)
 
 unit: all $(TESTS)
 	@scripts/run-tests $(TESTS)
+
+# e2e/tools: the prober every test uses, and a small cnitool on Debian's libcni
+build/e2e/slprobe: $(wildcard e2e/tools/probe/*.c e2e/tools/probe/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) -O2 $(filter %.c,$^) -o $@
+
+build/e2e/cnirun: $(wildcard e2e/tools/cnirun/*.go)
+	@mkdir -p $(@D)
+	GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/e2e/gocache CGO_ENABLED=0 go build -o $@ $^
+
+e2e-tools: build/e2e/slprobe build/e2e/cnirun
+
+e2e: all e2e-tools
+	@scripts/e2e $(E2E)
+
+check:
+	@scripts/check
+
+check-full:
+	@scripts/check --full
+
+demo:
+	@scripts/demo
+
+lint:
+	@scripts/lint
+
+deps:
+	@scripts/install-deps
+
+MAN  = $(wildcard plugins/*/*.[158])
+UNIT = $(wildcard conf/*.service)
+NETD = $(wildcard conf/networkd/*.conf)
+# A plugin that is being run must be replaced by rename (ETXTBSY).
+install: all
+	install -d $(DESTDIR)$(CNI_BIN_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BIN)/sluice $(DESTDIR)$(CNI_BIN_DIR)/.sluice.new
+	mv -f $(DESTDIR)$(CNI_BIN_DIR)/.sluice.new $(DESTDIR)$(CNI_BIN_DIR)/sluice
+	install -m 755 $(BIN)/sluiced $(DESTDIR)$(PREFIX)/sbin/.sluiced.new
+	mv -f $(DESTDIR)$(PREFIX)/sbin/.sluiced.new $(DESTDIR)$(PREFIX)/sbin/sluiced
+	install -m 755 $(BIN)/sluicectl $(DESTDIR)$(PREFIX)/bin/sluicectl
+	ln -sf sluicectl $(DESTDIR)$(PREFIX)/bin/kubectl-sluice
+	@for page in $(MAN); do d=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
+		install -d $$d && install -m 644 $$page $$d/ || exit 1; done
+	@for unit in $(UNIT); do d=$(DESTDIR)$(PREFIX)/lib/systemd/system; \
+		install -d $$d && sed 's|/usr/local/|$(PREFIX)/|g' $$unit >$$d/$${unit##*/} || exit 1; done
+	@for conf in $(NETD); do d=$(DESTDIR)$(PREFIX)/lib/systemd/networkd.conf.d; \
+		install -d $$d && install -m 644 $$conf $$d/ || exit 1; done
+
+uninstall:
+	rm -f $(DESTDIR)$(CNI_BIN_DIR)/sluice $(DESTDIR)$(PREFIX)/sbin/sluiced \
+		$(DESTDIR)$(PREFIX)/bin/sluicectl $(DESTDIR)$(PREFIX)/bin/kubectl-sluice
+	@for page in $(MAN); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	@for unit in $(UNIT); do rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; done
+	@for conf in $(NETD); do rm -f $(DESTDIR)$(PREFIX)/lib/systemd/networkd.conf.d/$${conf##*/}; done
 
 clean:
 	rm -rf build
