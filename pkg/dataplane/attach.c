@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One pod interface. A program without its map entry drops everything with
+ * UNKNOWN_INTERFACE, so the entry is there first and goes last: the pod's packets
+ * are judged or dropped, never let through. A macvlan has no host side: two
+ * programs on the parent serve all its pods, so the last one to go removes them.
+ */
+#include "dataplane/attach.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "kernel/tc.h"
+
+struct hook {
+	enum bpf_prog prog;
+	enum tc_dir dir;
+};
+
+static const struct hook veth_hooks[] = {{BPF_PROG_FROM_POD, TC_DIR_INGRESS}};
+static const struct hook macvlan_hooks[] = {
+	{BPF_PROG_MACVLAN_EGRESS, TC_DIR_EGRESS},
+	{BPF_PROG_MACVLAN_INGRESS, TC_DIR_INGRESS},
+};
+
+static size_t attach_hooks(const struct dp_attachment *a, const struct hook **ret)
+{
+	*ret = a->macvlan ? macvlan_hooks : veth_hooks;
+	return a->macvlan ? 2 : 1;
+}
+
+union pod_key {
+	uint32_t ifindex;
+	struct slu_macvlan_key macvlan;
+};
+
+static enum bpf_map attach_key(const struct dp_attachment *a, union pod_key *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (!a->macvlan) {
+		ret->ifindex = a->ifindex;
+		return BPF_MAP_PODS;
+	}
+	ret->macvlan.parent = a->ifindex;
+	memcpy(ret->macvlan.mac, a->pod.mac, sizeof(ret->macvlan.mac));
+	return BPF_MAP_MACVLANS;
+}
+
+static int hook_attach(struct bpf_pins *pins, uint32_t ifindex, const struct hook *h, struct err *e)
+{
+	int fd, r;
+
+	r = bpf_prog_fd(pins, h->prog, &fd, e);
+	if (r < 0)
+		return r;
+	return tc_attach(ifindex, h->dir, TC_MODE_AUTO, fd, e);
+}
+
+static int hooks_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e)
+{
+	const struct hook *hooks;
+	size_t n = attach_hooks(a, &hooks);
+
+	for (size_t i = 0; i < n; i++) {
+		int r = hook_attach(pins, a->ifindex, &hooks[i], e);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e)
+{
+	union pod_key key;
+	enum bpf_map map = attach_key(a, &key);
+	struct slu_pod old;
+	bool had;
+	int r;
+
+	r = bpf_map_lookup(pins, map, &key, &old, e);
+	if (r < 0 && r != -ENOENT)
+		return err_wrap(e, "interface %u", a->ifindex);
+	had = r == 0;
+	if (!had || memcmp(&old, &a->pod, sizeof(old))) {
+		r = bpf_map_set(pins, map, &key, &a->pod, e);
+		if (r < 0)
+			return err_wrap(e, "interface %u", a->ifindex);
+	}
+	r = hooks_attach(pins, a, e);
+	if (r < 0) {
+		if (had)
+			bpf_map_set(pins, map, &key, &old, NULL);
+		else
+			dp_detach(pins, a, NULL);
+		return err_wrap(e, "interface %u", a->ifindex);
+	}
+	return 0;
+}
+
+/* 1 if another pod of the same parent is in the map, 0 if not. */
+static int macvlan_parent_used(struct bpf_pins *pins, uint32_t parent, struct err *e)
+{
+	__cleanup_free void *keys = NULL;
+	__cleanup_free void *values = NULL;
+	const struct slu_macvlan_key *k;
+	size_t n = 0;
+	int r;
+
+	r = bpf_map_dump(pins, BPF_MAP_MACVLANS, &keys, &values, &n, e);
+	if (r < 0)
+		return r;
+	k = keys;
+	for (size_t i = 0; i < n; i++)
+		if (k[i].parent == parent)
+			return 1;
+	return 0;
+}
+
+static int hooks_detach(const struct dp_attachment *a, struct err *e)
+{
+	const struct hook *hooks;
+	size_t n = attach_hooks(a, &hooks);
+	int ret = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct err own = {0};
+		int r = tc_detach(a->ifindex, hooks[i].dir, bpf_prog_name(hooks[i].prog), &own);
+
+		if (r < 0 && r != -ENODEV && r != -ENOENT && ret == 0) {
+			ret = r;
+			if (e)
+				*e = own;
+		}
+	}
+	return ret;
+}
+
+static int macvlan_detach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e)
+{
+	union pod_key key;
+	enum bpf_map map = attach_key(a, &key);
+	int r;
+
+	r = bpf_map_delete(pins, map, &key, e);
+	if (r < 0)
+		return r;
+	r = macvlan_parent_used(pins, a->ifindex, e);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = hooks_detach(a, e);
+	if (r < 0)
+		return r;
+	/* an ADD that came between the look and the detach has its entry in the map by now */
+	r = macvlan_parent_used(pins, a->ifindex, e);
+	return r > 0 ? hooks_attach(pins, a, e) : r;
+}
+
+int dp_detach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e)
+{
+	union pod_key key;
+	enum bpf_map map = attach_key(a, &key);
+	int r;
+
+	if (a->macvlan) {
+		r = macvlan_detach(pins, a, e);
+	} else {
+		r = hooks_detach(a, e);
+		if (r == 0)
+			r = bpf_map_delete(pins, map, &key, e);
+	}
+	return r < 0 ? err_wrap(e, "interface %u", a->ifindex) : 0;
+}
+
+static int hook_check(struct bpf_pins *pins, uint32_t ifindex, const struct hook *h, struct err *e)
+{
+	const char *dir = h->dir == TC_DIR_INGRESS ? "ingress" : "egress";
+	const char *name = bpf_prog_name(h->prog);
+	struct tc_state st = {0};
+	uint32_t id;
+	int r;
+
+	r = bpf_prog_id(pins, h->prog, &id, e);
+	if (r < 0)
+		return r;
+	r = tc_query(ifindex, h->dir, id, name, &st, e);
+	if (r < 0)
+		return r;
+	if (!st.attached && st.other_ours)
+		return err_set(e, -ESTALE, "%s at tc %s is of another version", name, dir);
+	if (!st.attached)
+		return err_set(e, -ENOENT, "%s is not attached at tc %s", name, dir);
+	if (!st.reached)
+		return err_set(e, -EBUSY,
+			       "%s at tc %s is not reached: a filter before it takes the packets",
+			       name, dir);
+	return 0;
+}
+
+int dp_check(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e)
+{
+	const struct hook *hooks;
+	size_t n = attach_hooks(a, &hooks);
+	union pod_key key;
+	enum bpf_map map = attach_key(a, &key);
+	struct slu_pod have;
+	int r;
+
+	r = bpf_map_lookup(pins, map, &key, &have, e);
+	if (r == -ENOENT)
+		return err_set(e, r, "interface %u: no entry in map %s", a->ifindex,
+			       bpf_map_name(map));
+	if (r < 0)
+		return err_wrap(e, "interface %u", a->ifindex);
+	if (memcmp(&have, &a->pod, sizeof(have)))
+		return err_set(e, -ESTALE,
+			       "interface %u: the entry in map %s differs (policy %u, expected %u)",
+			       a->ifindex, bpf_map_name(map), have.policy, a->pod.policy);
+	for (size_t i = 0; i < n; i++) {
+		r = hook_check(pins, a->ifindex, &hooks[i], e);
+		if (r < 0)
+			return err_wrap(e, "interface %u", a->ifindex);
+	}
+	return 0;
+}
