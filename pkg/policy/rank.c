@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/rank.h"
+#include "policy/rank.h"
 
 #include <stdint.h>
 #include <string.h>
