@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One tree for JSON and YAML, strict both ways. The door to json-c and libyaml:
- * nobody above includes them. Every getter checks the type and the range; on a
- * mismatch the error carries the path ("spec.rules[3].to[0].cidr") and, for files,
- * the line. Refused: trailing bytes, comments, NaN, duplicate keys, embedded NUL,
- * depth above JSON_MAX_DEPTH, YAML anchors, aliases, tags and merge keys.
+ * One tree for JSON and YAML, strict both ways. The door to libyaml (only yaml.c
+ * needs it; JSON has its own reader, json_parse.c): nobody above includes it.
+ * Every getter checks the type and the range; on a mismatch the error carries the
+ * path ("spec.rules[3].to[0].cidr"), and each node knows its line. Refused: trailing bytes,
+ * comments, NaN, duplicate keys, embedded NUL, depth above JSON_MAX_DEPTH, YAML anchors, aliases,
+ * tags and merge keys.
  *
  * Trees are owned by the root that was parsed or made; children are borrowed.
  */
@@ -20,18 +21,32 @@
 
 struct json;
 
-enum json_type { JSON_NULL, JSON_BOOL, JSON_INT, JSON_DOUBLE, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_type {
+	JSON_NULL,
+	JSON_BOOL,
+	JSON_INT,
+	JSON_DOUBLE,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT
+};
 
-/* One JSON document in text[0..len). 0, -EINVAL ("line 3 column 7: …"), -E2BIG when deeper than allowed. */
+/*
+ * One JSON document in text[0..len). 0, -EINVAL, -E2BIG when deeper than allowed.
+ * Messages of the readers start with "line 3 column 7: " or "line 3: ".
+ */
 int json_parse(const char *text, size_t len, struct json **ret, struct err *e);
 
 /*
  * The next YAML document of text; YAML scalars get their JSON type by the core
- * schema (null, true/false, ints, floats, else string; quoted = string).
+ * schema (null, true/false, ints, floats, else string; quoted = string). Numbers get JSON's
+ * spelling (0x1f is 31); refused are 017, which is 15 for half of the world, and member names that
+ * are not strings when unquoted (true: , 1: ).
  */
 struct yaml;
 int yaml_open(const char *text, size_t len, struct yaml **ret, struct err *e);
-int yaml_next(struct yaml *y, struct json **ret, struct err *e); /* 0 with *ret NULL at the end; empty documents are skipped */
+int yaml_next(struct yaml *y, struct json **ret,
+	      struct err *e); /* 0 with *ret NULL at the end; empty documents are skipped */
 void yaml_close(struct yaml *y);
 
 void json_free(struct json *j);
@@ -41,17 +56,23 @@ DEFINE_CLEANUP(struct json *, json_free);
 /* ---- reading ---- */
 enum json_type json_type(const struct json *j); /* NULL is JSON_NULL */
 const char *json_type_name(enum json_type t);	/* "string" … */
-int json_line(const struct json *j);		/* 1-based, 0 unknown */
+int json_line(const struct json *j);		/* 1-based, of the key for members; 0 unknown */
 size_t json_len(const struct json *j);		/* members or elements; 0 for others */
-const struct json *json_at(const struct json *j, size_t i);		    /* array element, NULL past the end */
-const struct json *json_get(const struct json *j, const char *key);	    /* exact key, NULL when absent */
-const struct json *json_get_nocase(const struct json *j, const char *key); /* as Go decodes: exact first, then ASCII case-insensitive */
-const char *json_key_at(const struct json *j, size_t i);		    /* i-th member in document order */
+const struct json *json_at(const struct json *j, size_t i); /* array element, NULL past the end */
+const struct json *json_get(const struct json *j,
+			    const char *key); /* exact key, NULL when absent */
+const struct json *
+json_get_nocase(const struct json *j,
+		const char *key); /* as Go decodes: exact first, then ASCII case-insensitive */
+const char *json_key_at(const struct json *j, size_t i); /* i-th member in document order */
 const struct json *json_value_at(const struct json *j, size_t i);
 /* Path from the root, like "spec.rules[3].name"; static ring of 4 buffers. */
 const char *json_path(const struct json *j);
 
-/* Typed: 0, or -EINVAL with "path: expected string, got integer". */
+/* Type and value for messages, short and on one line: "string '80abc'", "integer 7"; ring of 4. */
+const char *json_show(const struct json *j);
+
+/* Typed: 0, or -EINVAL with "path: expected string, got integer 7". */
 int json_string(const struct json *j, const char **ret, struct err *e); /* no embedded NUL */
 int json_int(const struct json *j, int64_t min, int64_t max, int64_t *ret, struct err *e);
 int json_bool(const struct json *j, bool *ret, struct err *e);
@@ -64,10 +85,12 @@ struct json *json_new_string(const char *s); /* NULL gives null */
 struct json *json_new_int(int64_t v);
 struct json *json_new_bool(bool v);
 struct json *json_new_null(void);
-struct json *json_dup(const struct json *j);				   /* deep */
-void json_set(struct json *obj, const char *key, struct json *take_value); /* insert or replace, keeps place */
+struct json *json_dup(const struct json *j); /* deep */
+void json_set(struct json *obj, const char *key,
+	      struct json *take_value); /* insert or replace, keeps place */
 void json_append(struct json *arr, struct json *take_value);
 bool json_del(struct json *obj, const char *key);
 bool json_equal(const struct json *a, const struct json *b); /* objects in any order */
-/* Compact (indent 0) or indented; keys in document order; malloc'd. Unknown numbers keep their text. */
+/* Compact (indent 0) or indented; keys in document order; malloc'd. Unknown numbers keep their
+ * text. */
 char *json_emit(const struct json *j, int indent);
