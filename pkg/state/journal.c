@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A record is one file, replaced whole; its name is <container id>:<ifname>.json,
+ * and neither part may hold a ':' or a '/' (the CNI rules for both), so a name
+ * splits in one way only.
+ *
+ * Lock files are removed by the one who removes the attachment. Someone may be
+ * waiting on the removed file then: after every flock the name is looked at
+ * again, and if it no longer leads to the file that is locked, the lock is taken
+ * anew. Two holders of one lock are thus impossible.
+ */
+#include "state/journal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/atomic_file.h"
+#include "base/mem.h"
+
+#define RECORD_MAX_BYTES (1u << 20)
+#define RECORD_SUFFIX	 ".json"
+
+struct journal {
+	int state_fd, records_fd, locks_fd;
+};
+
+static int folder_open(const char *base, const char *sub, int *ret_fd, struct err *e)
+{
+	__cleanup_free char *path = sub ? mem_printf("%s/%s", base, sub) : mem_strdup(base);
+	int fd, r;
+
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT) {
+		r = dir_make(path, 0700, e);
+		if (r < 0)
+			return r;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return err_sys(e, -errno, "open %s", path);
+	*ret_fd = fd;
+	return 0;
+}
+
+int journal_open(const char *state_dir, const char *run_dir, struct journal **ret, struct err *e)
+{
+	struct journal *j = mem_alloc0(sizeof(*j));
+	int r;
+
+	j->state_fd = j->records_fd = j->locks_fd = -1;
+	r = folder_open(state_dir, "attachments", &j->records_fd, e);
+	if (r == 0)
+		r = folder_open(state_dir, NULL, &j->state_fd, e);
+	if (r == 0)
+		r = folder_open(run_dir, "locks", &j->locks_fd, e);
+	if (r < 0) {
+		journal_close(j);
+		return r;
+	}
+	*ret = j;
+	return 0;
+}
+
+void journal_close(struct journal *j)
+{
+	if (!j)
+		return;
+	cleanup_closep(&j->state_fd);
+	cleanup_closep(&j->records_fd);
+	cleanup_closep(&j->locks_fd);
+	free(j);
+}
+
+int journal_state_dirfd(const struct journal *j)
+{
+	return j->state_fd;
+}
+
+/* ---- locks ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* flock has no deadline of its own; a signal to interrupt it would be the process's business. */
+static int flock_until(int fd, int64_t deadline)
+{
+	struct timespec pause = {0, 1000000};
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (now_ms() >= deadline)
+			return -ETIMEDOUT;
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < 16000000)
+			pause.tv_nsec *= 2;
+	}
+	return 0;
+}
+
+/* 1 if name in dirfd is the file behind fd. */
+static int same_file(int dirfd, const char *name, int fd)
+{
+	struct stat a, b;
+
+	if (fstatat(dirfd, name, &a, AT_SYMLINK_NOFOLLOW) < 0 || fstat(fd, &b) < 0)
+		return 0;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static int lock_take(struct journal *j, const char *name, int timeout_ms, int *ret_fd,
+		     struct err *e)
+{
+	int64_t deadline = now_ms() + timeout_ms;
+
+	for (;;) {
+		__cleanup_close int fd = -1;
+		int r;
+
+		fd = openat(j->locks_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0)
+			return err_sys(e, -errno, "open lock %s", name);
+		r = flock_until(fd, deadline);
+		if (r < 0)
+			return err_sys(e, r, "lock %s", name);
+		if (same_file(j->locks_fd, name, fd)) {
+			*ret_fd = TAKE_FD(fd);
+			return 0;
+		}
+	}
+}
+
+static int name_make(char buf[NAME_MAX + 1], const char *container_id, const char *ifname,
+		     const char *suffix, struct err *e)
+{
+	int n;
+
+	if (!*container_id || !*ifname || container_id[0] == '.' || strpbrk(container_id, ":/") ||
+	    strpbrk(ifname, ":/"))
+		return err_set(e, -EINVAL, "attachment '%s' '%s': not a file name", container_id,
+			       ifname);
+	n = snprintf(buf, NAME_MAX + 1, "%s:%s%s", container_id, ifname, suffix);
+	if (n > NAME_MAX)
+		return err_set(e, -ENAMETOOLONG, "attachment of a container id of %zu characters",
+			       strlen(container_id));
+	return 0;
+}
+
+int journal_lock(struct journal *j, const char *container_id, const char *ifname, int timeout_ms,
+		 int *ret_fd, struct err *e)
+{
+	char name[NAME_MAX + 1];
+	int r;
+
+	r = name_make(name, container_id, ifname, "", e);
+	return r < 0 ? r : lock_take(j, name, timeout_ms, ret_fd, e);
+}
+
+int journal_lock_node(struct journal *j, int timeout_ms, int *ret_fd, struct err *e)
+{
+	return lock_take(j, "node", timeout_ms, ret_fd, e);
+}
+
+void journal_lock_remove(struct journal *j, const char *container_id, const char *ifname)
+{
+	char name[NAME_MAX + 1];
+
+	if (name_make(name, container_id, ifname, "", NULL) == 0)
+		unlinkat(j->locks_fd, name, 0);
+}
+
+/* ---- records ---- */
+
+int journal_store(struct journal *j, const struct record *rec, struct err *e)
+{
+	__cleanup_free char *text = NULL;
+	char name[NAME_MAX + 1];
+	int r;
+
+	r = name_make(name, rec->container_id, rec->ifname, RECORD_SUFFIX, e);
+	if (r < 0)
+		return r;
+	text = record_emit(rec);
+	return atomic_file_store(j->records_fd, name, text, strlen(text), 0600, e);
+}
+
+static int record_load(struct journal *j, const char *name, struct record **ret, struct err *e)
+{
+	__cleanup_free char *text = NULL;
+	size_t len;
+	int r;
+
+	r = atomic_file_load(j->records_fd, name, RECORD_MAX_BYTES, &text, &len, e);
+	if (r == -EFBIG)
+		return err_set(e, -EBADMSG, "record %s: longer than any record", name);
+	if (r < 0)
+		return r;
+	r = record_parse(text, len, ret, e);
+	if (r < 0) {
+		err_wrap(e, "record %s", name);
+		return r == -EPROTO ? r : -EBADMSG;
+	}
+	return 0;
+}
+
+int journal_load(struct journal *j, const char *container_id, const char *ifname,
+		 struct record **ret, struct err *e)
+{
+	char name[NAME_MAX + 1];
+	int r;
+
+	r = name_make(name, container_id, ifname, RECORD_SUFFIX, e);
+	return r < 0 ? r : record_load(j, name, ret, e);
+}
+
+int journal_remove(struct journal *j, const char *container_id, const char *ifname, struct err *e)
+{
+	char name[NAME_MAX + 1];
+	int r;
+
+	r = name_make(name, container_id, ifname, RECORD_SUFFIX, e);
+	return r < 0 ? r : atomic_file_remove(j->records_fd, name, e);
+}
+
+/* A record's file name: visible, with a ':' and the suffix. */
+static bool is_record_name(const char *name)
+{
+	size_t n = strlen(name), s = strlen(RECORD_SUFFIX);
+
+	return name[0] != '.' && strchr(name, ':') && n > s &&
+	       strcmp(name + n - s, RECORD_SUFFIX) == 0;
+}
+
+static int folder_iterate(int dirfd, DIR **ret, struct err *e)
+{
+	__cleanup_close int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d;
+
+	if (fd < 0)
+		return err_sys(e, -errno, "open the records folder");
+	d = fdopendir(fd);
+	if (!d)
+		return err_sys(e, -errno, "read the records folder");
+	TAKE_FD(fd); /* the stream has it */
+	*ret = d;
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct record *x = *(struct record *const *)a, *y = *(struct record *const *)b;
+	int c = strcmp(x->container_id, y->container_id);
+
+	return c ? c : strcmp(x->ifname, y->ifname);
+}
+
+int journal_list(struct journal *j, struct record ***ret, size_t *ret_n,
+		 void (*on_bad)(const char *name, const struct err *e, void *data), void *data,
+		 struct err *e)
+{
+	struct record **list = NULL;
+	struct dirent *de;
+	size_t n = 0;
+	DIR *dir = NULL;
+	int r;
+
+	r = folder_iterate(j->records_fd, &dir, e);
+	if (r < 0)
+		return r;
+	while ((de = readdir(dir))) {
+		struct err own = {0};
+		struct record *rec;
+
+		if (!is_record_name(de->d_name))
+			continue;
+		r = record_load(j, de->d_name, &rec, &own);
+		if (r == 0) {
+			MEM_GROW(list, n);
+			list[n++] = rec;
+		} else if (r != -ENOENT && on_bad) { /* ENOENT: a DEL was faster */
+			on_bad(de->d_name, &own, data);
+		}
+	}
+	closedir(dir);
+	if (n)
+		qsort(list, n, sizeof(*list), by_name);
+	*ret = list;
+	*ret_n = n;
+	return 0;
+}
+
+void records_free(struct record **records, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		record_free(records[i]);
+	free(records);
+}
+
+const char *journal_boot_id(void)
+{
+	static char id[37];
+	static bool known;
+	__cleanup_close int fd = -1;
+	ssize_t n;
+
+	if (known)
+		return id;
+	known = true;
+	fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, id, 36);
+	id[n == 36 ? 36 : 0] = 0;
+	return id;
+}
