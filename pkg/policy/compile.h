@@ -34,7 +34,8 @@ struct node_view {
 	size_t n_cluster_cidrs;
 };
 
-/* Why traffic with an identity is dropped instead; values are enum slu_reason of bpf/drop_reasons.h. */
+/* Why traffic with an identity is dropped instead; values are enum slu_reason of
+ * bpf/drop_reasons.h. */
 
 /* One address a pod may appear as. addr is what the outside sees. */
 struct egress_addr {
@@ -45,16 +46,18 @@ struct egress_addr {
 	bool assign;	 /* local, and we put it on the interface (false with addressFrom) */
 	char *interface; /* local: where it goes; NULL otherwise */
 	bool announce;
-	struct addr endpoint; /* tunnel's outer destination: addr itself, or the owner's node address */
-	uint32_t vni;	      /* VNI_ADDRESS, or by the gateway's name with addressFrom */
-	uint8_t problem;      /* enum slu_reason when nobody can own it (no candidate, …), else 0 */
+	struct addr
+		endpoint; /* tunnel's outer destination: addr itself, or the owner's node address */
+	uint32_t vni;	  /* VNI_ADDRESS, or by the gateway's name with addressFrom */
+	uint8_t problem;  /* enum slu_reason when nobody can own it (no candidate, …), else 0 */
 };
 
-/* Who a flow appears as. Index 0 of compiled.identities is "none": the CNI's own way (as the node). */
+/* Who a flow appears as. Index 0 of compiled.identities is "none": the CNI's own way (as the node).
+ */
 struct identity {
-	char *gateway;	  /* "" for index 0 and for via node */
-	bool per_pod;	  /* spread Pod: pick by pod; else the list has one entry per family */
-	bool or_node;	  /* unavailable: Node */
+	char *gateway;	    /* "" for index 0 and for via node */
+	bool per_pod;	    /* spread Pod: pick by pod; else the list has one entry per family */
+	bool or_node;	    /* unavailable: Node */
 	uint32_t *picks[2]; /* [0] IPv4, [1] IPv6: indexes into compiled.addrs */
 	uint32_t n_picks[2];
 	uint8_t none[2]; /* enum slu_reason used when n_picks is 0 */
@@ -66,9 +69,9 @@ struct flat_rule {
 	const struct doc_rule *rule; /* NULL for a default block */
 	uint8_t step;		     /* enum policy_step */
 	uint32_t identity;	     /* index, or IDENTITY_NONE when the rule has no via */
-	struct cidr *to;	     /* expanded: CIDRs and node addresses */
-	size_t n_to;
-	bool to_all;
+	struct cidr *nodes; /* what the rule's `nodes` items stand for: hosts, sorted, unique */
+	size_t n_nodes;
+	bool to_all; /* no `to`: every destination outside */
 };
 
 enum policy_step { STEP_ADMIN, STEP_PODS, STEP_SERVICES, STEP_DEFAULTS, STEP_BASELINE };
@@ -77,23 +80,29 @@ enum policy_step { STEP_ADMIN, STEP_PODS, STEP_SERVICES, STEP_DEFAULTS, STEP_BAS
 
 struct compiled; /* owns a copy of nothing: the doc_set must outlive it */
 
-/* -EINVAL with err when cluster CIDRs are unknown, …; a gateway that is missing is not an error here. */
+/* -EINVAL with err when cluster CIDRs are unknown, …; a gateway that is missing is not an error
+ * here. */
 int policy_compile(const struct doc_set *set, const struct node_view *node, struct compiled **ret,
 		   struct err *e);
 void compiled_free(struct compiled *c);
 
 const struct egress_addr *compiled_addrs(const struct compiled *c, size_t *ret_n);
 const struct identity *compiled_identities(const struct compiled *c, size_t *ret_n);
-/* Prefixes that are inside: cluster CIDRs, InternalIPs of nodes, this node's own addresses. */
+/* Prefixes that are inside: cluster CIDRs, InternalIPs of nodes, this node's own addresses. Sorted,
+ * unique. */
 const struct cidr *compiled_inside(const struct compiled *c, size_t *ret_n);
-/* Nodes with their internal addresses, this one included, sorted by name: senders and tunnel ends. */
+/* Those of them that hold pods and services. */
+const struct cidr *compiled_cluster_cidrs(const struct compiled *c, size_t *ret_n);
+/* Nodes with their internal addresses, this one included, sorted by name: senders and tunnel ends.
+ */
 struct compiled_node {
 	const char *name;
 	struct addr v4, v6; /* zero when it has none */
 };
 const struct compiled_node *compiled_nodes(const struct compiled *c, size_t *ret_n);
 const struct doc_config *compiled_config(const struct compiled *c); /* NULL when none */
-uint16_t compiled_tunnel_mtu(const struct compiled *c); /* smallest that a gateway asks for, 0 = none */
+uint16_t
+compiled_tunnel_mtu(const struct compiled *c);	    /* smallest that a gateway asks for, 0 = none */
 uint64_t compiled_digest(const struct compiled *c); /* equal inputs, equal digest */
 
 /* ---- a pod ---- */
@@ -106,9 +115,10 @@ struct pod_info {
 };
 
 /*
- * The policies that select a pod, as indexes into an ordered list of all
- * policies; n 0 = none does. key is a digest of the content of those policies
- * as compiled (rules, identities): equal key, equal program.
+ * The policies that select a pod, as indexes into the ordered list of all
+ * policies that have an effect on this node; n 0 = none does. key is a digest of
+ * the content of those policies as compiled (rules, identities, but not names):
+ * equal key, equal program. It is never 0 when n is not.
  */
 struct binding {
 	uint32_t *policies;
@@ -116,9 +126,13 @@ struct binding {
 	uint64_t key;
 };
 
+/* 0, or 1 when the pod's labels are not known and would matter: then the binding is empty. */
 int policy_resolve(const struct compiled *c, const struct pod_info *pod, struct binding *ret);
 void binding_done(struct binding *b);
 const struct doc_policy *compiled_policy(const struct compiled *c, uint32_t index);
+const struct flat_rule *compiled_policy_rules(const struct compiled *c, uint32_t index,
+					      size_t *ret_n); /* a default block comes last */
+size_t compiled_policy_count(const struct compiled *c);
 /* hash of namespace/name: the pod's place in spread Pod. */
 uint32_t pod_spread(const char *namespace, const char *name);
 
@@ -128,8 +142,8 @@ enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_REJECT };
 
 struct decision {
 	uint8_t verdict;
-	uint32_t identity;	/* index into compiled.identities; 0 = as the node */
-	uint32_t verdict_rule;	/* index into program.rules, UINT32_MAX = nothing matched → Allow */
+	uint32_t identity;     /* index into compiled.identities; 0 = as the node */
+	uint32_t verdict_rule; /* index into program.rules, UINT32_MAX = nothing matched → Allow */
 	uint32_t identity_rule; /* same, for the via */
 };
 
@@ -138,14 +152,21 @@ struct class_range {
 	struct decision decision;
 };
 
-struct class {
-	struct class_range *ranges; /* n >= 1, ranges[0].lo == 0, neighbours differ in verdict or identity */
+struct class
+{
+	/*
+	 * n >= 1, ranges[0].lo == 0, neighbours differ in verdict or identity. Where
+	 * several rules give one answer, the range names the one of its first key.
+	 */
+	struct class_range *ranges;
 	size_t n;
 };
 
 struct program_entry {
 	struct cidr prefix;
 	uint32_t class;
+	uint32_t parent; /* the next shorter entry of the same family that holds it; a root is its
+			    own */
 };
 
 struct program {
@@ -154,8 +175,13 @@ struct program {
 	size_t n_rules;
 	struct class *classes; /* unique */
 	size_t n_classes;
-	struct program_entry *entries; /* sorted; 0.0.0.0/0 and ::/0 always there; no entry equal to its parent's class */
+	/*
+	 * IPv4 first, then IPv6, each sorted by cidr_cmp and headed by 0.0.0.0/0 and
+	 * ::/0. No entry has its parent's class.
+	 */
+	struct program_entry *entries;
 	size_t n_entries;
+	size_t first_v6; /* index of ::/0 */
 };
 
 int policy_flatten(const struct compiled *c, const struct binding *b, struct program **ret);

@@ -18,7 +18,7 @@
 #include "policy/compile.h"
 
 struct image_program {
-	uint64_t key;	/* binding.key */
+	uint64_t key;	 /* binding.key */
 	uint32_t policy; /* id in the kernel, >= 1 */
 };
 
@@ -27,7 +27,8 @@ struct image_info {
 	uint64_t fingerprint; /* of the folder it was compiled from; 0 = from an API */
 	uint64_t digest;      /* compiled_digest */
 	uint32_t mark_mask;
-	/* Namespaces whose pods' source addresses are not checked; and which then get no identity. */
+	/* Namespaces whose pods' source addresses are not checked; and which then get no identity.
+	 */
 	const char *const *source_exempt;
 	size_t n_source_exempt;
 };
@@ -42,15 +43,18 @@ struct image {
 int image_build(const struct compiled *c, const struct image_info *info,
 		const struct image_program *programs, size_t n, uint8_t **ret_data,
 		size_t *ret_len);
+/* The subjects of c alone, what policy_resolve reads: image_build adds the rest to them. */
+void image_build_subjects(const struct compiled *c, uint8_t **ret_data, size_t *ret_len);
 /* Checks magic, version, length, section bounds. -EINVAL, -EPROTO for another version. */
 int image_open(struct image *img, const void *data, size_t len, struct err *e);
 void image_info_get(const struct image *img, struct image_info *ret); /* without source_exempt */
 
 enum image_answer_kind {
-	IMAGE_FREE = 0,	    /* no policy selects the pod: policy id 0 */
-	IMAGE_POLICY,	    /* policy id in answer->policy */
-	IMAGE_NO_PROGRAM,   /* selected, but that combination is not in the kernel yet: ask for a compile */
-	IMAGE_UNDECIDED,    /* labels unknown, and they would matter */
+	IMAGE_FREE = 0,	  /* no policy selects the pod: policy id 0 */
+	IMAGE_POLICY,	  /* policy id in answer->policy */
+	IMAGE_NO_PROGRAM, /* selected, but that combination is not in the kernel yet: ask for a
+			     compile */
+	IMAGE_UNDECIDED,  /* labels unknown, and they would matter */
 };
 
 struct image_answer {
@@ -63,7 +67,13 @@ struct image_answer {
 	uint32_t policies[64]; /* the first 64, in list order */
 };
 
-/* Labels of the Pod object namespace/name if the image has one: fills *ret (caller: labels_done). 0 or -ENOENT. */
+/* The name of policies[i] without its documents: "" and name, or namespace and name. -ENOENT past
+ * the end. */
+int image_policy_name(const struct image *img, uint32_t policy, const char **ret_namespace,
+		      const char **ret_name);
+
+/* Labels of the Pod object namespace/name if the image has one: fills *ret (caller: labels_done). 0
+ * or -ENOENT. */
 int image_pod_labels(const struct image *img, const char *namespace, const char *name,
 		     struct labels *ret);
 int image_resolve(const struct image *img, const struct pod_info *pod, struct image_answer *ret);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What policy_compile makes, as its own parts see it. Others use compile.h.
+ */
+#include "base/cleanup.h"
+#include "policy/compile.h"
+
+/* One policy with an effect on this node, in evaluation order. */
+struct compiled_policy {
+	const struct doc_policy *doc;
+	uint8_t step; /* STEP_ADMIN, STEP_PODS or STEP_BASELINE */
+	struct flat_rule *rules;
+	size_t n_rules; /* with the default block, which is last and has step STEP_DEFAULTS */
+	uint64_t digest;
+};
+
+struct compiled {
+	const struct doc_set *set;
+	struct compiled_policy *policies;
+	size_t n_policies;
+	struct egress_addr *addrs;
+	size_t n_addrs;
+	struct identity *identities;
+	size_t n_identities;
+	struct cidr *inside, *cluster_cidrs;
+	size_t n_inside, n_cluster_cidrs;
+	struct compiled_node *nodes;
+	const struct doc_node *
+		*node_docs; /* parallel to nodes; NULL for this node without an object */
+	size_t n_nodes;
+	size_t self;	 /* this node in nodes */
+	char *self_name; /* owned: a node without an object has its name from the node_view */
+	uint16_t tunnel_mtu;
+	uint64_t digest;
+	uint8_t *subjects; /* an image without programs: what policy_resolve reads */
+	size_t subjects_len;
+};
+
+#define LABEL_NAMESPACE_NAME "kubernetes.io/metadata.name"
+
+/* An absent selector is every node. */
+bool compiled_node_selected(const struct compiled *c, size_t node, const struct selector *s);
+/* namespace/name as one number: what every stable pick starts from. */
+uint64_t name_hash(const char *namespace, const char *name);
+size_t cidrs_sort_unique(struct cidr *v, size_t n); /* returns the new n */
+/* A namespace without an object has the implied label only. */
+bool namespace_selected(const struct doc_set *set, const char *name, const struct selector *s);
+
+/* ---- cluster.c: nodes and what is inside ---- */
+int cluster_compile(struct compiled *c, const struct node_view *node, struct err *e);
+
+/* ---- gateways.c: every gateway's addresses and their owners ---- */
+
+/* One address; strings are borrowed from the documents and the node_view. */
+struct gateway_addr {
+	struct addr addr, endpoint;
+	const struct doc_gateway *gateway;
+	const char *owner;     /* NULL: no candidate */
+	const char *interface; /* local only */
+	uint32_t vni;
+	uint8_t problem;
+	bool local, assign;
+};
+
+struct gateway_slot {
+	const struct doc_gateway *doc;
+	size_t first, n; /* in gateways.addrs */
+};
+
+struct gateways {
+	struct gateway_slot *slots; /* by name, as in the doc_set */
+	size_t n_slots;
+	struct gateway_addr *addrs;
+	size_t n_addrs;
+};
+
+void gateways_init(struct gateways *g, const struct compiled *c, const struct node_view *node);
+void gateways_done(struct gateways *g);
+const struct gateway_slot *gateways_find(const struct gateways *g, const char *name);
+/*
+ * Fills c->addrs with what this node owns by rank or used[] marks. Gives
+ * ret_index[i] the place of g->addrs[i] there.
+ */
+void gateways_emit(const struct gateways *g, const bool *used, uint32_t *ret_index,
+		   struct compiled *c);
+
+/* ---- identities.c ---- */
+struct identities;
+
+struct identities *identities_new(const struct gateways *g, const struct doc_set *set);
+void identities_free(struct identities *ids);
+DEFINE_CLEANUP(struct identities *, identities_free);
+/* The index of the identity a policy's via stands for; equal ones share it. IDENTITY_NONE without
+ * via. */
+uint32_t identities_get(struct identities *ids, const struct doc_policy *policy,
+			const struct doc_via *via);
+/* Moves the identities, and the addresses they need, into c. */
+void identities_emit(struct identities *ids, struct compiled *c);
+/* Of what the outside would see, independent of indexes. */
+uint64_t identity_digest(const struct compiled *c, uint32_t identity);
+
+/* ---- class.c: a set of matching rules → its ranges ---- */
+struct ruleset {
+	const struct flat_rule *const *rules;
+	size_t n;
+	size_t words;	     /* of 64 rules */
+	uint64_t *actions;   /* rules with an action */
+	uint64_t *vias;	     /* rules with a via */
+	uint32_t *next_step; /* of each rule: the first rule of a later step */
+};
+
+void ruleset_init(struct ruleset *rs, const struct flat_rule *const *rules, size_t n);
+void ruleset_done(struct ruleset *rs);
+/* matching: the rules whose destination matches, one bit each. The caller frees ranges. */
+void class_build(const struct ruleset *rs, const uint64_t *matching, struct class *ret);
+/* What a packet meets: verdict and identity, not which rule said so. */
+bool class_equal(const struct class *a, const struct class *b);
+uint64_t class_hash(const struct class *c);
+
+enum rule_action flat_rule_action(const struct flat_rule *r);

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Gateways → addresses with owners. Every node computes the same owner from the
+ * same objects, without asking anybody. What only the owner can know is whether it
+ * has an interface for the address: there, and only there, the address gets a
+ * problem, and nobody answers for it — dropped, never sent as something else.
+ *
+ * addressFrom has no addresses of its own: a selected node uses its own, and the
+ * pods of the others go to the node that ranks first for the gateway's name. The
+ * tunnel then ends at that node's address, so the VNI tells which gateway is meant
+ * (and which family, as one end may serve both).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "bpf/drop_reasons.h"
+#include "policy/compiled.h"
+#include "policy/rank.h"
+
+struct candidates {
+	const char **names;
+	size_t *nodes; /* indexes into compiled.nodes */
+	size_t n;
+	bool self; /* this node is one */
+};
+
+static void candidates_done(struct candidates *cand)
+{
+	free(cand->names);
+	free(cand->nodes);
+}
+
+static struct candidates candidates_get(const struct compiled *c, const struct doc_gateway *gw,
+					const struct selector *range)
+{
+	struct candidates cand = {
+		.names = mem_alloc0(c->n_nodes * sizeof(*cand.names)),
+		.nodes = mem_alloc0(c->n_nodes * sizeof(*cand.nodes)),
+	};
+
+	for (size_t i = 0; i < c->n_nodes; i++) {
+		if (!compiled_node_selected(c, i, &gw->node_selector) ||
+		    !compiled_node_selected(c, i, range))
+			continue;
+		cand.names[cand.n] = c->nodes[i].name;
+		cand.nodes[cand.n++] = i;
+		cand.self = cand.self || i == c->self;
+	}
+	return cand;
+}
+
+static const struct node_iface *iface_find(const struct node_view *node, const char *name)
+{
+	for (size_t i = 0; i < node->n_ifaces; i++)
+		if (strcmp(node->ifaces[i].name, name) == 0)
+			return &node->ifaces[i];
+	return NULL;
+}
+
+/* How well an interface fits: the longest on-link prefix that holds addr; 0 = not at all. */
+static int iface_fit(const struct node_iface *iface, struct addr addr)
+{
+	int best = 0;
+
+	for (size_t i = 0; i < iface->n_addrs; i++) {
+		struct cidr on_link = cidr_make(iface->addrs[i].addr, iface->addrs[i].len);
+
+		if (cidr_contains_addr(on_link, addr) && on_link.len > best)
+			best = on_link.len;
+	}
+	return best;
+}
+
+static bool iface_has(const struct node_iface *iface, struct addr addr)
+{
+	for (size_t i = 0; i < iface->n_addrs; i++)
+		if (addr_eq(iface->addrs[i].addr, addr))
+			return true;
+	return false;
+}
+
+/* An interface that was named is used or nothing is: an address never lands on another one. */
+static const struct node_iface *iface_for(const struct node_view *node,
+					  const struct doc_gateway *gw, struct addr addr)
+{
+	const struct node_iface *best = NULL;
+	int best_fit = 0;
+
+	if (gw->interface)
+		return iface_find(node, gw->interface);
+	for (size_t i = 0; i < node->n_ifaces; i++) {
+		int fit = iface_fit(&node->ifaces[i], addr);
+
+		if (fit > best_fit) {
+			best_fit = fit;
+			best = &node->ifaces[i];
+		}
+	}
+	return best;
+}
+
+/* This node ranks first: does the address have a place here? */
+static void place_here(struct gateway_addr *a, const struct node_view *node)
+{
+	const struct node_iface *iface = iface_for(node, a->gateway, a->addr);
+
+	if (!iface) {
+		a->problem = SLU_DROP_NO_OWNER;
+		return;
+	}
+	a->local = true;
+	a->interface = iface->name;
+	a->assign = true;
+	for (size_t i = 0; i < node->n_ifaces; i++)
+		if (iface_has(&node->ifaces[i], a->addr))
+			a->assign = false; /* the node's own: not ours to add, remove or guard */
+}
+
+static struct gateway_addr *append_addr(struct gateways *g, const struct doc_gateway *gw)
+{
+	MEM_GROW(g->addrs, g->n_addrs);
+	g->addrs[g->n_addrs] = (struct gateway_addr){.gateway = gw, .vni = VNI_ADDRESS};
+	return &g->addrs[g->n_addrs++];
+}
+
+static void range_compile(struct gateways *g, const struct compiled *c,
+			  const struct node_view *node, const struct doc_gateway *gw, size_t index)
+{
+	const struct gateway_range *range = &gw->ranges[index];
+	struct candidates cand = candidates_get(c, gw, &range->node_selector);
+	uint64_t n = addr_range_count(range->range);
+
+	for (uint64_t i = 0; i < n && i < DOC_MAX_GATEWAY_ADDRS; i++) {
+		struct gateway_addr *a = append_addr(g, gw);
+		long owner;
+
+		a->addr = a->endpoint = addr_range_at(range->range, i);
+		owner = rank_owner(a->addr, cand.names, cand.n);
+		if (owner < 0)
+			a->problem = SLU_DROP_NO_OWNER;
+		else
+			a->owner = cand.names[owner];
+		if (owner >= 0 && cand.nodes[owner] == c->self)
+			place_here(a, node);
+	}
+	candidates_done(&cand);
+}
+
+/* ---- addressFrom ---- */
+
+static uint32_t vni_of(const char *name, bool v4)
+{
+	for (uint64_t seed = v4 ? 4 : 6;; seed += 16) {
+		uint32_t vni = hash_str(name, seed) & 0xffffff;
+
+		if (vni != 0 && vni != VNI_ADDRESS)
+			return vni;
+	}
+}
+
+static bool vni_taken(const struct gateways *g, const struct doc_gateway *gw, uint32_t vni)
+{
+	for (size_t i = 0; i < g->n_slots && g->slots[i].doc != gw; i++) {
+		const struct doc_gateway *other = g->slots[i].doc;
+
+		if (other->address_from && (vni_of(other->meta.name, true) == vni ||
+					    vni_of(other->meta.name, false) == vni))
+			return true;
+	}
+	return false;
+}
+
+static struct addr first_addr(const struct node_iface *iface, bool v4)
+{
+	for (size_t i = 0; iface && i < iface->n_addrs; i++)
+		if (addr_is_v4(iface->addrs[i].addr) == v4 &&
+		    !addr_is_link_local(iface->addrs[i].addr))
+			return iface->addrs[i].addr;
+	return (struct addr){};
+}
+
+/* The node's address of the family, or of the other one: the tunnel carries both in either. */
+static struct addr tunnel_end(const struct compiled_node *node, bool v4)
+{
+	struct addr wanted = v4 ? node->v4 : node->v6;
+
+	if (!addr_is_zero(wanted))
+		return wanted;
+	return v4 ? node->v6 : node->v4;
+}
+
+static void address_from_family(struct gateways *g, const struct compiled *c,
+				const struct node_iface *iface, const struct doc_gateway *gw,
+				struct gateway_addr like)
+{
+	bool v4 = addr_is_v4(like.addr);
+	struct gateway_addr *a = append_addr(g, gw);
+
+	*a = like;
+	a->gateway = gw;
+	a->vni = vni_of(gw->meta.name, v4);
+	if (a->local) {
+		a->interface = iface->name;
+		a->endpoint = tunnel_end(&c->nodes[c->self], v4);
+	}
+	if (vni_taken(g, gw, a->vni)) {
+		a->problem = SLU_DROP_NO_OWNER;
+		a->local = false;
+		a->interface = NULL;
+	}
+}
+
+static void address_from_compile(struct gateways *g, const struct compiled *c,
+				 const struct node_view *node, const struct doc_gateway *gw)
+{
+	static const struct selector every_node;
+	struct candidates cand = candidates_get(c, gw, &every_node);
+	const struct node_iface *iface = iface_find(node, gw->address_from);
+	struct addr place = {};
+	long owner;
+
+	/* what is ranked is the gateway itself */
+	memcpy(place.b, &(uint64_t){hash_str(gw->meta.name, 0)}, sizeof(uint64_t));
+	owner = rank_owner(place, cand.names, cand.n);
+	for (int v4 = 1; v4 >= 0 && owner >= 0; v4--) {
+		const struct compiled_node *end = &c->nodes[cand.nodes[owner]];
+		struct addr there = v4 ? end->v4 : end->v6;
+		struct gateway_addr like = {
+			.addr = cand.self ? first_addr(iface, v4) : there,
+			.endpoint = there,
+			.owner = cand.self ? c->nodes[c->self].name : end->name,
+			.local = cand.self,
+		};
+
+		if (!addr_is_zero(like.addr))
+			address_from_family(g, c, iface, gw, like);
+	}
+	candidates_done(&cand);
+}
+
+void gateways_init(struct gateways *g, const struct compiled *c, const struct node_view *node)
+{
+	*g = (struct gateways){.slots = mem_alloc0(c->set->n_gateways * sizeof(*g->slots))};
+	for (size_t i = 0; i < c->set->n_gateways; i++) {
+		const struct doc_gateway *gw = &c->set->gateways[i];
+		struct gateway_slot *slot = &g->slots[g->n_slots];
+
+		*slot = (struct gateway_slot){.doc = gw, .first = g->n_addrs};
+		g->n_slots++;
+		if (gw->address_from)
+			address_from_compile(g, c, node, gw);
+		for (size_t j = 0; j < gw->n_ranges; j++)
+			range_compile(g, c, node, gw, j);
+		slot->n = g->n_addrs - slot->first;
+	}
+}
+
+void gateways_done(struct gateways *g)
+{
+	free(g->slots);
+	free(g->addrs);
+	*g = (struct gateways){};
+}
+
+static int compare_slot(const void *key, const void *slot)
+{
+	return strcmp(key, ((const struct gateway_slot *)slot)->doc->meta.name);
+}
+
+const struct gateway_slot *gateways_find(const struct gateways *g, const char *name)
+{
+	return bsearch(name, g->slots, g->n_slots, sizeof(*g->slots), compare_slot);
+}
+
+void gateways_emit(const struct gateways *g, const bool *used, uint32_t *ret_index,
+		   struct compiled *c)
+{
+	c->addrs = mem_alloc0(g->n_addrs * sizeof(*c->addrs));
+	for (size_t i = 0; i < g->n_addrs; i++) {
+		const struct gateway_addr *a = &g->addrs[i];
+
+		if (!used[i] && !(a->owner && strcmp(a->owner, c->self_name) == 0))
+			continue;
+		ret_index[i] = (uint32_t)c->n_addrs;
+		c->addrs[c->n_addrs++] = (struct egress_addr){
+			.addr = a->addr,
+			.gateway = mem_strdup(a->gateway->meta.name),
+			.owner = mem_strdup(a->owner),
+			.local = a->local,
+			.assign = a->assign,
+			.interface = mem_strdup(a->interface),
+			.announce = a->local && a->gateway->announce == ANNOUNCE_ARP && a->assign,
+			.endpoint = a->endpoint,
+			.vni = a->vni,
+			.problem = a->problem,
+		};
+	}
+}
