@@ -71,6 +71,9 @@ $(B)/gen/%.bpf.o: pkg/bpf/%.bpf.c $(wildcard pkg/bpf/*.h) | $(B)/gen/.dir
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
 
+# make would delete them again as intermediate
+.SECONDARY: $(SKELS) $(SKELS:.skel.h=.bpf.o)
+
 $(LIB): $(OBJS)
 	@rm -f $@
 	$(Q)ar rcsD $@ $^

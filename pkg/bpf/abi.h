@@ -45,6 +45,10 @@
 #define SLU_MAX_PREFIXES	1048576 /* per policy */
 #define SLU_MAX_INSIDE		65536
 #define SLU_MAX_NODES		1024 /* index 0 unused */
+#define SLU_MAX_INBOUND		32768
+
+/* VNI of tunnels that end at the egress address, and of every reply (policy/compile.h has the same number). */
+#define SLU_VNI_ADDRESS 0x534c55u
 
 /* Inner addresses of sluice0. Its own MAC (destination) and the foreign source MAC, on every node. */
 #define SLU_MAC_DEVICE { 0x02, 0x53, 0x4c, 0x55, 0x00, 0x01 }
@@ -157,6 +161,25 @@ struct slu_config {
 	__u16 pad;
 };
 
+/*
+ * map "inbound": LRU_HASH → __u32 SLU_FLOW_*. What a macvlan's parent remembers,
+ * since the node's conntrack never sees these packets. Always as the pod would
+ * send it: local is the pod. Ports in network order.
+ */
+#define SLU_FLOW_INBOUND  1u /* the outside spoke first: replies pass */
+#define SLU_FLOW_OUTBOUND 2u /* the pod did, allowed: what comes back is no request */
+#define SLU_FLOW_FRAGMENT 3u /* the first fragment passed: the others may follow */
+struct slu_flow {
+	struct slu_addr local, remote;
+	__u32 parent; /* ifindex */
+	__u16 lport, rport; /* echo: the id and 0. Fragments: the two halves of the id */
+	__u8 proto;
+	__u8 fragment; /* 1: keyed by fragment id */
+	__u16 pad;
+};
+
+/* map "build": ARRAY of one __u64: digest of the object whose programs are pinned; 0 while they are exchanged */
+
 /* map "drops": PERCPU_ARRAY SLU_REASON_MAX */
 struct slu_count {
 	__u64 packets, bytes;
@@ -174,5 +197,6 @@ _Static_assert(sizeof(struct slu_egress) == 40, "abi");
 _Static_assert(sizeof(struct slu_node) == 32, "abi");
 _Static_assert(sizeof(struct slu_owned_key) == 20, "abi");
 _Static_assert(sizeof(struct slu_config) == 56, "abi");
+_Static_assert(sizeof(struct slu_flow) == 44, "abi");
 _Static_assert(sizeof(struct slu_count) == 16, "abi");
 #endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+/*
+ * tc ingress on the host side of every pod's veth, governed or not. What is
+ * malformed or not the pod's own ends here. What a rule drops travels on as a
+ * mark: nft first clears it from replies to inbound connections, which only
+ * conntrack can tell (ping, ICMP errors and fragments included).
+ */
+#include "bpf/judge.bpf.h"
+#include "bpf/source.bpf.h"
+
+static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu_pod *pod,
+					 const struct pkt *p)
+{
+	struct slu_config *c = config_get();
+	__u32 judged = judge(pod, p), reason = JUDGED_REASON(judged), id, bits = 0;
+
+	if (!c || reason >= SLU_MARK_REASONS)
+		return drop(skb, reason ? reason : SLU_DROP_NO_POLICY);
+	if (judged & JUDGED_UNTOUCHED) {
+		mark_set(skb, c, 0);
+		return TC_ACT_UNSPEC;
+	}
+	if (!c->mark_mask) /* no daemon has written it yet: nothing could be enforced */
+		return drop(skb, SLU_DROP_NO_POLICY);
+	if (reason)
+		id = reason;
+	else if (JUDGED_IDENTITY(judged))
+		id = identify(pod, p, JUDGED_IDENTITY(judged));
+	else
+		id = SLU_ID_CHECK;
+	if (id & OUTCOME_DIVERT)
+		bits = c->divert;
+	mark_set(skb, c, bits | (id & (SLU_ID_MAX - 1)) << (c->mark_shift & 31));
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int slu_from_pod(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	struct slu_pod *pod = bpf_map_lookup_elem(&pods, &ifindex);
+	struct pkt p = {};
+	struct ethhdr eth;
+	int reason;
+
+	if (!pod)
+		return drop(skb, SLU_DROP_UNKNOWN_INTERFACE);
+	/* The kernel dispatches by skb->protocol: it must be what the frame says. */
+	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)) || skb->protocol != eth.h_proto)
+		return drop(skb, SLU_DROP_MALFORMED);
+	reason = check_frame(skb, pod, &eth, &p);
+	if (reason == FRAME_ARP)
+		return TC_ACT_UNSPEC;
+	if (reason)
+		return drop(skb, reason);
+	return from_pod_mark(skb, pod, &p);
+}
