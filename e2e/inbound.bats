@@ -1,0 +1,137 @@
+#!/usr/bin/env bats
+# What comes from outside, and Services: replies are never touched; a Service's
+# destination is judged after translation.
+load lib/lab
+
+setup() { lab_up; }
+teardown() { lab_teardown; }
+
+# kube_proxy_like NODE RULE…: DNAT as kube-proxy does it, in prerouting and output
+services() {
+	local node=$1 rule
+	shift
+	{
+		echo "table ip services {"
+		echo "chain pre { type nat hook prerouting priority dstnat;"
+		for rule; do echo "$rule"; done
+		echo "}; chain out { type nat hook output priority -100;"
+		for rule; do echo "$rule"; done
+		echo "}; }"
+	} | on "$node" nft -f -
+}
+
+@test "NodePort: the answer goes back the way it came, TCP and UDP" {
+	office_up
+	web_add web
+	server_in web
+	services node1 "meta l4proto tcp tcp dport 30080 fib daddr type local dnat to $(pod_ip web 4):8080" \
+		"meta l4proto udp udp dport 30080 fib daddr type local dnat to $(pod_ip web 4):8080"
+	same tcp 172.31.7.100 "$(ASK_PORT=30080 ask ext tcp "${NODE_V4[node1]}")"
+	same udp 172.31.7.100 "$(ASK_PORT=30080 ask ext udp "${NODE_V4[node1]}")"
+	same fragments 172.31.7.100 "$(ASK_PORT=30080 ask ext udp "${NODE_V4[node1]}" size=9000)"
+	# and what the pod itself starts still has its identity
+	same own "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+}
+
+@test "direct inbound: replies of a governed pod leave as the pod, also from a denied address" {
+	chain_write ptp '.ipMasq = false'
+	office_up
+	web_add web
+	server_in web
+	ip -n "$P-ext" route add 10.244.1.0/24 via "${NODE_V4[node1]}"
+	ip -n "$P-ext" route add fd00:244:1::/64 via "${NODE_V6[node1]}"
+	same tcp 172.31.7.100 "$(ASK_PORT=8080 ask ext tcp "$(pod_ip web 4)")"
+	same udp6 fd31:7::100 "$(ASK_PORT=8080 ask ext udp "$(pod_ip web 6)")"
+	same "from the denied" "$DENIED_V4" "$(ASK_PORT=8080 ask ext tcp "$(pod_ip web 4)" "from=$DENIED_V4")"
+	same refused refused "$(ASK_PORT=9 ask ext udp "$(pod_ip web 4)")"
+	on ext ping -q -c 1 -W 1 "$(pod_ip web 4)"
+	on ext ping -q -c 1 -W 1 -s 4000 "$(pod_ip web 4)"
+	same own "$EGRESS_V4" "$(ask web tcp "$EXT_V4")"
+}
+
+@test "inbound to a pod behind the local gateway" {
+	chain_write ptp '.ipMasq = false'
+	office_up node1
+	web_add web
+	server_in web
+	ip -n "$P-ext" route add 10.244.1.0/24 via "${NODE_V4[node1]}"
+	same tcp 172.31.7.100 "$(ASK_PORT=8080 ask ext tcp "$(pod_ip web 4)")"
+	on ext ping -q -c 1 -W 1 "$(pod_ip web 4)"
+	same own "$EGRESS_V4" "$(ask web tcp "$EXT_V4")"
+}
+
+@test "packets without a connection never leave as the pod: SYN-ACK, RST, FIN, echo reply" {
+	office_up
+	web_add web
+	pod_add plain
+	local flags
+	for flags in SA R FA A; do
+		on web "$PROBE" frame eth0 "eth:$(pod_mac web),$(gateway_mac)" "ip:$(pod_ip web 4),$EXT_V4" \
+			"tcp:8080,4000,$flags"
+	done
+	on web "$PROBE" frame eth0 "eth:$(pod_mac web),$(gateway_mac)" "ip:$(pod_ip web 4),$EXT_V4" icmp:0,0,77
+	on web "$PROBE" frame eth0 "eth:$(pod_mac web),$(gateway_mac)" "ip:$(pod_ip web 4),$EXT_V4" icmp:3,1
+	sleep 0.3
+	only_from "$EGRESS_V4"
+}
+
+gateway_mac() { ip -n "$P-node1" -j link show cni0 | jq -r '.[0].address'; }
+
+@test "a ClusterIP whose endpoint is outside: judged after translation" {
+	office_up
+	web_add web
+	pod_add plain
+	services node1 "ip daddr 10.96.0.10 udp dport 53 dnat to $EXT_V4:$PORT" \
+		"ip daddr 10.96.0.11 udp dport 53 dnat to $DENIED_V4:$PORT" \
+		"ip daddr 10.96.0.10 tcp dport 53 dnat to $EXT_V4:$PORT"
+	same "governed" timeout "$(ASK_PORT=53 ask web udp 10.96.0.10 timeout=300)"
+	same "governed, tcp" timeout "$(ASK_PORT=53 ask web tcp 10.96.0.10 timeout=300)"
+	same "denied" timeout "$(ASK_PORT=53 ask web udp 10.96.0.11 timeout=300)"
+	only_from
+	[ "$(dropped node1 service-outside)" -ge 3 ]
+	same "ungoverned" "${NODE_V4[node1]}" "$(ASK_PORT=53 ask plain udp 10.96.0.10)"
+}
+
+@test "a Service whose endpoint is inside is left alone, by ClusterIP and by an outside address" {
+	chain_write ptp '.ipMasq = false'
+	office_up
+	web_add web
+	pod_add peer
+	pod_add far gw1
+	server_in peer
+	server_in far
+	services node1 "ip daddr 10.96.0.20 tcp dport 80 dnat to $(pod_ip peer 4):8080" \
+		"ip daddr 203.0.113.20 tcp dport 80 dnat to $(pod_ip peer 4):8080" \
+		"ip daddr 203.0.113.21 tcp dport 80 dnat to $(pod_ip far 4):8080" \
+		"ip daddr 203.0.113.21 udp dport 80 dnat to $(pod_ip far 4):8080"
+	same clusterip "$(pod_ip web 4)" "$(ASK_PORT=80 ask web tcp 10.96.0.20)"
+	same "load balancer, here" "$(pod_ip web 4)" "$(ASK_PORT=80 ask web tcp 203.0.113.20)"
+	same "load balancer, there" "$(pod_ip web 4)" "$(ASK_PORT=80 ask web tcp 203.0.113.21)"
+	same "load balancer, udp" "$(pod_ip web 4)" "$(ASK_PORT=80 ask web udp 203.0.113.21)"
+	only_from
+}
+
+@test "an outside address translated to another outside one is dropped: the rule judged another" {
+	office_up
+	web_add web
+	services node1 "ip daddr 203.0.113.30 udp dport 53 dnat to $DENIED_V4:$PORT"
+	same answer timeout "$(ASK_PORT=53 ask web udp 203.0.113.30 timeout=300)"
+	only_from
+}
+
+@test "the gateway's stack does not answer for its egress addresses" {
+	office_up
+	web_add web
+	same before "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	daemon gw-serve on gw1 "$PROBE" serve 9000 "$LAB/gw.sock"
+	lab_wait 50 test -S "$LAB/gw.sock"
+	same tcp timeout "$(ASK_PORT=9000 ask ext tcp "$EGRESS_V4" timeout=300)"
+	same "closed port" timeout "$(ASK_PORT=9001 ask ext tcp "$EGRESS_V4" timeout=300)"
+	same "the node's own" 172.31.7.100 "$(ASK_PORT=9000 ask ext tcp "${NODE_V4[gw1]}")"
+}
+
+@test "nothing uses an egress address as its own source" {
+	office_up
+	same v4 "${NODE_V4[gw1]}" "$(ask gw1 udp "$EXT_V4")"
+	same v6 "${NODE_V6[gw1]}" "$(ask gw1 udp "$EXT_V6")"
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env bats
+# The laboratory itself, without Sluice: what it says about a plain node is true.
+load lib/lab
+
+# shellcheck disable=SC2034 # read by chain_write
+setup() { LAB_PLAIN='[]' && lab_up; }
+teardown() { lab_teardown; }
+
+@test "without sluice a pod leaves as its node, with every protocol" {
+	pod_add a
+	leaves_as a "${NODE_V4[node1]}" "${NODE_V6[node1]}"
+	pod_del a
+}
+
+@test "ext has no route to pods: without masquerade there is no answer, but the packet is seen" {
+	chain_write ptp '.ipMasq = false'
+	pod_add a
+	same answer timeout "$(ask a udp "$EXT_V4" timeout=300)"
+	same source "$(pod_ip a 4)" "$(strangers)"
+}
+
+@test "ext sees frames that no socket wants" {
+	pod_add a
+	same answer refused "$(ASK_PORT=9 ask a tcp "$EXT_V4")"
+	[ "$(seen pkt-tcp "${NODE_V4[node1]}")" -gt 0 ]
+	[ "$(seen tcp "${NODE_V4[node1]}")" = 0 ]
+}
+
+@test "pods of two nodes reach each other under their own addresses" {
+	chain_write ptp '.ipMasq = false'
+	pod_add a
+	pod_add b gw1
+	server_in b
+	same v4 "$(pod_ip a 4)" "$(ASK_PORT=8080 ask a tcp "$(pod_ip b 4)")"
+	same v6 "$(pod_ip a 6)" "$(ASK_PORT=8080 ask a udp "$(pod_ip b 6)")"
+}
+
+@test "a routed ext works, and a flood loses nothing" {
+	lab_destroy
+	LAB_EXT=routed lab_up
+	pod_add a
+	leaves_as a "${NODE_V4[node1]}" "${NODE_V6[node1]}"
+	counts reset >/dev/null
+	on a "$PROBE" flood "$EXT_V4" "$PORT" 10000 1 flows=4
+	[ "$(seen udp "${NODE_V4[node1]}")" -gt 9900 ]
+}
+
+@test "a storm of pods is answered and leaves nothing behind" {
+	run -0 on node1 env CNI_PATH="$CNI_PATH" CNI_CACHE="$LAB/cache" "$CNIRUN" storm \
+		"$LAB/node1/net.conflist" 2 1 20 "$P-s" "$PROBE" "$EXT_V4" "$PORT" timeout=900
+	same answered 20 "$(grep -c " ${NODE_V4[node1]}$" <<<"$output")"
+	run -2 ls "/run/netns/$P-s1" "/run/netns/$P-s20"
+}
+
+@test "the routed main plugin works, and its node masquerades" {
+	chain_write routed '.hostPrefix = "cali"'
+	on node1 iptables -t nat -A POSTROUTING -s 10.244.0.0/16 ! -d 10.244.0.0/16 -j MASQUERADE
+	on node1 ip6tables -t nat -A POSTROUTING -s fd00:244::/32 ! -d fd00:244::/32 -j MASQUERADE
+	pod_add a
+	leaves_as a "${NODE_V4[node1]}" "${NODE_V6[node1]}"
+	pod_del a
+}
+
+@test "macvlan pods are on the segment" {
+	chain_write macvlan '.ipam = {type: "static", addresses: [
+		{address: "172.31.7.77/24", gateway: "172.31.7.100"}, {address: "fd31:7::77/64"}]}'
+	pod_add a
+	leaves_as a 172.31.7.77 fd31:7::77
+}

@@ -1,0 +1,519 @@
+# shellcheck shell=bash
+# A laboratory of network namespaces, one per test:
+#
+#	pods ─ node1 ─┐             ┌─ ext            LAB_EXT=segment (default)
+#	pods ─ gw1   ─┼─ seg (L2) ──┤
+#	pods ─ gw2   ─┘             └─ router ─ ext   LAB_EXT=routed
+#
+# ext has no route to pods: an answer reaches a pod only if the packet left under
+# an address of the segment. Every namespace has strict rp_filter. All names begin
+# with a prefix of this lab alone ($P, also the name of its folder $LAB); what it
+# made is found by that prefix again, so lab_destroy needs nothing but the folder.
+#
+#	lab_up [NODE…]         namespaces, links, addresses, the server (default node1 gw1)
+#	node_start NODE…       sluiced on nodes;  node_stop NODE [SIGNAL]
+#	on NAME COMMAND…       in the namespace of a node, pod, seg, ext, router
+#	policy NAME <<<YAML    a file of the policy folder, replaced by rename
+#	pod_add POD [NODE]     netns + chain ADD (chain_write: bridge, ptp, macvlan)
+#	pod_del POD [NODE]
+#	ask POD udp|tcp ADDR   the address that ext saw
+
+[ -z "${BATS_VERSION:-}" ] || bats_require_minimum_version 1.5.0
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+PROBE=$TOP/build/e2e/slprobe
+CNIRUN=$TOP/build/e2e/cnirun
+BIN=${SLUICE_BIN:-$TOP/build/bin}
+PORT=7000
+CNI_PATH=$BIN:/usr/lib/cni:$TOP/e2e/tools/cni
+
+declare -gA NODE_NUMBER=([node1]=1 [gw1]=2 [gw2]=3)
+declare -gA NODE_V4=([node1]=172.31.7.11 [gw1]=172.31.7.21 [gw2]=172.31.7.22)
+declare -gA NODE_V6=([node1]=fd31:7::11 [gw1]=fd31:7::21 [gw2]=fd31:7::22)
+EGRESS_V4=172.31.7.50 EGRESS_V6=fd31:7::50
+
+lab_fail() {
+	echo "lab: $*" >&2
+	return 1
+}
+
+on() {
+	local name=$1
+	shift
+	nsenter --net="/run/netns/$P-$name" "$@"
+}
+
+# ---- making ----
+
+ns_new() {
+	local name=$1 forward=$2
+	ip netns add "$P-$name" || return
+	on "$name" sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1 \
+		net.ipv4.ip_forward="$forward" net.ipv6.conf.all.forwarding="$forward" \
+		net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 || return
+	ip -n "$P-$name" link set lo up
+}
+
+# plug NAME V4/LEN V6/LEN: an eth0 in NAME, its other end a port of the segment
+plug() {
+	local name=$1 v4=$2 v6=$3
+	ip link add eth0 mtu "${LAB_MTU:-1500}" netns "$P-$name" type veth \
+		peer name "p-$name" mtu "${LAB_MTU:-1500}" netns "$P-seg" || return
+	ip -n "$P-seg" -batch - <<-END || return
+		link set p-$name master br0 up
+	END
+	ip -n "$P-$name" -batch - <<-END
+		link set eth0 up
+		addr add $v4 dev eth0
+		addr add $v6 dev eth0 nodad
+	END
+}
+
+segment_up() {
+	ns_new seg 0 || return
+	ip -n "$P-seg" -batch - <<-END
+		link add br0 mtu ${LAB_MTU:-1500} type bridge forward_delay 0
+		link set br0 up
+	END
+}
+
+node_up() {
+	local node=$1 other n
+	n=${NODE_NUMBER[$node]}
+	ns_new "$node" 1 || return
+	plug "$node" "${NODE_V4[$node]}/24" "${NODE_V6[$node]}/64" || return
+	mkdir -p "$LAB/$node/bpf" "$LAB/$node/state" "$LAB/$node/run" "$LAB/$node/ipam" || return
+	mount -t bpf "$P" "$LAB/$node/bpf" || return
+	for other in "${LAB_NODES[@]}"; do
+		[ "$other" = "$node" ] && continue
+		ip -n "$P-$node" route add "10.244.${NODE_NUMBER[$other]}.0/24" via "${NODE_V4[$other]}" || return
+		ip -n "$P-$node" route add "fd00:244:${NODE_NUMBER[$other]}::/64" via "${NODE_V6[$other]}" || return
+	done
+	ip -n "$P-$node" route add default via "$NEXT_V4" || return
+	ip -n "$P-$node" -6 route add default via "$NEXT_V6"
+}
+
+ext_up() {
+	ns_new ext 0 || return
+	if [ "${LAB_EXT:-segment}" = segment ]; then
+		plug ext 172.31.7.100/24 fd31:7::100/64 || return
+	else
+		ns_new router 1 || return
+		plug router 172.31.7.1/24 fd31:7::1/64 || return
+		ip link add eth0 mtu "${LAB_EXT_MTU:-1500}" netns "$P-ext" type veth \
+			peer name eth1 mtu "${LAB_EXT_MTU:-1500}" netns "$P-router" || return
+		ip -n "$P-router" -batch - <<-END || return
+			link set eth1 up
+			addr add 198.51.100.1/24 dev eth1
+			addr add 2001:db8:100::1/64 dev eth1 nodad
+		END
+		ip -n "$P-ext" -batch - <<-END || return
+			link set eth0 up
+			addr add $EXT_V4/24 dev eth0
+			addr add $EXT_V6/64 dev eth0 nodad
+			route add 172.31.7.0/24 via 198.51.100.1
+			route add fd31:7::/64 via 2001:db8:100::1
+		END
+	fi
+	ip -n "$P-ext" -batch - <<-END || return
+		addr add $DENIED_V4/24 dev eth0
+		addr add $DENIED_V6/64 dev eth0 nodad
+	END
+	daemon ext-serve on ext "$PROBE" serve "$PORT" "$LAB/ext.sock" eth0
+	lab_wait 50 test -S "$LAB/ext.sock"
+}
+
+# lab_up [NODE…]
+lab_up() {
+	LAB_NODES=("$@")
+	[ $# -gt 0 ] || LAB_NODES=(node1 gw1)
+	if [ "${LAB_EXT:-segment}" = segment ]; then
+		EXT_V4=172.31.7.100 EXT_V6=fd31:7::100 DENIED_V4=172.31.7.101 DENIED_V6=fd31:7::101
+		NEXT_V4=$EXT_V4 NEXT_V6=$EXT_V6
+	else
+		EXT_V4=198.51.100.100 EXT_V6=2001:db8:100::100
+		DENIED_V4=198.51.100.101 DENIED_V6=2001:db8:100::101
+		NEXT_V4=172.31.7.1 NEXT_V6=fd31:7::1
+	fi
+	LAB=$(mktemp -d "${SLUICE_E2E_DIR:-/tmp}/slXXXX") || return
+	P=${LAB##*/}
+	mkdir "$LAB/policies" "$LAB/pids" "$LAB/log" "$LAB/cache" || return
+	segment_up || return
+	local node
+	for node in "${LAB_NODES[@]}"; do node_up "$node" || return; done
+	ext_up || return
+	lab_objects
+	chain_write bridge
+}
+
+# What a cluster would know: its CIDRs, its nodes, its namespaces.
+lab_objects() {
+	local node
+	{
+		cat <<-END
+			apiVersion: sluice.dev/v1alpha1
+			kind: SluiceConfig
+			metadata: {name: default}
+			spec: {clusterCIDRs: [10.244.0.0/16, 10.96.0.0/16, "fd00:244::/32", "fd00:96::/64"]}
+			---
+			apiVersion: v1
+			kind: Namespace
+			metadata: {name: shop, labels: {team: payments}}
+		END
+		for node in "${LAB_NODES[@]}"; do
+			cat <<-END
+				---
+				apiVersion: v1
+				kind: Node
+				metadata: {name: $node, labels: {kubernetes.io/hostname: $node, role: ${node%%[0-9]*}}}
+				spec: {podCIDRs: [10.244.${NODE_NUMBER[$node]}.0/24, "fd00:244:${NODE_NUMBER[$node]}::/64"]}
+				status:
+				  addresses:
+				  - {type: InternalIP, address: ${NODE_V4[$node]}}
+				  - {type: InternalIP, address: "${NODE_V6[$node]}"}
+			END
+		done
+	} | policy 00-lab.yaml
+}
+
+policy() {
+	cat >"$LAB/policies/.$1.new" && mv "$LAB/policies/.$1.new" "$LAB/policies/$1"
+}
+
+# An EgressGateway "office" on NODE with both egress addresses, for all namespaces.
+gateway_on() {
+	policy 10-gateway.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressGateway
+		metadata: {name: office}
+		spec:
+		  addresses: [{range: $EGRESS_V4}, {range: "$EGRESS_V6"}]
+		  nodeSelector: {matchLabels: {kubernetes.io/hostname: $1}}
+		  allowedNamespaces: {}
+	END
+}
+
+# Pods with app=web: as office everywhere, except DENIED, which is denied.
+web_policy() {
+	policy 20-web.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: web, namespace: default}
+		spec:
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  rules:
+		  - name: no
+		    action: Deny
+		    to: [{cidr: $DENIED_V4/32}, {cidr: "$DENIED_V6/128"}]
+		  - name: out
+		    action: Allow
+		    via: {gateway: office}
+	END
+}
+
+# ---- processes ----
+
+# daemon NAME COMMAND…: in the background, known by its pid, killed with the lab
+daemon() {
+	local name=$1
+	shift
+	# 3 and 4 are bats' own; a process that outlives a test must not hold them
+	"$@" >>"$LAB/log/$name" 2>&1 </dev/null 3>&- 4>&- &
+	echo $! >"$LAB/pids/$name"
+	disown $!
+}
+
+alive() { kill -0 "$1" 2>/dev/null; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# daemon_stop NAME [SIGNAL]: and waits for its end
+daemon_stop() {
+	local pid
+	pid=$(cat "$LAB/pids/$1" 2>/dev/null) || return 0
+	kill "-${2:-TERM}" "$pid" 2>/dev/null
+	lab_wait 50 gone "$pid" || kill -KILL "$pid" 2>/dev/null
+	rm -f "$LAB/pids/$1"
+}
+
+# lab_wait TENTHS COMMAND…: until it succeeds
+lab_wait() {
+	local left=$1
+	shift
+	until "$@" >/dev/null 2>&1; do
+		((left-- > 0)) || return 1
+		sleep 0.1
+	done
+}
+
+node_args() {
+	NODE_ARGS=(--node-name "$1" --policy-dir "$LAB/policies" --state-dir "$LAB/$1/state"
+		--run-dir "$LAB/$1/run" --bpffs "$LAB/$1/bpf")
+}
+
+# nsenter execs, so the pid is the daemon's own
+node_start() {
+	local node
+	for node in "$@"; do
+		node_args "$node"
+		rm -f "$LAB/$node/run/sluiced.sock"
+		daemon "sluiced-$node" nsenter --net="/run/netns/$P-$node" "$BIN/sluiced" "${NODE_ARGS[@]}" \
+			--log-level "${LAB_LOG:-info}"
+	done
+	for node in "$@"; do
+		lab_wait 100 test -S "$LAB/$node/run/sluiced.sock" || lab_fail "sluiced on $node did not open its socket"
+		lab_wait 50 ctl "$node" status || lab_fail "sluiced on $node does not answer"
+	done
+}
+
+node_stop() { daemon_stop "sluiced-$1" "${2:-TERM}"; }
+
+ctl() {
+	local node=$1
+	shift
+	node_args "$node"
+	on "$node" "$BIN/sluicectl" "$1" "${NODE_ARGS[@]}" "${@:2}"
+}
+
+# ---- pods ----
+
+# The chain's last entry, and the runtime's environment for a node.
+sluice_entry() {
+	local node=$1
+	jq -n --arg lab "$LAB/$node" --arg policies "$LAB/policies" --arg sluiced "$BIN/sluiced" \
+		'{type: "sluice", stateDir: ($lab + "/state"), runDir: ($lab + "/run"), bpffs: ($lab + "/bpf"),
+		  policyDir: $policies, sluiced: $sluiced, logFile: ($lab + "/plugin.log"), logLevel: "debug",
+		  capabilities: {podLabels: true}}'
+}
+
+ipam_of() {
+	local node=$1 n=${NODE_NUMBER[$1]}
+	jq -n --arg dir "$LAB/$node/ipam" --arg v4 "10.244.$n.0/24" --arg v6 "fd00:244:$n::/64" \
+		'{type: "host-local", dataDir: $dir, ranges: [[{subnet: $v4}], [{subnet: $v6}]],
+		  routes: [{dst: "0.0.0.0/0"}, {dst: "::/0"}]}'
+}
+
+# chain_write bridge|ptp|macvlan|routed [JQ-EDIT]: a conflist per node, edited by jq (. is the main plugin)
+chain_write() {
+	local kind=$1 edit=${2:-.} node main
+	case $kind in
+	bridge) main='{type: "bridge", bridge: "cni0", isGateway: true, ipMasq: true, hairpinMode: true}' ;;
+	ptp) main='{type: "ptp", ipMasq: true}' ;;
+	macvlan) main='{type: "macvlan", master: "eth0", mode: "bridge"}' ;;
+	routed) main='{type: "routed"}' ;; # e2e/tools/cni
+	esac
+	for node in "${LAB_NODES[@]}"; do
+		jq -n --argjson ipam "$(ipam_of "$node")" --argjson sluice "$(sluice_entry "$node")" \
+			"{cniVersion: \"${CNI_VERSION:-1.0.0}\", name: \"lab-$node\",
+			  plugins: ([($main + {ipam: \$ipam} | $edit)] + ${LAB_PLAIN:-[\$sluice]})}" \
+			>"$LAB/$node/net.conflist" || return
+	done
+}
+
+cni() {
+	local verb=$1 pod=$2 node=$3
+	on "$node" env CNI_PATH="$CNI_PATH" CNI_CACHE="$LAB/cache" \
+		CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=${POD_NAMESPACE:-default};K8S_POD_NAME=$pod" \
+		CAP_ARGS="{\"podLabels\": ${POD_LABELS:-{\}}}" \
+		"$CNIRUN" "$verb" "$LAB/$node/net.conflist" "/run/netns/$P-$pod" "$P-$pod"
+}
+
+# pod_add POD [NODE]; labels in POD_LABELS (JSON), namespace in POD_NAMESPACE
+pod_add() {
+	local pod=$1 node=${2:-node1}
+	ip netns add "$P-$pod" || return
+	on "$pod" sysctl -qw net.ipv6.conf.default.accept_dad=0 || return
+	ip -n "$P-$pod" link set lo up || return
+	cni add "$pod" "$node" >"$LAB/$pod.result" 2>&1 || {
+		echo "ADD of $pod on $node failed: $(cat "$LAB/$pod.result")"
+		return 1
+	}
+}
+
+web_add() { POD_LABELS='{"app": "web"}' pod_add "$@"; }
+
+pod_del() {
+	local pod=$1 node=${2:-node1}
+	cni del "$pod" "$node" || return
+	ip netns del "$P-$pod"
+}
+
+# pod_ip POD 4|6, pod_host POD: from the chain's result
+pod_ip() { jq -r --arg colon "$([ "$2" = 6 ] && echo :)" '.ips[].address | split("/")[0] |
+	select(contains(":") == ($colon != ""))' "$LAB/$1.result" | head -n 1; }
+pod_mac() { on "$1" cat /sys/class/net/eth0/address 2>/dev/null || ip -n "$P-$1" -j link show eth0 | jq -r '.[0].address'; }
+pod_veth() { jq -r '[.interfaces[] | select((.sandbox // "") == "" and (.name | test("^(veth|cali|eni)"))))][0].name' "$LAB/$1.result"; }
+
+ask() {
+	local from=$1 proto=$2 to=$3
+	shift 3
+	on "$from" "$PROBE" ask "$proto" "$to" "${ASK_PORT:-$PORT}" "$@"
+}
+
+# ---- judging ----
+
+counts() { "$PROBE" counts "$LAB/ext.sock" "$@"; }
+
+# sources: every address under which anything reached ext since the last reset
+sources() { counts | awk '$1 ~ /^pkt-/ { print $2 }' | sort -u; }
+
+# Sources other than those given: leaks.
+strangers() {
+	local source
+	while read -r source; do
+		[[ " $* " == *" $source "* ]] || echo "$source"
+	done < <(sources)
+}
+
+# same WHAT EXPECTED ACTUAL
+same() {
+	[ "$2" = "$3" ] || {
+		echo "$1: expected '$2', got '$3'"
+		return 1
+	}
+}
+
+lab_dump() {
+	local node log
+	set +e
+	echo "---- lab $P"
+	counts
+	for node in "${LAB_NODES[@]}"; do
+		echo "---- $node: rules, routes, addresses"
+		ip -n "$P-$node" rule
+		ip -n "$P-$node" route show table 5347
+		ip -n "$P-$node" -6 route show table 5347
+		ip -n "$P-$node" route show table 5348
+		ip -n "$P-$node" -br addr
+		echo "---- $node: counters"
+		ctl "$node" counters
+		on "$node" nft list counters table inet sluice | awk '/counter/ { name = $2 } /packets/ && $2 != 0 { print name, $0 }'
+	done
+	for log in "$LAB"/log/* "$LAB"/*/plugin.log; do
+		[ -s "$log" ] && [ "${log##*/}" != ext-serve ] && echo "---- $log" && tail -n "${LAB_TAIL:-25}" "$log"
+	done
+}
+
+# ---- the end ----
+
+# lab_destroy [FOLDER]: ends and removes all that the lab made, from any state
+lab_destroy() {
+	local lab=${1:-${LAB:-}} prefix file ns
+	[ -n "$lab" ] && [ -d "$lab" ] || return 0
+	prefix=${lab##*/}
+	for file in "$lab"/pids/*; do
+		[ -e "$file" ] && kill -KILL "$(cat "$file")" 2>/dev/null
+	done
+	for ns in /run/netns/"$prefix"-*; do
+		[ -e "$ns" ] || continue
+		ip netns pids "${ns##*/}" 2>/dev/null | xargs -r kill -KILL 2>/dev/null
+		ip netns del "${ns##*/}" 2>/dev/null || rm -f "$ns"
+	done
+	awk -v lab="$lab/" 'index($5, lab) == 1 { print $5 }' /proc/self/mountinfo | while read -r mount; do
+		umount -l "$mount"
+	done
+	rm -rf "$lab"
+}
+
+# ---- for suites ----
+
+# Every test has its own lab; one that fails shows the state it failed in.
+lab_teardown() {
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || [ -n "${BATS_TEST_SKIPPED:-}" ] || [ -z "${LAB:-}" ] || lab_dump
+	lab_destroy
+}
+
+has_address() { ip -n "$P-$1" -o addr show | grep -qF " $2/"; }
+
+# The gateway's addresses are there: it claimed them.
+gateway_wait() {
+	lab_wait 100 has_address "$1" "$EGRESS_V4" || lab_fail "$1 did not claim $EGRESS_V4"
+	lab_wait 100 has_address "$1" "$EGRESS_V6" || lab_fail "$1 did not claim $EGRESS_V6"
+}
+
+# office_up [GATEWAY-NODE]: gateway, the web policy, daemons on every node
+office_up() {
+	gateway_on "${1:-gw1}"
+	web_policy
+	node_start "${LAB_NODES[@]}"
+	gateway_wait "${1:-gw1}"
+	# every node has heard who owns it
+	[ "${1:-gw1}" = gw2 ] || return 0
+}
+
+# leaves_as POD V4 V6: with every protocol, whole and in fragments
+leaves_as() {
+	local pod=$1 v4=$2 v6=$3
+	same "$pod udp" "$v4" "$(ask "$pod" udp "$EXT_V4")" || return
+	same "$pod tcp" "$v4" "$(ask "$pod" tcp "$EXT_V4")" || return
+	same "$pod fragments" "$v4" "$(ask "$pod" udp "$EXT_V4" size=20000)" || return
+	same "$pod udp6" "$v6" "$(ask "$pod" udp "$EXT_V6")" || return
+	same "$pod tcp6" "$v6" "$(ask "$pod" tcp "$EXT_V6")" || return
+	same "$pod fragments6" "$v6" "$(ask "$pod" udp "$EXT_V6" size=20000)" || return
+	pings_as "$pod" "$EXT_V4" "$v4" && pings_as "$pod" "$EXT_V6" "$v6"
+}
+
+pings_as() {
+	local before after
+	before=$(seen pkt-icmp "$3")
+	on "$1" ping -q -c 1 -W 2 "$2" >/dev/null || {
+		echo "$1: no answer to ping from $2"
+		return 1
+	}
+	after=$(seen pkt-icmp "$3")
+	[ "$after" -gt "$before" ] || {
+		echo "$1: ping to $2 was not seen as $3: $(counts)"
+		return 1
+	}
+}
+
+# seen KIND ADDR: how many
+seen() { counts | awk -v kind="$1" -v addr="$2" '$1 == kind && $2 == addr { n = $3 } END { print n + 0 }'; }
+
+# denied POD: nothing of it arrives at the denied addresses, the rest works
+denied() {
+	same "$1 denied" timeout "$(ask "$1" udp "$DENIED_V4" timeout=300)" || return
+	same "$1 denied tcp" timeout "$(ask "$1" tcp "$DENIED_V4" timeout=300)" || return
+	same "$1 denied6" timeout "$(ask "$1" udp "$DENIED_V6" timeout=300)"
+}
+
+# only_from ADDR…: ext saw nothing from anybody else
+only_from() {
+	local others
+	others=$(strangers "$@")
+	[ -z "$others" ] || {
+		echo "ext saw packets from: $others"
+		counts
+		return 1
+	}
+}
+
+# map_dump NODE NAME: a pinned map of the node as JSON
+map_dump() { bpftool -j map dump pinned "$(find "$LAB/$1/bpf" -name "$2" | head -n 1)"; }
+
+# nothing_left NODE: no record, no veth, no map entry of any pod
+nothing_left() {
+	same records 0 "$(find "$LAB/$1/state/attachments" -type f | wc -l)" || return
+	same veths 0 "$(ip -n "$P-$1" -o link show type veth | grep -vcE ' (eth[01])@')" || return
+	same "map entries" 0 "$(map_dump "$1" pods | jq length)" || return
+	same "locks" 0 "$(find "$LAB/$1/run/locks" -type f ! -name node | wc -l)"
+}
+
+# server_in POD: a server on port 8080 of a pod
+server_in() {
+	daemon "$1-serve" on "$1" "$PROBE" serve 8080 "$LAB/$1.sock"
+	lab_wait 50 test -S "$LAB/$1.sock"
+}
+
+# flood_in POD PPS SECONDS [option…]: in the background; flood_end POD prints its sum
+flood_in() {
+	local pod=$1
+	daemon "$pod-flood" on "$pod" "$PROBE" flood "$EXT_V4" "$PORT" "${@:2}"
+}
+flood_end() {
+	lab_wait 600 gone "$(cat "$LAB/pids/$1-flood")" && tail -n 1 "$LAB/log/$1-flood"
+}
+
+# asks_as POD ADDR [TO]: for lab_wait
+asks_as() { [ "$(ask "$1" udp "${3:-$EXT_V4}" timeout=200)" = "$2" ]; }
+
+# dropped NODE REASON: how often
+dropped() { ctl "$1" counters -o json | jq --arg r "$2" '[.. | objects | select(.reason? == $r or .name? == $r) | .packets] | add // 0'; }

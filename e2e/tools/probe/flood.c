@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flood: UDP at a steady rate. "flows=N" uses N source ports in turn; "fresh"
+ * takes a new source port for every datagram, so that each is a connection's
+ * first packet. Ends after SECONDS or with SIGTERM and prints
+ * "sent N answered N refused N".
+ */
+#include "probe.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_FLOWS 256
+
+static volatile sig_atomic_t stopped;
+
+static struct flood {
+	struct sockaddr_storage to;
+	socklen_t to_len;
+	int fds[MAX_FLOWS];
+	long flows;
+	size_t size;
+	bool fresh;
+	uint64_t sent, answered, refused;
+} flood = {.flows = 1, .size = 32};
+
+static void stop(int signal_number)
+{
+	stopped = 1;
+}
+
+static int flow_open(void)
+{
+	int big = 4 << 20,
+	    fd = socket(flood.to.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		fail("socket: %m");
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big));
+	if (connect(fd, (struct sockaddr *)&flood.to, flood.to_len) && errno != ENETUNREACH &&
+	    errno != EHOSTUNREACH && errno != EACCES)
+		fail("connect: %m");
+	return fd;
+}
+
+static void flow_drain(int fd)
+{
+	char data[2048];
+	ssize_t n;
+
+	while ((n = recv(fd, data, sizeof(data), 0)) >= 0 || errno == ECONNREFUSED ||
+	       errno == EACCES || errno == EHOSTUNREACH) {
+		if (n >= 0)
+			flood.answered++;
+		else
+			flood.refused++;
+	}
+}
+
+static void flow_send(long i)
+{
+	static char data[65000];
+
+	if (flood.fresh && flood.sent >= (uint64_t)flood.flows) {
+		flow_drain(flood.fds[i]);
+		close(flood.fds[i]);
+		flood.fds[i] = flow_open();
+	}
+	flood.sent++;
+	if (send(flood.fds[i], data, flood.size, 0) < 0)
+		flood.refused++;
+}
+
+static void flood_run(long pps, uint64_t start, uint64_t end)
+{
+	struct timespec tick = {.tv_nsec = 1000000};
+
+	while (!stopped && now_ns() < end) {
+		uint64_t due = (uint64_t)((double)(now_ns() - start) * (double)pps / 1e9);
+
+		while (flood.sent < due && !stopped)
+			flow_send((long)(flood.sent % (uint64_t)flood.flows));
+		for (long i = 0; i < flood.flows; i++)
+			flow_drain(flood.fds[i]);
+		nanosleep(&tick, NULL);
+	}
+	tick.tv_nsec = 300000000;
+	nanosleep(&tick, NULL);
+	for (long i = 0; i < flood.flows; i++)
+		flow_drain(flood.fds[i]);
+}
+
+int flood_main(int argc, char **argv)
+{
+	uint64_t start;
+
+	if (argc < 4)
+		fail("flood ADDR PORT PPS SECONDS [flows=N] [size=N] [fresh]");
+	for (int i = 4; i < argc; i++) {
+		if (!strncmp(argv[i], "flows=", 6))
+			flood.flows = number_of(argv[i] + 6);
+		else if (!strncmp(argv[i], "size=", 5))
+			flood.size = (size_t)number_of(argv[i] + 5);
+		else if (!strcmp(argv[i], "fresh"))
+			flood.fresh = true;
+		else
+			fail("flood: unknown option '%s'", argv[i]);
+	}
+	if (flood.flows < 1 || flood.flows > MAX_FLOWS || flood.size > 65000)
+		fail("flood: out of range");
+	flood.to_len = sockaddr_of(argv[0], (uint16_t)number_of(argv[1]), &flood.to);
+	for (long i = 0; i < flood.flows; i++)
+		flood.fds[i] = flow_open();
+	signal(SIGTERM, stop);
+	signal(SIGINT, stop);
+	start = now_ns();
+	flood_run(number_of(argv[2]), start, start + (uint64_t)number_of(argv[3]) * 1000000000u);
+	printf("sent %llu answered %llu refused %llu\n", (unsigned long long)flood.sent,
+	       (unsigned long long)flood.answered, (unsigned long long)flood.refused);
+	return 0;
+}
