@@ -12,26 +12,30 @@
  *  prerouting -150  ct direction reply: mark := mark & ~M; and on a gateway, if
  *                     iifname != sluice0 and ct mark & M != 0 and ct mark & DIVERT == 0:
  *                     mark |= REPLY; accept
- *                   id in 1..13: counted and dropped by its reason
- *                   iifname sluice0: ct state invalid → TUNNEL_STATE;
+ *                   iifname sluice0: ct state invalid, untracked → TUNNEL_STATE;
  *                     id >= 16: vmap meta priority (node index, set by from_tunnel) →
  *                       chain that stores the index in ct mark; no entry → TUNNEL_STATE;
  *                     id == 0 (a reply come home, but original direction): TUNNEL_STATE
- *  prerouting -99   mark id == CHECK: (ct status dnat, direction original, daddr not
- *                     inside → SERVICE_OUTSIDE); else mark := mark & ~M
- *                   id >= 16, ct status dnat, original: daddr inside → clear, else → SERVICE_OUTSIDE
+ *                   id in 1..13: counted and dropped by its reason; REJECTED is
+ *                     answered (TCP reset, ICMP prohibited), 100 a second at most
+ *  prerouting -99   any id, ct status dnat, original: daddr inside → mark := mark & ~M,
+ *                     else → SERVICE_OUTSIDE
+ *                   mark id == CHECK: mark := mark & ~M
  *  input -150       udp dport PORT: accept (of this chain); daddr in guarded egress
- *                   addresses and ct state new,invalid → INPUT_GUARD
- *  output -300      udp dport PORT: meta skuid 0-0xfffffffe → FORGED_TUNNEL;
+ *                   addresses and ct state new,invalid → INPUT_GUARD (neighbour
+ *                   discovery is untracked, ICMP errors are related: they pass)
+ *  output -300      udp dport PORT: sent by a process (it has a uid) → FORGED_TUNNEL;
  *                   else (the kernel's own) notrack
- *  forward -150     udp dport PORT, daddr in tunnel ends (nodes, egress addresses),
- *                   iifname != sluice0 → FORGED_TUNNEL
+ *  forward -150     udp dport PORT, daddr in tunnel ends (nodes, egress addresses)
+ *                   → FORGED_TUNNEL
  *  postrouting -150 (nat) DIVERT, oifname sluice0: snat to itself; id >= 16 without
- *                   DIVERT: snat to map[mark & M]
- *  postrouting -140 (filter) REPLY, oifname sluice0: mark := node index from ct mark
+ *                   DIVERT: snat to map[mark & M]. The translation itself happens at
+ *                   100, whatever the priority: that only decides whose rule is first
  *  postrouting +150 DIVERT, oifname != sluice0 → EXIT_DEVICE; id >= 16 without
  *                   DIVERT: oifname sluice0 → EXIT_DEVICE; (mark & M . saddr) not in
  *                   the set of addresses → EXIT_SOURCE
+ *                   REPLY, oifname sluice0: mark := node index from ct mark, behind the
+ *                   guard, for an index looks like an id; no such node → TUNNEL_NO_ENTRY
  * Each reason has a named counter "r<number>".
  */
 #include <stddef.h>

@@ -37,8 +37,7 @@ static int run(const char *fmt, va_list ap, char *out, size_t out_len)
 	strcat(command, " 2>&1");
 	f = popen(command, "r");
 	assert_non_null(f);
-	n = (size_t)snprintf(out, out_len, "%s: ", command);
-	n += fread(out + n, 1, out_len - 1 - n, f);
+	n = fread(out, 1, out_len - 1, f);
 	out[n] = '\0';
 	status = pclose(f);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
@@ -54,7 +53,7 @@ void sh(const char *fmt, ...)
 	status = run(fmt, ap, out, sizeof(out));
 	va_end(ap);
 	if (status != 0)
-		fail_msg("%s (exit status %d)", out, status);
+		fail_msg("'%s' exited with %d: %s", fmt, status, out);
 }
 
 int sh_status(const char *fmt, ...)

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Between the nft_*.c files only. The kernel's table and the model's are both
+ * brought into one form, a struct nft_picture, and everything else (equal? which
+ * batch makes it so?) is a comparison of two pictures.
+ *
+ *	nft.c		socket, batches, dumps; observe, apply, delete, counters
+ *	nft_rules.c	the static part: chains, rules and counters as data
+ *	nft_steps.c	what a rule is made of, as nftables expressions
+ *	nft_sets.c	sets: what they hold by the model, differences, messages
+ *	nft_observe.c	the kernel's picture
+ *	nft_foreign.c	other people's forward policies; events
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <arpa/inet.h> /* before the kernel's own */
+#include <netinet/in.h>
+
+#include <libmnl/libmnl.h>
+#include <libnftnl/chain.h>
+#include <libnftnl/object.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/set.h>
+#include <libnftnl/table.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "bpf/abi.h"
+#include "bpf/drop_reasons.h"
+#include "kernel/nft.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof(*(a)))
+
+#define NFT_TABLE     "sluice"
+#define NFT_DEVICE    "sluice0"
+#define NFT_NODE_NAME "node-" /* + index: one chain per node */
+
+DEFINE_CLEANUP(struct nftnl_table *, nftnl_table_free);
+DEFINE_CLEANUP(struct nftnl_chain *, nftnl_chain_free);
+DEFINE_CLEANUP(struct nftnl_rule *, nftnl_rule_free);
+DEFINE_CLEANUP(struct nftnl_set *, nftnl_set_free);
+DEFINE_CLEANUP(struct nftnl_obj *, nftnl_obj_free);
+
+struct nft {
+	struct mnl_socket *sock;
+	uint32_t portid;
+	uint32_t seq;
+};
+
+/* The parts of the mark, see bpf/abi.h. */
+struct nft_marks {
+	uint32_t mask, divert, id;
+	uint32_t high; /* the bits of ids >= SLU_ID_FIRST */
+	unsigned int shift;
+};
+
+static inline struct nft_marks nft_marks_of(uint32_t mask)
+{
+	struct nft_marks m = {.mask = mask};
+
+	m.shift = (unsigned int)__builtin_ctz(mask);
+	m.divert = 1u << (31 - __builtin_clz(mask));
+	m.id = mask & ~m.divert;
+	m.high = m.id & ~((SLU_ID_FIRST - 1u) << m.shift);
+	return m;
+}
+
+/* ---- pictures ---- */
+
+enum nft_set_index {
+	NFT_SET_INSIDE4,
+	NFT_SET_INSIDE6,
+	NFT_SET_ENDS4,
+	NFT_SET_ENDS6,
+	NFT_SET_GUARDED4,
+	NFT_SET_GUARDED6,
+	NFT_SET_OWNED4,
+	NFT_SET_OWNED6,
+	NFT_SET_SNAT4,
+	NFT_SET_SNAT6,
+	NFT_SET_NODES_IN,
+	NFT_SET_NODES_OUT,
+	NFT_SET_REASONS,
+	NFT_SET_N,
+};
+
+enum nft_elem_kind {
+	NFT_ELEM_PLAIN,
+	NFT_ELEM_INTERVAL, /* from key to before data */
+	NFT_ELEM_OPEN,	   /* from key to the end of the family */
+	NFT_ELEM_LONE_END, /* an end without a beginning: not ours */
+	NFT_ELEM_CATCHALL, /* matches everything: not ours */
+};
+
+/* Compared as bytes, so always zeroed first; ordered by key. */
+struct nft_elem {
+	uint8_t key[20];
+	uint8_t kind;
+	uint8_t odd; /* carries something that ours never do (a timeout, an expression): not equal
+		      */
+	uint8_t pad[2];
+	uint8_t data[16];
+	int32_t verdict;
+	char name[24]; /* chain or counter */
+};
+_Static_assert(sizeof(struct nft_elem) == 68, "no hidden padding");
+
+struct nft_elems {
+	struct nft_elem *v;
+	size_t n;
+};
+
+/* A chain with its rules, a set's declaration, a counter, the table's flags: name and everything
+ * that matters as bytes. */
+struct nft_entry {
+	char *name;
+	uint8_t *bytes;
+	size_t len;
+};
+
+struct nft_picture {
+	struct nft_entry *entries; /* sorted by name when complete */
+	size_t n;
+	struct nft_elems elems[NFT_SET_N];
+	bool exists; /* the table */
+	bool counted[SLU_REASON_MAX];
+	struct nft_count counts[SLU_REASON_MAX];
+};
+
+void nft_picture_done(struct nft_picture *p);
+#define __cleanup_picture __cleanup(nft_picture_done)
+/* Finds or makes the entry; before nft_picture_sort only. */
+struct nft_entry *nft_picture_entry(struct nft_picture *p, const char *kind, const char *name);
+void nft_entry_add(struct nft_entry *entry, const void *bytes, size_t len);
+void nft_entry_add_rule(struct nft_entry *entry, struct nftnl_rule *r);
+void nft_entry_add_chain(struct nft_entry *entry, const struct nftnl_chain *c);
+void nft_entry_add_set(struct nft_entry *entry, const struct nftnl_set *s);
+void nft_picture_sort(struct nft_picture *p);
+struct nft_elem *nft_elems_grow(struct nft_elems *l); /* a zeroed new last one */
+void nft_elems_sort(struct nft_elems *l);	      /* and makes unique */
+int nft_elem_cmp(const void *a, const void *b);
+
+/* What the model wants. */
+int nft_picture_of(struct nft_picture *ret, const struct nft_model *m, struct err *e);
+/* What the kernel has; retries torn dumps. */
+int nft_picture_load(struct nft *n, struct nft_picture *ret, struct err *e);
+
+/* ---- batches ---- */
+
+struct nft_batch {
+	uint8_t *buf;
+	size_t len, cap;
+	uint32_t seq;
+	size_t last; /* where the last message begins */
+};
+
+static inline void nft_batch_done(struct nft_batch *b)
+{
+	free(b->buf);
+}
+#define __cleanup_batch __cleanup(nft_batch_done)
+
+/* Header of one message; the payload (64 KiB at most) is put behind it, then nft_batch_close. */
+struct nlmsghdr *nft_batch_open(struct nft_batch *b, uint16_t type, uint16_t flags);
+void nft_batch_close(struct nft_batch *b);
+
+/* ---- requests ---- */
+
+/* A fresh message of the nftables subsystem in buf. */
+struct nlmsghdr *nft_request_put(struct nft *n, void *buf, uint16_t type, uint16_t family,
+				 uint16_t flags);
+/* Sends and runs cb over every answer. -EINTR when a dump was torn. */
+int nft_request(struct nft *n, struct nlmsghdr *nlh, mnl_cb_t cb, void *data);
+
+/* ---- static part ---- */
+
+void nft_rules_picture(struct nft_picture *p, const struct nft_model *m);
+void nft_rules_put_objects(struct nft_batch *b, const struct nft_count *counts);
+void nft_rules_put_chains(struct nft_batch *b);
+void nft_rules_put_rules(struct nft_batch *b, const struct nft_model *m);
+void nft_rules_put_node(struct nft_batch *b, const struct nft_model *m, uint32_t node);
+void nft_rules_put_node_del(struct nft_batch *b, const char *name);
+void nft_node_name(char *buf, size_t len, uint32_t node);
+bool nft_reason_counted(unsigned int reason); /* has a counter in the table */
+
+/* ---- sets ---- */
+
+void nft_sets_picture(struct nft_picture *p, const struct nft_model *m);
+void nft_sets_put(struct nft_batch *b);
+/* Elements of `have` that are not in `want` go, and the other way round; dels first. */
+void nft_sets_put_dels(struct nft_batch *b, const struct nft_picture *have,
+		       const struct nft_picture *want);
+void nft_sets_put_adds(struct nft_batch *b, const struct nft_picture *have,
+		       const struct nft_picture *want);
+bool nft_sets_equal(const struct nft_picture *a, const struct nft_picture *b);
+const char *nft_set_name(enum nft_set_index i);
+/* The kernel's answer to GETSETELEM into l; intervals are put together by nft_elems_pair. */
+void nft_elems_parse(struct nft_elems *l, struct nftnl_set *s);
+void nft_elems_pair(struct nft_elems *l);
+bool nft_set_is_interval(enum nft_set_index i);
