@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2119,SC2120 # optional arguments
 # A laboratory of network namespaces, one per test:
 #
 #	pods ─ node1 ─┐             ┌─ ext            LAB_EXT=segment (default)
@@ -495,6 +496,31 @@ nothing_left() {
 	same veths 0 "$(ip -n "$P-$1" -o link show type veth | grep -vcE ' (eth[01])@')" || return
 	same "map entries" 0 "$(map_dump "$1" pods | jq length)" || return
 	same "locks" 0 "$(find "$LAB/$1/run/locks" -type f ! -name node | wc -l)"
+}
+
+# kernel_state NODE: all of ours in the kernel, without counters and times
+kernel_state() {
+	local ns=$P-$1 map link table
+	on "$1" nft -s list table inet sluice
+	for table in 5347 5348; do
+		ip -n "$ns" route show table "$table"
+		ip -n "$ns" -6 route show table "$table"
+	done
+	ip -n "$ns" rule
+	ip -n "$ns" -6 rule
+	ip -n "$ns" -o addr show | sed 's/valid_lft.*//'
+	ip -n "$ns" neigh show dev sluice0 nud permanent
+	ip -n "$ns" -6 neigh show dev sluice0 nud permanent
+	ip -n "$ns" -o -d link show sluice0
+	on "$1" sysctl net.ipv4.conf.sluice0.rp_filter
+	for link in $(ip -n "$ns" -j link | jq -r '.[].ifname'); do
+		on "$1" tc filter show dev "$link" ingress
+		on "$1" tc filter show dev "$link" egress
+	done
+	for map in pods policies ranges identities picks addrs nodes senders owned inside config; do
+		echo "map $map"
+		map_dump "$1" "$map" | jq -Sc 'sort_by(.key) | .[] | select(.value | tostring | test("[1-9a-f]"))' || true
+	done
 }
 
 # server_in POD: a server on port 8080 of a pod

@@ -1,0 +1,261 @@
+#!/usr/bin/env bats
+# Edits, restarts and moves under traffic: a packet sees the old or the new, never
+# half of each.
+load lib/lab
+
+setup() { lab_up node1 gw1 gw2; }
+teardown() { lab_teardown; }
+
+# The web policy in many equivalent clothes; $1 changes them.
+web_variant() {
+	local n=$1 i
+	{
+		cat <<-END
+			apiVersion: sluice.dev/v1alpha1
+			kind: EgressPolicy
+			metadata: {name: web, namespace: default}
+			spec:
+			  priority: $((n % 1000))
+			  subject: {podSelector: {matchLabels: {app: web}}}
+			  rules:
+			  - name: no
+			    action: Deny
+			    to: [{cidr: $DENIED_V4/32}, {cidr: "$DENIED_V6/128"}]
+		END
+		for ((i = 0; i < n % 7; i++)); do
+			echo "  - {name: extra$i, action: Allow, to: [{cidr: 198.18.$i.0/24}], ports: [{protocol: TCP, port: $((n + i + 1))}]}"
+		done
+		if ((n % 2)); then
+			echo "  - {name: out, action: Allow, via: {gateway: office}}"
+		else
+			echo "  - {name: some, to: [{cidr: 172.31.0.0/16}], via: {gateway: office, addresses: [$EGRESS_V4]}}"
+			echo "  default: {action: Allow, via: {gateway: office}}"
+		fi
+	} | policy 20-web.yaml
+}
+
+@test "100 edits under 10,000 packets a second: none leaves wrongly, none reaches the denied" {
+	local n=100 i
+	[ -z "${SLUICE_E2E_FULL:-}" ] || n=400
+	office_up
+	web_add web
+	web_add noisy
+	counts reset >/dev/null
+	flood_in web 10000 "$((n / 8 + 2))" flows=8
+	daemon noisy-flood on noisy "$PROBE" flood "$DENIED_V4" "$PORT" 1000 "$((n / 8 + 2))" fresh
+	for ((i = 1; i <= n; i++)); do
+		web_variant "$i"
+		sleep 0.08
+	done
+	flood_end web
+	flood_end noisy
+	counts
+	only_from "$EGRESS_V4"
+	# noisy speaks to the denied address alone, under the same egress address: nothing was answered
+	grep -q 'answered 0 ' "$LAB/log/noisy-flood"
+	ctl node1 status
+	same "still works" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	denied web
+}
+
+@test "a change of identity under traffic: the old address or the new one, then the new one" {
+	office_up
+	sed -i "s|{range: $EGRESS_V4}|{range: 172.31.7.50-172.31.7.51}|" "$LAB/policies/10-gateway.yaml"
+	lab_wait 50 has_address gw1 172.31.7.51
+	via_51() {
+		sed 's|via: {gateway: office}|via: {gateway: office, addresses: [172.31.7.51]}|' "$LAB/policies/20-web.yaml" |
+			policy 20-web.yaml
+	}
+	sed 's|via: {gateway: office}|via: {gateway: office, addresses: [172.31.7.50]}|' "$LAB/policies/20-web.yaml" |
+		policy 20-web.yaml
+	web_add web
+	lab_wait 20 asks_as web 172.31.7.50
+	counts reset >/dev/null
+	flood_in web 5000 3 fresh flows=50
+	sleep 1
+	sed 's|172.31.7.50\]|172.31.7.51]|' "$LAB/policies/20-web.yaml" | policy 20-web.yaml
+	lab_wait 20 asks_as web 172.31.7.51
+	flood_end web
+	only_from 172.31.7.50 172.31.7.51
+	[ "$(seen udp 172.31.7.50)" -gt 1000 ]
+	[ "$(seen udp 172.31.7.51)" -gt 1000 ]
+	counts reset >/dev/null
+	same after 172.31.7.51 "$(ask web tcp "$EXT_V4")"
+	only_from 172.31.7.51
+}
+
+@test "kill -9 and restart of both daemons: the kernel's state is identical" {
+	office_up
+	web_add web
+	pod_add plain
+	local node
+	same before "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	for node in node1 gw1; do kernel_state "$node" >"$LAB/$node.before"; done
+	flood_in web 2000 4 flows=4
+	node_stop node1 KILL
+	node_stop gw1 KILL
+	sleep 0.3
+	same "between" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	node_start node1 gw1
+	sleep 1
+	for node in node1 gw1; do
+		kernel_state "$node" >"$LAB/$node.after"
+		diff -u "$LAB/$node.before" "$LAB/$node.after"
+	done
+	flood_end web | tee "$LAB/sum"
+	only_from "$EGRESS_V4"
+	# not a packet lost over it
+	same "answered" "$(awk '{ print $2 }' "$LAB/sum")" "$(awk '{ print $4 }' "$LAB/sum")"
+}
+
+@test "a pod that was deleted while the daemon was down, and one whose namespace vanished, are collected" {
+	office_up
+	web_add web
+	web_add lost
+	node_stop node1 KILL
+	ip netns del "$P-lost"
+	pod_del web
+	node_start node1
+	lab_wait 30 nothing_left node1
+	nothing_left node1
+}
+
+@test "an invalid edit changes nothing, says so, and the last good state survives a restart" {
+	office_up
+	web_add web
+	same before "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	policy 20-web.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: web, namespace: default}
+		spec:
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  rules: [{name: bad, action: Allow, to: [{cidr: 172.31.7.1/24}]}]
+	END
+	sleep 0.7
+	same "after the bad edit" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	denied web
+	run -1 ctl node1 status
+	[[ $output == *20-web.yaml:6* ]]
+	run -1 on node1 "$BIN/sluicectl" check-config "$LAB/policies"
+	[[ $output == *20-web.yaml:6* ]]
+	node_stop node1
+	node_start_bad node1
+	same "after the restart" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	web_add late
+	same "a new pod" "$EGRESS_V4" "$(ask late udp "$EXT_V4")"
+	web_policy
+	lab_wait 30 ctl node1 status
+}
+
+# status exits 1 while something is wrong
+node_start_bad() {
+	node_args "$1"
+	daemon "sluiced-$1" nsenter --net="/run/netns/$P-$1" "$BIN/sluiced" "${NODE_ARGS[@]}"
+	lab_wait 100 test -S "$LAB/$1/run/sluiced.sock"
+	sleep 0.5
+}
+
+@test "a policy that appears, changes and goes, for a pod that runs" {
+	gateway_on gw1
+	node_start node1 gw1
+	gateway_wait gw1
+	web_add web
+	same "no policy yet" "${NODE_V4[node1]}" "$(ask web udp "$EXT_V4")"
+	web_policy
+	lab_wait 20 asks_as web "$EGRESS_V4"
+	denied web
+	# also the flow that was there before: its old binding must not live on
+	same "the same ports" "$EGRESS_V4" "$(ask web udp "$EXT_V4" sport=6001)"
+	rm "$LAB/policies/20-web.yaml"
+	lab_wait 20 asks_as web "${NODE_V4[node1]}"
+	same "the same ports" "${NODE_V4[node1]}" "$(ask web udp "$EXT_V4" sport=6001)"
+	same "denied no more" "${NODE_V4[node1]}" "$(ask web udp "$DENIED_V4")"
+}
+
+@test "the address moves to another gateway: its tunnels follow, nothing leaves wrongly" {
+	office_up gw1
+	web_add web
+	counts reset >/dev/null
+	flood_in web 500 6 fresh flows=20
+	sleep 1
+	gateway_on gw2
+	lab_wait 50 has_address gw2 "$EGRESS_V4"
+	lab_wait 20 eval "! has_address gw1 $EGRESS_V4"
+	flood_end web
+	only_from "$EGRESS_V4"
+	leaves_as web "$EGRESS_V4" "$EGRESS_V6"
+	# and to the pod's own node, and back
+	gateway_on node1
+	lab_wait 50 has_address node1 "$EGRESS_V4"
+	lab_wait 30 asks_as web "$EGRESS_V4"
+	leaves_as web "$EGRESS_V4" "$EGRESS_V6"
+	gateway_on gw1
+	lab_wait 50 has_address gw1 "$EGRESS_V4"
+	lab_wait 30 asks_as web "$EGRESS_V4"
+	leaves_as web "$EGRESS_V4" "$EGRESS_V6"
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+}
+
+@test "the gateway goes away: dropped, never as the node" {
+	office_up gw1
+	web_add web
+	counts reset >/dev/null
+	flood_in web 500 3 fresh flows=20
+	sleep 1
+	rm "$LAB/policies/10-gateway.yaml"
+	flood_end web
+	same answer timeout "$(ask web udp "$EXT_V4" timeout=300)"
+	only_from "$EGRESS_V4"
+	[ "$(dropped node1 no-gateway)" -gt 0 ]
+	lab_wait 20 eval "! has_address gw1 $EGRESS_V4"
+}
+
+@test "an address somebody else has is not claimed" {
+	ip -n "$P-ext" addr add "$EGRESS_V4/24" dev eth0
+	gateway_on gw1
+	web_policy
+	node_start node1 gw1
+	lab_wait 50 has_address gw1 "$EGRESS_V6"
+	sleep 1
+	run ! has_address gw1 "$EGRESS_V4"
+	web_add web
+	same v4 timeout "$(ask web udp "$EXT_V4" timeout=300)"
+	same v6 "$EGRESS_V6" "$(ask web udp "$EXT_V6")"
+}
+
+@test "without any daemon: verdicts hold, and an identity whose address the node has" {
+	policy 20-web.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: web, namespace: default}
+		spec:
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  rules: [{name: no, action: Deny, to: [{cidr: $DENIED_V4/32}]}]
+	END
+	web_add web
+	same allowed "${NODE_V4[node1]}" "$(ask web udp "$EXT_V4")"
+	same denied timeout "$(ask web udp "$DENIED_V4" timeout=300)"
+	gateway_on node1
+	web_policy
+	ip -n "$P-node1" addr add "$EGRESS_V4/32" dev eth0
+	web_add second
+	same identity "$EGRESS_V4" "$(ask second udp "$EXT_V4")"
+	same denied timeout "$(ask second udp "$DENIED_V4" timeout=300)"
+	pod_del web
+	pod_del second
+	nothing_left node1
+}
+
+@test "sluiced --once leaves what the daemon would, and is idempotent" {
+	office_up gw1
+	web_add web
+	node_stop node1
+	kernel_state node1 >"$LAB/before"
+	node_args node1
+	on node1 "$BIN/sluiced" "${NODE_ARGS[@]}" --once
+	on node1 "$BIN/sluiced" "${NODE_ARGS[@]}" --once
+	kernel_state node1 >"$LAB/after"
+	diff -u "$LAB/before" "$LAB/after"
+	same "still" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+}
