@@ -127,9 +127,9 @@ lint:
 deps:
 	@scripts/install-deps
 
-MAN  = $(wildcard plugins/*/*.[158])
+MAN  = $(wildcard conf/man/*.[158])
 UNIT = $(wildcard conf/*.service)
-NETD = $(wildcard conf/networkd/*.conf)
+NETD = $(wildcard conf/*networkd.conf)
 # A plugin that is being run must be replaced by rename (ETXTBSY).
 install: all
 	install -d $(DESTDIR)$(CNI_BIN_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin

@@ -230,10 +230,10 @@ conf() {
 	node_stop node1
 	pod_del web
 	node_args node1
-	"$BIN/sluiced" --help 2>&1 | grep -q -- --remove || skip "sluiced has no --remove"
-	on node1 "$BIN/sluiced" "${NODE_ARGS[@]}" --remove
+	on node1 "$BIN/sluiced" "${NODE_ARGS[@]}" --cleanup
 	run ! on node1 nft list table inet sluice
 	run ! ip -n "$P-node1" link show sluice0
+	run ! has_address node1 "$EGRESS_V4"
 	same rules "" "$(ip -n "$P-node1" rule show priority 1000)"
 	LAB_PLAIN='[]' chain_write bridge
 	pod_add plain
