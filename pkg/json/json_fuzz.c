@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define json_type jsonc_type /* names both libraries have */
+#define json_bool jsonc_bool
 #include <json-c/json.h>
+#undef json_type
+#undef json_bool
 
 #include "json/json.h"
 

@@ -145,9 +145,9 @@ static int parse_based(const char *s, struct scalar *ret, bool *ret_is)
 /* s is_float. JSON wants a digit on both sides of the point and no plus sign. */
 static int parse_decimal(const char *s, struct scalar *ret)
 {
-	bool minus = *s == '-';
+	const char *sign = *s == '-' ? "-" : "", *rest;
 	size_t whole, fraction;
-	const char *rest;
+	bool point;
 
 	s += *s == '-' || *s == '+';
 	whole = digits(s);
@@ -155,11 +155,12 @@ static int parse_decimal(const char *s, struct scalar *ret)
 		return -EINVAL;
 	rest = s + whole;
 	ret->type = *rest ? JSON_DOUBLE : JSON_INT;
-	fraction = *rest == '.' ? digits(rest + 1) : 0;
-	rest += *rest == '.' ? 1 + fraction : 0;
-	ret->as.p = ret->as.owned = mem_printf(
-		"%s%.*s%s%.*s%s", minus ? "-" : "", whole ? (int)whole : 1, whole ? s : "0",
-		fraction ? "." : "", (int)fraction, rest - fraction, rest);
+	point = *rest == '.';
+	rest += point;
+	fraction = point ? digits(rest) : 0;
+	ret->as.p = ret->as.owned = mem_printf("%s%.*s%s%s%s", sign, whole ? (int)whole : 1,
+					       whole ? s : "0", point ? "." : "",
+					       point && !fraction ? "0" : "", rest);
 	ret->as.n = strlen(ret->as.p);
 	return 0;
 }
