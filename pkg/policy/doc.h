@@ -38,7 +38,8 @@ struct selector_req {
 
 /* A Kubernetes label selector; matchLabels become In with one value. No requirement matches all. */
 struct selector {
-	bool present; /* false = the field was absent: the field's documentation says what that means */
+	bool present; /* false = the field was absent: the field's documentation says what that
+			 means */
 	struct selector_req *reqs;
 	size_t n;
 };
@@ -99,7 +100,7 @@ enum via_kind { VIA_NONE, VIA_GATEWAY, VIA_NODE };
 struct doc_via {
 	enum via_kind kind;
 	char *gateway;
-	struct addr *addrs; /* subset of the gateway's, n_addrs may be 0 = all */
+	struct addr *addrs; /* subset of the gateway's, sorted, unique; n_addrs may be 0 = all */
 	size_t n_addrs;
 	bool or_node; /* unavailable: Node */
 	struct doc_src src;
@@ -110,7 +111,7 @@ enum to_kind { TO_CIDR, TO_NODES };
 struct doc_to {
 	enum to_kind kind;
 	struct cidr cidr;
-	struct cidr *except; /* each inside cidr */
+	struct cidr *except; /* sorted, each inside cidr and smaller */
 	size_t n_except;
 	struct selector nodes;
 };
@@ -131,7 +132,7 @@ struct doc_rule {
 	enum rule_action action;
 	struct doc_to *to; /* n_to 0 = every destination outside */
 	size_t n_to;
-	struct l4_range *ports; /* n_ports 0 = everything */
+	struct l4_range *ports; /* sorted, disjoint; n_ports 0 = everything */
 	size_t n_ports;
 	struct doc_via via;
 	struct doc_src src;
@@ -142,7 +143,7 @@ enum policy_tier { TIER_ADMIN, TIER_BASELINE };
 struct doc_policy {
 	struct doc_meta meta; /* kind tells cluster from namespace */
 	enum policy_tier tier;
-	uint16_t priority; /* 0..1000, default 500 */
+	uint16_t priority;	    /* 0..1000, default 500 */
 	struct selector pods;	    /* subject.podSelector */
 	struct selector namespaces; /* cluster only; absent = every namespace */
 	struct selector nodes;	    /* cluster only; absent = every node */
@@ -218,35 +219,39 @@ struct doc_set *doc_set_new(void);
 void doc_set_free(struct doc_set *set);
 
 /*
- * Parses and validates one object tree and adds it. tree is borrowed; its nodes
- * know their lines. file names it in messages. -EINVAL with err, or -EEXIST when
- * the set holds the object already (err names both places). Kinds of a core API
- * group that Sluice does not read (in a List) are refused like unknown ones.
+ * Parses and validates one object tree, or a List of them, and adds it. tree is
+ * borrowed; its nodes know their lines. file names it in messages. -EINVAL with
+ * err; the set then holds what came before. Kinds of a core API group that Sluice
+ * does not read (in a List) are refused like unknown ones. Fields and values of
+ * the API that later versions bring are refused too: "not supported by this version".
  */
 int doc_set_add(struct doc_set *set, const struct json *tree, const char *file, struct err *e);
 
 /*
- * What only shows over the whole set: gateways that claim one address twice,
- * a via that names addresses its gateway does not have, SluiceConfig not named
- * "default". Sorts the set. Call once after the last add. 0 or -EINVAL.
+ * What only shows over the whole set: an object given twice (-EEXIST, err names
+ * both places), gateways that claim one address twice, a via that names addresses
+ * its gateway does not have. Sorts the set. Call once after the last add. 0 or
+ * -EINVAL. A gateway that a via names and that is not there is no error.
  */
 int doc_set_finish(struct doc_set *set, struct err *e);
 
 /*
- * Reads a file (YAML by .yaml/.yml, JSON by .json; several documents; kind List)
+ * Reads a file (JSON by .json, else YAML; several documents; kind List)
  * from text. Bounded: DOC_MAX_FILE bytes. 0 or -EINVAL with "file:line: path: …".
  */
 #define DOC_MAX_FILE (16u << 20)
 int doc_set_add_text(struct doc_set *set, const char *file, const char *text, size_t len,
 		     struct err *e);
 
-/* Labels as Kubernetes validates them: key with optional DNS prefix, value up to 63. 0 or -EINVAL. */
+/* Labels as Kubernetes validates them: key with optional DNS prefix, value up to 63. 0 or -EINVAL.
+ */
 int label_key_check(const char *key);
 int label_value_check(const char *value);
 
 /* Value of key or NULL. labels must be sorted. */
 const char *labels_get(const struct labels *labels, const char *key);
-void labels_set(struct labels *labels, const char *key, const char *value); /* insert or replace, sorted */
+void labels_set(struct labels *labels, const char *key,
+		const char *value); /* insert or replace, sorted */
 void labels_done(struct labels *labels);
 /* An absent selector matches nothing here: ask selector.present first where absent means all. */
 bool selector_matches(const struct selector *selector, const struct labels *labels);

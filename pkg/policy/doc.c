@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The set of objects. One table says for each kind what it is called, how it is
+ * read and where it lives in the set; adding, sorting and freeing walk that table.
+ */
+#include "policy/doc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "policy/doc_priv.h"
+
+#define API_VERSION "sluice.dev/v1alpha1"
+
+struct kind {
+	const char *name, *api_version;
+	const struct field *fields;
+	void (*done)(void *);
+	size_t size;	 /* of an element; each begins with its doc_meta */
+	size_t items, n; /* where array and count are in struct doc_set */
+};
+
+#define KIND(type, array)                                                      \
+	.size = sizeof(struct type), .items = offsetof(struct doc_set, array), \
+	.n = offsetof(struct doc_set, n_##array)
+
+static const struct kind kinds[] = {
+	[DOC_EGRESS_GATEWAY] = {"EgressGateway", API_VERSION, doc_gateway_fields, doc_gateway_done,
+				KIND(doc_gateway, gateways)},
+	[DOC_CLUSTER_EGRESS_POLICY] = {"ClusterEgressPolicy", API_VERSION,
+				       doc_cluster_policy_fields, doc_policy_done,
+				       KIND(doc_policy, policies)},
+	[DOC_EGRESS_POLICY] = {"EgressPolicy", API_VERSION, doc_policy_fields, doc_policy_done,
+			       KIND(doc_policy, policies)},
+	[DOC_SLUICE_CONFIG] = {"SluiceConfig", API_VERSION, doc_config_fields, doc_config_done,
+			       KIND(doc_config, configs)},
+	[DOC_NODE] = {"Node", "v1", doc_node_fields, doc_node_done, KIND(doc_node, nodes)},
+	[DOC_NAMESPACE] = {"Namespace", "v1", doc_namespace_fields, doc_namespace_done,
+			   KIND(doc_namespace, namespaces)},
+	[DOC_POD] = {"Pod", "v1", doc_pod_fields, doc_pod_done, KIND(doc_pod, pods)},
+};
+#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+_Static_assert(offsetof(struct doc_gateway, meta) == 0 && offsetof(struct doc_policy, meta) == 0 &&
+		       offsetof(struct doc_config, meta) == 0 &&
+		       offsetof(struct doc_node, meta) == 0 &&
+		       offsetof(struct doc_namespace, meta) == 0 &&
+		       offsetof(struct doc_pod, meta) == 0,
+	       "the table above relies on it");
+
+/* The array of a kind, by value: array pointers have different types, so they are copied. */
+struct array {
+	char *items;
+	size_t n;
+};
+
+static struct array array_get(const struct doc_set *set, const struct kind *k)
+{
+	struct array a;
+
+	memcpy(&a.items, (const char *)set + k->items, sizeof(a.items));
+	memcpy(&a.n, (const char *)set + k->n, sizeof(a.n));
+	return a;
+}
+
+static void array_put(struct doc_set *set, const struct kind *k, struct array a)
+{
+	memcpy((char *)set + k->items, &a.items, sizeof(a.items));
+	memcpy((char *)set + k->n, &a.n, sizeof(a.n));
+}
+
+/* A zeroed element at the end, not yet counted. */
+static void *array_reserve(struct doc_set *set, const struct kind *k)
+{
+	struct array a = array_get(set, k);
+
+	if ((a.n & (a.n - 1)) == 0)
+		a.items = mem_resize(a.items, a.n ? a.n * 2 : 1, k->size);
+	array_put(set, k, a);
+	return memset(a.items + a.n * k->size, 0, k->size);
+}
+
+struct doc_set *doc_set_new(void)
+{
+	return mem_alloc0(sizeof(struct doc_set));
+}
+
+void doc_set_free(struct doc_set *set)
+{
+	if (!set)
+		return;
+	for (size_t i = 0; i < N_KINDS; i++) {
+		struct array a = array_get(set, kinds + i);
+
+		for (size_t k = 0; k < a.n; k++)
+			kinds[i].done(a.items + k * kinds[i].size);
+		free(a.items);
+		array_put(set, kinds + i, (struct array){0}); /* two kinds share one array */
+	}
+	for (size_t i = 0; i < set->n_files; i++)
+		free(set->files[i]);
+	free(set->files);
+	free(set);
+}
+
+/* ---- adding ---- */
+
+static const char *intern_file(struct doc_set *set, const char *file)
+{
+	if (set->n_files && strcmp(set->files[set->n_files - 1], file) == 0)
+		return set->files[set->n_files - 1];
+	MEM_GROW(set->files, set->n_files);
+	return set->files[set->n_files++] = mem_strdup(file);
+}
+
+static int parse_word(const struct doc_ctx *c, const struct json *tree, const char *field,
+		      const char **ret)
+{
+	const struct json *j = json_get(tree, field);
+
+	if (json_type(tree) != JSON_OBJECT)
+		return doc_fail(c, tree, "expected object, found %s", json_show(tree));
+	if (!j)
+		return doc_fail(c, tree, "expected a field '%s', found none", field);
+	return doc_string(c, j, DOC_MAX_NAME, ret);
+}
+
+static int find_kind(const struct doc_ctx *c, const struct json *tree, const struct kind **ret)
+{
+	const char *name = "", *version = "";
+	int r = parse_word(c, tree, "apiVersion", &version);
+
+	if (r == 0)
+		r = parse_word(c, tree, "kind", &name);
+	if (r < 0)
+		return r;
+	for (const struct kind *k = kinds; k < kinds + N_KINDS; k++) {
+		if (strcmp(k->name, name) != 0)
+			continue;
+		if (strcmp(k->api_version, version) != 0)
+			return doc_fail(c, json_get(tree, "apiVersion"),
+					"expected %s for %s, found %s", k->api_version, name,
+					version);
+		*ret = k;
+		return 0;
+	}
+	if (strcmp(name, "EgressDestination") == 0 || strcmp(name, "ClusterEgressDestination") == 0)
+		return doc_fail(c, json_get(tree, "kind"), "'%s' is not supported by this version",
+				name);
+	return doc_fail(c, json_get(tree, "kind"),
+			"expected EgressGateway, ClusterEgressPolicy, EgressPolicy, SluiceConfig, "
+			"Node, Namespace, Pod or List, found %s",
+			json_show(json_get(tree, "kind")));
+}
+
+static int add_object(const struct doc_ctx *c, const struct json *tree, void *unused)
+{
+	const struct kind *k = kinds;
+	struct array a;
+	char *item;
+	struct doc_meta *meta;
+	int r = find_kind(c, tree, &k);
+
+	if (r < 0)
+		return r;
+	item = array_reserve(c->set, k);
+	meta = (void *)item;
+	meta->kind = (enum doc_kind)(k - kinds);
+	meta->src = doc_src_of(c, tree);
+	r = doc_fields(c, tree, k->fields, item);
+	if (r < 0) {
+		k->done(item);
+		return r;
+	}
+	a = array_get(c->set, k);
+	a.n++;
+	array_put(c->set, k, a);
+	return 0;
+}
+
+static int add_items(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	int r = json_type(j) == JSON_ARRAY
+			? 0
+			: doc_fail(c, j, "expected array, found %s", json_show(j));
+
+	for (size_t i = 0; r == 0 && i < json_len(j); i++)
+		r = add_object(c, json_at(j, i), out);
+	return r;
+}
+
+int doc_set_add(struct doc_set *set, const struct json *tree, const char *file, struct err *e)
+{
+	static const struct field list_fields[] = {
+		{.name = "apiVersion"},
+		{.name = "kind"},
+		{.name = "metadata", .use = FIELD_IGNORED},
+		{.name = "items", .parse = add_items, .use = FIELD_REQUIRED},
+		FIELDS_END,
+	};
+	struct err local = {0};
+	struct doc_ctx c = {.set = set, .file = intern_file(set, file), .e = e ? e : &local};
+	const char *version = "", *kind = "";
+	int r = parse_word(&c, tree, "apiVersion", &version);
+
+	if (r == 0)
+		r = parse_word(&c, tree, "kind", &kind);
+	if (r < 0)
+		return r;
+	if (strcmp(kind, "List") == 0 && strcmp(version, "v1") == 0)
+		return doc_fields(&c, tree, list_fields, NULL);
+	return add_object(&c, tree, NULL);
+}
+
+/* ---- finishing ---- */
+
+static int cmp_metas(const void *a, const void *b)
+{
+	const struct doc_meta *x = a, *y = b;
+	int c = strcmp(x->namespace, y->namespace);
+
+	if (c == 0)
+		c = strcmp(x->name, y->name);
+	if (c == 0)
+		c = strcmp(x->src.file, y->src.file);
+	return c ? c : (x->src.line > y->src.line) - (x->src.line < y->src.line);
+}
+
+static int sort_kind(struct doc_set *set, const struct kind *k, struct err *e)
+{
+	struct array a = array_get(set, k);
+
+	if (a.n)
+		qsort(a.items, a.n, k->size, cmp_metas);
+	for (size_t i = 1; i < a.n; i++) {
+		const struct doc_meta *x = (void *)(a.items + (i - 1) * k->size);
+		const struct doc_meta *y = (void *)(a.items + i * k->size);
+
+		if (strcmp(x->namespace, y->namespace) == 0 && strcmp(x->name, y->name) == 0)
+			return err_set(e, -EEXIST,
+				       "%s:%d: metadata.name: %s %s%s%s given already in %s:%d",
+				       y->src.file, y->src.line, kinds[y->kind].name, y->namespace,
+				       *y->namespace ? "/" : "", y->name, x->src.file, x->src.line);
+	}
+	return 0;
+}
+
+int doc_set_finish(struct doc_set *set, struct err *e)
+{
+	for (size_t i = 0; i < N_KINDS; i++) {
+		int r = sort_kind(set, kinds + i, e);
+
+		if (r < 0)
+			return r;
+	}
+	return doc_check_overlaps(set, e) < 0 ? -EINVAL : doc_check_vias(set, e);
+}

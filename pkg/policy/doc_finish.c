@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only shows over the whole set. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "policy/doc_priv.h"
+
+/* ---- an address belongs to one range of one gateway ---- */
+
+struct claim {
+	const struct doc_gateway *gateway;
+	size_t index;
+};
+
+static const struct gateway_range *claim_range(const struct claim *c)
+{
+	return c->gateway->ranges + c->index;
+}
+
+static int cmp_claims(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+	int c = addr_cmp(claim_range(x)->range.first, claim_range(y)->range.first);
+
+	if (c == 0)
+		c = strcmp(x->gateway->meta.name, y->gateway->meta.name);
+	return c ? c : (x->index > y->index) - (x->index < y->index);
+}
+
+#define RANGE_STRLEN (2 * ADDR_STRLEN + 1)
+
+static const char *range_text(const struct addr_range *r, char buf[RANGE_STRLEN])
+{
+	bool single = addr_eq(r->first, r->last);
+
+	snprintf(buf, RANGE_STRLEN, "%s%s%s", addr_str(r->first), single ? "" : "-",
+		 single ? "" : addr_str(r->last));
+	return buf;
+}
+
+static int fail_overlap(const struct claim *a, const struct claim *b, struct err *e)
+{
+	const struct gateway_range *x = claim_range(a), *y = claim_range(b);
+	char tx[RANGE_STRLEN], ty[RANGE_STRLEN];
+
+	return err_set(
+		e, -EINVAL,
+		"%s:%d: spec.addresses[%zu].range: expected addresses of one gateway only, %s "
+		"overlaps %s of EgressGateway %s in %s:%d",
+		y->src.file, y->src.line, b->index, range_text(&y->range, ty),
+		range_text(&x->range, tx), a->gateway->meta.name, x->src.file, x->src.line);
+}
+
+int doc_check_overlaps(const struct doc_set *set, struct err *e)
+{
+	__cleanup_free struct claim *claims = NULL;
+	size_t n = 0;
+
+	for (size_t g = 0; g < set->n_gateways; g++)
+		for (size_t i = 0; i < set->gateways[g].n_ranges; i++) {
+			MEM_GROW(claims, n);
+			claims[n++] = (struct claim){set->gateways + g, i};
+		}
+	if (n)
+		qsort(claims, n, sizeof(*claims), cmp_claims);
+	/* as long as nothing overlaps, the last one reaches furthest: neighbours are enough */
+	for (size_t i = 1; i < n; i++)
+		if (addr_range_overlaps(claim_range(claims + i - 1)->range,
+					claim_range(claims + i)->range))
+			return fail_overlap(claims + i - 1, claims + i, e);
+	return 0;
+}
+
+/* ---- a via names addresses its gateway has ---- */
+
+static int cmp_gateway(const void *name, const void *gateway)
+{
+	return strcmp(name, ((const struct doc_gateway *)gateway)->meta.name);
+}
+
+static bool has_address(const struct doc_gateway *g, struct addr a)
+{
+	for (size_t i = 0; i < g->n_ranges; i++)
+		if (addr_range_contains(g->ranges[i].range, a))
+			return true;
+	return false;
+}
+
+/* A gateway that is missing is no error: it may come later, and until then traffic is dropped. */
+static int check_via(const struct doc_set *set, const struct doc_via *via, const char *path,
+		     struct err *e)
+{
+	const struct doc_gateway *g;
+
+	if (via->kind != VIA_GATEWAY || via->n_addrs == 0 || set->n_gateways == 0)
+		return 0;
+	g = bsearch(via->gateway, set->gateways, set->n_gateways, sizeof(*g), cmp_gateway);
+	for (size_t i = 0; g && i < via->n_addrs; i++)
+		if (!has_address(g, via->addrs[i]))
+			return err_set(
+				e, -EINVAL,
+				"%s:%d: %s.addresses: expected addresses of EgressGateway %s in "
+				"%s:%d, found %s",
+				via->src.file, via->src.line, path, via->gateway, g->meta.src.file,
+				g->meta.src.line, addr_str(via->addrs[i]));
+	return 0;
+}
+
+int doc_check_vias(const struct doc_set *set, struct err *e)
+{
+	for (size_t p = 0; p < set->n_policies; p++) {
+		const struct doc_policy *policy = set->policies + p;
+		int r = check_via(set, &policy->default_via, "spec.default.via", e);
+
+		for (size_t i = 0; r == 0 && i < policy->n_rules; i++) {
+			char path[48];
+
+			snprintf(path, sizeof(path), "spec.rules[%zu].via", i);
+			r = check_via(set, &policy->rules[i].via, path, e);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/mem.h"
+#include "policy/doc_priv.h"
+
+#define MIN_MTU 1280 /* below that a device has no IPv6 (RFC 8200 5) */
+
+void doc_gateway_done(void *gateway)
+{
+	struct doc_gateway *g = gateway;
+
+	for (size_t i = 0; i < g->n_ranges; i++)
+		selector_done(&g->ranges[i].node_selector);
+	free(g->ranges);
+	free(g->address_from);
+	free(g->interface);
+	selector_done(&g->node_selector);
+	selector_done(&g->allowed_namespaces);
+	doc_meta_done(&g->meta);
+}
+
+/* ---- addresses ---- */
+
+static bool is_usable(struct addr a)
+{
+	return !addr_is_unspecified(a) && !addr_is_loopback(a) && !addr_is_multicast(a) &&
+	       !addr_is_link_local(a);
+}
+
+static int parse_range(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	struct gateway_range *range = out;
+	const char *s = "", *reason = "";
+	int r = doc_string(c, j, 2 * ADDR_STRLEN, &s);
+
+	if (r < 0)
+		return r;
+	if (addr_range_parse(s, &range->range, &reason) < 0)
+		return doc_fail(c, j, "expected an address, FIRST-LAST or a CIDR, found %s: %s",
+				json_show(j), reason);
+	if (!is_usable(range->range.first) || !is_usable(range->range.last))
+		return doc_fail(
+			c, j,
+			"expected addresses a partner can answer to, found %s: unspecified, "
+			"loopback, link-local or multicast",
+			json_show(j));
+	return 0;
+}
+
+static int parse_range_selector(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_selector(c, j, &((struct gateway_range *)out)->node_selector);
+}
+
+static int parse_address(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	static const struct field fields[] = {
+		{.name = "range", .parse = parse_range, .use = FIELD_REQUIRED},
+		{.name = "nodeSelector", .parse = parse_range_selector},
+		FIELDS_END,
+	};
+	struct doc_gateway *g = out;
+	struct gateway_range *range;
+
+	MEM_GROW(g->ranges, g->n_ranges);
+	range = g->ranges + g->n_ranges++;
+	*range = (struct gateway_range){.src = doc_src_of(c, j)};
+	return doc_fields(c, j, fields, range);
+}
+
+static int parse_addresses(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	const struct doc_gateway *g = out;
+	uint64_t count = 0;
+	int r = doc_list(c, j, DOC_MAX_GATEWAY_ADDRS, parse_address, out);
+
+	for (size_t i = 0; r == 0 && i < g->n_ranges; i++) {
+		uint64_t n = addr_range_count(g->ranges[i].range);
+
+		count += n;
+		if (n > DOC_MAX_GATEWAY_ADDRS || count > DOC_MAX_GATEWAY_ADDRS)
+			return doc_fail(c, json_at(j, i),
+					"expected at most %d addresses in all ranges",
+					DOC_MAX_GATEWAY_ADDRS);
+	}
+	return r;
+}
+
+static int parse_from_interface(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_interface(c, j, &((struct doc_gateway *)out)->address_from);
+}
+
+/* ---- the rest ---- */
+
+static int parse_node_selector(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_selector(c, j, &((struct doc_gateway *)out)->node_selector);
+}
+
+static int parse_allowed(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_selector(c, j, &((struct doc_gateway *)out)->allowed_namespaces);
+}
+
+static int parse_interface(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_interface(c, j, &((struct doc_gateway *)out)->interface);
+}
+
+static int parse_announce(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	static const struct choice choices[] = {
+		{"ARP", ANNOUNCE_ARP}, {"None", ANNOUNCE_NONE}, {"BGP", CHOICE_LATER}, {NULL, 0}};
+	struct doc_gateway *g = out;
+	int v = 0, r = doc_choice(c, j, choices, &v);
+
+	g->announce = (enum gateway_announce)v;
+	return r;
+}
+
+static int parse_spread(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	static const struct choice choices[] = {{"Policy", SPREAD_POLICY},
+						{"Pod", SPREAD_POD},
+						{"Connection", CHOICE_LATER},
+						{NULL, 0}};
+	struct doc_gateway *g = out;
+	int v = 0, r = doc_choice(c, j, choices, &v);
+
+	g->spread = (enum gateway_spread)v;
+	return r;
+}
+
+static int parse_transport(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	static const struct choice choices[] = {
+		{"Auto", 0}, {"Tunnel", 0}, {"Direct", CHOICE_LATER}, {NULL, 0}};
+	int v = 0;
+
+	return doc_choice(c, j, choices, &v); /* Auto is Tunnel as long as there is nothing else */
+}
+
+static int parse_encryption(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	static const struct choice choices[] = {
+		{"None", 0}, {"IPsec", CHOICE_LATER}, {"WireGuard", CHOICE_LATER}, {NULL, 0}};
+	int v = 0;
+
+	return doc_choice(c, j, choices, &v);
+}
+
+static int parse_endpoint(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	static const struct choice choices[] = {
+		{"EgressAddress", 0}, {"NodeAddress", CHOICE_LATER}, {NULL, 0}};
+	int v = 0;
+
+	return doc_choice(c, j, choices, &v);
+}
+
+static int parse_mtu(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	struct doc_gateway *g = out;
+	int64_t v = 0;
+	int r = doc_int(c, j, UINT16_MAX, &v);
+
+	if (r == 0 && v < MIN_MTU)
+		return doc_fail(c, j, "expected an MTU of at least %d, found %s", MIN_MTU,
+				json_show(j));
+	g->tunnel_mtu = (uint16_t)v;
+	return r;
+}
+
+static int check_spec(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	static const char *const sources[] = {"addresses", "addressFrom", NULL};
+
+	return doc_union(c, j, sources);
+}
+
+static const struct field address_from_fields[] = {
+	{.name = "interface", .parse = parse_from_interface, .use = FIELD_REQUIRED},
+	FIELDS_END,
+};
+
+static const struct field tunnel_fields[] = {
+	{.name = "endpoint", .parse = parse_endpoint},
+	{.name = "mtu", .parse = parse_mtu},
+	{.name = "port", .use = FIELD_LATER}, /* SluiceConfig.tunnelPort holds for all */
+	FIELDS_END,
+};
+
+static const struct field spec_fields[] = {
+	{.name = "addresses", .parse = parse_addresses},
+	{.name = "addressFrom", .sub = address_from_fields},
+	{.name = "nodeSelector", .parse = parse_node_selector},
+	{.name = "allowedNamespaces", .parse = parse_allowed},
+	{.name = "interface", .parse = parse_interface},
+	{.name = "announce", .parse = parse_announce},
+	{.name = "transport", .parse = parse_transport},
+	{.name = "tunnel", .sub = tunnel_fields},
+	{.name = "spread", .parse = parse_spread},
+	{.name = "encryption", .parse = parse_encryption},
+	{.name = "nextHop", .use = FIELD_LATER},
+	{.name = "failover", .use = FIELD_LATER},
+	{.name = "limits", .use = FIELD_LATER},
+	FIELDS_END,
+};
+
+const struct field doc_gateway_fields[] = {
+	{.name = "apiVersion"},
+	{.name = "kind"},
+	{.name = "metadata", .parse = doc_meta_parse, .use = FIELD_REQUIRED},
+	{.name = "spec", .sub = spec_fields, .parse = check_spec, .use = FIELD_REQUIRED},
+	{.name = "status", .use = FIELD_IGNORED},
+	FIELDS_END,
+};
