@@ -76,7 +76,7 @@ static void addresses_carry_our_mark(void **state)
 	} cases[] = {
 		{"10.1.0.77", 32, true, "inet 10.1.0.77/32 scope global v0"},
 		{"169.254.83.1", 32, false, "inet 169.254.83.1/32 scope link v0"},
-		{"fd00:1::77", 128, true, "inet6 fd00:1::77/128 scope global deprecated nodad"},
+		{"fd00:1::77", 128, true, "inet6 fd00:1::77/128 scope global nodad deprecated"},
 		{"fe80::53:1", 128, false, "inet6 fe80::53:1/128 scope link nodad"},
 	};
 	struct ifaddr got;

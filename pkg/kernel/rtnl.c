@@ -30,7 +30,7 @@ struct rtnl {
 	struct nl_cb *cb;
 	/* the exchange under way */
 	uint32_t seq;
-	bool one;  /* the first answer is the last */
+	bool answered;
 	bool done; /* acknowledged, finished, refused */
 	int code;  /* -errno of the refusal or of parse */
 	char text[160];
@@ -118,8 +118,7 @@ static int on_valid(struct nl_msg *m, void *data)
 		kept = r->parse(nlmsg_hdr(m), r->row, r->arg);
 	if (kept < 0 && !r->code)
 		r->code = kept;
-	if (r->one)
-		r->done = true;
+	r->answered = true;
 	return NL_OK;
 }
 
@@ -224,6 +223,7 @@ static int exchange(struct rtnl *r, struct nl_msg *m, struct err *e)
 	int rc;
 
 	r->done = false;
+	r->answered = false;
 	r->code = 0;
 	r->text[0] = '\0';
 	r->seq = nl_socket_use_seq(r->sk);
@@ -250,7 +250,6 @@ int rtnl_change(struct rtnl *r, struct nl_msg *m, struct err *e)
 	int rc;
 
 	nlmsg_hdr(m)->nlmsg_flags |= NLM_F_ACK;
-	r->one = false;
 	r->parse = NULL;
 	r->rows = NULL;
 	rc = exchange(r, m, e);
@@ -262,13 +261,16 @@ int rtnl_ask(struct rtnl *r, struct nl_msg *m, rtnl_parse_fn parse, void *row, s
 {
 	int rc;
 
-	r->one = true;
+	/* acknowledged too: to some questions the kernel's answer is silence */
+	nlmsg_hdr(m)->nlmsg_flags |= NLM_F_ACK;
 	r->parse = parse;
 	r->arg = NULL;
 	r->row = row;
 	r->rows = NULL;
 	rc = exchange(r, m, e);
 	nlmsg_free(m);
+	if (rc == 0 && !r->answered)
+		return err_set(e, -ENOENT, "%s", strerror(ENOENT));
 	return rc;
 }
 
@@ -279,7 +281,6 @@ int rtnl_dump(struct rtnl *r, struct nl_msg *m, rtnl_parse_fn parse, const void 
 	int rc = -EAGAIN;
 
 	nlmsg_hdr(m)->nlmsg_flags |= NLM_F_DUMP;
-	r->one = false;
 	r->parse = parse;
 	r->arg = arg;
 	r->rows = rows;

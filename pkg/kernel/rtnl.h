@@ -57,9 +57,11 @@ struct link_vxlan { /* what sluice0 is */
 };
 /* VXLAN "external" (collect metadata), learning off, NOARP, addrgenmode none, down. -EEXIST. */
 int link_add_vxlan(struct rtnl *r, const struct link_vxlan *l, struct err *e);
-/* Whether the link of that name is what link_add_vxlan would make (port, external, mac, mtu). 1 yes, 0 no, -ENODEV. */
+/* Whether the link of that name is what link_add_vxlan would make (port, external, mac, mtu). 1
+ * yes, 0 no, -ENODEV. */
 int link_vxlan_check(struct rtnl *r, const struct link_vxlan *l, struct err *e);
-int link_set(struct rtnl *r, uint32_t ifindex, bool up, uint32_t mtu /* 0 = leave */, struct err *e);
+int link_set(struct rtnl *r, uint32_t ifindex, bool up, uint32_t mtu /* 0 = leave */,
+	     struct err *e);
 int link_del(struct rtnl *r, uint32_t ifindex, struct err *e);
 
 /* ---- addresses ---- */
@@ -73,7 +75,8 @@ struct ifaddr {
 };
 /* Every address of the namespace, ours or not. */
 int ifaddr_list(struct rtnl *r, struct ifaddr **ret, size_t *ret_n, struct err *e);
-/* IPv6: IFA_F_NODAD, preferred_lft 0 when egress (or the node would use it as its own source). 0, -EEXIST. */
+/* IPv6: IFA_F_NODAD, preferred_lft 0 when egress (or the node would use it as its own source). 0,
+ * -EEXIST. */
 int ifaddr_add(struct rtnl *r, const struct ifaddr *a, bool egress, struct err *e);
 int ifaddr_del(struct rtnl *r, const struct ifaddr *a, struct err *e); /* gone already = 0 */
 
@@ -85,7 +88,8 @@ struct fib_rule {
 	uint32_t mark, mask;
 	uint32_t table;
 };
-int rule_list(struct rtnl *r, struct fib_rule **ret, size_t *ret_n, struct err *e); /* ours, both families */
+int rule_list(struct rtnl *r, struct fib_rule **ret, size_t *ret_n,
+	      struct err *e); /* ours, both families */
 int rule_add(struct rtnl *r, const struct fib_rule *f, struct err *e);
 int rule_del(struct rtnl *r, const struct fib_rule *f, struct err *e);
 
@@ -98,9 +102,9 @@ struct route {
 	enum route_type type;
 	uint32_t table;
 	uint32_t metric;
-	uint32_t ifindex;   /* unicast */
-	struct addr via;    /* zero = none; with it RTNH_F_ONLINK */
-	uint32_t mtu;	    /* 0 = none */
+	uint32_t ifindex;    /* unicast */
+	struct addr via;     /* zero = none; with it RTNH_F_ONLINK */
+	uint32_t mtu;	     /* 0 = none */
 	struct addr prefsrc; /* zero = none */
 };
 /* Routes in table; *ret_foreign counts those that are not ours: the table is taken. */
@@ -108,7 +112,8 @@ int route_list(struct rtnl *r, uint32_t table, struct route **ret, size_t *ret_n
 	       size_t *ret_foreign, struct err *e);
 int route_add(struct rtnl *r, const struct route *route, struct err *e);
 int route_del(struct rtnl *r, const struct route *route, struct err *e);
-/* Where the kernel would send a packet to dst (RTM_GETROUTE): interface, preferred source, MTU of the path. */
+/* Where the kernel would send a packet to dst (RTM_GETROUTE): interface, preferred source, MTU of
+ * the path. */
 struct route_answer {
 	uint32_t ifindex;
 	struct addr src, gateway;
@@ -126,12 +131,14 @@ struct neigh {
 	bool permanent;
 };
 int neigh_list(struct rtnl *r, uint32_t ifindex, struct neigh **ret, size_t *ret_n, struct err *e);
-int neigh_set(struct rtnl *r, const struct neigh *n, struct err *e); /* create or replace, permanent */
+int neigh_set(struct rtnl *r, const struct neigh *n,
+	      struct err *e); /* create or replace, permanent */
 int neigh_del(struct rtnl *r, const struct neigh *n, struct err *e);
 
 /* ---- events ---- */
 
-/* A non-blocking socket that hears links, addresses, routes, rules and neighbours of both families, 1 MiB receive buffer. */
+/* A non-blocking socket that hears links, addresses, routes, rules and neighbours of both families,
+ * 1 MiB receive buffer. */
 int rtnl_events_open(int ns, int *ret_fd, struct err *e);
 /*
  * Reads all that is there. 0 = nothing that concerns us, 1 = something did

@@ -43,7 +43,8 @@ struct rtnl_rows { /* a growing array of rows of one size */
 	size_t n, row_size;
 };
 
-/* All three free m, and set e from errno and the kernel's own words. */
+/* All three free m, and set e from errno and the kernel's own words. ask without an answer is
+ * -ENOENT. */
 int rtnl_change(struct rtnl *r, struct nl_msg *m, struct err *e);
 int rtnl_ask(struct rtnl *r, struct nl_msg *m, rtnl_parse_fn parse, void *row, struct err *e);
 int rtnl_dump(struct rtnl *r, struct nl_msg *m, rtnl_parse_fn parse, const void *arg,

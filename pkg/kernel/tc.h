@@ -28,9 +28,11 @@ struct tc_state {
 
 /* TCX if the running kernel can do it (probed once), else CLSACT. */
 enum tc_mode tc_mode_detect(void);
-/* Idempotent; replaces an older one of ours without a gap. -EBUSY with a text when it would not be reached. */
+/* Idempotent; replaces an older one of ours without a gap. -EBUSY with a text when it would not be
+ * reached. */
 int tc_attach(uint32_t ifindex, enum tc_dir dir, enum tc_mode mode, int prog_fd, struct err *e);
-/* Removes ours (any program whose name is prog_name), nobody else's, and never a qdisc. Gone already = 0. */
+/* Removes ours (any program whose name is prog_name), nobody else's, and never a qdisc. Gone
+ * already = 0. */
 int tc_detach(uint32_t ifindex, enum tc_dir dir, const char *prog_name, struct err *e);
 int tc_query(uint32_t ifindex, enum tc_dir dir, uint32_t prog_id, const char *prog_name,
 	     struct tc_state *ret, struct err *e);

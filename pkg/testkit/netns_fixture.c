@@ -37,7 +37,8 @@ static int run(const char *fmt, va_list ap, char *out, size_t out_len)
 	strcat(command, " 2>&1");
 	f = popen(command, "r");
 	assert_non_null(f);
-	n = fread(out, 1, out_len - 1, f);
+	n = (size_t)snprintf(out, out_len, "%s: ", command);
+	n += fread(out + n, 1, out_len - 1 - n, f);
 	out[n] = '\0';
 	status = pclose(f);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
@@ -53,7 +54,7 @@ void sh(const char *fmt, ...)
 	status = run(fmt, ap, out, sizeof(out));
 	va_end(ap);
 	if (status != 0)
-		fail_msg("'%s' exited with %d: %s", fmt, status, out);
+		fail_msg("%s (exit status %d)", out, status);
 }
 
 int sh_status(const char *fmt, ...)
