@@ -44,14 +44,14 @@
 
 /* libbpf names the map or program that failed only in its log: the last warning goes into the
  * error. */
-static char last_warning[256];
+static char first_warning[256];
 
 static int warning_keep(enum libbpf_print_level level, const char *fmt, va_list args)
 {
-	if (level != LIBBPF_WARN)
+	if (level != LIBBPF_WARN || first_warning[0])
 		return 0;
-	vsnprintf(last_warning, sizeof(last_warning), fmt, args);
-	last_warning[strcspn(last_warning, "\n")] = '\0';
+	vsnprintf(first_warning, sizeof(first_warning), fmt, args);
+	first_warning[strcspn(first_warning, "\n")] = '\0';
 	return 0;
 }
 
@@ -150,9 +150,9 @@ static int object_load(struct sluice_bpf *s, struct err *e)
 
 	if (rc == -EPERM)
 		return err_set(e, rc, "load BPF programs: needs CAP_BPF and CAP_NET_ADMIN (%s)",
-			       last_warning);
+			       first_warning);
 	if (rc)
-		return err_sys(e, rc, "load BPF programs (%s)", last_warning);
+		return err_sys(e, rc, "load BPF programs (%s)", first_warning);
 	return 0;
 }
 
@@ -173,7 +173,7 @@ static int load_and_pin(const char *pins, struct err *e)
 	int rc;
 
 	if (!s)
-		return err_sys(e, -errno, "open BPF object (%s)", last_warning);
+		return err_sys(e, -errno, "open BPF object (%s)", first_warning);
 	rc = object_load(s, e);
 	if (!rc)
 		rc = build_set(s, 0, e);
@@ -205,7 +205,7 @@ int bpf_load(const char *dir, struct err *e)
 		return err_sys(e, -errno, "lock %s", pins);
 	if (loaded_already(pins))
 		return 0;
-	last_warning[0] = '\0';
+	first_warning[0] = '\0';
 	print = libbpf_set_print(warning_keep);
 	rc = load_and_pin(pins, e);
 	libbpf_set_print(print);

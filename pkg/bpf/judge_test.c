@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "testkit/bpf_fixture.h"
+
+#define PROG  BPF_PROG_FROM_POD
+#define OUT4  "198.18.4.9" /* NET_REMOTE: id 18 */
+#define OUT6  "2001:db8:4::9"
+#define CHECK world_mark(SLU_ID_CHECK)
+
+static void pass(const struct packet *p, uint32_t mark, const char *what)
+{
+	world_expect_mark(PROG, p, mark, what);
+}
+
+static void dropped(const struct packet *p, unsigned int reason, const char *what)
+{
+	world_expect_drop(PROG, p, reason, what);
+}
+
+/* Every outcome of a policy, for both families. */
+static void marks_each_outcome_of_a_policy(void **state)
+{
+	static const struct {
+		enum world_net net;
+		uint32_t id4, id6, divert;
+		uint32_t spread;
+	} rows[] = {
+		{NET_AS_NODE, SLU_ID_CHECK, SLU_ID_CHECK, 0, 0},
+		{NET_DENIED, SLU_DROP_DENIED, SLU_DROP_DENIED, 0, 0},
+		{NET_REJECTED, SLU_DROP_REJECTED, SLU_DROP_REJECTED, 0, 0},
+		{NET_LOCAL, 16, 17, 0, 0},
+		{NET_REMOTE, 18, 19, WORLD_DIVERT, 0},
+		{NET_NO_OWNER, SLU_DROP_NO_OWNER, SLU_DROP_NO_OWNER, 0, 0},
+		{NET_OR_NODE, SLU_ID_CHECK, SLU_ID_CHECK, 0, 0},
+		{NET_FAMILY, SLU_DROP_FAMILY, SLU_DROP_FAMILY, 0, 0},
+		{NET_NONE_OK, SLU_ID_CHECK, SLU_ID_CHECK, 0, 0},
+		{NET_NO_PICK, SLU_DROP_NO_ID, SLU_DROP_NO_ID, 0, 0},
+		{NET_FREE_ID, SLU_DROP_NO_ID, SLU_DROP_NO_ID, 0, 0},
+		{NET_SPREAD, 16, 16, 0, 0},
+		{NET_SPREAD, 18, 18, WORLD_DIVERT, 7},
+		{NET_SPREAD, 24, 24, WORLD_DIVERT, 0xfffffffe}, /* % 3 == 2 */
+	};
+
+	world();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct packet p;
+		char dst[48];
+
+		world_pod_set(POD_GOVERNED, rows[i].spread);
+		world_net(rows[i].net, 0, dst);
+		world_udp(&p, POD_V4, dst, 443);
+		pass(&p, rows[i].divert | world_mark(rows[i].id4), dst);
+		world_net(rows[i].net, 1, dst);
+		world_udp(&p, POD_V6, dst, 443);
+		pass(&p, rows[i].divert | world_mark(rows[i].id6), dst);
+	}
+}
+
+/* One protocol and port against the ranges of NET_PORTS. */
+static void finds_the_range_of_protocol_and_port(void **state)
+{
+	static const struct {
+		uint8_t proto;
+		uint16_t port; /* ICMP: type << 8 | code */
+		uint32_t id;   /* CHECK when 0 */
+	} rows[] = {
+		{IPPROTO_TCP, 79, 0},
+		{IPPROTO_TCP, 80, SLU_DROP_DENIED},
+		{IPPROTO_TCP, 89, SLU_DROP_DENIED},
+		{IPPROTO_TCP, 90, 0},
+		{IPPROTO_TCP, 65535, 0},
+		{IPPROTO_TCP, 0, 0},
+		{IPPROTO_UDP, 52, SLU_DROP_DENIED},
+		{IPPROTO_UDP, 53, 0},
+		{IPPROTO_UDP, 54, SLU_DROP_DENIED},
+		{IPPROTO_SCTP, 8, 0},
+		{IPPROTO_SCTP, 9, SLU_DROP_REJECTED},
+		{47, 0, SLU_DROP_DENIED},
+		{46, 0, 0},
+		{255, 0, 0},
+	};
+
+	world();
+	world_pod_set(POD_GOVERNED, 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int v6 = 0; v6 < 2; v6++) {
+			uint8_t body[20] = {0x9c, 0x40, rows[i].port >> 8, rows[i].port & 0xff};
+			struct packet p;
+			char dst[48];
+
+			world_net(NET_PORTS, v6, dst);
+			world_frame(&p, v6 ? POD_V6 : POD_V4, dst);
+			packet_payload(&p, rows[i].proto, body, sizeof(body));
+			packet_finish(&p);
+			snprintf(dst, sizeof(dst), "v%d protocol %u port %u", v6 ? 6 : 4,
+				 rows[i].proto, rows[i].port);
+			pass(&p, rows[i].id ? world_mark(rows[i].id) : CHECK, dst);
+		}
+	}
+}
+
+static void takes_the_port_of_icmp_from_type_and_code(void **state)
+{
+	static const struct {
+		int v6;
+		uint8_t type;
+		uint32_t mark;
+	} rows[] = {
+		{0, 7, 0},   {0, 8, WORLD_DIVERT | 18u << 21},	 {0, 9, 0},
+		{1, 127, 0}, {1, 128, WORLD_DIVERT | 19u << 21}, {1, 129, 0},
+	};
+
+	world();
+	world_pod_set(POD_GOVERNED, 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct packet p;
+		char dst[48];
+
+		world_net(NET_PORTS, rows[i].v6, dst);
+		world_frame(&p, rows[i].v6 ? POD_V6 : POD_V4, dst);
+		packet_icmp(&p, rows[i].type, 3, 1);
+		packet_finish(&p);
+		pass(&p, rows[i].mark ? rows[i].mark : CHECK, dst);
+	}
+}
+
+/* Any number of ranges gives what a linear search gives. */
+static void searches_ranges_like_a_linear_search(void **state)
+{
+	static const uint32_t sizes[] = {1, 2, 3, 4, 5, 31, 32, 33, 1000};
+	struct slu_lpm_key all = {.prefixlen = 0};
+	struct err e = {};
+	uint32_t seed = 7;
+	int fd;
+
+	world();
+	assert_int_equal(bpf_map_fd(world_pins(), BPF_MAP_RANGES, &fd, &e), 0);
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		struct slu_class class = {.first = 5000, .n = sizes[s]};
+		uint32_t step = 65536 / sizes[s];
+
+		for (uint32_t i = 0; i < sizes[s]; i++) {
+			uint32_t at = 5000 + i;
+			struct slu_range r = {i ? 17u << 16 | i * step : 0, i & 1};
+
+			assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_RANGES, &at, &r, &e), 0);
+		}
+		assert_int_equal(bpf_policy_set(world_pins(), 99, &all, &class, 1, &e), 0);
+		world_pod_set(POD_WITHOUT_MAP, 0);
+		for (int i = 0; i < 60; i++) {
+			uint32_t port, range;
+			struct packet p;
+			char what[64];
+
+			seed = seed * 1103515245 + 12345;
+			port = i < 4 ? (uint32_t[]){0, 65535, step, step - 1}[i] & 0xffff
+				     : seed >> 16;
+			range = port / step;
+			if (range >= sizes[s])
+				range = sizes[s] - 1;
+			world_udp(&p, POD_V4, "192.0.2.1", port);
+			snprintf(what, sizeof(what), "%u ranges, port %u", sizes[s], port);
+			pass(&p, range & 1 ? world_mark(SLU_DROP_DENIED) : CHECK, what);
+		}
+	}
+	assert_int_equal(bpf_map_delete(world_pins(), BPF_MAP_POLICIES, &(uint32_t){99}, &e), 0);
+}
+
+/* The class points outside of the table: closed. */
+static void drops_what_a_broken_class_points_to(void **state)
+{
+	struct slu_class class = {.first = SLU_MAX_RANGES, .n = 4};
+	struct slu_lpm_key all = {.prefixlen = 0};
+	struct err e = {};
+	struct packet p;
+
+	world();
+	assert_int_equal(bpf_policy_set(world_pins(), 99, &all, &class, 1, &e), 0);
+	world_pod_set(POD_WITHOUT_MAP, 0);
+	world_udp(&p, POD_V4, OUT4, 443);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "class beyond the ranges");
+	assert_int_equal(bpf_policy_set(world_pins(), 99, &all, &class, 0, &e), 0);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "policy without the prefix");
+	assert_int_equal(bpf_map_delete(world_pins(), BPF_MAP_POLICIES, &(uint32_t){99}, &e), 0);
+}
+
+/* The same destinations for each kind of pod. */
+static void judges_by_the_kind_of_pod(void **state)
+{
+	static const struct {
+		enum world_pod pod;
+		const char *src, *dst;
+		uint16_t port;
+		uint32_t id, divert;
+	} rows[] = {
+		{POD_FREE, POD_V4, OUT4, 443, 0, 0},
+		{POD_FREE, POD_V4, "10.2.0.1", 443, 0, 0},
+		{POD_FREE, POD_V6, OUT6, 443, 0, 0},
+		{POD_GOVERNED, POD_V4, "10.2.0.1", 443, SLU_ID_CHECK, 0},
+		{POD_GOVERNED, POD_V6, "fd00:2::1", 443, SLU_ID_CHECK, 0},
+		{POD_GOVERNED, POD_V4, "172.31.0.1", 443, SLU_ID_CHECK, 0},
+		{POD_GOVERNED, POD_V4, "224.0.0.251", 5353, 0, 0},
+		{POD_GOVERNED, POD_V4, "255.255.255.255", 5353, 0, 0},
+		{POD_GOVERNED, POD_V6, "ff02::fb", 5353, 0, 0},
+		{POD_GOVERNED, POD_V6, "ff0e::fb", 5353, 0, 0},
+		{POD_GOVERNED, POD_V4, "169.254.1.1", 80, SLU_DROP_LINK_LOCAL_VIA, 0},
+		{POD_GOVERNED, POD_V4, "169.254.169.254", 80, SLU_DROP_DENIED, 0},
+		{POD_GOVERNED, POD_V6, "fe80::1", 80, SLU_DROP_LINK_LOCAL_VIA, 0},
+		{POD_GOVERNED, POD_LINK_LOCAL, "fe80::1", 80, SLU_DROP_LINK_LOCAL_VIA, 0},
+		{POD_GOVERNED, POD_LINK_LOCAL, OUT6, 80, 19, WORLD_DIVERT},
+		{POD_QUARANTINED, POD_V4, OUT4, 443, SLU_DROP_QUARANTINE, 0},
+		{POD_QUARANTINED, POD_V6, OUT6, 443, SLU_DROP_QUARANTINE, 0},
+		{POD_QUARANTINED, POD_V4, "10.2.0.1", 443, SLU_ID_CHECK, 0},
+		{POD_QUARANTINED, POD_V6, "ff02::fb", 5353, 0, 0},
+		{POD_WITHOUT_MAP, POD_V4, OUT4, 443, SLU_DROP_NO_POLICY, 0},
+		{POD_WITHOUT_MAP, POD_V6, OUT6, 443, SLU_DROP_NO_POLICY, 0},
+		{POD_WITHOUT_MAP, POD_V4, "10.2.0.1", 443, SLU_ID_CHECK, 0},
+		{POD_EXEMPT, POD_V4, OUT4, 443, SLU_DROP_NOT_PERMITTED, 0},
+		{POD_EXEMPT, "10.1.0.77", "198.18.1.1", 443, SLU_DROP_DENIED, 0},
+		{POD_EXEMPT, "10.1.0.77", "198.18.0.1", 443, SLU_ID_CHECK, 0},
+		{POD_EXEMPT_FREE, "10.1.0.77", OUT4, 443, 0, 0},
+		/* resolvers are inside for port 53 alone */
+		{POD_GOVERNED, POD_V4, "192.0.2.53", 53, SLU_ID_CHECK, 0},
+		{POD_QUARANTINED, POD_V4, "192.0.2.53", 53, SLU_ID_CHECK, 0},
+		{POD_QUARANTINED, POD_V4, "192.0.2.53", 54, SLU_DROP_QUARANTINE, 0},
+		{POD_QUARANTINED, POD_V6, "2001:db8:53::53", 53, SLU_ID_CHECK, 0},
+		{POD_QUARANTINED, POD_V6, "2001:db8:53::53", 443, SLU_DROP_QUARANTINE, 0},
+	};
+
+	world();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct packet p;
+		char what[80];
+
+		world_pod_set(rows[i].pod, 0);
+		world_udp(&p, rows[i].src, rows[i].dst, rows[i].port);
+		snprintf(what, sizeof(what), "row %zu to %s", i, rows[i].dst);
+		pass(&p, rows[i].divert | world_mark(rows[i].id), what);
+	}
+}
+
+static void takes_dns_over_tcp_but_not_other_protocols_as_inside(void **state)
+{
+	uint8_t sctp[12] = {0, 53, 0, 53};
+	struct packet p;
+
+	world();
+	world_pod_set(POD_QUARANTINED, 0);
+	world_frame(&p, POD_V4, "192.0.2.53");
+	packet_tcp(&p, 40000, 53, PACKET_TCP_SYN);
+	packet_finish(&p);
+	pass(&p, CHECK, "TCP");
+	world_frame(&p, POD_V4, "192.0.2.53");
+	packet_payload(&p, IPPROTO_SCTP, sctp, sizeof(sctp));
+	packet_finish(&p);
+	pass(&p, world_mark(SLU_DROP_QUARANTINE), "SCTP");
+}
+
+static void never_marks_before_the_configuration_is_there(void **state)
+{
+	struct slu_config saved, none = {};
+	struct err e = {};
+	struct packet p;
+	uint32_t zero = 0;
+
+	world();
+	assert_int_equal(bpf_map_lookup(world_pins(), BPF_MAP_CONFIG, &zero, &saved, &e), 0);
+	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_CONFIG, &zero, &none, &e), 0);
+	world_udp(&p, POD_V4, OUT4, 443);
+	world_pod_set(POD_FREE, 0);
+	pass(&p, SLU_MARK_MASK_DEFAULT, "no policy");
+	world_pod_set(POD_GOVERNED, 0);
+	dropped(&p, SLU_DROP_NO_POLICY, "governed");
+	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_CONFIG, &zero, &saved, &e), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(marks_each_outcome_of_a_policy),
+		cmocka_unit_test(finds_the_range_of_protocol_and_port),
+		cmocka_unit_test(takes_the_port_of_icmp_from_type_and_code),
+		cmocka_unit_test(searches_ranges_like_a_linear_search),
+		cmocka_unit_test(drops_what_a_broken_class_points_to),
+		cmocka_unit_test(judges_by_the_kind_of_pod),
+		cmocka_unit_test(takes_dns_over_tcp_but_not_other_protocols_as_inside),
+		cmocka_unit_test(never_marks_before_the_configuration_is_there),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The BPF programs loaded in a world of their own: network namespace, mount
+ * namespace, bpffs, one policy that has every outcome. A test writes a packet,
+ * runs a program on it by BPF_PROG_TEST_RUN and looks at verdict, mark and drop
+ * counters. The device of a run is lo, ifindex 1.
+ */
+#include <stdint.h>
+
+#include "bpf/maps.h"
+#include "testkit/packet.h"
+
+#define WORLD_DIR "/tmp/bpf" /* on a tmpfs of the test's own */
+
+#define POD_MAC	       "02:00:00:00:00:05"
+#define POD_V4	       "10.1.0.5"
+#define POD_V6	       "fd00:1::5"
+#define POD_LINK_LOCAL "fe80::ff:fe00:5"
+#define GATEWAY_MAC    "02:00:00:00:00:01"
+#define NODE_V4	       "10.0.0.1" /* our own: config.self_* */
+#define NODE_V6	       "fd00::1"
+#define PEER_V4	       "10.0.0.2" /* node 2 */
+#define PEER_V6	       "fd00::2"
+
+enum world_pod {
+	POD_FREE,	 /* no policy */
+	POD_GOVERNED,	 /* policy 1 */
+	POD_QUARANTINED, /* no policy, labels unknown */
+	POD_EXEMPT,	 /* policy 1, no source check */
+	POD_EXEMPT_FREE, /* no policy, no source check */
+	POD_WITHOUT_MAP, /* policy 99, which is not there */
+	POD_NONE,	 /* not in the map */
+};
+
+/*
+ * Policy 1 by destination: 198.18.X.0/24 and 2001:db8:X::/48 with X from this
+ * list; anything else outside is allowed as the node.
+ */
+enum world_net {
+	NET_AS_NODE,
+	NET_DENIED,
+	NET_REJECTED,
+	NET_LOCAL,    /* ids 16 (v4) and 17 (v6), owned here */
+	NET_REMOTE,   /* ids 18 and 19, owned elsewhere */
+	NET_NO_OWNER, /* ids 20 and 21 */
+	NET_OR_NODE,  /* the same, unavailable: Node */
+	NET_FAMILY,   /* no address of this family */
+	NET_NONE_OK,  /* no address, as the node */
+	NET_NO_PICK,  /* pick is 0 */
+	NET_FREE_ID,  /* id 22 is free */
+	NET_SPREAD,   /* three picks, by pod: ids 16, 18, 24 */
+	NET_PORTS,    /* TCP 80-89 denied, UDP 53 allowed, ICMP echo and ICMPv6 echo as REMOTE,
+		       * SCTP 9 rejected, protocol 47 denied; else as the node */
+	NET_COUNT,
+};
+/* 192.0.2.53 and 2001:db8:53::53 are inside for port 53 alone, 172.16.0.0/12 always, 10/8 and
+ * fd00::/8 as pods. 169.254.0.0/16 and fe80::/10 have identity LOCAL, 169.254.169.254 is denied. */
+
+struct world_run {
+	uint32_t verdict; /* TC_ACT_* */
+	uint32_t mark, priority;
+	uint8_t b[PACKET_MAX];
+	uint32_t len;
+};
+
+/* Once per process; skips the test when not root. */
+void world(void);
+struct bpf_pins *world_pins(void);
+void world_pod_set(enum world_pod kind, uint32_t spread);
+struct slu_pod world_pod_make(enum world_pod kind, uint32_t spread);
+uint64_t world_drops(unsigned int reason); /* packets so far */
+void world_run(enum bpf_prog prog, const struct packet *p, uint32_t mark, struct world_run *ret);
+/* Average nanoseconds of one run. */
+uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, uint32_t repeat);
+struct slu_addr world_addr(const char *text);
+uint32_t world_mark(uint32_t id); /* id in its place under the default mask */
+#define WORLD_DIVERT 0x80000000u
+
+/* What pods send through their gateway. */
+void world_frame(struct packet *p, const char *src, const char *dst);
+void world_udp(struct packet *p, const char *src, const char *dst, uint16_t port);
+void world_net(enum world_net net, int v6, char buf[48]); /* an address in it */
+
+/* Runs and asserts: passed with this mark, or dropped and counted once under this reason. */
+void world_expect_mark(enum bpf_prog prog, const struct packet *p, uint32_t mark, const char *what);
+void world_expect_drop(enum bpf_prog prog, const struct packet *p, unsigned int reason,
+		       const char *what);
