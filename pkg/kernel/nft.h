@@ -75,7 +75,8 @@ void nft_close(struct nft *n);
  * 2 = the table is missing or its static part is not what we would build.
  */
 int nft_observe(struct nft *n, const struct nft_model *m, struct err *e);
-/* Makes it so, with the least change and in one transaction; counters survive unless the static part is rebuilt. */
+/* Makes it so, with the least change and in one transaction; counters survive unless the static
+ * part is rebuilt. */
 int nft_apply(struct nft *n, const struct nft_model *m, struct err *e);
 int nft_delete(struct nft *n, struct err *e); /* uninstall; gone already = 0 */
 /* packets and bytes by reason; arrays of SLU_REASON_MAX. Missing table = zeros, -ENOENT. */
@@ -83,9 +84,11 @@ struct nft_count {
 	uint64_t packets, bytes;
 };
 int nft_counters(struct nft *n, struct nft_count *counts, struct err *e);
-/* Base chains of others at hook forward whose policy is drop: first name into buf ("ip filter FORWARD"), "" = none. */
+/* Base chains of others at hook forward whose policy is drop: first name into buf ("ip filter
+ * FORWARD"), "" = none. */
 int nft_forward_drop(struct nft *n, char *buf, size_t len, struct err *e);
-/* Non-blocking socket hearing nftables changes; nft_events_read as rtnl_events_read (1 = our table or a forward policy was touched by somebody else's transaction). */
+/* Non-blocking socket hearing nftables changes; nft_events_read as rtnl_events_read (1 = our table
+ * or a forward policy was touched by somebody else's transaction). */
 int nft_events_open(int *ret_fd, struct err *e);
 int nft_events_read(int fd, uint32_t own_portid, struct err *e);
 uint32_t nft_portid(const struct nft *n);
