@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A folder of policy files, read as one consistent whole: what changes while it
+ * is read (Kubernetes swaps "..data", an editor saves) makes it read again. Which
+ * names count is said by policy_file_name() (state/fingerprint.h); symlinks are
+ * followed.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define FOLDER_MAX_FILES 4096
+#define FOLDER_MAX_FILE	 (64u << 20) /* bytes: a million prefixes are some 25 MiB */
+#define FOLDER_MAX_TOTAL (256u << 20)
+
+struct folder_file {
+	char *name; /* within the folder: "shop.yaml" */
+	char *data; /* NUL-terminated behind len */
+	size_t len;
+};
+
+struct folder {
+	bool exists;
+	struct folder_file *files; /* sorted by name */
+	size_t n;
+	uint64_t fingerprint; /* policy_fingerprint() of exactly what was read */
+};
+
+/*
+ * A missing folder is an empty one with exists = false. Errors name the file:
+ * -EFBIG, -EINVAL (not a regular file), -EAGAIN (kept changing), -errno.
+ */
+int folder_read(const char *path, struct folder *ret, struct err *e);
+void folder_done(struct folder *f);
+#define __cleanup_folder __cleanup(folder_done) /* with base/cleanup.h; start from { 0 } */
