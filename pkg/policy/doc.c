@@ -142,7 +142,7 @@ static int find_kind(const struct doc_ctx *c, const struct json *tree, const str
 		if (strcmp(k->api_version, version) != 0)
 			return doc_fail(c, json_get(tree, "apiVersion"),
 					"expected %s for %s, found %s", k->api_version, name,
-					version);
+					json_show(json_get(tree, "apiVersion")));
 		*ret = k;
 		return 0;
 	}

@@ -141,9 +141,17 @@ static int parse_pod_cidr(const struct doc_ctx *c, const struct json *j, void *o
 	return doc_cidr(c, j, &n->pod_cidrs[n->n_pod_cidrs++]);
 }
 
+/* Kubernetes' own lists, unlike ours, may be given and empty. */
+static int core_list(const struct doc_ctx *c, const struct json *j, parse_fn *item, void *out)
+{
+	if (json_type(j) == JSON_ARRAY && json_len(j) == 0)
+		return 0;
+	return doc_list(c, j, DOC_MAX_LIST, item, out);
+}
+
 static int parse_pod_cidrs(const struct doc_ctx *c, const struct json *j, void *out)
 {
-	return doc_list(c, j, DOC_MAX_LIST, parse_pod_cidr, out);
+	return core_list(c, j, parse_pod_cidr, out);
 }
 
 /* podCIDR is the first of podCIDRs (core/v1 NodeSpec): read it only when it stands alone. */
@@ -192,7 +200,7 @@ static int parse_node_addr(const struct doc_ctx *c, const struct json *j, void *
 
 static int parse_node_addrs(const struct doc_ctx *c, const struct json *j, void *out)
 {
-	return doc_list(c, j, DOC_MAX_LIST, parse_node_addr, out);
+	return core_list(c, j, parse_node_addr, out);
 }
 
 static const struct field node_spec_fields[] = {

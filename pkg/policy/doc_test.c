@@ -255,6 +255,15 @@ static void sorts_objects_whatever_their_order_of_arrival(void **state)
 	assert_int_equal(set->n_files, 1);
 }
 
+static void a_node_may_have_empty_lists(void **state)
+{
+	__cleanup_doc_set struct doc_set *set = read_set(
+		"n.yaml", "{apiVersion: v1, kind: Node, metadata: {name: n}, spec: {podCIDRs: "
+			  "[]}, status: {addresses: []}}");
+
+	assert_int_equal(set->nodes[0].n_addrs + set->nodes[0].n_pod_cidrs, 0);
+}
+
 static void a_file_of_comments_holds_nothing(void **state)
 {
 	__cleanup_doc_set struct doc_set *set = read_set("a.yaml", "# later\n---\n");
@@ -278,10 +287,13 @@ static void refuses_bad_documents(void **state)
 		 "a.yaml:1: kind: expected EgressGateway, ClusterEgressPolicy, EgressPolicy, "
 		 "SluiceConfig, Node, Namespace, Pod or List, found string 'Secret'"},
 		{"{apiVersion: v1,\nkind: EgressPolicy}",
-		 "a.yaml:1: apiVersion: expected sluice.dev/v1alpha1 for EgressPolicy, found v1"},
+		 "a.yaml:1: apiVersion: expected sluice.dev/v1alpha1 for EgressPolicy, found "
+		 "string 'v1'"},
+		{"{apiVersion: \"a\\nb\", kind: Pod}",
+		 "a.yaml:1: apiVersion: expected v1 for Pod, found string 'a\\x0ab'"},
 		{"{apiVersion: sluice.dev/v1,\nkind: EgressPolicy}",
 		 "a.yaml:1: apiVersion: expected sluice.dev/v1alpha1 for EgressPolicy, found "
-		 "sluice.dev/v1"},
+		 "string 'sluice.dev/v1'"},
 		{"apiVersion: sluice.dev/v1alpha1\nkind: EgressDestination",
 		 "a.yaml:2: kind: 'EgressDestination' is not supported by this version"},
 		{"{apiVersion: v1, kind: List}",
@@ -384,6 +396,7 @@ int main(void)
 		cmocka_unit_test(reads_a_cluster_policy),
 		cmocka_unit_test(reads_what_the_cluster_is_from_a_list),
 		cmocka_unit_test(sorts_objects_whatever_their_order_of_arrival),
+		cmocka_unit_test(a_node_may_have_empty_lists),
 		cmocka_unit_test(a_file_of_comments_holds_nothing),
 		cmocka_unit_test(refuses_bad_documents),
 		cmocka_unit_test(refuses_bad_metadata),
