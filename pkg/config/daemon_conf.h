@@ -9,14 +9,15 @@
 #include "inet/cidr.h"
 
 struct daemon_conf {
-	char *node_name;  /* nodeName; default: the host name */
-	char *policy_dir; /* policyDir */
-	char *state_dir;  /* stateDir */
-	char *run_dir;	  /* runDir */
-	char *bpffs;	  /* bpffs */
+	char *node_name;	    /* nodeName; default: the host name */
+	char *policy_dir;	    /* policyDir */
+	char *state_dir;	    /* stateDir */
+	char *run_dir;		    /* runDir */
+	char *bpffs;		    /* bpffs */
 	struct cidr *cluster_cidrs; /* clusterCIDRs; empty: from SluiceConfig, Node podCIDRs */
 	size_t n_cluster_cidrs;
-	char **source_exempt; /* sourceCheckExemptNamespaces: virtual machines, keepalived; default none */
+	char **source_exempt; /* sourceCheckExemptNamespaces: virtual machines, keepalived; default
+				 none */
 	size_t n_source_exempt;
 	enum log_level log_level;
 	enum log_format log_format;

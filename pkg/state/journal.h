@@ -31,7 +31,8 @@ int journal_lock_node(struct journal *j, int timeout_ms, int *ret_fd, struct err
 void journal_lock_remove(struct journal *j, const char *container_id, const char *ifname);
 
 int journal_store(struct journal *j, const struct record *r, struct err *e);
-/* -ENOENT; -EBADMSG for a corrupt record (the caller may still remove it); -EPROTO newer version. */
+/* -ENOENT; -EBADMSG for a corrupt record (the caller may still remove it); -EPROTO newer version.
+ */
 int journal_load(struct journal *j, const char *container_id, const char *ifname,
 		 struct record **ret, struct err *e);
 int journal_remove(struct journal *j, const char *container_id, const char *ifname, struct err *e);

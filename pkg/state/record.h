@@ -17,7 +17,11 @@
 
 #define RECORD_MAX_ADDRS 8
 
-enum attach_kind { ATTACH_VETH, ATTACH_MACVLAN, ATTACH_NONE }; /* NONE: nothing to attach to, ungoverned */
+enum attach_kind {
+	ATTACH_VETH,
+	ATTACH_MACVLAN,
+	ATTACH_NONE
+}; /* NONE: nothing to attach to, ungoverned */
 
 struct record {
 	char *container_id, *ifname, *network;

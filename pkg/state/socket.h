@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "json/json.h"
 
-/* -ENOENT/-ECONNREFUSED: no daemon; -ETIMEDOUT. Otherwise the answer's tree, also when "ok" is false. */
+/* -ENOENT/-ECONNREFUSED: no daemon; -ETIMEDOUT. Otherwise the answer's tree, also when "ok" is
+ * false. */
 int socket_ask(const char *run_dir, const struct json *request, int timeout_ms, struct json **ret,
 	       struct err *e);
