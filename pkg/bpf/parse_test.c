@@ -41,7 +41,7 @@ static void drops_frames_of_other_protocols(void **state)
 	}
 }
 
-/* In-band tags; those the kernel has taken off are in netns_test.c. */
+/* In-band tags; those the kernel has taken off are in veth_test.c. */
 static void drops_tagged_frames(void **state)
 {
 	struct packet p;
@@ -61,7 +61,7 @@ static void drops_tagged_frames(void **state)
 	dropped(&p, SLU_DROP_MALFORMED, "two tags");
 }
 
-/* A test run refuses what is shorter than an IP header; netns_test.c sends that. */
+/* A test run refuses what is shorter than an IP header; veth_test.c sends that. */
 static void drops_ipv4_that_cannot_be_parsed(void **state)
 {
 	static const struct {
