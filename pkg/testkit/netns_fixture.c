@@ -28,16 +28,17 @@ void netns_fresh(void)
 
 static int run(const char *fmt, va_list ap, char *out, size_t out_len)
 {
-	char command[1024];
+	char command[1024] = "exec 2>&1; ";
+	size_t prefix = strlen(command);
 	size_t n;
 	FILE *f;
 	int status;
 
-	assert_in_range(vsnprintf(command, sizeof(command) - 8, fmt, ap), 1, sizeof(command) - 9);
-	strcat(command, " 2>&1");
+	assert_in_range(vsnprintf(command + prefix, sizeof(command) - prefix, fmt, ap), 1,
+			sizeof(command) - prefix - 1);
 	f = popen(command, "r");
 	assert_non_null(f);
-	n = (size_t)snprintf(out, out_len, "%s: ", command);
+	n = (size_t)snprintf(out, out_len, "%s: ", command + prefix);
 	n += fread(out + n, 1, out_len - 1 - n, f);
 	out[n] = '\0';
 	status = pclose(f);
