@@ -34,9 +34,6 @@ struct node_view {
 	size_t n_cluster_cidrs;
 };
 
-/* Why traffic with an identity is dropped instead; values are enum slu_reason of
- * bpf/drop_reasons.h. */
-
 /* One address a pod may appear as. addr is what the outside sees. */
 struct egress_addr {
 	struct addr addr;
@@ -46,14 +43,12 @@ struct egress_addr {
 	bool assign;	 /* local, and we put it on the interface (false with addressFrom) */
 	char *interface; /* local: where it goes; NULL otherwise */
 	bool announce;
-	struct addr
-		endpoint; /* tunnel's outer destination: addr itself, or the owner's node address */
-	uint32_t vni;	  /* VNI_ADDRESS, or by the gateway's name with addressFrom */
-	uint8_t problem;  /* enum slu_reason when nobody can own it (no candidate, …), else 0 */
+	struct addr endpoint; /* tunnel's outer end: addr itself, or the owner's node address */
+	uint32_t vni;	      /* VNI_ADDRESS, or by gateway and family with addressFrom */
+	uint8_t problem;      /* enum slu_reason when nobody can own it here, else 0 */
 };
 
-/* Who a flow appears as. Index 0 of compiled.identities is "none": the CNI's own way (as the node).
- */
+/* Who a flow appears as. Index 0 of compiled.identities is the CNI's own way (as the node). */
 struct identity {
 	char *gateway;	    /* "" for index 0 and for via node */
 	bool per_pod;	    /* spread Pod: pick by pod; else the list has one entry per family */
@@ -80,21 +75,21 @@ enum policy_step { STEP_ADMIN, STEP_PODS, STEP_SERVICES, STEP_DEFAULTS, STEP_BAS
 
 struct compiled; /* owns a copy of nothing: the doc_set must outlive it */
 
-/* -EINVAL with err when cluster CIDRs are unknown, …; a gateway that is missing is not an error
- * here. */
+/* -EINVAL with err when cluster CIDRs are unknown. A missing gateway is no error: see identity. */
 int policy_compile(const struct doc_set *set, const struct node_view *node, struct compiled **ret,
 		   struct err *e);
 void compiled_free(struct compiled *c);
 
 const struct egress_addr *compiled_addrs(const struct compiled *c, size_t *ret_n);
 const struct identity *compiled_identities(const struct compiled *c, size_t *ret_n);
-/* Prefixes that are inside: cluster CIDRs, InternalIPs of nodes, this node's own addresses. Sorted,
- * unique. */
+/*
+ * Prefixes that are inside, sorted, unique: cluster CIDRs, InternalIPs of nodes,
+ * this node's own addresses.
+ */
 const struct cidr *compiled_inside(const struct compiled *c, size_t *ret_n);
 /* Those of them that hold pods and services. */
 const struct cidr *compiled_cluster_cidrs(const struct compiled *c, size_t *ret_n);
-/* Nodes with their internal addresses, this one included, sorted by name: senders and tunnel ends.
- */
+/* Nodes, this one included, sorted by name: senders and tunnel ends. */
 struct compiled_node {
 	const char *name;
 	struct addr v4, v6; /* zero when it has none */
@@ -165,8 +160,7 @@ struct class
 struct program_entry {
 	struct cidr prefix;
 	uint32_t class;
-	uint32_t parent; /* the next shorter entry of the same family that holds it; a root is its
-			    own */
+	uint32_t parent; /* next shorter entry of the family that holds it; a root is its own */
 };
 
 struct program {
@@ -188,4 +182,5 @@ int policy_flatten(const struct compiled *c, const struct binding *b, struct pro
 void program_free(struct program *p);
 
 /* What the kernel will do with one packet, from the compiled form alone. */
+const struct class *program_class(const struct program *p, struct addr dst); /* all ports */
 const struct decision *program_decide(const struct program *p, struct addr dst, uint32_t l4_key);

@@ -91,8 +91,7 @@ struct identities;
 struct identities *identities_new(const struct gateways *g, const struct doc_set *set);
 void identities_free(struct identities *ids);
 DEFINE_CLEANUP(struct identities *, identities_free);
-/* The index of the identity a policy's via stands for; equal ones share it. IDENTITY_NONE without
- * via. */
+/* The index of what a policy's via stands for; equal ones share it. IDENTITY_NONE without via. */
 uint32_t identities_get(struct identities *ids, const struct doc_policy *policy,
 			const struct doc_via *via);
 /* Moves the identities, and the addresses they need, into c. */

@@ -321,16 +321,21 @@ static size_t entry_before(const struct program *p, struct addr a)
 	return lo;
 }
 
-const struct decision *program_decide(const struct program *p, struct addr dst, uint32_t l4_key)
+const struct class *program_class(const struct program *p, struct addr dst)
 {
 	const struct program_entry *entry = &p->entries[entry_before(p, dst)];
-	const struct class *class;
-	size_t lo = 0, hi;
 
 	/* entries are sorted parents first: whoever holds dst is this one or above it */
 	while (!cidr_contains_addr(entry->prefix, dst))
 		entry = &p->entries[entry->parent];
-	class = &p->classes[entry->class];
+	return &p->classes[entry->class];
+}
+
+const struct decision *program_decide(const struct program *p, struct addr dst, uint32_t l4_key)
+{
+	const struct class *class = program_class(p, dst);
+	size_t lo = 0, hi;
+
 	for (hi = class->n; hi - lo > 1;) {
 		size_t mid = lo + (hi - lo) / 2;
 

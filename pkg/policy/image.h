@@ -67,13 +67,11 @@ struct image_answer {
 	uint32_t policies[64]; /* the first 64, in list order */
 };
 
-/* The name of policies[i] without its documents: "" and name, or namespace and name. -ENOENT past
- * the end. */
+/* Names policies[i]; the namespace is "" for a cluster policy. -ENOENT past the end. */
 int image_policy_name(const struct image *img, uint32_t policy, const char **ret_namespace,
 		      const char **ret_name);
 
-/* Labels of the Pod object namespace/name if the image has one: fills *ret (caller: labels_done). 0
- * or -ENOENT. */
+/* Labels of the Pod object namespace/name (caller: labels_done). 0, or -ENOENT without object. */
 int image_pod_labels(const struct image *img, const char *namespace, const char *name,
 		     struct labels *ret);
 int image_resolve(const struct image *img, const struct pod_info *pod, struct image_answer *ret);
