@@ -24,14 +24,23 @@ static int attachment_cmp(const void *a, const void *b)
 	return c ? c : strcmp(x->ifname, y->ifname);
 }
 
+static int member_parse(const struct json *obj, const char *key, const char **ret, struct err *e)
+{
+	const struct json *j = json_get_nocase(obj, key);
+
+	if (!j)
+		return err_set(e, -EINVAL, "%s: no %s", json_path(obj), key);
+	return json_string(j, ret, e);
+}
+
 static int attachment_parse(const struct json *j, struct attachment *ret, struct err *e)
 {
 	int r = json_expect(j, JSON_OBJECT, e);
 
 	if (r == 0)
-		r = json_string(json_get_nocase(j, "containerID"), &ret->container_id, e);
+		r = member_parse(j, "containerID", &ret->container_id, e);
 	if (r == 0)
-		r = json_string(json_get_nocase(j, "ifname"), &ret->ifname, e);
+		r = member_parse(j, "ifname", &ret->ifname, e);
 	return r;
 }
 
@@ -64,10 +73,8 @@ int cni_attachments_parse(const struct json *conf, struct cni_attachments **ret,
 	a->items = mem_alloc0(json_len(list) * sizeof(*a->items));
 	for (size_t i = 0; i < json_len(list); i++) {
 		r = attachment_parse(json_at(list, i), &a->items[a->n++], e);
-		if (r < 0) {
-			err_wrap(e, "%s", json_path(json_at(list, i)));
+		if (r < 0)
 			return r;
-		}
 	}
 	qsort(a->items, a->n, sizeof(*a->items), attachment_cmp);
 	*ret = TAKE(a);

@@ -41,6 +41,8 @@ static int ip_parse(const struct json *ip, struct addr *ret, struct err *e)
 	size_t n;
 	int r;
 
+	if (!j)
+		return err_set(e, -EINVAL, "%s: no address", json_path(ip));
 	r = json_string(j, &s, e);
 	if (r < 0)
 		return r;
@@ -108,10 +110,8 @@ int cni_result_addrs(const struct json *prev, const char *ifname, struct addr *a
 		r = addrs_collect(prev, ifname, PLACE_HERE, &list, e);
 	if (r == 0 && list.n == 0)
 		r = addrs_collect(prev, ifname, PLACE_HOST, &list, e);
-	if (r < 0) {
-		err_wrap(e, "prevResult");
+	if (r < 0)
 		return r;
-	}
 	*ret_n = list.n;
 	return 0;
 }
