@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A segment of one veth pair: v0 is ours, v1 sits in a second namespace and has
+ * 10.1.0.2 and fd00:1::2; its neighbour table shows what it heard.
+ */
+#include "gateway/announce.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "testkit/netns_fixture.h"
+
+static const uint8_t own[6] = {2, 0, 0, 0, 0, 1};
+static const uint8_t peer[6] = {2, 0, 0, 0, 0, 2};
+
+static struct err e;
+static int other = -1; /* the second namespace */
+static uint32_t v0;
+
+static struct addr ip(const char *s)
+{
+	struct addr a = {0};
+
+	assert_int_equal(addr_parse(s, &a), 0);
+	return a;
+}
+
+/* A command's exit status in the second namespace. */
+static int there(const char *command)
+{
+	return sh_status("nsenter --net=/proc/%d/fd/%d sh -c '%s'", (int)getpid(), other, command);
+}
+
+static void start(void)
+{
+	netns_fresh();
+	other = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	netns_fresh();
+	sh("ip link add v0 address 02:00:00:00:00:01 type veth peer name v1 "
+	   "address 02:00:00:00:00:02 netns /proc/%d/fd/%d && ip link set v0 up",
+	   (int)getpid(), other);
+	v0 = ifindex_of("v0");
+	sh("nsenter --net=/proc/%d/fd/%d sh -c 'ip addr add 10.1.0.2/24 dev v1 && "
+	   "ip addr add fd00:1::2/64 dev v1 nodad && ip link set v1 up'",
+	   (int)getpid(), other);
+	/* solicitations are heard once IPv6 has noticed that the link is up: it has a route then */
+	assert_int_equal(there("for i in $(seq 200); do ip -6 route show table local | "
+			       "grep -q fd00:1::2 && exit 0; sleep 0.01; done; exit 1"),
+			 0);
+}
+
+static int stop(void **state)
+{
+	if (other >= 0)
+		close(other);
+	other = -1;
+	return 0;
+}
+
+static long probe_ms(const char *addr, int timeout_ms, uint8_t mac[6], int expected)
+{
+	struct timespec a, b;
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	expect_rc(announce_probe(v0, own, ip(addr), timeout_ms, mac, &e), expected, &e);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	return (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
+}
+
+static void an_address_in_use_answers_at_once(void **state)
+{
+	static const char *const addrs[] = {"10.1.0.2", "fd00:1::2"};
+
+	start();
+	for (size_t i = 0; i < 2; i++) {
+		uint8_t mac[6] = {0};
+
+		assert_in_range(probe_ms(addrs[i], 900, mac, 1), 0, 700);
+		assert_memory_equal(mac, peer, sizeof(mac));
+	}
+}
+
+static void silence_means_free_and_takes_the_time_given(void **state)
+{
+	static const char *const addrs[] = {"10.1.0.77", "fd00:1::77"};
+
+	start();
+	for (size_t i = 0; i < 2; i++) {
+		uint8_t mac[6] = {9};
+
+		assert_in_range(probe_ms(addrs[i], 120, mac, 0), 119, 1000);
+		assert_int_equal(mac[0], 9);
+	}
+}
+
+static void a_probe_puts_nothing_into_anybody_s_neighbour_table(void **state)
+{
+	uint8_t mac[6];
+
+	start();
+	probe_ms("10.1.0.2", 60, mac, 1);
+	probe_ms("10.1.0.77", 30, mac, 0);
+	assert_int_not_equal(there("ip neigh show dev v1 | grep -q 10.1.0"), 0);
+}
+
+static void our_own_address_is_not_somebody_else_s(void **state)
+{
+	uint8_t mac[6];
+
+	start();
+	sh("ip addr add 10.1.0.77/32 dev v0 && ip addr add fd00:1::77/128 dev v0 nodad");
+	probe_ms("10.1.0.77", 60, mac, 0);
+	probe_ms("fd00:1::77", 60, mac, 0);
+}
+
+/* The other one is a child in the second namespace; its exit status is what its probe said. */
+static pid_t probe_from_there(const char *addr)
+{
+	pid_t pid = fork();
+	uint8_t mac[6];
+
+	if (pid != 0)
+		return pid;
+	if (setns(other, CLONE_NEWNET) < 0)
+		_exit(99);
+	_exit(announce_probe(if_nametoindex("v1"), peer, ip(addr), 600, mac, NULL) & 0xff);
+}
+
+static void two_that_probe_for_one_address_see_each_other(void **state)
+{
+	static const char *const addrs[] = {"10.1.0.88", "fd00:1::88"};
+
+	start();
+	for (size_t i = 0; i < 2; i++) {
+		uint8_t mac[6] = {0};
+		pid_t pid = probe_from_there(addrs[i]);
+		int status = 0;
+
+		assert_true(pid > 0);
+		probe_ms(addrs[i], 600, mac, 1);
+		assert_memory_equal(mac, peer, sizeof(mac));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		/* we stopped asking when we saw it: it may have come too late to hear us */
+		assert_true(status == 0 || status == 1 << 8);
+	}
+}
+
+static void neighbours_take_the_new_mac_from_an_announcement(void **state)
+{
+	static const char *const addrs[] = {"10.1.0.77", "fd00:1::77"};
+	static const uint8_t virtual_mac[6] = {2, 0x53, 0x4c, 0, 0, 9};
+
+	start();
+	for (size_t i = 0; i < 2; i++) {
+		char command[256];
+
+		snprintf(command, sizeof(command),
+			 "ip neigh add %s lladdr 02:00:00:00:00:99 dev v1 nud reachable", addrs[i]);
+		assert_int_equal(there(command), 0);
+		/* locktime (1 s) protects a fresh entry from replies, not from requests */
+		expect_ok(announce_send(v0, virtual_mac, ip(addrs[i]), &e), &e);
+		snprintf(command, sizeof(command),
+			 "for i in $(seq 50); do ip neigh show %s dev v1 | "
+			 "grep -q 02:53:4c:00:00:09 && exit 0; sleep 0.02; done; exit 1",
+			 addrs[i]);
+		assert_int_equal(there(command), 0);
+	}
+}
+
+static void says_where_it_cannot(void **state)
+{
+	uint8_t mac[6];
+
+	start();
+	expect_rc(announce_send(4711, own, ip("10.1.0.77"), &e), -ENODEV, &e);
+	assert_non_null(strstr(e.msg, "4711"));
+	expect_rc(announce_probe(4711, own, ip("fd00::1"), 30, mac, &e), -ENODEV, &e);
+	expect_rc(announce_send(1, own, ip("10.1.0.77"), &e), -EOPNOTSUPP, &e);
+	sh("ip link set v0 down");
+	expect_rc(announce_probe(v0, own, ip("10.1.0.77"), 30, mac, &e), -ENETDOWN, &e);
+	assert_non_null(strstr(e.msg, "10.1.0.77"));
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(an_address_in_use_answers_at_once),
+		TEST(silence_means_free_and_takes_the_time_given),
+		TEST(a_probe_puts_nothing_into_anybody_s_neighbour_table),
+		TEST(our_own_address_is_not_somebody_else_s),
+		TEST(two_that_probe_for_one_address_see_each_other),
+		TEST(neighbours_take_the_new_mac_from_an_announcement),
+		TEST(says_where_it_cannot),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
