@@ -81,13 +81,12 @@ int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *
 	int r;
 
 	r = bpf_map_lookup(pins, map, &key, &old, e);
-	if (r < 0 && r != -ENOENT)
-		return err_wrap(e, "interface %u", a->ifindex);
 	had = r == 0;
-	if (!had || memcmp(&old, &a->pod, sizeof(old))) {
+	if (r == -ENOENT || (had && memcmp(&old, &a->pod, sizeof(old))))
 		r = bpf_map_set(pins, map, &key, &a->pod, e);
-		if (r < 0)
-			return err_wrap(e, "interface %u", a->ifindex);
+	if (r < 0) {
+		err_wrap(e, "interface %u", a->ifindex);
+		return r;
 	}
 	r = hooks_attach(pins, a, e);
 	if (r < 0) {
@@ -95,9 +94,9 @@ int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *
 			bpf_map_set(pins, map, &key, &old, NULL);
 		else
 			dp_detach(pins, a, NULL);
-		return err_wrap(e, "interface %u", a->ifindex);
+		err_wrap(e, "interface %u", a->ifindex);
 	}
-	return 0;
+	return r;
 }
 
 /* 1 if another pod of the same parent is in the map, 0 if not. */
@@ -171,7 +170,9 @@ int dp_detach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *
 		if (r == 0)
 			r = bpf_map_delete(pins, map, &key, e);
 	}
-	return r < 0 ? err_wrap(e, "interface %u", a->ifindex) : 0;
+	if (r < 0)
+		err_wrap(e, "interface %u", a->ifindex);
+	return r;
 }
 
 static int hook_check(struct bpf_pins *pins, uint32_t ifindex, const struct hook *h, struct err *e)
@@ -212,8 +213,10 @@ int dp_check(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e
 	if (r == -ENOENT)
 		return err_set(e, r, "interface %u: no entry in map %s", a->ifindex,
 			       bpf_map_name(map));
-	if (r < 0)
-		return err_wrap(e, "interface %u", a->ifindex);
+	if (r < 0) {
+		err_wrap(e, "interface %u", a->ifindex);
+		return r;
+	}
 	if (memcmp(&have, &a->pod, sizeof(have)))
 		return err_set(e, -ESTALE,
 			       "interface %u: the entry in map %s differs (policy %u, expected %u)",
@@ -221,7 +224,7 @@ int dp_check(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e
 	for (size_t i = 0; i < n; i++) {
 		r = hook_check(pins, a->ifindex, &hooks[i], e);
 		if (r < 0)
-			return err_wrap(e, "interface %u", a->ifindex);
+			err_wrap(e, "interface %u", a->ifindex);
 	}
-	return 0;
+	return r;
 }

@@ -24,16 +24,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "bpf/abi.h"
 #include "inet/addr.h"
 #include "inet/cidr.h"
+#include "kernel/nft.h"
+#include "kernel/rtnl.h"
 
 #define DP_LINK		"sluice0"
 #define DP_TABLE_DIVERT 5347
 #define DP_TABLE_REPLY	5348
 #define DP_RULE_REPLY	999
 #define DP_RULE_DIVERT	1000
+#define DP_METRIC_LAST	4096 /* of the unreachable default */
 
 /* One pod interface: what ADD programs and CHECK compares. */
 struct dp_attachment {
@@ -41,3 +45,87 @@ struct dp_attachment {
 	uint32_t ifindex; /* host side veth, or macvlan parent */
 	struct slu_pod pod;
 };
+
+/* In every list below ifindex DP_TUNNEL stands for sluice0, whatever its number is. */
+#define DP_TUNNEL 0
+
+struct dp_link {      /* sluice0 */
+	bool present; /* and a VXLAN device as we make it; observed only: wrong = something else has
+			 the name */
+	bool wrong;
+	bool up;
+	uint16_t port;
+	uint32_t mtu;
+	int rp_filter;
+	bool to_tunnel, from_tunnel; /* the programs are attached and reached */
+};
+
+struct dp_inside {
+	struct slu_lpm_key key;
+	uint32_t flags; /* SLU_INSIDE_* */
+};
+
+struct dp_sender {
+	struct slu_addr addr;
+	uint32_t node;
+};
+
+struct dp_owned {
+	struct slu_owned_key key;
+	uint32_t id;
+};
+
+struct dp_pod {
+	struct dp_attachment a;
+	bool attached; /* observed: all its programs are there and reached */
+};
+
+/*
+ * Desired and observed alike. Lists are sorted by dp_model_sort() and unique by key;
+ * addrs holds sluice0's own addresses and our egress addresses.
+ */
+struct dp_model {
+	struct dp_link link;
+	struct ifaddr *addrs;
+	size_t n_addrs;
+	struct neigh *neighs;
+	size_t n_neighs;
+	struct fib_rule *rules;
+	size_t n_rules;
+	struct route *routes; /* of both tables */
+	size_t n_routes;
+	struct slu_config config;
+	struct dp_inside *inside;
+	size_t n_inside;
+	struct dp_sender *senders;
+	size_t n_senders;
+	struct dp_owned *owned;
+	size_t n_owned;
+	struct dp_pod *pods;
+	size_t n_pods;
+	struct slu_node nodes[SLU_MAX_NODES];
+	struct slu_egress egress[SLU_ID_MAX];
+	bool nft;	 /* desired: the table is wanted, as in nft_model */
+	int nft_differs; /* observed: nft_observe's answer */
+	/* desired only; the lists are owned here */
+	struct nft_model nft_model;
+	struct nft_address *nft_addresses;
+	uint32_t *nft_nodes;
+	struct cidr *nft_inside;
+	struct addr *nft_ends;
+};
+
+struct dp_model *dp_model_new(void);
+void dp_model_free(struct dp_model *m);
+DEFINE_CLEANUP(struct dp_model *, dp_model_free);
+void dp_model_sort(struct dp_model *m);
+
+int dp_ifaddr_cmp(const void *a, const void *b);
+int dp_neigh_cmp(const void *a, const void *b);
+int dp_rule_cmp(const void *a, const void *b);
+int dp_route_cmp(const void *a,
+		 const void *b); /* table, destination, metric: what the kernel holds once */
+int dp_inside_cmp(const void *a, const void *b);
+int dp_sender_cmp(const void *a, const void *b);
+int dp_owned_cmp(const void *a, const void *b);
+int dp_pod_cmp(const void *a, const void *b);

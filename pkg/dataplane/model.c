@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct dp_model *dp_model_new(void)
+{
+	return mem_alloc0(sizeof(struct dp_model));
+}
+
+void dp_model_free(struct dp_model *m)
+{
+	if (!m)
+		return;
+	free(m->addrs);
+	free(m->neighs);
+	free(m->rules);
+	free(m->routes);
+	free(m->inside);
+	free(m->senders);
+	free(m->owned);
+	free(m->pods);
+	free(m->nft_addresses);
+	free(m->nft_nodes);
+	free(m->nft_inside);
+	free(m->nft_ends);
+	free(m);
+}
+
+static int u32_cmp(uint32_t a, uint32_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+int dp_ifaddr_cmp(const void *a, const void *b)
+{
+	const struct ifaddr *x = a, *y = b;
+	int c = u32_cmp(x->ifindex, y->ifindex);
+
+	return c ? c : addr_cmp(x->addr, y->addr);
+}
+
+int dp_neigh_cmp(const void *a, const void *b)
+{
+	const struct neigh *x = a, *y = b;
+
+	return addr_cmp(x->addr, y->addr);
+}
+
+int dp_rule_cmp(const void *a, const void *b)
+{
+	const struct fib_rule *x = a, *y = b;
+	int c = x->family - y->family;
+
+	c = c ? c : u32_cmp(x->priority, y->priority);
+	c = c ? c : u32_cmp(x->mark, y->mark);
+	c = c ? c : u32_cmp(x->mask, y->mask);
+	return c ? c : u32_cmp(x->table, y->table);
+}
+
+int dp_route_cmp(const void *a, const void *b)
+{
+	const struct route *x = a, *y = b;
+	int c = u32_cmp(x->table, y->table);
+
+	c = c ? c : cidr_cmp(x->dst, y->dst);
+	return c ? c : u32_cmp(x->metric, y->metric);
+}
+
+int dp_inside_cmp(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct slu_lpm_key));
+}
+
+int dp_sender_cmp(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct slu_addr));
+}
+
+int dp_owned_cmp(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct slu_owned_key));
+}
+
+int dp_pod_cmp(const void *a, const void *b)
+{
+	const struct dp_attachment *x = &((const struct dp_pod *)a)->a;
+	const struct dp_attachment *y = &((const struct dp_pod *)b)->a;
+	int c = (int)x->macvlan - (int)y->macvlan;
+
+	c = c ? c : u32_cmp(x->ifindex, y->ifindex);
+	if (c || !x->macvlan)
+		return c;
+	return memcmp(x->pod.mac, y->pod.mac, sizeof(x->pod.mac));
+}
+
+/* Sorts and keeps the first of equal keys; returns how many are left. */
+static size_t list_sort(void *list, size_t n, size_t size, int (*cmp)(const void *, const void *))
+{
+	char *p = list;
+	size_t kept = 0;
+
+	if (n == 0)
+		return 0;
+	qsort(list, n, size, cmp);
+	for (size_t i = 1; i < n; i++) {
+		if (cmp(p + kept * size, p + i * size) == 0)
+			continue;
+		kept++;
+		memmove(p + kept * size, p + i * size, size);
+	}
+	return kept + 1;
+}
+
+void dp_model_sort(struct dp_model *m)
+{
+	m->n_addrs = list_sort(m->addrs, m->n_addrs, sizeof(*m->addrs), dp_ifaddr_cmp);
+	m->n_neighs = list_sort(m->neighs, m->n_neighs, sizeof(*m->neighs), dp_neigh_cmp);
+	m->n_rules = list_sort(m->rules, m->n_rules, sizeof(*m->rules), dp_rule_cmp);
+	m->n_routes = list_sort(m->routes, m->n_routes, sizeof(*m->routes), dp_route_cmp);
+	m->n_inside = list_sort(m->inside, m->n_inside, sizeof(*m->inside), dp_inside_cmp);
+	m->n_senders = list_sort(m->senders, m->n_senders, sizeof(*m->senders), dp_sender_cmp);
+	m->n_owned = list_sort(m->owned, m->n_owned, sizeof(*m->owned), dp_owned_cmp);
+	m->n_pods = list_sort(m->pods, m->n_pods, sizeof(*m->pods), dp_pod_cmp);
+}
