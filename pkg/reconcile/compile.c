@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Folder + node → compiled policies. Compiled anew only when the folder, the node's
+ * addresses or the cluster's prefixes changed; a compile that fails leaves the last
+ * one, with the documents it was made of, in force.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "reconcile/priv.h"
+
+struct image subjects_image(const struct reconcile *r)
+{
+	return (struct image){r->subjects, r->subjects_len};
+}
+
+static bool cidrs_said(const struct reconcile *r)
+{
+	const struct doc_set *set = r->policies.set;
+
+	if (r->conf->n_cluster_cidrs)
+		return true;
+	for (size_t i = 0; i < set->n_configs; i++)
+		if (set->configs[i].n_cluster_cidrs)
+			return true;
+	for (size_t i = 0; i < set->n_nodes; i++)
+		if (set->nodes[i].n_pod_cidrs)
+			return true;
+	return false;
+}
+
+static uint64_t hash_cidr_list(const struct cidr *list, size_t n, uint64_t h)
+{
+	for (size_t i = 0; i < n; i++) {
+		h = hash_bytes(list[i].addr.b, sizeof(list[i].addr.b), h);
+		h = hash_bytes(&list[i].len, sizeof(list[i].len), h);
+	}
+	return h;
+}
+
+/* Nobody said, nothing shows: sluice0's own address, which is inside for sure. */
+static const struct cidr *nothing_inside(size_t *ret_n)
+{
+	static struct cidr own;
+
+	cidr_parse("169.254.83.1/32", &own);
+	*ret_n = 1;
+	return &own;
+}
+
+static int subjects_build(const struct reconcile *r, const struct compiled *c, uint8_t **ret,
+			  size_t *ret_len)
+{
+	const struct image_info info = {.fingerprint = r->policies.fingerprint};
+
+	return image_build(c, &info, NULL, 0, ret, ret_len);
+}
+
+static void compiled_replace(struct reconcile *r, struct compiled *c, uint8_t *subjects, size_t len)
+{
+	for (size_t i = 0; i < r->n_progs; i++) {
+		binding_done(&r->progs[i].binding); /* its indexes were the old list's */
+		program_free(r->progs[i].program);
+		r->progs[i].program = NULL;
+	}
+	compiled_free(r->compiled);
+	free(r->subjects);
+	r->compiled = c;
+	r->subjects = subjects;
+	r->subjects_len = len;
+	doc_set_free(r->held_set);
+	r->held_set = NULL;
+}
+
+static int compile_now(struct reconcile *r, const struct cidr *cidrs, size_t n, struct err *e)
+{
+	struct node_view view = {
+		.name = r->conf->node_name,
+		.ifaces = r->node->ifaces,
+		.n_ifaces = r->node->n_ifaces,
+		.cluster_cidrs = cidrs,
+		.n_cluster_cidrs = n,
+	};
+	struct compiled *c = NULL;
+	uint8_t *subjects = NULL;
+	size_t len = 0;
+	int rc;
+
+	rc = policy_compile(r->policies.set, &view, &c, e);
+	if (rc < 0)
+		return rc;
+	rc = subjects_build(r, c, &subjects, &len);
+	if (rc < 0) {
+		compiled_free(c);
+		return err_sys(e, rc, "build the image of the policies");
+	}
+	compiled_replace(r, c, subjects, len);
+	log_info("policies compiled", "policies=%zu digest=%016llx", compiled_policy_count(c),
+		 (unsigned long long)compiled_digest(c));
+	return 0;
+}
+
+static int policies_look(struct reconcile *r, struct err *e)
+{
+	struct doc_set *old = NULL;
+	int rc = policies_refresh(&r->policies, r->conf->policy_dir,
+				  journal_state_dirfd(r->journal), &old, e);
+
+	if (rc <= 0)
+		return rc;
+	if (r->compiled && !r->held_set)
+		r->held_set = old;
+	else
+		doc_set_free(old);
+	r->compiled_inputs = 0;
+	return 1;
+}
+
+/* 0 = as it was, 1 = compiled anew. */
+int compile_refresh(struct reconcile *r, struct err *e)
+{
+	__cleanup_free struct cidr *derived = NULL;
+	const struct cidr *cidrs = r->conf->cluster_cidrs;
+	size_t n = r->conf->n_cluster_cidrs, n_records = 0;
+	__cleanup_free struct record **records = NULL;
+	uint64_t inputs;
+	int rc;
+
+	rc = policies_look(r, e);
+	if (rc < 0)
+		return rc;
+	if (!r->policies.set) {
+		if (e)
+			*e = r->policies.err;
+		return -EINVAL;
+	}
+	r->cidrs_derived = !cidrs_said(r);
+	if (r->cidrs_derived) {
+		records = mem_alloc0(r->n_pods * sizeof(*records));
+		for (size_t i = 0; i < r->n_pods; i++)
+			if (!r->pods[i].dead)
+				records[n_records++] = r->pods[i].rec;
+		node_derive_cidrs(r->node, records, n_records, &derived, &n);
+		cidrs = n ? derived : nothing_inside(&n);
+	}
+	inputs = hash_cidr_list(cidrs, n, hash_bytes(&r->node->digest, sizeof(uint64_t), 1)) | 1;
+	if (r->compiled && inputs == r->compiled_inputs &&
+	    r->compiled_fingerprint == r->policies.fingerprint)
+		return 0;
+	rc = compile_now(r, cidrs, n, e);
+	if (rc < 0)
+		return rc;
+	r->compiled_inputs = inputs;
+	r->compiled_fingerprint = r->policies.fingerprint;
+	return 1;
+}

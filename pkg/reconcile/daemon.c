@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whatever happens is only a reason to look: each source of events asks for a pass
+ * soon, and several that come together get one. A second without events gets one, too,
+ * so that nothing depends on an event having been heard.
+ */
+#include "reconcile/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <time.h>
+
+#include "base/atomic_file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "kernel/nft.h"
+#include "kernel/rtnl.h"
+#include "loop/loop.h"
+#include "reconcile/reconcile.h"
+#include "reconcile/server.h"
+#include "source/file_watch.h"
+
+#define SOON_MS	    15	 /* events of one change come in a burst */
+#define SAFETY_MS   1000 /* a pass at least this often */
+#define ONCE_PASSES 400
+
+struct daemon {
+	const struct daemon_conf *conf;
+	struct reconcile *r;
+	struct loop *loop;
+	struct server *server;
+	struct file_watch *policies;
+	struct loop_timer *soon, *safety, *timers;
+	int rtnl_fd, nft_fd, records_fd, lock_fd;
+	bool due;
+};
+
+static void timers_arm(struct daemon *d)
+{
+	loop_timer_arm(d->timers, reconcile_timers(d->r));
+}
+
+static void pass_now(struct daemon *d)
+{
+	int rc;
+
+	d->due = false;
+	rc = reconcile_pass(d->r, NULL);
+	loop_timer_arm(d->safety, SAFETY_MS);
+	if (rc > 0) {
+		d->due = true;
+		loop_timer_arm(d->soon, 0);
+	}
+	timers_arm(d);
+}
+
+static void on_soon(void *data)
+{
+	pass_now(data);
+}
+
+static void on_timers(void *data)
+{
+	timers_arm(data);
+}
+
+/* The first event of a burst sets the time; those that follow do not put it off. */
+static void pass_soon(void *data)
+{
+	struct daemon *d = data;
+
+	if (d->due)
+		return;
+	d->due = true;
+	loop_timer_arm(d->soon, SOON_MS);
+}
+
+static void on_asked(void *data)
+{
+	struct daemon *d = data;
+
+	if (reconcile_unpublished(d->r))
+		pass_soon(d);
+}
+
+static void on_rtnl(int fd, uint32_t events, void *data)
+{
+	if (rtnl_events_read(fd, NULL) != 0)
+		pass_soon(data);
+}
+
+static void on_nft(int fd, uint32_t events, void *data)
+{
+	struct daemon *d = data;
+
+	if (nft_events_read(fd, reconcile_nft_portid(d->r), NULL) != 0)
+		pass_soon(d);
+}
+
+static void on_records(int fd, uint32_t events, void *data)
+{
+	char buf[4096];
+
+	while (read(fd, buf, sizeof(buf)) > 0)
+		;
+	reconcile_records_changed(((struct daemon *)data)->r);
+	pass_soon(data);
+}
+
+static void on_end(int signo, void *data)
+{
+	struct daemon *d = data;
+
+	log_info("ending", "signal=%d", signo);
+	loop_quit(d->loop);
+}
+
+static void on_hup(int signo, void *data)
+{
+	struct daemon *d = data;
+
+	reconcile_forget(d->r);
+	pass_soon(d);
+}
+
+/* ---- setting up ---- */
+
+/* Two daemons on one state folder would undo each other's work. */
+static int lock_alone(struct daemon *d, struct err *e)
+{
+	__cleanup_free char *path = mem_printf("%s/sluiced.lock", d->conf->run_dir);
+	int rc = dir_make(d->conf->run_dir, 0755, e);
+
+	if (rc < 0)
+		return rc;
+	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0)
+		return err_sys(e, -errno, "open %s", path);
+	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, -errno, "%s: another sluiced is running with this runDir", path);
+	return 0;
+}
+
+static int records_watch(struct daemon *d, struct err *e)
+{
+	__cleanup_free char *path = mem_printf("%s/attachments", d->conf->state_dir);
+
+	d->records_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (d->records_fd < 0 ||
+	    inotify_add_watch(d->records_fd, path, IN_MOVED_TO | IN_DELETE) < 0)
+		return err_sys(e, -errno, "watch %s", path);
+	return loop_add_fd(d->loop, d->records_fd, EPOLLIN, on_records, d, e);
+}
+
+static int events_open(struct daemon *d, struct err *e)
+{
+	int rc;
+
+	rc = rtnl_events_open(-1, &d->rtnl_fd, e);
+	if (rc == 0)
+		rc = loop_add_fd(d->loop, d->rtnl_fd, EPOLLIN, on_rtnl, d, e);
+	if (rc == 0)
+		rc = nft_events_open(&d->nft_fd, e);
+	if (rc == 0)
+		rc = loop_add_fd(d->loop, d->nft_fd, EPOLLIN, on_nft, d, e);
+	if (rc == 0)
+		rc = records_watch(d, e);
+	if (rc == 0)
+		rc = file_watch_new(d->loop, d->conf->policy_dir, pass_soon, d, &d->policies, e);
+	return rc;
+}
+
+static int loop_open(struct daemon *d, struct err *e)
+{
+	int rc;
+
+	rc = loop_new(&d->loop, e);
+	if (rc == 0)
+		rc = loop_timer_new(d->loop, on_soon, d, &d->soon, e);
+	if (rc == 0)
+		rc = loop_timer_new(d->loop, on_soon, d, &d->safety, e);
+	if (rc == 0)
+		rc = loop_timer_new(d->loop, on_timers, d, &d->timers, e);
+	if (rc == 0)
+		rc = loop_add_signal(d->loop, SIGTERM, on_end, d, e);
+	if (rc == 0)
+		rc = loop_add_signal(d->loop, SIGINT, on_end, d, e);
+	if (rc == 0)
+		rc = loop_add_signal(d->loop, SIGHUP, on_hup, d, e);
+	return rc;
+}
+
+static void daemon_done(struct daemon *d)
+{
+	server_free(d->server);
+	file_watch_free(d->policies);
+	loop_timer_free(d->soon);
+	loop_timer_free(d->safety);
+	loop_timer_free(d->timers);
+	loop_free(d->loop);
+	reconcile_free(d->r);
+	cleanup_closep(&d->rtnl_fd);
+	cleanup_closep(&d->nft_fd);
+	cleanup_closep(&d->records_fd);
+	cleanup_closep(&d->lock_fd);
+}
+
+int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *e)
+{
+	__cleanup(daemon_done) struct daemon d = {
+		.conf = conf, .rtnl_fd = -1, .nft_fd = -1, .records_fd = -1, .lock_fd = -1};
+	int rc;
+
+	rc = lock_alone(&d, e);
+	if (rc == 0)
+		rc = reconcile_new(conf, &d.r, e);
+	if (rc == 0)
+		rc = loop_open(&d, e);
+	if (rc == 0)
+		rc = events_open(&d, e); /* before the first look: nothing falls between */
+	if (rc < 0)
+		return rc;
+	pass_now(&d);
+	rc = server_new(d.loop, d.r, conf->run_dir, on_asked, &d, &d.server, e);
+	if (rc < 0)
+		return rc;
+	ready();
+	return loop_run(d.loop, e);
+}
+
+int daemon_once(const struct daemon_conf *conf, struct err *e)
+{
+	__cleanup(reconcile_freep) struct reconcile *r = NULL;
+	int rc = reconcile_new(conf, &r, e);
+
+	if (rc < 0)
+		return rc;
+	for (int i = 0; i < ONCE_PASSES; i++) {
+		rc = reconcile_pass(r, e);
+		if (rc <= 0)
+			return rc;
+	}
+	return err_set(e, -ETIMEDOUT, "addresses are still being probed after %d passes",
+		       ONCE_PASSES);
+}

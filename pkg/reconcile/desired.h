@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the kernel of this node is to hold, from compiled policies, the node as it is
+ * and the ids given out. PURE but for new ids. Pods and programs come from pods.h.
+ */
+#include "base/cleanup.h"
+#include "dataplane/model.h"
+#include "dataplane/programs.h"
+#include "policy/compile.h"
+#include "reconcile/node.h"
+#include "state/ids.h"
+
+struct desired_in {
+	const struct compiled *compiled;
+	const struct node_state *node;
+	const char *node_name;
+	struct ids *ids;
+	uint32_t path_mtu; /* the smallest towards a tunnel's end, 0 = none is known */
+	/* Is this local address held by us (compiled_addrs index)? Addresses that are not stay
+	 * NO_OWNER. */
+	const bool *held;
+};
+
+struct desired {
+	struct dp_model *model;
+	uint32_t *addr_ids; /* by compiled address; 0 = no id was free */
+	struct dp_identity *identities;
+	size_t n_identities;
+	size_t n_without_id;
+};
+
+void desired_build(const struct desired_in *in, struct desired **ret);
+void desired_free(struct desired *d);
+DEFINE_CLEANUP(struct desired *, desired_free);
+
+/* The mark's layout for a mask: shift of the id and the DIVERT bit. */
+void desired_config(const struct compiled *c, const char *node_name, struct slu_config *ret);
+#define DESIRED_MTU_DEFAULT 1500

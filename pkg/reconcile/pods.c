@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records → what each pod's interface is to have. ADD and DEL of a pod may run at the
+ * same moment in another process; both hold the attachment's lock. So nothing is done
+ * to a pod's interface without that lock, never waiting for it, and only if the record
+ * still says what it said. An interface without a record is let go only when no record
+ * can be found now: a record is always there before its map entry.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "dataplane/attach.h"
+#include "reconcile/pod_subject.h"
+#include "reconcile/priv.h"
+
+#define REREAD_MS   10000
+#define COLLECT_AGE 5 /* seconds: an ADD may still be at work */
+
+/* ---- reading ---- */
+
+static void record_bad(const char *name, const struct err *e, void *data)
+{
+	log_warn("record not read", "file=%s error=%s", log_quote(name), log_quote(e->msg));
+}
+
+void pods_forget(struct reconcile *r)
+{
+	for (size_t i = 0; i < r->n_pods; i++)
+		record_free(r->pods[i].rec);
+	free(r->pods);
+	r->pods = NULL;
+	r->n_pods = 0;
+	r->records_mtime = 0;
+}
+
+static int64_t records_mtime(const struct reconcile *r)
+{
+	struct stat st;
+
+	if (fstatat(journal_state_dirfd(r->journal), "attachments", &st, 0) < 0)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+static int records_read(struct reconcile *r, struct err *e)
+{
+	int64_t mtime = records_mtime(r), now = clock_ms();
+	struct record **records = NULL;
+	size_t n = 0;
+	int rc;
+
+	if (mtime && mtime == r->records_mtime && now - r->records_read_at < REREAD_MS)
+		return 0;
+	rc = journal_list(r->journal, &records, &n, record_bad, NULL, e);
+	if (rc < 0)
+		return rc;
+	pods_forget(r);
+	r->pods = mem_alloc0(n * sizeof(*r->pods));
+	for (size_t i = 0; i < n; i++)
+		r->pods[i].rec = records[i];
+	r->n_pods = n;
+	free(records);
+	r->records_mtime = mtime;
+	r->records_read_at = now;
+	return 0;
+}
+
+/* 1 = it is the namespace that the record means, 0 = another one, -1 = cannot be seen from here. */
+static int netns_alive(const struct record *rec)
+{
+	struct stat st;
+
+	if (!rec->netns || !rec->netns_id || stat(rec->netns, &st) < 0)
+		return -1;
+	return (uint64_t)st.st_ino == rec->netns_id;
+}
+
+static bool other_boot(const struct record *rec)
+{
+	const char *boot = journal_boot_id();
+
+	return *boot && rec->boot_id && strcmp(boot, rec->boot_id) != 0;
+}
+
+static bool record_dead(const struct reconcile *r, const struct record *rec)
+{
+	int ns = netns_alive(rec);
+
+	if (ns == 0 || other_boot(rec))
+		return true;
+	/* a veth dies with its namespace; without one only the path can tell */
+	if (rec->kind == ATTACH_VETH)
+		return rec->ifindex && !node_link(r->node, rec->ifindex);
+	return ns < 0 && rec->netns && access(rec->netns, F_OK) < 0 && errno == ENOENT;
+}
+
+static void attachment_of(const struct record *rec, struct dp_attachment *ret)
+{
+	*ret = (struct dp_attachment){.macvlan = rec->kind == ATTACH_MACVLAN,
+				      .ifindex = rec->ifindex};
+	memcpy(ret->pod.mac, rec->mac, sizeof(ret->pod.mac));
+	for (size_t i = 0; i < rec->n_addrs && i < SLU_MAX_POD_ADDRS; i++)
+		ret->pod.addr[ret->pod.naddr++] = slu_addr_make(rec->addrs[i]);
+}
+
+int pods_refresh(struct reconcile *r, struct err *e)
+{
+	int rc = records_read(r, e);
+
+	for (size_t i = 0; rc == 0 && i < r->n_pods; i++)
+		r->pods[i].dead = record_dead(r, r->pods[i].rec);
+	return rc;
+}
+
+/* ---- who they are to the policies ---- */
+
+static bool source_exempt(const struct reconcile *r, const char *namespace)
+{
+	for (size_t i = 0; i < r->conf->n_source_exempt; i++)
+		if (strcmp(r->conf->source_exempt[i], namespace) == 0)
+			return true;
+	return false;
+}
+
+/* The binding goes to its program; a program that has one already does not need another. */
+static void pod_binds(struct reconcile *r, struct pod *p, struct binding *b)
+{
+	struct prog *prog;
+
+	p->key = b->n ? b->key : 0;
+	if (p->key) {
+		prog = prog_get(r, p->key);
+		prog->wanted = true;
+		if (!prog->binding.n) {
+			prog->binding = *b;
+			*b = (struct binding){0};
+		}
+	}
+	binding_done(b);
+}
+
+static void pod_resolve(struct reconcile *r, struct pod *p)
+{
+	struct image img = subjects_image(r);
+	struct binding b = {0};
+	struct pod_info info;
+	int rc;
+
+	pod_subject(&img, p->rec, &info);
+	p->spread = pod_spread(info.namespace, info.name);
+	p->flags = source_exempt(r, info.namespace) ? SLU_POD_NO_SOURCE_CHECK : 0;
+	rc = policy_resolve(r->compiled, &info, &b);
+	p->undecided = rc != 0;
+	if (p->undecided) /* as the ADD decided: quarantined, exempt or let through */
+		p->flags |= p->rec->flags & SLU_POD_QUARANTINE;
+	else
+		pod_binds(r, p, &b);
+	pod_subject_done(&info);
+	attachment_of(p->rec, &p->a);
+	p->a.pod.flags = p->flags;
+	p->a.pod.spread = p->spread;
+}
+
+void pods_resolve(struct reconcile *r)
+{
+	for (size_t i = 0; i < r->n_progs; i++)
+		r->progs[i].wanted = false;
+	for (size_t i = 0; i < r->n_pods; i++) {
+		struct pod *p = &r->pods[i];
+
+		p->key = 0;
+		if (!p->dead && p->rec->kind != ATTACH_NONE && p->rec->ifindex)
+			pod_resolve(r, p);
+	}
+}
+
+/* ---- the gate ---- */
+
+struct gate {
+	struct reconcile *r;
+	int lock;
+	bool listed;
+	struct record **records; /* as they are now */
+	size_t n_records;
+};
+
+static bool same_interface(const struct record *rec, const struct dp_attachment *a)
+{
+	if (rec->ifindex != a->ifindex || (rec->kind == ATTACH_MACVLAN) != a->macvlan)
+		return false;
+	return !a->macvlan || memcmp(rec->mac, a->pod.mac, sizeof(rec->mac)) == 0;
+}
+
+static const struct record *record_of(const struct reconcile *r, const struct dp_attachment *a)
+{
+	for (size_t i = 0; i < r->n_pods; i++)
+		if (!r->pods[i].dead && same_interface(r->pods[i].rec, a))
+			return r->pods[i].rec;
+	return NULL;
+}
+
+static int gate_attach(struct gate *g, const struct dp_attachment *a)
+{
+	const struct record *rec = record_of(g->r, a);
+	struct record *now = NULL;
+	bool same;
+
+	if (!rec ||
+	    journal_lock(g->r->journal, rec->container_id, rec->ifname, 0, &g->lock, NULL) < 0)
+		return 1;
+	same = journal_load(g->r->journal, rec->container_id, rec->ifname, &now, NULL) == 0 &&
+	       same_interface(now, a) && now->added_at == rec->added_at;
+	record_free(now);
+	if (!same)
+		cleanup_closep(&g->lock);
+	if (!same)
+		g->lock = -1;
+	return same ? 0 : 1;
+}
+
+static int gate_detach(struct gate *g, const struct dp_attachment *a)
+{
+	if (!g->listed &&
+	    journal_list(g->r->journal, &g->records, &g->n_records, NULL, NULL, NULL) < 0)
+		return 1;
+	g->listed = true;
+	for (size_t i = 0; i < g->n_records; i++)
+		if (same_interface(g->records[i], a) && !record_dead(g->r, g->records[i]))
+			return 1;
+	return 0;
+}
+
+static int gate_open(const struct dp_step *s, void *data)
+{
+	const struct dp_pod *p = s->arg;
+
+	return s->op == DP_POD_ATTACH ? gate_attach(data, &p->a) : gate_detach(data, &p->a);
+}
+
+static void gate_close(void *data)
+{
+	struct gate *g = data;
+
+	cleanup_closep(&g->lock);
+	g->lock = -1;
+}
+
+void pods_gate(struct reconcile *r, struct dp_gate *ret)
+{
+	struct gate *g = mem_alloc0(sizeof(*g));
+
+	g->r = r;
+	g->lock = -1;
+	*ret = (struct dp_gate){gate_open, gate_close, g};
+}
+
+void pods_gate_done(struct dp_gate *gate)
+{
+	struct gate *g = gate->data;
+
+	if (!g)
+		return;
+	records_free(g->records, g->n_records);
+	free(g);
+	gate->data = NULL;
+}
+
+/* ---- what is over ---- */
+
+static void record_collect(struct reconcile *r, const struct record *rec)
+{
+	__cleanup_close int lock = -1;
+	struct dp_attachment a;
+	struct err e = {0};
+	int rc = 0;
+
+	if (time(NULL) - rec->added_at < COLLECT_AGE ||
+	    journal_lock(r->journal, rec->container_id, rec->ifname, 0, &lock, NULL) < 0)
+		return;
+	attachment_of(rec, &a);
+	if (rec->kind != ATTACH_NONE && rec->ifindex && !other_boot(rec))
+		rc = dp_detach(r->k.pins, &a, &e);
+	if (rc == 0)
+		rc = journal_remove(r->journal, rec->container_id, rec->ifname, &e);
+	if (rc < 0) {
+		log_warn("record not collected", "container=%s ifname=%s error=%s",
+			 rec->container_id, rec->ifname, log_quote(e.msg));
+		return;
+	}
+	journal_lock_remove(r->journal, rec->container_id, rec->ifname);
+	log_info("record collected", "container=%s ifname=%s pod=%s/%s", rec->container_id,
+		 rec->ifname, rec->namespace ? rec->namespace : "", rec->pod ? rec->pod : "");
+}
+
+void pods_collect(struct reconcile *r)
+{
+	for (size_t i = 0; i < r->n_pods; i++) {
+		struct record *now = NULL;
+		const struct record *rec = r->pods[i].rec;
+
+		if (!r->pods[i].dead ||
+		    journal_load(r->journal, rec->container_id, rec->ifname, &now, NULL) < 0)
+			continue;
+		if (record_dead(r, now))
+			record_collect(r, now);
+		record_free(now);
+	}
+}

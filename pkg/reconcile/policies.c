@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reconcile/policies.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/atomic_file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "source/folder.h"
+#include "state/fingerprint.h"
+
+#define LAST_GOOD	  "last-good.json"
+#define LAST_GOOD_VERSION 1
+#define MAX_LAST_GOOD	  (512u << 20)
+
+DEFINE_CLEANUP(struct doc_set *, doc_set_free);
+
+static int files_parse(const char *dir, const struct folder *f, struct doc_set **ret, struct err *e)
+{
+	__cleanup(doc_set_freep) struct doc_set *set = doc_set_new();
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < f->n; i++) {
+		__cleanup_free char *path = mem_printf("%s/%s", dir, f->files[i].name);
+
+		r = doc_set_add_text(set, path, f->files[i].data, f->files[i].len, e);
+	}
+	if (r == 0)
+		r = doc_set_finish(set, e);
+	if (r < 0)
+		return r;
+	*ret = TAKE(set);
+	return 0;
+}
+
+/* ---- last good ---- */
+
+static int last_good_store(int state_fd, const struct folder *f, struct err *e)
+{
+	__cleanup_json struct json *root = json_new_object();
+	__cleanup_free char *text = NULL, *old = NULL;
+	struct json *list = json_new_array();
+	size_t len = 0;
+
+	json_set(root, "version", json_new_int(LAST_GOOD_VERSION));
+	for (size_t i = 0; i < f->n; i++) {
+		struct json *o = json_new_object();
+
+		json_set(o, "name", json_new_string(f->files[i].name));
+		json_set(o, "text", json_new_string(f->files[i].data));
+		json_append(list, o);
+	}
+	json_set(root, "files", list);
+	text = json_emit(root, 0);
+	if (atomic_file_load(state_fd, LAST_GOOD, MAX_LAST_GOOD, &old, &len, NULL) == 0 &&
+	    len == strlen(text) && memcmp(old, text, len) == 0)
+		return 0;
+	return atomic_file_store(state_fd, LAST_GOOD, text, strlen(text), 0600, e);
+}
+
+static int last_good_file(const struct json *o, struct folder *f, struct err *e)
+{
+	const char *name, *text;
+	int r = json_string(json_get(o, "name"), &name, e);
+
+	if (r == 0)
+		r = json_string(json_get(o, "text"), &text, e);
+	if (r < 0)
+		return r;
+	MEM_GROW(f->files, f->n);
+	f->files[f->n++] = (struct folder_file){
+		.name = mem_strdup(name),
+		.data = mem_strdup(text),
+		.len = strlen(text),
+	};
+	return 0;
+}
+
+static int last_good_load(const char *dir, int state_fd, struct doc_set **ret, struct err *e)
+{
+	__cleanup_folder struct folder f = {0};
+	__cleanup_json struct json *root = NULL;
+	__cleanup_free char *text = NULL;
+	const struct json *list;
+	int64_t version;
+	size_t len;
+	int r;
+
+	r = atomic_file_load(state_fd, LAST_GOOD, MAX_LAST_GOOD, &text, &len, e);
+	if (r == 0)
+		r = json_parse(text, len, &root, e);
+	if (r == 0)
+		r = json_int(json_get(root, "version"), 1, LAST_GOOD_VERSION, &version, e);
+	if (r < 0)
+		return r;
+	list = json_get(root, "files");
+	for (size_t i = 0; r == 0 && i < json_len(list); i++)
+		r = last_good_file(json_at(list, i), &f, e);
+	return r < 0 ? r : files_parse(dir, &f, ret, e);
+}
+
+/* ---- the folder ---- */
+
+static int folder_load(const char *dir, int state_fd, uint64_t *ret_fingerprint,
+		       struct doc_set **ret, struct err *e)
+{
+	__cleanup_folder struct folder f = {0};
+	struct err kept = {0};
+	int r;
+
+	r = folder_read(dir, &f, e);
+	if (r < 0)
+		return r;
+	*ret_fingerprint = f.fingerprint;
+	r = files_parse(dir, &f, ret, e);
+	if (r == 0 && last_good_store(state_fd, &f, &kept) < 0)
+		log_warn("last good policies not kept", "error=%s", log_quote(kept.msg));
+	return r;
+}
+
+static void set_replace(struct policies *p, struct doc_set *take, struct doc_set **old)
+{
+	if (old)
+		*old = p->set;
+	else
+		doc_set_free(p->set);
+	p->set = take;
+}
+
+int policies_refresh(struct policies *p, const char *dir, int state_fd, struct doc_set **old_set,
+		     struct err *e)
+{
+	struct doc_set *set = NULL;
+	struct err bad = {0};
+	uint64_t fingerprint;
+	int r;
+
+	r = policy_fingerprint(dir, &fingerprint, e);
+	if (r < 0)
+		return r;
+	if (p->fingerprint == fingerprint)
+		return 0;
+	p->fingerprint = fingerprint;
+	r = folder_load(dir, state_fd, &p->fingerprint, &set, &bad);
+	if (r == 0) {
+		p->last_good = false;
+		p->err = (struct err){0};
+		set_replace(p, set, old_set);
+		return 1;
+	}
+	if (r == -EAGAIN)
+		p->fingerprint = 0; /* somebody is writing: look again */
+	p->err = bad;
+	p->err.code = r;
+	p->last_good = true;
+	log_error("policies refused", "error=%s", log_quote(bad.msg));
+	if (p->set || last_good_load(dir, state_fd, &set, &bad) < 0)
+		return 0;
+	log_warn("last good policies in force", "folder=%s", log_quote(dir));
+	set_replace(p, set, old_set);
+	return 1;
+}
+
+void policies_done(struct policies *p)
+{
+	doc_set_free(p->set);
+	*p = (struct policies){0};
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The objects in force: those of the policy folder when all of it is valid, else the
+ * last ones that were (in memory, or stateDir/last-good.json after a restart). One bad
+ * file changes nothing at all; what is wrong with it is said until it is mended.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "policy/doc.h"
+
+struct policies {
+	struct doc_set *set;  /* NULL: never was there a valid one */
+	uint64_t fingerprint; /* of the folder as it was looked at last */
+	bool last_good;	      /* set is not what the folder says now */
+	struct err err;	      /* why not: "file:line: …" */
+};
+
+/*
+ * Looks at the folder again if it changed. 0 = as it was, 1 = p->set is another one
+ * now; p->err tells the folder's state. -errno when even that could not be found out.
+ * old_set, if not NULL, receives the set that was replaced: for the caller to free when
+ * nothing refers to it any more.
+ */
+int policies_refresh(struct policies *p, const char *dir, int state_fd, struct doc_set **old_set,
+		     struct err *e);
+void policies_done(struct policies *p);

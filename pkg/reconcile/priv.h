@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the files of reconcile/ share of one struct reconcile. */
+#include "dataplane/apply.h"
+#include "policy/image.h"
+#include "reconcile/claims.h"
+#include "reconcile/desired.h"
+#include "reconcile/policies.h"
+#include "reconcile/reconcile.h"
+#include "state/journal.h"
+
+/* A program that pods need, or did lately. */
+struct prog {
+	uint64_t key;
+	uint32_t id;
+	bool in_kernel;	      /* as ids and tables have it */
+	int64_t wanted_until; /* ms: a resolve promised it to a pod whose record is not there yet */
+	bool wanted;	      /* by a record, in this pass */
+	uint32_t proposed;    /* the id that all its pods have now */
+	struct program *program; /* only between flatten and commit */
+	struct binding binding;
+};
+
+/* A record, and what it comes to. */
+struct pod {
+	struct record *rec;
+	bool dead; /* its boot, namespace or interface is gone */
+	bool undecided;
+	uint64_t key; /* 0: no policy selects it */
+	uint32_t flags, spread;
+	struct dp_attachment a; /* policy is filled in once ids are given out */
+};
+
+struct reconcile {
+	const struct daemon_conf *conf;
+	struct journal *journal;
+	struct ids *ids;
+	struct dp_kernel k;
+	struct dp_tables *tables; /* NULL: to be read from the kernel */
+	struct policies policies;
+	struct doc_set *held_set; /* what compiled was made of, when policies has a newer one */
+	struct compiled *compiled;
+	uint64_t compiled_fingerprint, compiled_inputs; /* of the folder, of node and CIDRs */
+	bool cidrs_derived;
+	uint8_t *subjects; /* image without programs: whom policies select */
+	size_t subjects_len;
+	struct node_state *node;
+	struct pod *pods;
+	size_t n_pods;
+	int64_t records_mtime, records_read_at;
+	struct prog *progs;
+	size_t n_progs;
+	struct claims claims;
+	struct desired *desired;
+	uint64_t addr_digest;	/* address → id of the last pass */
+	struct dp_model *known; /* maps as we left them; NULL: read them */
+	int64_t known_at;
+	uint8_t *published;
+	size_t published_len;
+	uint64_t generation;
+	bool unpublished;
+	/* what people are told */
+	size_t changes;
+	struct err err; /* of the last pass */
+	char forward_drop[64];
+	int64_t last_ok_at;
+};
+
+/* compile.c */
+int compile_refresh(struct reconcile *r, struct err *e);
+struct image subjects_image(const struct reconcile *r);
+
+/* pods.c */
+int pods_refresh(struct reconcile *r, struct err *e);
+void pods_forget(struct reconcile *r);
+void pods_resolve(struct reconcile *r);
+void pods_collect(struct reconcile *r); /* records whose pod is gone */
+void pods_gate(struct reconcile *r, struct dp_gate *ret);
+void pods_gate_done(struct dp_gate *gate);
+
+/* programs.c */
+struct prog *prog_get(struct reconcile *r, uint64_t key);
+/* Ids for all that are wanted, and the plan that brings them into the kernel. */
+int progs_plan(struct reconcile *r, const struct dp_model *observed, struct programs_plan **ret,
+	       struct err *e);
+void progs_assign(struct reconcile *r, const struct dp_model *observed);
+void progs_commit(struct reconcile *r, struct programs_plan *plan);
+void progs_flush(struct reconcile *r); /* what is in the kernel must be verified */
+/* One program, at once, beside all others. */
+int prog_now(struct reconcile *r, struct prog *p, struct err *e);
+/* Seconds without a pod after which a program leaves the snapshot, and then the kernel. */
+#define PROG_HIDE_AFTER	  60
+#define PROG_RETIRE_AFTER 75
+
+/* publish.c: the snapshot for plugins that find no daemon */
+int publish(struct reconcile *r, struct err *e);

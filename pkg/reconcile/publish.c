@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The snapshot: written after the kernel is right, so whoever resolves a pod with it
+ * finds the program that it names. Written only when it says something new.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/atomic_file.h"
+#include "base/mem.h"
+#include "reconcile/priv.h"
+
+#define SNAPSHOT     "snapshot"
+#define SNAPSHOT_MAX (1u << 30)
+
+static size_t programs_list(const struct reconcile *r, struct image_program **ret)
+{
+	struct image_program *out;
+	const struct ids_policy *list;
+	int64_t now = time(NULL);
+	size_t n, kept = 0;
+
+	list = ids_policy_list(r->ids, &n);
+	out = mem_alloc0(n * sizeof(*out));
+	for (size_t i = 0; i < n; i++) {
+		if (!tables_has(r->tables, list[i].id) ||
+		    (list[i].unused_since && now - list[i].unused_since > PROG_HIDE_AFTER))
+			continue;
+		out[kept++] = (struct image_program){list[i].key, list[i].id};
+	}
+	*ret = out;
+	return kept;
+}
+
+/* What an earlier process left: its generation goes on, and equal content is not written again. */
+static void published_load(struct reconcile *r)
+{
+	struct image_info info;
+	struct image img;
+	char *data = NULL;
+	size_t len = 0;
+
+	if (atomic_file_load(journal_state_dirfd(r->journal), SNAPSHOT, SNAPSHOT_MAX, &data, &len,
+			     NULL) < 0)
+		return;
+	if (image_open(&img, data, len, NULL) < 0) {
+		free(data);
+		return;
+	}
+	image_info_get(&img, &info);
+	r->generation = info.generation;
+	r->published = (uint8_t *)data;
+	r->published_len = len;
+}
+
+static int image_make(const struct reconcile *r, uint64_t generation, uint8_t **ret,
+		      size_t *ret_len)
+{
+	__cleanup_free struct image_program *programs = NULL;
+	size_t n = programs_list(r, &programs);
+	const struct image_info info = {
+		.generation = generation,
+		.fingerprint = r->policies.fingerprint,
+		.digest = compiled_digest(r->compiled),
+		.mark_mask = r->desired->model->config.mark_mask,
+		.source_exempt = (const char *const *)r->conf->source_exempt,
+		.n_source_exempt = r->conf->n_source_exempt,
+	};
+
+	return image_build(r->compiled, &info, programs, n, ret, ret_len);
+}
+
+int publish(struct reconcile *r, struct err *e)
+{
+	uint8_t *data = NULL;
+	size_t len = 0;
+	int rc;
+
+	if (!r->published)
+		published_load(r);
+	rc = image_make(r, r->generation, &data, &len);
+	if (rc < 0)
+		return err_sys(e, rc, "build the snapshot");
+	if (r->published && len == r->published_len && memcmp(data, r->published, len) == 0) {
+		free(data);
+		r->unpublished = false;
+		return 0;
+	}
+	free(data);
+	data = NULL;
+	rc = image_make(r, r->generation + 1, &data, &len);
+	if (rc == 0)
+		rc = atomic_file_store(journal_state_dirfd(r->journal), SNAPSHOT, data, len, 0644,
+				       e);
+	if (rc < 0) {
+		free(data);
+		return rc;
+	}
+	free(r->published);
+	r->published = data;
+	r->published_len = len;
+	r->generation++;
+	r->unpublished = false;
+	return 0;
+}

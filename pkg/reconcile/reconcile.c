@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One pass:
+ *	look	node, records, folder → compiled policies
+ *	want	who owns what, whom policies select → the desired model, programs
+ *	see	the kernel as it is
+ *	do	the plan of the difference; then the snapshot
+ * A pass that fails has done what it could; nothing of it is remembered, and the next
+ * one looks at everything.
+ */
+#include "reconcile/reconcile.h"
+
+#include <errno.h>
+#include <linux/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "bpf/loader.h"
+#include "bpf/maps.h"
+#include "reconcile/priv.h"
+
+#define FULL_LOOK_MS 10000 /* maps that only we write are read this often all the same */
+#define MAX_PATHS    32	   /* tunnel ends asked for their path's MTU */
+#define LOOPBACK_MTU 65535
+
+static void files_allow_many(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+static int kernel_open(struct reconcile *r, struct err *e)
+{
+	int rc;
+
+	rc = bpf_load(r->conf->bpffs, e);
+	if (rc == 0)
+		rc = bpf_pins_open(r->conf->bpffs, &r->k.pins, e);
+	if (rc == 0)
+		rc = rtnl_open(-1, &r->k.rtnl, e);
+	if (rc == 0)
+		rc = nft_open(&r->k.nft, e);
+	return rc;
+}
+
+static int ids_open(struct reconcile *r, struct err *e)
+{
+	int rc = ids_load(journal_state_dirfd(r->journal), &r->ids, e);
+
+	if (rc != -EBADMSG)
+		return rc;
+	log_warn("ids not read, new ones are given out", "error=%s", log_quote(e->msg));
+	r->ids = ids_new();
+	return 0;
+}
+
+int reconcile_new(const struct daemon_conf *conf, struct reconcile **ret, struct err *e)
+{
+	__cleanup(reconcile_freep) struct reconcile *r = mem_alloc0(sizeof(*r));
+	int rc;
+
+	files_allow_many();
+	r->conf = conf;
+	rc = journal_open(conf->state_dir, conf->run_dir, &r->journal, e);
+	if (rc == 0)
+		rc = ids_open(r, e);
+	if (rc == 0)
+		rc = kernel_open(r, e);
+	if (rc < 0)
+		return rc;
+	*ret = TAKE(r);
+	return 0;
+}
+
+void reconcile_forget(struct reconcile *r)
+{
+	tables_free(r->tables);
+	r->tables = NULL;
+	dp_model_free(r->known);
+	r->known = NULL;
+	r->records_mtime = 0;
+	r->policies.fingerprint = 0;
+}
+
+void reconcile_free(struct reconcile *r)
+{
+	if (!r)
+		return;
+	pods_forget(r);
+	for (size_t i = 0; i < r->n_progs; i++) {
+		binding_done(&r->progs[i].binding);
+		program_free(r->progs[i].program);
+	}
+	free(r->progs);
+	claims_done(&r->claims);
+	desired_free(r->desired);
+	dp_model_free(r->known);
+	tables_free(r->tables);
+	compiled_free(r->compiled);
+	policies_done(&r->policies);
+	doc_set_free(r->held_set);
+	free(r->subjects);
+	free(r->published);
+	node_free(r->node);
+	ids_free(r->ids);
+	nft_close(r->k.nft);
+	rtnl_close(r->k.rtnl);
+	bpf_pins_close(r->k.pins);
+	journal_close(r->journal);
+	free(r);
+}
+
+/* ---- want ---- */
+
+static void path_look(struct reconcile *r, struct addr end, uint32_t *mtu)
+{
+	struct route_answer a;
+
+	if (addr_is_zero(end) || route_get(r->k.rtnl, end, 0, &a, NULL) < 0 || a.mtu == 0 ||
+	    a.mtu >= LOOPBACK_MTU)
+		return;
+	if (*mtu == 0 || a.mtu < *mtu)
+		*mtu = a.mtu;
+}
+
+/* Without another node: what the widest way out of this one would carry. */
+static uint32_t links_mtu(const struct reconcile *r)
+{
+	uint32_t mtu = 0;
+
+	for (size_t i = 0; i < r->node->n_ifaces; i++) {
+		const struct link_info *l = node_link_name(r->node, r->node->ifaces[i].name);
+
+		if (l && strcmp(l->kind, "bridge") != 0 && !(l->flags & IFF_LOOPBACK) &&
+		    l->mtu > mtu && l->mtu < LOOPBACK_MTU)
+			mtu = l->mtu;
+	}
+	return mtu;
+}
+
+static uint32_t path_mtu(struct reconcile *r)
+{
+	const struct compiled_node *nodes;
+	const struct egress_addr *addrs;
+	uint32_t mtu = 0;
+	size_t n;
+
+	nodes = compiled_nodes(r->compiled, &n);
+	for (size_t i = 0; i < n && i < MAX_PATHS; i++) {
+		if (strcmp(nodes[i].name, r->conf->node_name) == 0)
+			continue;
+		path_look(r, nodes[i].v4, &mtu);
+		path_look(r, nodes[i].v6, &mtu);
+	}
+	addrs = compiled_addrs(r->compiled, &n);
+	for (size_t i = 0; i < n && i < MAX_PATHS; i++)
+		if (!addrs[i].local && addrs[i].owner)
+			path_look(r, addrs[i].endpoint, &mtu);
+	return mtu ? mtu : links_mtu(r);
+}
+
+/* Programs hold address ids: if one stands for something else now, they are looked at again. */
+static void ids_verify(struct reconcile *r)
+{
+	const struct egress_addr *addrs;
+	uint64_t h = 0;
+	size_t n;
+
+	addrs = compiled_addrs(r->compiled, &n);
+	for (size_t i = 0; i < n; i++) {
+		h = hash_bytes(addrs[i].addr.b, sizeof(addrs[i].addr.b), h);
+		h = hash_bytes(addrs[i].endpoint.b, sizeof(addrs[i].endpoint.b), h);
+		h = hash_bytes(&r->desired->addr_ids[i], sizeof(uint32_t), h);
+	}
+	if (h != r->addr_digest)
+		progs_flush(r);
+	r->addr_digest = h;
+}
+
+/* 1 = more addresses wait to be probed. The model that was, if it is what the maps hold, becomes
+ * `known`. */
+static int want(struct reconcile *r)
+{
+	__cleanup_free bool *held = NULL;
+	const struct egress_addr *addrs;
+	struct desired_in in = {
+		.compiled = r->compiled,
+		.node = r->node,
+		.node_name = r->conf->node_name,
+		.ids = r->ids,
+	};
+	struct desired *d;
+	size_t n;
+	int more;
+
+	addrs = compiled_addrs(r->compiled, &n);
+	in.held = held = mem_alloc0(n);
+	more = claims_update(&r->claims, addrs, n, r->node, held);
+	in.path_mtu = path_mtu(r);
+	ids_begin(r->ids);
+	desired_build(&in, &d);
+	ids_sweep(r->ids);
+	desired_free(r->desired);
+	r->desired = d;
+	if (d->n_without_id)
+		log_error("no free id for addresses", "count=%zu", d->n_without_id);
+	ids_verify(r);
+	pods_resolve(r);
+	return more;
+}
+
+/* ---- see and do ---- */
+
+static int see(struct reconcile *r, struct dp_model **ret, struct err *e)
+{
+	struct dp_observe_in in = {
+		.want = r->desired->model,
+		.known = clock_ms() - r->known_at < FULL_LOOK_MS ? r->known : NULL,
+		.addrs = r->node->addrs,
+		.n_addrs = r->node->n_addrs,
+	};
+	int rc;
+
+	if (!r->tables) {
+		rc = tables_load(r->k.pins, &r->tables, e);
+		if (rc < 0)
+			return rc;
+		progs_flush(r);
+	}
+	rc = dp_observe(&r->k, &in, ret, e);
+	if (rc == 0 && !in.known) {
+		r->known_at = clock_ms();
+		if (nft_forward_drop(r->k.nft, r->forward_drop, sizeof(r->forward_drop), NULL) < 0)
+			r->forward_drop[0] = '\0';
+	}
+	return rc;
+}
+
+static void pods_want(struct reconcile *r)
+{
+	struct dp_model *m = r->desired->model;
+
+	for (size_t i = 0; i < r->n_pods; i++) {
+		const struct pod *p = &r->pods[i];
+
+		if (p->dead || p->rec->kind == ATTACH_NONE || !p->rec->ifindex)
+			continue;
+		MEM_GROW(m->pods, m->n_pods);
+		m->pods[m->n_pods++] = (struct dp_pod){.a = p->a, .attached = true};
+	}
+	dp_model_sort(m);
+}
+
+static void plan_log(const struct dp_plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		log_debug("step", "op=%s index=%u done=%d", dp_op_name(p->steps[i].op),
+			  p->steps[i].index, p->steps[i].done);
+}
+
+static void claims_note(struct reconcile *r, const struct dp_plan *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct ifaddr *a = p->steps[i].arg;
+
+		if (p->steps[i].op == DP_ADDR_ADD && p->steps[i].done && a->ifindex != DP_TUNNEL)
+			claims_added(&r->claims, a->addr);
+	}
+	claims_run(&r->claims, clock_ms());
+}
+
+/* The maps of the model are in the kernel: next time they need not be read. */
+static void known_keep(struct reconcile *r)
+{
+	const struct dp_model *m = r->desired->model;
+	struct dp_model *k = dp_model_new();
+
+	k->config = m->config;
+	memcpy(k->nodes, m->nodes, sizeof(k->nodes));
+	memcpy(k->egress, m->egress, sizeof(k->egress));
+	k->inside = mem_dup(m->inside, m->n_inside * sizeof(*k->inside));
+	k->n_inside = m->n_inside;
+	k->senders = mem_dup(m->senders, m->n_senders * sizeof(*k->senders));
+	k->n_senders = m->n_senders;
+	k->owned = mem_dup(m->owned, m->n_owned * sizeof(*k->owned));
+	k->n_owned = m->n_owned;
+	dp_model_free(r->known);
+	r->known = k;
+}
+
+/* What was planned for the programs is in the kernel, all of it. */
+static bool programs_done(const struct dp_plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!p->steps[i].done &&
+		    (p->steps[i].op == DP_PROGRAMS || p->steps[i].op == DP_PROGRAMS_RETIRE))
+			return false;
+	return true;
+}
+
+static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_plan *programs,
+		     struct err *e)
+{
+	struct dp_gate gate;
+	struct dp_outcome out;
+	int rc;
+
+	pods_gate(r, &gate);
+	plan->gate = &gate;
+	rc = dp_apply(&r->k, plan, &out);
+	pods_gate_done(&gate);
+	plan->gate = NULL;
+	plan_log(plan);
+	claims_note(r, plan);
+	r->changes += out.done;
+	if (programs_done(plan)) {
+		progs_commit(r, programs);
+	} else {
+		tables_free(r->tables);
+		r->tables = NULL;
+	}
+	if (rc == 0) {
+		known_keep(r);
+		return 0;
+	}
+	dp_model_free(r->known);
+	r->known = NULL;
+	if (e)
+		*e = out.err;
+	return rc;
+}
+
+static int act(struct reconcile *r, struct err *e)
+{
+	__cleanup(dp_model_freep) struct dp_model *observed = NULL;
+	__cleanup(programs_plan_freep) struct programs_plan *programs = NULL;
+	__cleanup(dp_plan_freep) struct dp_plan *plan = NULL;
+	int rc;
+
+	rc = see(r, &observed, e);
+	if (rc < 0)
+		return rc;
+	progs_assign(r, observed);
+	pods_want(r);
+	rc = ids_store(r->ids, journal_state_dirfd(r->journal), e);
+	if (rc == 0)
+		rc = progs_plan(r, observed, &programs, e);
+	if (rc < 0)
+		return rc;
+	plan = dp_plan_new(r->desired->model, observed, programs);
+	return carry_out(r, plan, programs, e);
+}
+
+static int look(struct reconcile *r, struct err *e)
+{
+	struct node_state *node = NULL;
+	int rc;
+
+	rc = node_observe(r->k.rtnl, &node, e);
+	if (rc < 0)
+		return rc;
+	node_free(r->node);
+	r->node = node;
+	return pods_refresh(r, e);
+}
+
+static int pass(struct reconcile *r, struct err *e)
+{
+	struct err compile_err = {0};
+	int rc, more, compiled;
+
+	rc = look(r, e);
+	if (rc < 0)
+		return rc;
+	compiled = compile_refresh(r, &compile_err);
+	if (!r->compiled) {
+		*e = compile_err;
+		return compiled;
+	}
+	more = want(r);
+	rc = act(r, e);
+	if (rc == 0)
+		rc = publish(r, e);
+	if (rc < 0)
+		return rc;
+	pods_collect(r);
+	if (compiled < 0) {
+		*e = compile_err;
+		return compiled;
+	}
+	return more;
+}
+
+int reconcile_pass(struct reconcile *r, struct err *e)
+{
+	struct err own = {0};
+	int rc;
+
+	r->changes = 0;
+	rc = pass(r, &own);
+	if (rc < 0 && own.code == 0)
+		err_sys(&own, rc, "pass");
+	if (rc < 0 && strcmp(own.msg, r->err.msg) != 0)
+		log_error("pass failed", "error=%s", log_quote(own.msg));
+	if (rc >= 0) {
+		if (r->err.code)
+			log_info("pass succeeded again", "changes=%zu", r->changes);
+		r->last_ok_at = clock_ms();
+	}
+	r->err = rc < 0 ? own : (struct err){0};
+	if (e)
+		*e = own;
+	return rc;
+}
+
+size_t reconcile_changes(const struct reconcile *r)
+{
+	return r->changes;
+}
+
+bool reconcile_unpublished(const struct reconcile *r)
+{
+	return r->unpublished;
+}
+
+int64_t reconcile_timers(struct reconcile *r)
+{
+	int64_t now = clock_ms(), next = claims_run(&r->claims, now);
+
+	if (!next)
+		return -1;
+	return next > now ? next - now : 0;
+}
+
+void reconcile_records_changed(struct reconcile *r)
+{
+	r->records_mtime = 0;
+}
+
+uint32_t reconcile_nft_portid(const struct reconcile *r)
+{
+	return nft_portid(r->k.nft);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Keeps the kernel of this node true to the policies and the records: one pass looks
+ * at everything and changes only the difference. `sluiced --once` is one pass (or a few,
+ * while addresses are being probed); the daemon runs it on every event and each second.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "config/daemon_conf.h"
+#include "json/json.h"
+
+struct reconcile;
+
+/* Opens everything, loads the programs if they are not there. conf is borrowed. */
+int reconcile_new(const struct daemon_conf *conf, struct reconcile **ret, struct err *e);
+void reconcile_free(struct reconcile *r);
+DEFINE_CLEANUP(struct reconcile *, reconcile_free);
+
+/*
+ * One pass. 0 = the kernel is right; 1 = right so far, but run again soon (addresses to
+ * probe); -errno = something is not, e says what first. What failed is tried again by
+ * the next pass.
+ */
+int reconcile_pass(struct reconcile *r, struct err *e);
+/* Forget what was remembered between passes: look at all of the kernel, read all files. */
+void reconcile_forget(struct reconcile *r);
+/* Steps that the last pass carried out: 0 = there was nothing to do. */
+size_t reconcile_changes(const struct reconcile *r);
+/* Announcements that are due; ms until the next thing by time, -1 = none. */
+int64_t reconcile_timers(struct reconcile *r);
+/* The folder of records was written to: read it anew. */
+void reconcile_records_changed(struct reconcile *r);
+uint32_t reconcile_nft_portid(const struct reconcile *r); /* whose transactions are our own */
+
+/* ---- the socket's questions: request → answer, never NULL ---- */
+struct json *reconcile_resolve(struct reconcile *r, const struct json *request);
+struct json *reconcile_status(struct reconcile *r);
+/* A resolve made a program that no published snapshot knows: a pass is due. */
+bool reconcile_unpublished(const struct reconcile *r);
+
+/*
+ * Removes everything of ours from the kernel: pods' programs, tables, rules, sluice0,
+ * nft table, egress addresses, pins. State and records stay.
+ */
+int reconcile_cleanup(const struct daemon_conf *conf, struct err *e);

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reconcile/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define SOCKET_NAME "sluiced.sock"
+#define MESSAGE_MAX 65536
+#define BACKLOG	    128
+#define CLIENTS_MAX 256
+
+struct server {
+	struct loop *loop;
+	struct reconcile *r;
+	void (*asked)(void *data);
+	void *data;
+	int dirfd, fd;
+	int clients[CLIENTS_MAX];
+	size_t n_clients;
+	char buf[MESSAGE_MAX + 1];
+};
+
+typedef struct json *(*op_fn)(struct reconcile *r, const struct json *request);
+
+static struct json *op_status(struct reconcile *r, const struct json *request)
+{
+	return reconcile_status(r);
+}
+
+/* The record is there, or gone: the folder's watch says the same, a moment later. */
+static struct json *op_noted(struct reconcile *r, const struct json *request)
+{
+	struct json *o = json_new_object();
+
+	json_set(o, "v", json_new_int(1));
+	json_set(o, "ok", json_new_bool(true));
+	return o;
+}
+
+static const struct {
+	const char *name;
+	op_fn fn;
+} ops[] = {
+	{"resolve", reconcile_resolve},
+	{"status", op_status},
+	{"added", op_noted},
+	{"deleted", op_noted},
+};
+
+static struct json *refuse(const char *text)
+{
+	struct json *o = json_new_object();
+
+	json_set(o, "v", json_new_int(1));
+	json_set(o, "ok", json_new_bool(false));
+	json_set(o, "error", json_new_string(text));
+	return o;
+}
+
+static struct json *answer(struct server *s, size_t len)
+{
+	__cleanup_json struct json *request = NULL;
+	struct err e = {0};
+	const char *op;
+	int64_t v;
+
+	if (json_parse(s->buf, len, &request, &e) < 0 ||
+	    json_int(json_get(request, "v"), 1, 1, &v, &e) < 0 ||
+	    json_string(json_get(request, "op"), &op, &e) < 0)
+		return refuse(e.msg);
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		if (strcmp(ops[i].name, op) == 0)
+			return ops[i].fn(s->r, request);
+	return refuse("unknown op");
+}
+
+static void client_drop(struct server *s, int fd)
+{
+	loop_del_fd(s->loop, fd);
+	close(fd);
+	for (size_t i = 0; i < s->n_clients; i++)
+		if (s->clients[i] == fd) {
+			s->clients[i] = s->clients[--s->n_clients];
+			break;
+		}
+}
+
+static void client_ready(int fd, uint32_t events, void *data)
+{
+	struct server *s = data;
+	ssize_t n = recv(fd, s->buf, MESSAGE_MAX, MSG_DONTWAIT);
+	__cleanup_json struct json *reply = NULL;
+	__cleanup_free char *text = NULL;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		client_drop(s, fd);
+		return;
+	}
+	s->buf[n] = '\0';
+	reply = answer(s, (size_t)n);
+	text = json_emit(reply, 0);
+	if (send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		client_drop(s, fd);
+	s->asked(s->data);
+}
+
+static void client_new(int fd, uint32_t events, void *data)
+{
+	struct server *s = data;
+	int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int size = 4 * MESSAGE_MAX;
+
+	if (c < 0)
+		return;
+	setsockopt(c, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (s->n_clients == CLIENTS_MAX ||
+	    loop_add_fd(s->loop, c, EPOLLIN, client_ready, s, NULL) < 0) {
+		close(c);
+		return;
+	}
+	s->clients[s->n_clients++] = c;
+}
+
+/* Bound through the folder's descriptor, as a unix address has only 108 bytes; 0600. */
+static int socket_listen(struct server *s, const char *run_dir, struct err *e)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int rc;
+
+	s->dirfd = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dirfd < 0)
+		return err_sys(e, -errno, "open %s", run_dir);
+	s->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s->fd < 0)
+		return err_sys(e, -errno, "socket");
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/" SOCKET_NAME, s->dirfd);
+	unlinkat(s->dirfd, SOCKET_NAME, 0);
+	rc = bind(s->fd, (struct sockaddr *)&sa, sizeof(sa));
+	if (rc == 0)
+		rc = fchmodat(s->dirfd, SOCKET_NAME, 0600, 0);
+	if (rc == 0)
+		rc = listen(s->fd, BACKLOG);
+	return rc < 0 ? err_sys(e, -errno, "listen on %s/" SOCKET_NAME, run_dir) : 0;
+}
+
+int server_new(struct loop *l, struct reconcile *r, const char *run_dir, void (*asked)(void *data),
+	       void *data, struct server **ret, struct err *e)
+{
+	struct server *s = mem_alloc0(sizeof(*s));
+	int rc;
+
+	s->loop = l;
+	s->r = r;
+	s->asked = asked;
+	s->data = data;
+	s->dirfd = s->fd = -1;
+	rc = socket_listen(s, run_dir, e);
+	if (rc == 0)
+		rc = loop_add_fd(l, s->fd, EPOLLIN, client_new, s, e);
+	if (rc < 0) {
+		server_free(s);
+		return rc;
+	}
+	*ret = s;
+	return 0;
+}
+
+void server_free(struct server *s)
+{
+	if (!s)
+		return;
+	while (s->n_clients)
+		client_drop(s, s->clients[0]);
+	if (s->fd >= 0) {
+		loop_del_fd(s->loop, s->fd);
+		close(s->fd);
+		unlinkat(s->dirfd, SOCKET_NAME, 0);
+	}
+	cleanup_closep(&s->dirfd);
+	free(s);
+}

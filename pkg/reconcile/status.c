@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What people and sluicectl are told. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "bpf/drop_reasons.h"
+#include "bpf/maps.h"
+#include "reconcile/priv.h"
+
+static void condition_add(struct json *list, const char *type, bool yes, const char *reason,
+			  const char *message)
+{
+	struct json *o = json_new_object();
+
+	json_set(o, "type", json_new_string(type));
+	json_set(o, "status", json_new_string(yes ? "True" : "False"));
+	json_set(o, "reason", json_new_string(reason));
+	json_set(o, "message", json_new_string(message));
+	json_append(list, o);
+}
+
+static const char *address_state(const struct reconcile *r, const struct egress_addr *a,
+				 const struct claim *k)
+{
+	if (a->problem || !a->owner)
+		return "Unassigned";
+	if (!a->local)
+		return "Remote";
+	if (k && k->state == CLAIM_CONFLICT)
+		return "Conflict";
+	return !k || k->state == CLAIM_HELD ? "Local" : "Pending";
+}
+
+static struct json *address_emit(const struct reconcile *r, const struct egress_addr *a)
+{
+	const struct claim *k = a->assign ? claims_find(&r->claims, a->addr) : NULL;
+	const char *state = address_state(r, a, k);
+	struct json *o = json_new_object();
+
+	json_set(o, "address", json_new_string(addr_str(a->addr)));
+	json_set(o, "gateway", json_new_string(a->gateway));
+	json_set(o, "owner", json_new_string(a->owner));
+	json_set(o, "state", json_new_string(state));
+	if (a->interface)
+		json_set(o, "interface", json_new_string(a->interface));
+	if (a->problem)
+		json_set(o, "problem",
+			 json_new_string(a->owner ? "no interface of this node is in its subnet"
+						  : "no node is a candidate"));
+	else if (k && k->problem[0])
+		json_set(o, "problem", json_new_string(k->problem));
+	return o;
+}
+
+static struct json *addresses_emit(const struct reconcile *r, bool *ret_conflict)
+{
+	struct json *list = json_new_array();
+	const struct egress_addr *addrs;
+	size_t n = 0;
+
+	*ret_conflict = false;
+	addrs = r->compiled ? compiled_addrs(r->compiled, &n) : NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct claim *k = claims_find(&r->claims, addrs[i].addr);
+
+		*ret_conflict |= addrs[i].assign && k && k->state == CLAIM_CONFLICT;
+		json_append(list, address_emit(r, &addrs[i]));
+	}
+	return list;
+}
+
+static void conditions_emit(const struct reconcile *r, struct json *list, bool conflict,
+			    bool *ret_ready)
+{
+	const char *why = "every object of the node is as it must be";
+	bool kernel = r->last_ok_at && r->err.code == 0;
+	bool policies = r->policies.set && !r->policies.err.code;
+
+	condition_add(list, "PoliciesAccepted", policies,
+		      policies		? "Valid"
+		      : r->policies.set ? "LastGoodInForce"
+					: "Invalid",
+		      policies ? "all objects are valid" : r->policies.err.msg);
+	condition_add(list, "KernelInSync", kernel, kernel ? "InSync" : "Failed",
+		      kernel ? why : r->err.msg);
+	condition_add(list, "ClusterCIDRsKnown", !r->cidrs_derived,
+		      r->cidrs_derived ? "Derived" : "Said",
+		      r->cidrs_derived
+			      ? "from bridges and pods of this node: say clusterCIDRs where pods "
+				"of other nodes use its gateways"
+			      : "said by configuration or objects");
+	condition_add(list, "AddressesHeld", !conflict, conflict ? "Conflict" : "Held",
+		      conflict ? "somebody else has an address of this node" : "no conflict");
+	condition_add(list, "ForwardAccepted", !r->forward_drop[0],
+		      r->forward_drop[0] ? "PolicyDrop" : "Accept", r->forward_drop);
+	*ret_ready = kernel && policies && !conflict && !r->forward_drop[0];
+}
+
+static size_t pods_governed(const struct reconcile *r, size_t *ret_all)
+{
+	size_t n = 0, all = 0;
+
+	for (size_t i = 0; i < r->n_pods; i++) {
+		all += !r->pods[i].dead;
+		n += !r->pods[i].dead && r->pods[i].key != 0;
+	}
+	*ret_all = all;
+	return n;
+}
+
+struct json *reconcile_status(struct reconcile *r)
+{
+	struct json *o = json_new_object(), *conditions = json_new_array();
+	bool conflict, ready;
+	size_t pods, governed = pods_governed(r, &pods);
+	struct json *addresses = addresses_emit(r, &conflict);
+
+	conditions_emit(r, conditions, conflict, &ready);
+	json_set(o, "v", json_new_int(1));
+	json_set(o, "ok", json_new_bool(true));
+	json_set(o, "node", json_new_string(r->conf->node_name));
+	json_set(o, "version", json_new_string(SLUICE_VERSION));
+	json_set(o, "ready", json_new_bool(ready));
+	json_set(o, "generation", json_new_int((int64_t)r->generation));
+	json_set(o, "policies",
+		 json_new_int(r->compiled ? (int64_t)compiled_policy_count(r->compiled) : 0));
+	json_set(o, "pods", json_new_int((int64_t)pods));
+	json_set(o, "governed", json_new_int((int64_t)governed));
+	json_set(o, "programs", json_new_int((int64_t)r->n_progs));
+	json_set(o, "conditions", conditions);
+	json_set(o, "lastError", r->err.code ? json_new_string(r->err.msg) : json_new_null());
+	json_set(o, "addresses", addresses);
+	return o;
+}
