@@ -11,7 +11,8 @@
 
 /* Map entry, then attach. Idempotent. On failure undoes what this call did. */
 int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);
-/* Program off (veth; a parent keeps it while "macvlans" has entries of it), then map entry. Device gone = fine. */
+/* Program off (veth; a parent keeps it while "macvlans" has entries of it), then map entry. Device
+ * gone = fine. */
 int dp_detach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);
 /*
  * 0 = in force and reached by packets; -ENOENT/-ESTALE/… with what is wrong:

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sluiced: the node daemon. All work is in pkg/reconcile; here are its settings and its end. */
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "notify.h"
+#include "options.h"
+#include "reconcile/daemon.h"
+#include "reconcile/reconcile.h"
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE  2
+
+static void ready(void)
+{
+	log_info("ready", "version=%s", log_quote(SLUICE_VERSION));
+	notify_ready();
+}
+
+static int run(const struct options *o, struct err *e)
+{
+	int r = log_open(o->conf.log_level, o->conf.log_format, NULL, e);
+
+	if (r < 0)
+		return r;
+	switch (o->mode) {
+	case MODE_ONCE:
+		return daemon_once(&o->conf, e);
+	case MODE_CLEANUP:
+		return reconcile_cleanup(&o->conf, e);
+	default:
+		return daemon_run(&o->conf, ready, e);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	__cleanup(options_done) struct options o = {0};
+	struct err e = {0};
+
+	if (options_parse(&o, argc, argv, &e) < 0) {
+		fprintf(stderr, "sluiced: %s\nTry 'sluiced --help'.\n", e.msg);
+		return EXIT_USAGE;
+	}
+	if (o.mode == MODE_HELP) {
+		fputs(options_help, stdout);
+		return 0;
+	}
+	if (o.mode == MODE_VERSION) {
+		printf("sluiced %s\n", SLUICE_VERSION);
+		return 0;
+	}
+	if (run(&o, &e) < 0) {
+		fprintf(stderr, "sluiced: %s\n", e.msg);
+		return EXIT_FAILED;
+	}
+	return 0;
+}

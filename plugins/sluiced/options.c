@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+const char options_help[] =
+	"Usage: sluiced [OPTION]…\n"
+	"Keeps this node's kernel true to the Sluice policies.\n"
+	"\n"
+	"  --config FILE        settings (YAML); the options below come after it\n"
+	"  --node-name NAME     this node's name (default: the host name)\n"
+	"  --policy-dir DIR     folder of policies (default: " CONF_POLICY_DIR ")\n"
+	"  --state-dir DIR      records, snapshot, ids (default: " CONF_STATE_DIR ")\n"
+	"  --run-dir DIR        socket and locks (default: " CONF_RUN_DIR ")\n"
+	"  --bpffs DIR          pinned programs and maps (default: " CONF_BPFFS ")\n"
+	"  --cluster-cidr CIDR  pods and services of the cluster; may be repeated\n"
+	"  --once               make the kernel right, then end\n"
+	"  --cleanup            remove everything of Sluice from the kernel, then end\n"
+	"  --log-level LEVEL    error, warn, info or debug (default: info)\n"
+	"  --log-format FORMAT  logfmt or json (default: logfmt)\n"
+	"  --help, --version\n"
+	"\n"
+	"Exit status: 0 done, 1 failed, 2 wrong use.\n";
+
+enum option_id {
+	OPT_CONFIG = 1,
+	OPT_NODE_NAME,
+	OPT_POLICY_DIR,
+	OPT_STATE_DIR,
+	OPT_RUN_DIR,
+	OPT_BPFFS,
+	OPT_CLUSTER_CIDR,
+	OPT_ONCE,
+	OPT_CLEANUP,
+	OPT_LOG_LEVEL,
+	OPT_LOG_FORMAT,
+	OPT_HELP,
+	OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, OPT_CONFIG},
+	{"node-name", required_argument, NULL, OPT_NODE_NAME},
+	{"policy-dir", required_argument, NULL, OPT_POLICY_DIR},
+	{"state-dir", required_argument, NULL, OPT_STATE_DIR},
+	{"run-dir", required_argument, NULL, OPT_RUN_DIR},
+	{"bpffs", required_argument, NULL, OPT_BPFFS},
+	{"cluster-cidr", required_argument, NULL, OPT_CLUSTER_CIDR},
+	{"once", no_argument, NULL, OPT_ONCE},
+	{"cleanup", no_argument, NULL, OPT_CLEANUP},
+	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"log-format", required_argument, NULL, OPT_LOG_FORMAT},
+	{"help", no_argument, NULL, OPT_HELP},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{0},
+};
+
+static int text_set(char **field, const char *name, const char *value, struct err *e)
+{
+	if (!*value)
+		return err_set(e, -EINVAL, "--%s: empty", name);
+	free(*field);
+	*field = mem_strdup(value);
+	return 0;
+}
+
+static int dir_set(char **field, const char *name, const char *value, struct err *e)
+{
+	if (*value != '/')
+		return err_set(e, -EINVAL, "--%s '%s': expected an absolute path", name, value);
+	return text_set(field, name, value, e);
+}
+
+/* The first one on the command line replaces those of the file. */
+static int cidr_add(struct daemon_conf *c, const char *value, bool *first, struct err *e)
+{
+	struct cidr v;
+	int r = cidr_parse(value, &v);
+
+	if (r)
+		return err_set(e, -EINVAL, "--cluster-cidr '%s': %s", value, cidr_parse_reason(r));
+	if (*first) {
+		free(c->cluster_cidrs);
+		c->cluster_cidrs = NULL;
+		c->n_cluster_cidrs = 0;
+		*first = false;
+	}
+	c->cluster_cidrs = mem_resize(c->cluster_cidrs, c->n_cluster_cidrs + 1,
+				      sizeof(*c->cluster_cidrs));
+	c->cluster_cidrs[c->n_cluster_cidrs++] = v;
+	return 0;
+}
+
+static int log_set(struct daemon_conf *c, int id, const char *value, struct err *e)
+{
+	if (id == OPT_LOG_LEVEL && log_level_parse(value, &c->log_level) < 0)
+		return err_set(e, -EINVAL, "--log-level '%s': expected error, warn, info or debug",
+			       value);
+	if (id == OPT_LOG_FORMAT && log_format_parse(value, &c->log_format) < 0)
+		return err_set(e, -EINVAL, "--log-format '%s': expected logfmt or json", value);
+	return 0;
+}
+
+static int value_set(struct options *o, int id, const char *value, bool *first_cidr, struct err *e)
+{
+	struct daemon_conf *c = &o->conf;
+
+	switch (id) {
+	case OPT_NODE_NAME:
+		return text_set(&c->node_name, "node-name", value, e);
+	case OPT_POLICY_DIR:
+		return dir_set(&c->policy_dir, "policy-dir", value, e);
+	case OPT_STATE_DIR:
+		return dir_set(&c->state_dir, "state-dir", value, e);
+	case OPT_RUN_DIR:
+		return dir_set(&c->run_dir, "run-dir", value, e);
+	case OPT_BPFFS:
+		return dir_set(&c->bpffs, "bpffs", value, e);
+	case OPT_CLUSTER_CIDR:
+		return cidr_add(c, value, first_cidr, e);
+	case OPT_LOG_LEVEL:
+	case OPT_LOG_FORMAT:
+		return log_set(c, id, value, e);
+	default:
+		return 0;
+	}
+}
+
+static enum mode mode_of(int id, enum mode now)
+{
+	switch (id) {
+	case OPT_ONCE:
+		return MODE_ONCE;
+	case OPT_CLEANUP:
+		return MODE_CLEANUP;
+	case OPT_HELP:
+		return MODE_HELP;
+	case OPT_VERSION:
+		return MODE_VERSION;
+	default:
+		return now;
+	}
+}
+
+/* Two walks: the file must be read before what overrides it. */
+static int walk(struct options *o, int argc, char **argv, bool config_only, struct err *e)
+{
+	bool first_cidr = true;
+	int id, r = 0;
+
+	optind = 0;
+	opterr = 0;
+	while (r == 0 && (id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+		if (id == '?')
+			return err_set(e, -EINVAL, "unknown option '%s'", argv[optind - 1]);
+		if (id == ':')
+			return err_set(e, -EINVAL, "option '%s' needs a value", argv[optind - 1]);
+		if (config_only && id == OPT_CONFIG)
+			r = daemon_conf_load(&o->conf, optarg, e);
+		if (config_only)
+			continue;
+		o->mode = mode_of(id, o->mode);
+		r = value_set(o, id, optarg, &first_cidr, e);
+	}
+	if (r == 0 && optind < argc)
+		return err_set(e, -EINVAL, "unexpected argument '%s'", argv[optind]);
+	return r;
+}
+
+int options_parse(struct options *o, int argc, char **argv, struct err *e)
+{
+	int r;
+
+	o->mode = MODE_RUN;
+	daemon_conf_init(&o->conf);
+	r = walk(o, argc, argv, true, e);
+	return r < 0 ? r : walk(o, argc, argv, false, e);
+}
+
+void options_done(struct options *o)
+{
+	daemon_conf_done(&o->conf);
+}
