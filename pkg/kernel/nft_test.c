@@ -18,7 +18,6 @@
 
 #include <cmocka.h>
 
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "bpf/abi.h"
@@ -408,80 +407,6 @@ static void a_large_model_takes_one_batch(void **state)
 	free(inside);
 }
 
-static void events_are_those_of_others(void **state)
-{
-	struct fixture *f = fresh(state);
-	int fd = -1, size = 4096;
-
-	expect_ok(nft_events_open(&fd, &f->e), &f->e);
-	assert_int_equal(nft_events_read(fd, nft_portid(f->n), &f->e), 0);
-	applies(f);
-	assert_int_equal(nft_events_read(fd, nft_portid(f->n), &f->e), 0);
-	sh("nft delete element inet sluice ends4 '{ 192.0.2.1 }'");
-	assert_int_equal(nft_events_read(fd, nft_portid(f->n), &f->e), 1);
-	assert_int_equal(nft_events_read(fd, nft_portid(f->n), &f->e), 0);
-	sh("nft add table inet other");
-	assert_int_equal(nft_events_read(fd, nft_portid(f->n), &f->e), 1);
-	sh("nft add set inet other s '{ type mark; }'");
-	sh("nft add chain inet other c '{ type filter hook input priority 0; }'");
-	assert_int_equal(nft_events_read(fd, nft_portid(f->n), &f->e), 0);
-	sh("nft add chain inet other f '{ type filter hook forward priority 0; policy drop; }'");
-	assert_int_equal(nft_events_read(fd, nft_portid(f->n), &f->e), 1);
-	sh("nft insert rule inet sluice node-1 accept");
-	assert_int_equal(nft_events_read(fd, nft_portid(f->n), &f->e), 1);
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	sh("nft flush ruleset");
-	assert_int_equal(nft_events_read(fd, nft_portid(f->n), &f->e), 2);
-	close(fd);
-}
-
-static void finds_forward(struct fixture *f, const char *name)
-{
-	char buf[128];
-
-	expect_ok(nft_forward_drop(f->n, buf, sizeof(buf), &f->e), &f->e);
-	assert_string_equal(buf, name);
-}
-
-static void a_forward_policy_of_drop_is_named(void **state)
-{
-	struct fixture *f = fresh(state);
-
-	applies(f);
-	finds_forward(f, "");
-	sh("nft add table ip t");
-	sh("nft add chain ip t c '{ type filter hook forward priority 0; policy accept; }'");
-	sh("nft add chain ip t d '{ type filter hook input priority 0; policy drop; }'");
-	finds_forward(f, "");
-	sh("nft 'chain ip t c { policy drop; }'");
-	finds_forward(f, "ip t c");
-	sh("nft delete table ip t");
-	sh("iptables -P FORWARD DROP");
-	finds_forward(f, "ip filter FORWARD");
-	sh("iptables -P FORWARD ACCEPT");
-	finds_forward(f, "");
-}
-
-static void legacy_iptables_is_asked_too(void **state)
-{
-	struct fixture *f = fresh(state);
-
-	if (sh_status("iptables-legacy -P FORWARD ACCEPT") != 0) {
-		print_message("skipped: no legacy iptables here\n");
-		skip();
-	}
-	finds_forward(f, "");
-	sh("iptables-legacy -A FORWARD -s 10.0.0.0/8 -j ACCEPT");
-	sh("iptables-legacy -N mine && iptables-legacy -A INPUT -j mine");
-	sh("iptables-legacy -P INPUT DROP");
-	finds_forward(f, "");
-	sh("iptables-legacy -P FORWARD DROP");
-	finds_forward(f, "ip filter FORWARD (legacy iptables)");
-	sh("iptables-legacy -P FORWARD ACCEPT");
-	sh("ip6tables-legacy -A FORWARD -s fd00::/8 -j ACCEPT && ip6tables-legacy -P FORWARD DROP");
-	finds_forward(f, "ip6 filter FORWARD (legacy iptables)");
-}
-
 static void a_torn_dump_is_taken_again(void **state)
 {
 	struct fixture *f = fresh(state);
@@ -509,9 +434,6 @@ int main(void)
 		TEST(an_empty_model_is_a_table_too),
 		TEST(any_inside_becomes_any_other_without_a_rebuild),
 		TEST(a_large_model_takes_one_batch),
-		TEST(events_are_those_of_others),
-		TEST(a_forward_policy_of_drop_is_named),
-		TEST(legacy_iptables_is_asked_too),
 		TEST(a_torn_dump_is_taken_again),
 	};
 

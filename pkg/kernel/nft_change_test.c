@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What connections notice while the table changes: nothing. */
+#include "kernel/nft.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "bpf/drop_reasons.h"
+#include "testkit/netns_fixture.h"
+#include "testkit/nft_lab.h"
+
+static struct lab *fresh(void **state)
+{
+	return *state = lab_new();
+}
+
+static int teardown(void **state)
+{
+	lab_free(*state);
+	return 0;
+}
+
+#define FLOOD	 8000
+#define PER_FLOW 20
+
+/* A child that sends from the pod, a new connection every PER_FLOW packets, about 10 000 a second.
+ */
+static pid_t flood(struct lab *l)
+{
+	pid_t pid = fork();
+	int fd = -1, i;
+
+	if (pid != 0)
+		return pid;
+	for (i = 0; i < FLOOD; i++) {
+		if (i % PER_FLOW == 0) {
+			close(fd);
+			fd = lab_socket(l->pod, SOCK_DGRAM, LAB_POD4, 0);
+		}
+		while (lab_send(fd, LAB_EXT4, 7, "x") == -ENOBUFS)
+			;
+		usleep(40);
+	}
+	_exit(0);
+}
+
+/* How many arrive, while each() changes something; any other source fails the test. */
+static unsigned int received_meanwhile(struct lab *l, void (*each)(struct lab *, unsigned int))
+{
+	int server = lab_socket(l->ext, SOCK_DGRAM, LAB_EXT4, 7), size = 64 << 20;
+	unsigned int n = 0, turn = 0;
+	const char *from;
+	pid_t pid;
+
+	setsockopt(server, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	pid = flood(l);
+	while (turn < 100 || waitpid(pid, NULL, WNOHANG) == 0) {
+		if (turn++ < 100)
+			each(l, turn);
+		while ((from = lab_receive(server, 1, NULL))) {
+			if (strcmp(from, "203.0.113.10") != 0)
+				fail_msg("turn %u: seen as %s", turn, from);
+			n++;
+		}
+	}
+	while (lab_receive(server, LAB_NEVER, NULL))
+		n++;
+	close(server);
+	return n;
+}
+
+static void change_elements(struct lab *l, unsigned int turn)
+{
+	l->m.n_addresses = 1 + turn % 3;
+	l->m.n_nodes = turn % 3;
+	l->m.n_inside = turn % 5;
+	l->m.n_tunnel_ends = turn / 2 % 3;
+	lab_apply(l);
+}
+
+static void a_hundred_changes_under_traffic_lose_nothing(void **state)
+{
+	struct lab *l = fresh(state);
+
+	lab_mark_pod(LAB_ID(16));
+	assert_int_equal(received_meanwhile(l, change_elements), FLOOD);
+	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 0);
+}
+
+static void build_anew(struct lab *l, unsigned int turn)
+{
+	if (turn % 10 != 0)
+		return;
+	sh("nft flush chain inet sluice service");
+	lab_apply(l);
+}
+
+static void a_table_built_anew_under_traffic_leaks_nothing(void **state)
+{
+	struct lab *l = fresh(state);
+
+	lab_mark_pod(LAB_ID(16));
+	assert_int_equal(received_meanwhile(l, build_anew), FLOOD);
+	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_teardown(name, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_hundred_changes_under_traffic_lose_nothing),
+		TEST(a_table_built_anew_under_traffic_leaks_nothing),
+	};
+
+	return cmocka_run_group_tests_name("nft changes", tests, NULL, NULL);
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the table does to packets: real connections through the real conntrack, in
+ * the laboratory of testkit/nft_lab.h. Every rule that nft.h describes is met.
+ */
+#include "kernel/nft.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "bpf/drop_reasons.h"
+#include "testkit/netns_fixture.h"
+#include "testkit/nft_lab.h"
+
+#define EXT4  LAB_EXT4
+#define EXT6  LAB_EXT6
+#define POD4  LAB_POD4
+#define POD6  LAB_POD6
+#define SOON  LAB_SOON
+#define NEVER LAB_NEVER
+
+static struct lab *fresh(void **state)
+{
+	return *state = lab_new();
+}
+
+static int teardown(void **state)
+{
+	lab_free(*state);
+	return 0;
+}
+
+/* A new socket in the pod for one datagram to the outside server. */
+static void pod_is_seen_as(struct lab *l, bool v4, const char *as)
+{
+	int server = lab_socket(l->ext, SOCK_DGRAM, v4 ? EXT4 : EXT6, 7);
+	int client = lab_socket(l->pod, SOCK_DGRAM, v4 ? POD4 : POD6, 0);
+
+	lab_datagram(client, v4 ? EXT4 : EXT6, 7, server, as);
+	close(client);
+	close(server);
+}
+
+static void an_id_leaves_as_its_address(void **state)
+{
+	struct lab *l = fresh(state);
+
+	sh("nft add chain inet t cni '{ type nat hook postrouting priority -10; }' && "
+	   "nft add rule inet t cni oifname e0 masquerade");
+	lab_mark_pod(LAB_ID(16));
+	pod_is_seen_as(l, true, "203.0.113.10");
+	sh("conntrack -L -s " POD4 " 2>/dev/null | grep -q zone-orig=16");
+	lab_mark_pod(LAB_ID(18));
+	pod_is_seen_as(l, false, "2001:db8::10");
+	sh("conntrack -f ipv6 -L -s " POD6 " 2>/dev/null | grep -q zone-orig=18");
+	lab_mark_pod(0);
+	pod_is_seen_as(l, true, "203.0.113.1");
+	assert_false(lab_foreign_lost());
+}
+
+static void another_id_is_another_zone_at_once(void **state)
+{
+	struct lab *l = fresh(state);
+	int server = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
+	int client = lab_socket(l->pod, SOCK_DGRAM, POD4, 4000);
+
+	lab_mark_pod(LAB_ID(16));
+	lab_datagram(client, EXT4, 7, server, "203.0.113.10");
+	lab_mark_pod(LAB_ID(17));
+	lab_datagram(client, EXT4, 7, server, "203.0.113.11");
+	lab_mark_pod(LAB_ID(16));
+	lab_datagram(client, EXT4, 7, server, "203.0.113.10");
+	close(client);
+	close(server);
+}
+
+static void nothing_leaves_without_its_address(void **state)
+{
+	struct lab *l = fresh(state);
+	static const uint8_t reset[20] = {0x1f, 0x90, 0, 80, [12] = 0x50, [13] = 0x14};
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	int raw = lab_socket(l->pod, SOCK_RAW, POD4, 0);
+
+	inet_pton(AF_INET, EXT4, &to.sin_addr);
+	lab_mark_pod(LAB_ID(20)); /* no such address here */
+	pod_is_seen_as(l, true, NULL);
+	pod_is_seen_as(l, false, NULL);
+	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 2);
+	lab_mark_pod(LAB_ID(16)); /* an address of the other family only */
+	pod_is_seen_as(l, false, NULL);
+	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 3);
+	/* a reset out of nowhere: invalid to conntrack, so nothing translates it */
+	assert_int_equal(sendto(raw, reset, sizeof(reset), 0, (struct sockaddr *)&to, sizeof(to)),
+			 sizeof(reset));
+	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 4);
+	close(raw);
+}
+
+static void diverted_packets_enter_the_tunnel_as_the_pod(void **state)
+{
+	struct lab *l = fresh(state);
+	int far4 = lab_socket(l->tun, SOCK_DGRAM, EXT4, 7);
+	int far6 = lab_socket(l->tun, SOCK_DGRAM, EXT6, 7);
+	int c4 = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
+	int c6 = lab_socket(l->pod, SOCK_DGRAM, POD6, 0);
+
+	sh("nft add chain inet t cni '{ type nat hook postrouting priority -10; }' && "
+	   "nft add rule inet t cni masquerade");
+	sh("iptables -t nat -A POSTROUTING -j MASQUERADE");
+	lab_mark_pod(LAB_DIVERT | LAB_ID(900));
+	lab_datagram(c4, EXT4, 7, far4, POD4);
+	lab_datagram(c6, EXT6, 7, far6, POD6);
+	assert_int_equal(lab_counted(l, SLU_DROP_TUNNEL_STATE), 0); /* the answers came home */
+	assert_false(lab_foreign_lost());
+	sh("ip rule del fwmark 0x%x/0x%x", LAB_DIVERT, LAB_DIVERT);
+	pod_is_seen_as(l, true, NULL);
+	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_DEVICE), 1);
+	close(far4), close(far6), close(c4), close(c6);
+}
+
+/* The node index is an id of an address too (700): the exit guard must not mistake it. */
+static void a_gateway_sends_replies_back_to_the_node(void **state)
+{
+	struct lab *l = fresh(state);
+	int s4 = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
+	int s6 = lab_socket(l->ext, SOCK_DGRAM, EXT6, 7);
+	int c4 = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 0);
+	int c6 = lab_socket(l->tun, SOCK_DGRAM, "fd09::5", 0);
+	static const uint32_t nodes[] = {14, 700};
+	size_t i;
+
+	lab_sh(l->tun, "ip addr del " EXT4 "/32 dev lo; ip addr del " EXT6 "/128 dev lo");
+	sh("nft add counter inet t home && nft add chain inet t ctm '{ type filter hook prerouting "
+	   "priority -180; }' && nft add rule inet t ctm ct mark set ct mark or 0x77");
+	for (i = 0; i < 2; i++) {
+		sh("nft add rule inet t post oifname sluice0 meta mark '&' 0xffe00000 == 0x%x "
+		   "counter name home",
+		   LAB_ID(nodes[i]));
+		lab_mark_tunnel(LAB_ID(16), nodes[i]);
+		lab_datagram(c4, EXT4, 7, s4, "203.0.113.10");
+		sh("conntrack -L -s 10.9.0.5 2>/dev/null | grep -q 'mark=%u '",
+		   LAB_ID(nodes[i]) | 0x77);
+		lab_mark_tunnel(LAB_ID(18), nodes[i]);
+		lab_datagram(c6, EXT6, 7, s6, "2001:db8::10");
+	}
+	sh("nft list counter inet t home | grep -q 'packets 4 '");
+	close(s4), close(s6), close(c4), close(c6);
+}
+
+static void tunnel_packets_of_no_connection_are_dropped(void **state)
+{
+	struct lab *l = fresh(state);
+	int server = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
+	int client = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 0);
+
+	lab_sh(l->tun, "ip addr del " EXT4 "/32 dev lo");
+	lab_mark_tunnel(LAB_ID(16), 99); /* no such node */
+	lab_datagram(client, EXT4, 7, server, NULL);
+	lab_mark_tunnel(0, 14); /* as a reply, but there was no question */
+	lab_datagram(client, EXT4, 7, server, NULL);
+	lab_mark_tunnel(LAB_DIVERT | LAB_ID(16), 14);
+	lab_datagram(client, EXT4, 7, server, NULL);
+	assert_int_equal(lab_counted(l, SLU_DROP_TUNNEL_STATE), 3);
+	lab_mark_tunnel(LAB_ID(16), 14);
+	lab_datagram(client, EXT4, 7, server, "203.0.113.10");
+	/* its node goes: the reply has nowhere to go */
+	lab_send(client, EXT4, 7, "x");
+	{
+		uint16_t port;
+		const char *from = lab_receive(server, SOON, &port);
+
+		assert_non_null(from);
+		l->m.nodes = l->nodes + 1, l->m.n_nodes = 1;
+		lab_apply(l);
+		lab_send(server, from, port, "y");
+	}
+	assert_null(lab_receive(client, NEVER, NULL));
+	assert_int_equal(lab_counted(l, SLU_DROP_TUNNEL_NO_ENTRY), 1);
+	close(server), close(client);
+}
+
+/* Services: 198.51.100.1 leads to the outside server, .2 to 10.9.0.5, which is inside. */
+static void services(struct lab *l)
+{
+	sh("ip route add 10.9.0.0/16 via 10.99.0.2");
+	sh("nft add chain inet t svc '{ type nat hook prerouting priority -100; }' && "
+	   "nft add rule inet t svc ip daddr 198.51.100.1 dnat ip to " EXT4 " && "
+	   "nft add rule inet t svc ip daddr 198.51.100.2 dnat ip to 10.9.0.5");
+	sh("nft add chain inet t cni '{ type nat hook postrouting priority 100; }' && "
+	   "nft add rule inet t cni oifname e0 masquerade");
+}
+
+static void destinations_are_judged_again_behind_a_service(void **state)
+{
+	struct lab *l = fresh(state);
+	int outside = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
+	int inside = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 7);
+	static const uint32_t marks[] = {LAB_ID(SLU_ID_CHECK), LAB_ID(16), LAB_DIVERT | LAB_ID(16)};
+	size_t i;
+
+	services(l);
+	for (i = 0; i < 3; i++) {
+		int c = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
+
+		lab_mark_pod(marks[i]);
+		lab_datagram(c, "198.51.100.1", 7, outside, NULL);
+		assert_int_equal(lab_counted(l, SLU_DROP_SERVICE_OUTSIDE), i + 1);
+		lab_datagram(c, "198.51.100.2", 7, inside, POD4);
+		close(c);
+	}
+	lab_mark_pod(LAB_ID(SLU_ID_CHECK)); /* no service: allowed, as the node */
+	close(outside);
+	pod_is_seen_as(l, true, "203.0.113.1");
+	assert_int_equal(lab_counted(l, SLU_DROP_SERVICE_OUTSIDE), 3);
+	assert_false(lab_foreign_lost());
+	close(inside);
+}
+
+static void replies_to_inbound_connections_pass_every_verdict(void **state)
+{
+	struct lab *l = fresh(state);
+	int pod = lab_socket(l->pod, SOCK_DGRAM, POD4, 80);
+	int client = lab_socket(l->ext, SOCK_DGRAM, EXT4, 0);
+	static const uint32_t marks[] = {LAB_ID(SLU_DROP_DENIED),   LAB_ID(SLU_DROP_REJECTED),
+					 LAB_ID(SLU_DROP_FRAGMENT), LAB_ID(16),
+					 LAB_DIVERT | LAB_ID(16),   LAB_ID(SLU_ID_CHECK)};
+	size_t i;
+
+	sh("nft add chain inet t svc '{ type nat hook prerouting priority -100; }' && "
+	   "nft add rule inet t svc ip daddr 203.0.113.1 udp dport 8080 dnat ip to " POD4 ":80");
+	lab_sh(l->ext, "ip route add 10.0.0.0/24 via 203.0.113.1");
+	for (i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
+		uint16_t port;
+		const char *from;
+
+		lab_mark_pod(marks[i]);
+		lab_send(client, "203.0.113.1", 8080, "x");
+		from = lab_receive(pod, SOON, &port);
+		assert_non_null(from);
+		lab_send(pod, from, port, "y");
+		from = lab_receive(client, SOON, NULL);
+		assert_non_null(from);
+		assert_string_equal(from, "203.0.113.1");
+		lab_sh(l->ext, "ping -c1 -W1 -s 3000 " POD4); /* and fragments */
+	}
+	assert_int_equal(lab_counted(l, SLU_DROP_DENIED), 0);
+	assert_false(lab_foreign_lost());
+	close(pod), close(client);
+}
+
+static void verdicts_are_dropped_and_counted_by_reason(void **state)
+{
+	struct lab *l = fresh(state);
+	unsigned int reason;
+
+	for (reason = 1; reason < SLU_MARK_REASONS; reason++) {
+		if (reason == SLU_DROP_REJECTED)
+			continue;
+		lab_mark_pod(LAB_ID(reason));
+		pod_is_seen_as(l, reason % 2, NULL);
+		assert_int_equal(lab_counted(l, reason), 1);
+	}
+}
+
+static void rejected_connections_hear_of_it(void **state)
+{
+	struct lab *l = fresh(state);
+	int t4 = lab_socket(l->pod, SOCK_STREAM, POD4, 0);
+	int t6 = lab_socket(l->pod, SOCK_STREAM, POD6, 0);
+	int u4 = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
+	int u6 = lab_socket(l->pod, SOCK_DGRAM, POD6, 0);
+	int i;
+
+	lab_mark_pod(LAB_ID(SLU_DROP_REJECTED));
+	assert_int_equal(lab_connect(t4, EXT4, 80, SOON), -ECONNREFUSED);
+	assert_int_equal(lab_connect(t6, EXT6, 80, SOON), -ECONNREFUSED);
+	assert_int_equal(lab_connect(u4, EXT4, 80, 0), 0);
+	assert_int_equal(lab_connect(u6, EXT6, 80, 0), 0);
+	assert_int_equal(send(u4, "x", 1, 0), 1);
+	assert_int_equal(send(u6, "x", 1, 0), 1);
+	usleep(20000);
+	assert_int_equal(send(u4, "x", 1, 0), -1);
+	assert_int_equal(errno, EHOSTUNREACH);
+	assert_int_equal(send(u6, "x", 1, 0), -1);
+	assert_int_equal(errno, EACCES);
+	assert_int_equal(lab_counted(l, SLU_DROP_REJECTED), 4);
+	for (i = 0; i < 500; i++)
+		send(u4, "x", 1, 0);
+	assert_in_range(lab_counted(l, SLU_DROP_REJECTED), 200,
+			504); /* a send may fail with the last answer */
+	close(t4), close(t6), close(u4), close(u6);
+}
+
+static void the_gateway_itself_is_not_reached_by_an_egress_address(void **state)
+{
+	struct lab *l = fresh(state);
+	int here = lab_socket(-1, SOCK_DGRAM, "0.0.0.0", 9);
+	int c4 = lab_socket(l->ext, SOCK_DGRAM, EXT4, 0);
+	int c6 = lab_socket(l->ext, SOCK_DGRAM, EXT6, 0);
+
+	lab_send(c4, "203.0.113.10", 9, "x");
+	assert_null(lab_receive(here, NEVER, NULL));
+	lab_send(c6, "2001:db8::10", 9, "x");
+	usleep(NEVER * 1000);
+	assert_int_equal(lab_counted(l, SLU_DROP_INPUT_GUARD), 2);
+	/* neighbour discovery found it nevertheless */
+	lab_sh(l->ext, "ip -6 neigh show 2001:db8::10 | grep -q lladdr");
+	lab_send(c4, "203.0.113.11", 9, "x"); /* the node's own address as an egress address */
+	assert_non_null(lab_receive(here, SOON, NULL));
+	close(here), close(c4), close(c6);
+}
+
+/* Connection errors belong to the connection, whichever way they go. */
+static void errors_are_replies_too(void **state)
+{
+	struct lab *l = fresh(state);
+	int c4 = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
+	int c6 = lab_socket(l->pod, SOCK_DGRAM, POD6, 0);
+	int i;
+
+	assert_int_equal(lab_connect(c4, EXT4, 99, 0), 0);
+	assert_int_equal(lab_connect(c6, EXT6, 99, 0), 0);
+	lab_mark_pod(LAB_ID(16)); /* port unreachable, from the server */
+	assert_int_equal(send(c4, "x", 1, 0), 1);
+	usleep(20000);
+	assert_int_equal(send(c4, "x", 1, 0), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	lab_mark_pod(LAB_ID(18));
+	assert_int_equal(send(c6, "x", 1, 0), 1);
+	usleep(20000);
+	assert_int_equal(send(c6, "x", 1, 0), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	sh("ip link set e0 mtu 1300"); /* too big, from the node; the second time it fits in pieces
+					*/
+	for (i = 0; i < 2; i++)
+		sh_status("nsenter --net=/proc/%d/fd/%d ping -c1 -W1 -s 1400 -M do %s",
+			  (int)getpid(), l->pod, EXT4);
+	lab_sh(l->pod, "ip route get " EXT4 " | grep -q mtu.1300");
+	close(c4), close(c6);
+}
+
+static void nobody_forges_the_tunnel(void **state)
+{
+	struct lab *l = fresh(state);
+	int server = lab_socket(l->ext, SOCK_DGRAM, EXT4, 5347);
+	int process = lab_socket(-1, SOCK_DGRAM, "203.0.113.1", 0);
+	int pod4 = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
+	int pod6 = lab_socket(l->pod, SOCK_DGRAM, POD6, 0);
+
+	assert_int_equal(lab_send(process, EXT4, 5347, "x"), -EPERM);
+	lab_send(pod4, EXT4, 5347, "x");
+	lab_send(pod6, EXT6, 5347, "x");
+	assert_null(lab_receive(server, NEVER, NULL));
+	assert_int_equal(lab_counted(l, SLU_DROP_FORGED_TUNNEL), 3);
+	/* the kernel's own passes, and nobody tracks it */
+	sh("ip link add vx type vxlan id 5 remote " EXT4 " dstport 5347 local 203.0.113.1 && "
+	   "ip link set vx addrgenmode none && ip addr add 10.77.0.1/24 dev vx && "
+	   "ip link set vx up && ip neigh add 10.77.0.2 lladdr 02:00:00:00:00:01 dev vx");
+	lab_send(pod4, "10.77.0.2", 7, "x");
+	assert_non_null(lab_receive(server, SOON, NULL));
+	sh("! conntrack -L 2>/dev/null | grep dport=5347");
+	assert_int_equal(lab_counted(l, SLU_DROP_FORGED_TUNNEL), 3);
+	close(server), close(process), close(pod4), close(pod6);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_teardown(name, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(an_id_leaves_as_its_address),
+		TEST(another_id_is_another_zone_at_once),
+		TEST(nothing_leaves_without_its_address),
+		TEST(diverted_packets_enter_the_tunnel_as_the_pod),
+		TEST(a_gateway_sends_replies_back_to_the_node),
+		TEST(tunnel_packets_of_no_connection_are_dropped),
+		TEST(destinations_are_judged_again_behind_a_service),
+		TEST(replies_to_inbound_connections_pass_every_verdict),
+		TEST(verdicts_are_dropped_and_counted_by_reason),
+		TEST(rejected_connections_hear_of_it),
+		TEST(the_gateway_itself_is_not_reached_by_an_egress_address),
+		TEST(errors_are_replies_too),
+		TEST(nobody_forges_the_tunnel),
+	};
+
+	return cmocka_run_group_tests_name("nft traffic", tests, NULL, NULL);
+}
