@@ -10,7 +10,8 @@
 
 #include "base/err.h"
 
-/* Opens path (an nsfs file). -ENOENT when gone; -EINVAL when it is not a network namespace. fd is O_CLOEXEC. */
+/* Opens path (an nsfs file). -ENOENT when gone; -EINVAL when it is not a network namespace. fd is
+ * O_CLOEXEC. */
 int netns_open(const char *path, int *ret_fd, struct err *e);
 /* The calling thread's own. */
 int netns_open_self(int *ret_fd, struct err *e);
