@@ -59,7 +59,7 @@ static void lab(void)
 	if (at_peer >= 0)
 		return;
 	sh("ip link add dut address " DUT_MAC " type veth peer name peer address " PEER_MAC);
-	sh("sysctl -qw net.ipv6.conf.peer.disable_ipv6=1 net.ipv6.conf.all.accept_dad=0");
+	sh("echo 1 > /proc/sys/net/ipv6/conf/peer/disable_ipv6");
 	sh("ip link set peer up && ip link set dut up");
 	sh("ip addr add 10.0.0.1/24 dev dut && ip addr add fd00::1/64 dev dut nodad");
 	sh("ip addr add 203.0.113.1/32 dev dut && ip addr add 203.0.113.99/32 dev dut");
@@ -69,7 +69,7 @@ static void lab(void)
 	sh("ip neigh add fd00::3 lladdr " PEER_MAC " dev dut nud permanent");
 	sh("ip route add 203.0.113.0/24 via 10.0.0.2 && ip route add 2001:db8:e::/48 via fd00::2");
 	sh("ip link add sluice0 address " DEVICE_MAC " type vxlan external dstport %d", PORT);
-	sh("sysctl -qw net.ipv6.conf.sluice0.accept_ra=0 net.ipv4.conf.all.rp_filter=0");
+	sh("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter");
 	sh("ip addr add 169.254.83.1/32 dev sluice0 && ip link set sluice0 up");
 	sh("tc qdisc add dev sluice0 clsact");
 	sh("tc filter add dev sluice0 egress bpf da object-pinned " WORLD_DIR "/v1/slu_to_tunnel");

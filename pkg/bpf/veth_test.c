@@ -47,7 +47,7 @@ static void lab(enum world_pod kind)
 	if (pod < 0) {
 		sh("ip link add host0 address " GATEWAY_MAC
 		   " type veth peer name pod0 address " POD_MAC);
-		sh("sysctl -qw net.ipv6.conf.pod0.disable_ipv6=1");
+		sh("echo 1 > /proc/sys/net/ipv6/conf/pod0/disable_ipv6");
 		sh("ip link set host0 up && ip link set pod0 up");
 		sh("tc qdisc add dev host0 clsact");
 		sh("tc filter add dev host0 ingress bpf da object-pinned " WORLD_DIR
