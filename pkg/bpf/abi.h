@@ -47,12 +47,20 @@
 #define SLU_MAX_NODES		1024 /* index 0 unused */
 #define SLU_MAX_INBOUND		32768
 
-/* VNI of tunnels that end at the egress address, and of every reply (policy/compile.h has the same number). */
+/* VNI of tunnels that end at the egress address, and of every reply (policy/compile.h has the same
+ * number). */
 #define SLU_VNI_ADDRESS 0x534c55u
 
-/* Inner addresses of sluice0. Its own MAC (destination) and the foreign source MAC, on every node. */
-#define SLU_MAC_DEVICE { 0x02, 0x53, 0x4c, 0x55, 0x00, 0x01 }
-#define SLU_MAC_SENDER { 0x02, 0x53, 0x4c, 0x55, 0x00, 0x02 }
+/* Inner addresses of sluice0. Its own MAC (destination) and the foreign source MAC, on every node.
+ */
+#define SLU_MAC_DEVICE                             \
+	{                                          \
+		0x02, 0x53, 0x4c, 0x55, 0x00, 0x01 \
+	}
+#define SLU_MAC_SENDER                             \
+	{                                          \
+		0x02, 0x53, 0x4c, 0x55, 0x00, 0x02 \
+	}
 
 struct slu_addr { /* ::ffff:a.b.c.d for IPv4; network order */
 	__u32 w[4];
@@ -99,11 +107,11 @@ struct slu_range {
 };
 
 /* decision: bits 0..7 verdict, bits 16..31 identity index (0 = as the node) */
-#define SLU_ALLOW  0
-#define SLU_DENY   1
-#define SLU_REJECT 2
+#define SLU_ALLOW			0
+#define SLU_DENY			1
+#define SLU_REJECT			2
 #define SLU_DECISION(verdict, identity) ((__u32)(verdict) | (__u32)(identity) << 16)
-#define SLU_DECISION_VERDICT(d)		((d) & 0xffu)
+#define SLU_DECISION_VERDICT(d)		((d)&0xffu)
 #define SLU_DECISION_IDENTITY(d)	((d) >> 16)
 
 /* map "identities": ARRAY; index 0 unused. [0] IPv4, [1] IPv6 */
@@ -115,7 +123,8 @@ struct slu_identity {
 	__u8 pad;
 };
 
-/* map "picks": ARRAY of __u32 address ids (0 = NO_ID). picks[first + spread % n]; n is 1 unless spread Pod */
+/* map "picks": ARRAY of __u32 address ids (0 = NO_ID). picks[first + spread % n]; n is 1 unless
+ * spread Pod */
 
 /* map "addrs": ARRAY SLU_ID_MAX */
 enum slu_addr_state {
@@ -148,14 +157,15 @@ struct slu_owned_key {
 /* map "inside": LPM_TRIE, key struct slu_lpm_key → __u32 SLU_INSIDE_* */
 #define SLU_INSIDE_ALL (1u << 0)
 #define SLU_INSIDE_DNS (1u << 1) /* port 53 only (dns.resolvers) */
-#define SLU_INSIDE_POD (1u << 2) /* a cluster CIDR: a tunnel's inner source (and a reply's destination) */
+#define SLU_INSIDE_POD \
+	(1u << 2) /* a cluster CIDR: a tunnel's inner source (and a reply's destination) */
 
 /* map "config": ARRAY of one */
 struct slu_config {
 	__u32 mark_mask;
-	__u32 mark_shift; /* of the id */
-	__u32 divert;	  /* the bit */
-	__u32 tunnel_port; /* host order */
+	__u32 mark_shift;		  /* of the id */
+	__u32 divert;			  /* the bit */
+	__u32 tunnel_port;		  /* host order */
 	struct slu_addr self_v4, self_v6; /* own outer source; zero: none */
 	__u8 mac_sender[6];
 	__u16 pad;
@@ -171,14 +181,15 @@ struct slu_config {
 #define SLU_FLOW_FRAGMENT 3u /* the first fragment passed: the others may follow */
 struct slu_flow {
 	struct slu_addr local, remote;
-	__u32 parent; /* ifindex */
+	__u32 parent;	    /* ifindex */
 	__u16 lport, rport; /* echo: the id and 0. Fragments: the two halves of the id */
 	__u8 proto;
 	__u8 fragment; /* 1: keyed by fragment id */
 	__u16 pad;
 };
 
-/* map "build": ARRAY of one __u64: digest of the object whose programs are pinned; 0 while they are exchanged */
+/* map "build": ARRAY of one __u64: digest of the object whose programs are pinned; 0 while they are
+ * exchanged */
 
 /* map "drops": PERCPU_ARRAY SLU_REASON_MAX */
 struct slu_count {

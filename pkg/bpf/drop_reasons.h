@@ -6,36 +6,38 @@
  * cleared; the others are dropped where they are found.
  * X(number, NAME, "name-for-people", "what it means and what to do")
  */
-#define SLU_DROP_REASONS(X)                                                                        \
-	X(1, DENIED, "denied", "a rule denies this destination")                                   \
-	X(2, REJECTED, "rejected", "a rule rejects this destination")                              \
-	X(3, NO_GATEWAY, "no-gateway", "the rule's gateway does not exist")                        \
-	X(4, NOT_PERMITTED, "not-permitted", "the gateway does not allow this namespace")          \
-	X(5, NO_OWNER, "no-owner", "no node owns the egress address")                              \
-	X(6, FAMILY, "family", "the gateway has no address of the packet's family")                \
-	X(7, QUARANTINE, "quarantine", "the pod's labels are not known yet")                       \
-	X(8, FRAGMENT, "fragment", "a fragment that conntrack did not put together")               \
-	X(9, LINK_LOCAL_VIA, "link-local-via", "link-local destinations never get an identity")    \
-	X(10, NO_POLICY, "no-policy", "the pod's policy is not in the map (yet)")                  \
-	X(11, NO_ID, "no-id", "this node has no free id for the egress address")                   \
-	X(16, MALFORMED, "malformed", "not ARP, IPv4 or IPv6, or it cannot be parsed")             \
-	X(17, SPOOFED_MAC, "spoofed-mac", "source MAC is not the pod's")                           \
-	X(18, SPOOFED_SOURCE, "spoofed-source", "source address is not the pod's")                 \
-	X(19, SPOOFED_ARP, "spoofed-arp", "ARP or ND for an address that is not the pod's")        \
-	X(20, ROUTER_ADVERT, "router-advert", "router advertisement or redirect from a pod")       \
-	X(21, UNKNOWN_INTERFACE, "unknown-interface", "the pod's interface is not in the map")     \
-	X(22, TUNNEL_UNMARKED, "tunnel-unmarked", "sent into sluice0 without an egress id")        \
-	X(23, TUNNEL_NO_ENTRY, "tunnel-no-entry", "no egress address or node for the mark's id")   \
-	X(24, TUNNEL_SENDER, "tunnel-sender", "tunnel packet from an address that is no node")     \
-	X(25, TUNNEL_ADDRESS, "tunnel-address", "tunnel packet to an address not owned here")      \
-	X(26, TUNNEL_INNER, "tunnel-inner", "inner packet not from a pod, or not to the outside")  \
-	X(27, VIA_UNSUPPORTED, "via-unsupported", "an identity on an attachment that has verdicts only") \
-	X(28, TUNNEL_KEY, "tunnel-key", "the kernel refused the tunnel key")                       \
-	X(40, SERVICE_OUTSIDE, "service-outside", "a Service led outside, where no rule was judged") \
-	X(41, TUNNEL_STATE, "tunnel-state", "tunnel packet that belongs to no connection")         \
-	X(42, EXIT_SOURCE, "exit-source", "would have left without its egress address")            \
-	X(43, EXIT_DEVICE, "exit-device", "would have left on the wrong device")                   \
-	X(44, FORGED_TUNNEL, "forged-tunnel", "tunnel port used by a pod or a process")            \
+#define SLU_DROP_REASONS(X)                                                                       \
+	X(1, DENIED, "denied", "a rule denies this destination")                                  \
+	X(2, REJECTED, "rejected", "a rule rejects this destination")                             \
+	X(3, NO_GATEWAY, "no-gateway", "the rule's gateway does not exist")                       \
+	X(4, NOT_PERMITTED, "not-permitted", "the gateway does not allow this namespace")         \
+	X(5, NO_OWNER, "no-owner", "no node owns the egress address")                             \
+	X(6, FAMILY, "family", "the gateway has no address of the packet's family")               \
+	X(7, QUARANTINE, "quarantine", "the pod's labels are not known yet")                      \
+	X(8, FRAGMENT, "fragment", "a fragment that conntrack did not put together")              \
+	X(9, LINK_LOCAL_VIA, "link-local-via", "link-local destinations never get an identity")   \
+	X(10, NO_POLICY, "no-policy", "the pod's policy is not in the map (yet)")                 \
+	X(11, NO_ID, "no-id", "this node has no free id for the egress address")                  \
+	X(16, MALFORMED, "malformed", "not ARP, IPv4 or IPv6, or it cannot be parsed")            \
+	X(17, SPOOFED_MAC, "spoofed-mac", "source MAC is not the pod's")                          \
+	X(18, SPOOFED_SOURCE, "spoofed-source", "source address is not the pod's")                \
+	X(19, SPOOFED_ARP, "spoofed-arp", "ARP or ND for an address that is not the pod's")       \
+	X(20, ROUTER_ADVERT, "router-advert", "router advertisement or redirect from a pod")      \
+	X(21, UNKNOWN_INTERFACE, "unknown-interface", "the pod's interface is not in the map")    \
+	X(22, TUNNEL_UNMARKED, "tunnel-unmarked", "sent into sluice0 without an egress id")       \
+	X(23, TUNNEL_NO_ENTRY, "tunnel-no-entry", "no egress address or node for the mark's id")  \
+	X(24, TUNNEL_SENDER, "tunnel-sender", "tunnel packet from an address that is no node")    \
+	X(25, TUNNEL_ADDRESS, "tunnel-address", "tunnel packet to an address not owned here")     \
+	X(26, TUNNEL_INNER, "tunnel-inner", "inner packet not from a pod, or not to the outside") \
+	X(27, VIA_UNSUPPORTED, "via-unsupported",                                                 \
+	  "an identity on an attachment that has verdicts only")                                  \
+	X(28, TUNNEL_KEY, "tunnel-key", "the kernel refused the tunnel key")                      \
+	X(40, SERVICE_OUTSIDE, "service-outside",                                                 \
+	  "a Service led outside, where no rule was judged")                                      \
+	X(41, TUNNEL_STATE, "tunnel-state", "tunnel packet that belongs to no connection")        \
+	X(42, EXIT_SOURCE, "exit-source", "would have left without its egress address")           \
+	X(43, EXIT_DEVICE, "exit-device", "would have left on the wrong device")                  \
+	X(44, FORGED_TUNNEL, "forged-tunnel", "tunnel port used by a pod or a process")           \
 	X(45, INPUT_GUARD, "input-guard", "not for the gateway itself: no binding for it")
 
 #define SLU_MARK_REASONS 14 /* mark ids 1..13 are reasons, see abi.h */
@@ -45,5 +47,5 @@ enum slu_reason {
 #define X(number, NAME, name, text) SLU_DROP_##NAME = number,
 	SLU_DROP_REASONS(X)
 #undef X
-	SLU_REASON_MAX = 64,
+		SLU_REASON_MAX = 64,
 };

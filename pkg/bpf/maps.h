@@ -15,18 +15,29 @@
 #include "inet/cidr.h"
 
 enum bpf_prog {
-	BPF_PROG_FROM_POD,	 /* "slu_from_pod": veth ingress, host side */
-	BPF_PROG_TO_TUNNEL,	 /* "slu_to_tunnel": sluice0 egress */
-	BPF_PROG_FROM_TUNNEL,	 /* "slu_from_tunnel": sluice0 ingress */
-	BPF_PROG_MACVLAN_EGRESS, /* "slu_macvlan_out": parent egress: verdicts */
+	BPF_PROG_FROM_POD,	  /* "slu_from_pod": veth ingress, host side */
+	BPF_PROG_TO_TUNNEL,	  /* "slu_to_tunnel": sluice0 egress */
+	BPF_PROG_FROM_TUNNEL,	  /* "slu_from_tunnel": sluice0 ingress */
+	BPF_PROG_MACVLAN_EGRESS,  /* "slu_macvlan_out": parent egress: verdicts */
 	BPF_PROG_MACVLAN_INGRESS, /* "slu_macvlan_in": parent ingress: remembers inbound flows */
 	BPF_PROG_COUNT,
 };
 
 enum bpf_map {
-	BPF_MAP_PODS, BPF_MAP_MACVLANS, BPF_MAP_POLICIES, BPF_MAP_RANGES, BPF_MAP_IDENTITIES,
-	BPF_MAP_PICKS, BPF_MAP_ADDRS, BPF_MAP_NODES, BPF_MAP_SENDERS, BPF_MAP_OWNED,
-	BPF_MAP_INSIDE, BPF_MAP_CONFIG, BPF_MAP_DROPS, BPF_MAP_INBOUND,
+	BPF_MAP_PODS,
+	BPF_MAP_MACVLANS,
+	BPF_MAP_POLICIES,
+	BPF_MAP_RANGES,
+	BPF_MAP_IDENTITIES,
+	BPF_MAP_PICKS,
+	BPF_MAP_ADDRS,
+	BPF_MAP_NODES,
+	BPF_MAP_SENDERS,
+	BPF_MAP_OWNED,
+	BPF_MAP_INSIDE,
+	BPF_MAP_CONFIG,
+	BPF_MAP_DROPS,
+	BPF_MAP_INBOUND,
 	BPF_MAP_COUNT,
 };
 
@@ -35,7 +46,8 @@ const char *bpf_map_name(enum bpf_map m);
 
 /* Opens pins lazily: one BPF_OBJ_GET at first use. dir is the bpffs folder without the version. */
 struct bpf_pins;
-int bpf_pins_open(const char *dir, struct bpf_pins **ret, struct err *e); /* -ENOENT: not loaded; -EPERM … */
+int bpf_pins_open(const char *dir, struct bpf_pins **ret,
+		  struct err *e); /* -ENOENT: not loaded; -EPERM … */
 void bpf_pins_close(struct bpf_pins *p);
 int bpf_prog_fd(struct bpf_pins *p, enum bpf_prog prog, int *ret_fd, struct err *e); /* borrowed */
 int bpf_prog_id(struct bpf_pins *p, enum bpf_prog prog, uint32_t *ret_id, struct err *e);
@@ -45,7 +57,8 @@ int bpf_map_fd(struct bpf_pins *p, enum bpf_map map, int *ret_fd, struct err *e)
 int bpf_map_set(struct bpf_pins *p, enum bpf_map m, const void *key, const void *value,
 		struct err *e);
 int bpf_map_lookup(struct bpf_pins *p, enum bpf_map m, const void *key, void *value, struct err *e);
-int bpf_map_delete(struct bpf_pins *p, enum bpf_map m, const void *key, struct err *e); /* gone = 0 */
+int bpf_map_delete(struct bpf_pins *p, enum bpf_map m, const void *key,
+		   struct err *e); /* gone = 0 */
 /* All keys and values of a hash or LPM map; *ret_keys, *ret_values malloc'd, dense. */
 int bpf_map_dump(struct bpf_pins *p, enum bpf_map m, void **ret_keys, void **ret_values,
 		 size_t *ret_n, struct err *e);
