@@ -35,7 +35,7 @@ ifdef CI
 WERROR    := -Werror
 endif
 
-LIBS_STATIC := -Wl,-Bstatic -ljson-c -lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz -Wl,-Bdynamic
+LIBS_STATIC := -Wl,-Bstatic -lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz -Wl,-Bdynamic
 LIBS_NFT    := -lnftnl -lmnl
 
 SRCS      := $(filter-out %_test.c %_fuzz.c %.bpf.c pkg/testkit/%,$(wildcard pkg/*/*.c))
@@ -51,7 +51,7 @@ DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/
 CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluicectl/*.c)))
 BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
 
-.PHONY: all install uninstall unit e2e e2e-tools check check-full demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools check check-full demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -81,7 +81,7 @@ $(LIB): $(OBJS)
 # the plugin: static, and whatever it does not call is not in it
 $(BIN)/sluice: $(PLUGIN_OBJS) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(if $(SAN),$(SANLD),-static) $(LDFLAGS) -Wl,--gc-sections $^ $(if $(SAN),$(LIBS_STATIC),-ljson-c -lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz) -o $@
+	$(Q)$(CC) $(if $(SAN),$(SANLD),-static) $(LDFLAGS) -Wl,--gc-sections $^ $(if $(SAN),$(LIBS_STATIC),-lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz) -o $@
 
 $(BIN)/sluiced: $(DAEMON_OBJS) $(LIB)
 	@mkdir -p $(@D)
@@ -97,6 +97,35 @@ $(B)/%_test: %_test.c $(LIB) $(TESTKIT)
 
 unit: all $(TESTS)
 	@scripts/run-tests $(TESTS)
+
+# Fuzzers: objects of their own, of the modules that only compute and of those that have one;
+# json-c is the oracle of json_fuzz and nobody else's. A long run: make fuzz FUZZ_SECONDS=3600
+FUZZ_SECONDS ?= 10
+FZ        := build/fuzz
+FUZZ_SRCS := $(wildcard pkg/*/*_fuzz.c)
+FUZZERS   := $(FUZZ_SRCS:%.c=$(FZ)/%)
+FUZZ_DIRS := $(sort $(addprefix pkg/,base inet json cni config policy state) $(patsubst %/,%,$(dir $(FUZZ_SRCS))))
+FUZZ_OBJS := $(patsubst %.c,$(FZ)/%.o,$(filter $(addsuffix /%,$(FUZZ_DIRS)),$(SRCS)))
+FUZZ_SAN  := address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZZ_CC    = $(CLANG) -std=gnu11 -D_GNU_SOURCE -Ipkg -I/usr/include/libnl3 -O1 -g -DSLUICE_VERSION='"fuzz"' \
+             -DSLUICE_PREFIX='"$(PREFIX)"'
+
+$(FZ)/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer-no-link,$(FUZZ_SAN) -MMD -MP -c $< -o $@
+
+$(FZ)/libsluice.a: $(FUZZ_OBJS)
+	@rm -f $@
+	$(Q)ar rcsD $@ $^
+
+$(FUZZERS): $(FZ)/%: %.c $(FZ)/libsluice.a
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SAN) -MMD -MP $^ -ljson-c -lyaml -o $@
+
+fuzz-build: $(FUZZERS)
+
+fuzz: fuzz-build
+	@scripts/fuzz $(FUZZ_SECONDS) $(FUZZERS)
 
 # e2e/tools: the prober every test uses, and a small cnitool on Debian's libcni
 build/e2e/slprobe: $(wildcard e2e/tools/probe/*.c e2e/tools/probe/*.h)
@@ -156,4 +185,4 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(TESTKIT:.o=.d) $(PLUGIN_OBJS:.o=.d) $(DAEMON_OBJS:.o=.d) $(CTL_OBJS:.o=.d) $(TESTS:%=%.d)
+-include $(OBJS:.o=.d) $(TESTKIT:.o=.d) $(PLUGIN_OBJS:.o=.d) $(DAEMON_OBJS:.o=.d) $(CTL_OBJS:.o=.d) $(TESTS:%=%.d) $(FUZZ_OBJS:.o=.d) $(FUZZERS:%=%.d)
