@@ -55,16 +55,19 @@ static char *file_read(const char *path)
 										  : text;
 }
 
-/* build/VARIANT/plugins/sluice/x_test → build/bin/sluice */
+/* Of build/VARIANT/plugins/sluice/x_test: build/VARIANT/bin/sluice, or build/bin/sluice. */
 static void binary_find(void)
 {
-	ssize_t n = readlink("/proc/self/exe", binary, sizeof(binary) - 64);
+	char dir[2048];
+	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
 
 	assert_true(n > 0);
-	binary[n] = 0;
-	for (int i = 0; i < 4; i++)
-		*strrchr(binary, '/') = 0;
-	strcat(binary, "/bin/sluice");
+	dir[n] = 0;
+	for (int i = 0; i < 3; i++)
+		*strrchr(dir, '/') = 0;
+	snprintf(binary, sizeof(binary), "%s/bin/sluice", dir);
+	if (access(binary, X_OK) < 0)
+		snprintf(binary, sizeof(binary), "%s/../bin/sluice", dir);
 	if (access(binary, X_OK) < 0)
 		fail_msg("%s is not built", binary);
 }
