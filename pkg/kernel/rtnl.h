@@ -90,8 +90,9 @@ struct fib_rule {
 };
 int rule_list(struct rtnl *r, struct fib_rule **ret, size_t *ret_n,
 	      struct err *e); /* ours, both families */
-int rule_add(struct rtnl *r, const struct fib_rule *f, struct err *e);
-int rule_del(struct rtnl *r, const struct fib_rule *f, struct err *e);
+int rule_add(struct rtnl *r, const struct fib_rule *f,
+	     struct err *e); /* -EEXIST: perhaps another's */
+int rule_del(struct rtnl *r, const struct fib_rule *f, struct err *e); /* gone already = 0 */
 
 /* ---- routes ---- */
 
@@ -101,7 +102,7 @@ struct route {
 	struct cidr dst;
 	enum route_type type;
 	uint32_t table;
-	uint32_t metric;
+	uint32_t metric;     /* 0 = the kernel's default, for IPv6 too (1024 is read back as 0) */
 	uint32_t ifindex;    /* unicast */
 	struct addr via;     /* zero = none; with it RTNH_F_ONLINK */
 	uint32_t mtu;	     /* 0 = none */
@@ -110,8 +111,8 @@ struct route {
 /* Routes in table; *ret_foreign counts those that are not ours: the table is taken. */
 int route_list(struct rtnl *r, uint32_t table, struct route **ret, size_t *ret_n,
 	       size_t *ret_foreign, struct err *e);
-int route_add(struct rtnl *r, const struct route *route, struct err *e);
-int route_del(struct rtnl *r, const struct route *route, struct err *e);
+int route_add(struct rtnl *r, const struct route *route, struct err *e); /* create or replace */
+int route_del(struct rtnl *r, const struct route *route, struct err *e); /* gone already = 0 */
 /* Where the kernel would send a packet to dst (RTM_GETROUTE): interface, preferred source, MTU of
  * the path. */
 struct route_answer {
@@ -133,11 +134,11 @@ struct neigh {
 int neigh_list(struct rtnl *r, uint32_t ifindex, struct neigh **ret, size_t *ret_n, struct err *e);
 int neigh_set(struct rtnl *r, const struct neigh *n,
 	      struct err *e); /* create or replace, permanent */
-int neigh_del(struct rtnl *r, const struct neigh *n, struct err *e);
+int neigh_del(struct rtnl *r, const struct neigh *n, struct err *e); /* gone already = 0 */
 
 /* ---- events ---- */
 
-/* A non-blocking socket that hears links, addresses, routes, rules and neighbours of both families,
+/* A non-blocking socket that hears links, addresses, routes, rules, neighbours and tc,
  * 1 MiB receive buffer. */
 int rtnl_events_open(int ns, int *ret_fd, struct err *e);
 /*
