@@ -433,6 +433,6 @@ int image_match(const struct image *img, const struct pod_info *pod, uint32_t **
 		return r;
 	*ret_n = m.n;
 	*ret_key = key;
-	*ret_policies = TAKE(found);
+	*ret_policies = m.n ? TAKE(found) : NULL;
 	return 0;
 }

@@ -37,10 +37,10 @@ struct image_place {
 
 struct image_header {
 	char magic[8];
+	uint64_t checksum; /* of everything behind this field */
 	uint32_t version;
 	uint32_t mark_mask;
 	uint64_t len;
-	uint64_t checksum; /* of everything behind this field */
 	uint64_t generation, fingerprint, digest;
 	struct image_place sections[IMAGE_SECTIONS];
 };

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The form of programs, and that they stay small and quick. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "policy/compile.h"
+#include "testkit/policy_fixture.h"
+
+#ifdef __SANITIZE_ADDRESS__ /* five times slower */
+#define SCALE 10
+#else
+#define SCALE 1
+#endif
+
+#define POLICY(RULES)                                                                          \
+	"apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p, namespace: " \
+	"shop}\nspec:\n  subject: {podSelector: {}}\n  rules:\n" RULES
+
+static struct program *program_of(const struct policy_fixture *f)
+{
+	struct pod_info pod = {.namespace = "shop", .name = "p", .labels_known = true};
+	struct program *p;
+	struct binding b;
+
+	assert_int_equal(policy_resolve(f->c, &pod, &b), 0);
+	assert_int_equal(policy_flatten(f->c, &b, &p), 0);
+	binding_done(&b);
+	return p;
+}
+
+static void check_form(const struct program *p)
+{
+	assert_int_equal(cidr_cmp(p->entries[0].prefix, cidr_all(true)), 0);
+	assert_int_equal(cidr_cmp(p->entries[p->first_v6].prefix, cidr_all(false)), 0);
+	for (size_t i = 0; i < p->n_entries; i++) {
+		const struct program_entry *e = &p->entries[i];
+
+		if (e->parent == i)
+			continue;
+		assert_true(e->parent < i);
+		assert_true(cidr_cmp(p->entries[i - 1].prefix, e->prefix) < 0);
+		assert_true(cidr_contains(p->entries[e->parent].prefix, e->prefix));
+		assert_int_not_equal(p->entries[e->parent].class, e->class);
+	}
+	for (size_t i = 0; i < p->n_classes; i++)
+		assert_int_equal(p->classes[i].ranges[0].lo, 0);
+}
+
+static void a_program_without_rules_has_the_two_roots(void **state)
+{
+	struct policy_fixture f;
+	struct binding none = {};
+	struct program *p;
+
+	policy_fixture_init(&f, "", "n1", "eth0 192.0.2.1/24");
+	assert_int_equal(policy_flatten(f.c, &none, &p), 0);
+	check_form(p);
+	assert_int_equal(p->n_entries, 2);
+	assert_int_equal(p->n_classes, 1);
+	program_free(p);
+	policy_fixture_done(&f);
+}
+
+static void a_prefix_with_its_parents_answer_is_left_out(void **state)
+{
+	struct policy_fixture f;
+	struct program *p;
+
+	policy_fixture_init(&f,
+			    POLICY("  - {name: a, action: Deny, to: [{cidr: 198.51.100.0/24}]}\n"
+				   "  - {name: b, action: Deny, to: [{cidr: 198.51.100.0/25}]}\n"
+				   "  - {name: c, action: Allow, to: [{cidr: 198.51.100.64/26}]}\n"
+				   "  - {name: d, action: Allow, to: [{cidr: 192.0.2.0/24}]}\n"),
+			    "n1", "eth0 192.0.2.1/24");
+	p = program_of(&f);
+	check_form(p);
+	assert_int_equal(p->n_entries, 3);
+	assert_int_equal(p->n_classes, 2);
+	program_free(p);
+	policy_fixture_done(&f);
+}
+
+static void prefixes_and_exceptions_of_any_nesting_keep_their_parents(void **state)
+{
+	struct policy_fixture f;
+	struct program *p;
+
+	policy_fixture_init(
+		&f,
+		POLICY("  - {name: a, action: Deny, to: [{cidr: 0.0.0.0/0, except: [10.0.0.0/8, "
+		       "10.1.0.0/16]}, {cidr: 10.1.2.0/24, except: [10.1.2.3/32]}]}\n"
+		       "  - {name: b, action: Deny, to: [{cidr: '::/0', except: "
+		       "['2001:db8::/32']}, "
+		       "{cidr: '2001:db8:1::/48'}, {cidr: '::1:0:0/96'}, {cidr: '8000::/1'}]}\n"),
+		"n1", "eth0 192.0.2.1/24");
+	p = program_of(&f);
+	check_form(p);
+	assert_int_equal(program_decide(p, addr_of("10.1.2.4"), 0)->verdict, VERDICT_DENY);
+	assert_int_equal(program_decide(p, addr_of("10.1.2.3"), 0)->verdict, VERDICT_ALLOW);
+	assert_int_equal(program_decide(p, addr_of("10.1.3.4"), 0)->verdict, VERDICT_ALLOW);
+	assert_int_equal(program_decide(p, addr_of("11.1.3.4"), 0)->verdict, VERDICT_DENY);
+	assert_int_equal(program_decide(p, addr_of("2001:db8::1"), 0)->verdict, VERDICT_ALLOW);
+	assert_int_equal(program_decide(p, addr_of("2001:db8:1::1"), 0)->verdict, VERDICT_DENY);
+	assert_int_equal(program_decide(p, addr_of("::2"), 0)->verdict, VERDICT_DENY);
+	program_free(p);
+	policy_fixture_done(&f);
+}
+
+static void overlapping_ports_of_one_rule_end_where_the_last_ends(void **state)
+{
+	struct policy_fixture f;
+	struct program *p;
+	struct addr out;
+
+	policy_fixture_init(&f,
+			    POLICY("  - {name: a, action: Deny, ports: [{protocol: TCP, port: 10, "
+				   "endPort: 20}, {protocol: TCP, port: 15, endPort: 30}, "
+				   "{protocol: TCP, port: 12}, {protocol: SCTP}]}\n"),
+			    "n1", "eth0 192.0.2.1/24");
+	p = program_of(&f);
+	out = addr_of("198.51.100.1");
+	assert_int_equal(p->classes[0].n, 5);
+	assert_int_equal(program_decide(p, out, L4_KEY(6, 9))->verdict, VERDICT_ALLOW);
+	assert_int_equal(program_decide(p, out, L4_KEY(6, 13))->verdict, VERDICT_DENY);
+	assert_int_equal(program_decide(p, out, L4_KEY(6, 30))->verdict, VERDICT_DENY);
+	assert_int_equal(program_decide(p, out, L4_KEY(6, 31))->verdict, VERDICT_ALLOW);
+	assert_int_equal(program_decide(p, out, L4_KEY(132, 65535))->verdict, VERDICT_DENY);
+	assert_int_equal(program_decide(p, out, L4_MAX)->verdict, VERDICT_ALLOW);
+	program_free(p);
+	policy_fixture_done(&f);
+}
+
+static double seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* A feed of this size comes with destinations; the limits of a document do not bind the compiler.
+ */
+static void a_million_prefixes_in_one_rule_take_seconds(void **state)
+{
+	enum { N = 1000000 / SCALE };
+	struct policy_fixture f;
+	struct doc_rule rule = {.name = (char[]){"feed"}, .action = ACTION_DENY, .n_to = N};
+	struct doc_policy policy = {
+		.meta = {.kind = DOC_EGRESS_POLICY,
+			 .namespace = (char[]){"shop"},
+			 .name = (char[]){"p"}},
+		.pods = {.present = true},
+		.rules = &rule,
+		.n_rules = 1,
+	};
+	struct doc_set set = {.policies = &policy, .n_policies = 1};
+	struct program *p;
+	double start;
+
+	rule.to = mem_alloc0(N * sizeof(*rule.to));
+	for (uint32_t i = 0; i < N; i++) {
+		uint32_t scattered = i * 2654435761u;
+		uint8_t b[4] = {(uint8_t)(scattered >> 24), (uint8_t)(scattered >> 16),
+				(uint8_t)(scattered >> 8), (uint8_t)scattered};
+
+		rule.to[i].cidr = cidr_make(addr_from_v4(b), 96 + 28);
+	}
+	policy_fixture_node(&f, "n1", "eth0 192.0.2.1/24");
+	f.set = &set;
+	start = seconds();
+	policy_fixture_compile(&f);
+	p = program_of(&f);
+	print_message("%d prefixes: %.2f s\n", N, seconds() - start);
+	assert_true(seconds() - start < 60);
+	assert_in_range(p->n_entries, N / 10 * 9, N + 2);
+	program_free(p);
+	compiled_free(f.c);
+	free(rule.to);
+}
+
+static void ten_thousand_policies_compile_and_a_pod_does_not_pay_for_them(void **state)
+{
+	enum { PODS = 10000, POLICIES = 10000 / SCALE };
+	struct pod_info pod = {.namespace = "ns7", .name = "p", .labels_known = true};
+	struct policy_fixture f;
+	char *yaml;
+	size_t len;
+	FILE *s = open_memstream(&yaml, &len);
+	double start;
+
+	for (int i = 0; i < POLICIES; i++) {
+		fprintf(s,
+			"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\nmetadata: "
+			"{name: p%d, namespace: ns%d}\nspec:\n  subject: {podSelector: "
+			"{matchLabels: {app: a%d}}}\n  rules:\n",
+			i, i % 100, i);
+		for (int j = 0; j < 10; j++)
+			fprintf(s,
+				"  - {name: r%d, action: Allow, to: [{cidr: 198.%d.%d.0/24}], "
+				"ports: [{protocol: TCP, port: %d}]}\n",
+				j, i % 256, j, 1000 + j);
+	}
+	fclose(s);
+	policy_fixture_node(&f, "n1", "eth0 192.0.2.1/24");
+	start = seconds();
+	f.set = docs_from_yaml(yaml);
+	print_message("%d policies of 10 rules: parse %.2f s", POLICIES, seconds() - start);
+	start = seconds();
+	policy_fixture_compile(&f);
+	print_message(", compile %.3f s", seconds() - start);
+	pod.labels = labels_from_text("app=a107 x=y");
+	start = seconds();
+	for (int i = 0; i < PODS; i++) {
+		struct binding b;
+
+		assert_int_equal(policy_resolve(f.c, &pod, &b), 0);
+		assert_int_equal(b.n, 1);
+		binding_done(&b);
+	}
+	print_message(", resolve %.2f us\n", (seconds() - start) * 1e6 / PODS);
+	assert_true(seconds() - start < 10);
+	labels_done(&pod.labels);
+	free(yaml);
+	policy_fixture_done(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_program_without_rules_has_the_two_roots),
+		cmocka_unit_test(a_prefix_with_its_parents_answer_is_left_out),
+		cmocka_unit_test(prefixes_and_exceptions_of_any_nesting_keep_their_parents),
+		cmocka_unit_test(overlapping_ports_of_one_rule_end_where_the_last_ends),
+		cmocka_unit_test(a_million_prefixes_in_one_rule_take_seconds),
+		cmocka_unit_test(ten_thousand_policies_compile_and_a_pod_does_not_pay_for_them),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
