@@ -3,7 +3,7 @@
 bats_require_minimum_version 1.5.0
 
 setup() {
-	cd "$BATS_TEST_DIRNAME/.."
+	cd "$BATS_TEST_DIRNAME/.." || return
 	[ "$(id -u)" = 0 ] || skip "needs root"
 }
 
@@ -38,6 +38,7 @@ golden() {
 @test "without CNI_COMMAND it says what it is, on stderr alone" {
 	run -0 --separate-stderr env -i build/bin/sluice </dev/null
 	[ -z "$output" ]
+	# shellcheck disable=SC2154 # set by run
 	[[ $stderr == *sluice*"CNI protocol versions supported: 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0"* ]]
 	run -0 --separate-stderr env -i CNI_COMMAND= build/bin/sluice </dev/null
 	[ -z "$output" ]

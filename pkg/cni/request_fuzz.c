@@ -15,13 +15,13 @@ static void request_use(const struct cni_request *req)
 	__cleanup(cni_attachments_freep) struct cni_attachments *alive = NULL;
 	__cleanup_free char *text = NULL;
 	__cleanup_json struct json *tree = NULL;
-	struct addr addrs[8];
+	struct cni_ip ips[8];
 	size_t n = 0;
 
 	cni_attachments_parse(req->conf, &alive, NULL);
 	if (!req->prev)
 		return;
-	if (cni_result_addrs(req->prev, "eth0", addrs, 8, &n, NULL) == 0)
+	if (cni_result_addrs(req->prev, "eth0", ips, 8, &n, NULL) == 0)
 		assert(n <= 8);
 	text = cni_result_emit(req->prev, req->version);
 	assert(json_parse(text, strlen(text), &tree, NULL) == 0);

@@ -2,6 +2,7 @@
 #include "cni/result.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -32,8 +33,25 @@ static enum place ip_place(const struct json *prev, const struct json *ip, const
 	return *text_of(iface, "sandbox") ? PLACE_ELSEWHERE : PLACE_HOST;
 }
 
+/* "24" of "10.1.2.3/24", at most 32 or 128; nothing after the address is allowed, too. */
+static int prefix_len_parse(const char *s, struct cni_ip *ip)
+{
+	unsigned long max = addr_is_v4(ip->addr) ? 32 : 128, v;
+	char *end;
+
+	if (!*s)
+		return 0;
+	if (s[1] < '0' || s[1] > '9')
+		return -EINVAL;
+	v = strtoul(s + 1, &end, 10);
+	if (*end || v > max)
+		return -EINVAL;
+	ip->prefix_len = (uint8_t)v;
+	return 0;
+}
+
 /* "10.1.2.3/24": an address with its prefix length, host bits and all. */
-static int ip_parse(const struct json *ip, struct addr *ret, struct err *e)
+static int ip_parse(const struct json *ip, struct cni_ip *ret, struct err *e)
 {
 	const struct json *j = json_get_nocase(ip, "address");
 	char buf[ADDR_STRLEN];
@@ -50,58 +68,58 @@ static int ip_parse(const struct json *ip, struct addr *ret, struct err *e)
 	if (n < sizeof(buf)) {
 		memcpy(buf, s, n);
 		buf[n] = 0;
-		if (addr_parse(buf, ret) == 0)
+		if (addr_parse(buf, &ret->addr) == 0 && prefix_len_parse(s + n, ret) == 0)
 			return 0;
 	}
 	return err_set(e, -EINVAL, "%s '%.64s': expected an address with its prefix length",
 		       json_path(j), s);
 }
 
-static bool known(const struct addr *addrs, size_t n, struct addr a)
+static bool known(const struct cni_ip *ips, size_t n, struct addr a)
 {
 	for (size_t i = 0; i < n; i++)
-		if (addr_eq(addrs[i], a))
+		if (addr_eq(ips[i].addr, a))
 			return true;
 	return false;
 }
 
-struct addr_list {
-	struct addr *addrs;
+struct ip_list {
+	struct cni_ip *ips;
 	size_t max, n;
 };
 
 /* Adds the addresses of the wanted place (and those of no place in particular). */
 static int addrs_collect(const struct json *prev, const char *ifname, enum place wanted,
-			 struct addr_list *list, struct err *e)
+			 struct ip_list *list, struct err *e)
 {
 	const struct json *ips = json_get_nocase(prev, "ips");
 
 	for (size_t i = 0; i < json_len(ips); i++) {
 		const struct json *ip = json_at(ips, i);
 		enum place place = ip_place(prev, ip, ifname);
-		struct addr a;
+		struct cni_ip found = {0};
 		int r;
 
 		if (place != wanted && place != PLACE_ANYWHERE)
 			continue;
-		r = ip_parse(ip, &a, e);
+		r = ip_parse(ip, &found, e);
 		if (r < 0)
 			return r;
-		if (known(list->addrs, list->n, a))
+		if (known(list->ips, list->n, found.addr))
 			continue;
 		if (list->n == list->max)
 			return err_set(e, -E2BIG, "more than %zu addresses on %s", list->max,
 				       ifname);
-		list->addrs[list->n++] = a;
+		list->ips[list->n++] = found;
 	}
 	return 0;
 }
 
-int cni_result_addrs(const struct json *prev, const char *ifname, struct addr *addrs, size_t max,
-		     size_t *ret_n, struct err *e)
+int cni_result_addrs(const struct json *prev, const char *ifname, struct cni_ip *ret_ips,
+		     size_t max, size_t *ret_n, struct err *e)
 {
 	const struct json *ips = json_get_nocase(prev, "ips");
-	struct addr_list list = {addrs, max, 0};
+	struct ip_list list = {ret_ips, max, 0};
 	int r = 0;
 
 	if (json_type(ips) != JSON_NULL)

@@ -19,19 +19,20 @@
 static char *addrs_of(const char *text)
 {
 	__cleanup_json struct json *prev = NULL;
-	struct addr addrs[MAX];
+	struct cni_ip ips[MAX] = {0};
 	char *out = mem_strdup("");
 	size_t n = 0;
 	int r;
 
 	assert_int_equal(json_parse(text, strlen(text), &prev, NULL), 0);
-	r = cni_result_addrs(prev, "eth0", addrs, MAX, &n, NULL);
+	r = cni_result_addrs(prev, "eth0", ips, MAX, &n, NULL);
 	if (r < 0) {
 		free(out);
 		return mem_printf("%d", r);
 	}
 	for (size_t i = 0; i < n; i++) {
-		char *more = mem_printf("%s%s%s", out, i ? " " : "", addr_str(addrs[i]));
+		char *more = mem_printf("%s%s%s/%u", out, i ? " " : "", addr_str(ips[i].addr),
+					ips[i].prefix_len);
 
 		free(out);
 		out = more;
@@ -50,35 +51,39 @@ static void takes_the_addresses_of_its_interface(void **state)
 	} rows[] = {
 		{"{" IFACES ",\"ips\":[{\"address\":\"10.0.0.2/24\",\"interface\":2},"
 		 "{\"address\":\"fd00::2/64\",\"interface\":2}]}",
-		 "10.0.0.2 fd00::2"},
+		 "10.0.0.2/24 fd00::2/64"},
 		/* 0.3.x and 0.4.0 */
 		{"{" IFACES ",\"ips\":[{\"version\":\"4\",\"address\":\"10.0.0.2/24\","
 		 "\"interface\":2}]}",
-		 "10.0.0.2"},
+		 "10.0.0.2/24"},
 		/* another interface of the pod */
 		{"{" IFACES ",\"ips\":[{\"address\":\"10.0.0.2/24\",\"interface\":2},"
 		 "{\"address\":\"10.9.0.2/24\",\"interface\":3}]}",
-		 "10.0.0.2"},
+		 "10.0.0.2/24"},
 		{"{" IFACES ",\"ips\":[{\"address\":\"10.9.0.2/24\",\"interface\":3}]}", ""},
 		/* no index, an index to nowhere, no interfaces at all */
-		{"{\"ips\":[{\"address\":\"10.0.0.2/24\"}]}", "10.0.0.2"},
+		{"{\"ips\":[{\"address\":\"10.0.0.2/24\"}]}", "10.0.0.2/24"},
 		{"{" IFACES ",\"ips\":[{\"address\":\"10.0.0.2/24\",\"interface\":-1},"
 		 "{\"address\":\"10.0.0.3/24\",\"interface\":9}]}",
-		 "10.0.0.2 10.0.0.3"},
+		 "10.0.0.2/24 10.0.0.3/24"},
 		/* said to be on the host side: only when nothing is on ours */
 		{"{" IFACES ",\"ips\":[{\"address\":\"10.0.0.1/24\",\"interface\":0},"
 		 "{\"address\":\"10.0.0.2/24\",\"interface\":2}]}",
-		 "10.0.0.2"},
+		 "10.0.0.2/24"},
 		{"{" IFACES ",\"ips\":[{\"address\":\"10.0.0.2/24\",\"interface\":1}]}",
-		 "10.0.0.2"},
+		 "10.0.0.2/24"},
 		/* keys in any case, the same address twice, a bare address */
 		{"{\"IPs\":[{\"Address\":\"10.0.0.2\"},{\"Address\":\"10.0.0.2/24\"}]}",
-		 "10.0.0.2"},
+		 "10.0.0.2/0"},
 		{"{}", ""},
 		{"{\"ips\":null}", ""},
 		{"{\"ips\":{}}", "-22"},
 		{"{\"ips\":[{}]}", "-22"},
 		{"{\"ips\":[{\"address\":\"10.0.0/24\"}]}", "-22"},
+		{"{\"ips\":[{\"address\":\"10.0.0.1/33\"}]}", "-22"},
+		{"{\"ips\":[{\"address\":\"10.0.0.1/\"}]}", "-22"},
+		{"{\"ips\":[{\"address\":\"::1/129\"}]}", "-22"},
+		{"{\"ips\":[{\"address\":\"::1/ 8\"}]}", "-22"},
 		{"{\"ips\":[{\"address\":\"::1\"},{\"address\":\"::2\"},{\"address\":\"::3\"},"
 		 "{\"address\":\"::4\"}]}",
 		 "-7"},

@@ -115,6 +115,19 @@ static struct json *addrs_emit(const struct record *r)
 	return arr;
 }
 
+/* NULL when none is known: then the member is left out. */
+static struct json *prefixes_emit(const struct record *r)
+{
+	struct json *arr = NULL;
+
+	for (size_t i = 0; i < r->n_addrs && i < RECORD_MAX_ADDRS; i++)
+		if (r->prefix_lens[i])
+			arr = arr ? arr : json_new_array();
+	for (size_t i = 0; arr && i < r->n_addrs && i < RECORD_MAX_ADDRS; i++)
+		json_append(arr, json_new_int(r->prefix_lens[i]));
+	return arr;
+}
+
 static struct json *labels_emit(const char *labels)
 {
 	struct json *tree = NULL;
@@ -128,6 +141,7 @@ char *record_emit(const struct record *r)
 {
 	__cleanup_json struct json *obj = json_new_object();
 	struct json *labels = labels_emit(r->labels);
+	struct json *prefixes = prefixes_emit(r);
 	char mac[18];
 
 	json_set(obj, "version", json_new_int(RECORD_VERSION));
@@ -139,6 +153,8 @@ char *record_emit(const struct record *r)
 		 r->mac[3], r->mac[4], r->mac[5]);
 	json_set(obj, "mac", json_new_string(mac));
 	json_set(obj, "addresses", addrs_emit(r));
+	if (prefixes)
+		json_set(obj, "prefixLengths", prefixes);
 	if (labels)
 		json_set(obj, "labels", labels);
 	return json_emit(obj, 0);
@@ -269,6 +285,20 @@ static int addrs_parse(const struct json *j, struct record *rec, struct err *e)
 	return 0;
 }
 
+static int prefixes_parse(const struct json *j, struct record *rec, struct err *e)
+{
+	int r = json_expect(j, JSON_ARRAY, e);
+
+	for (size_t i = 0; r == 0 && i < json_len(j) && i < rec->n_addrs; i++) {
+		int64_t len;
+
+		r = json_int(json_at(j, i), 0, addr_is_v4(rec->addrs[i]) ? 32 : 128, &len, e);
+		if (r == 0)
+			rec->prefix_lens[i] = (uint8_t)len;
+	}
+	return r;
+}
+
 static int host_ifname_parse(const struct json *j, struct record *rec, struct err *e)
 {
 	const char *s;
@@ -301,6 +331,10 @@ static int special_parse(struct record *rec, const struct json *obj, struct err 
 		return r;
 	j = json_get(obj, "addresses");
 	r = j ? addrs_parse(j, rec, e) : 0;
+	if (r < 0)
+		return r;
+	j = json_get(obj, "prefixLengths");
+	r = j ? prefixes_parse(j, rec, e) : 0;
 	if (r < 0)
 		return r;
 	j = json_get(obj, "labels");

@@ -34,6 +34,7 @@ struct record {
 	char host_ifname[16];
 	uint8_t mac[6]; /* of the pod's interface */
 	struct addr addrs[RECORD_MAX_ADDRS];
+	uint8_t prefix_lens[RECORD_MAX_ADDRS]; /* of addrs, as people write them; 0 = not said */
 	size_t n_addrs;
 	uint32_t policy; /* id at ADD */
 	uint64_t key;	 /* binding.key at ADD */

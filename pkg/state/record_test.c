@@ -33,6 +33,7 @@ static struct record *example(void)
 	memcpy(r->mac, "\x02\x00\xfe\x01\x02\x03", 6);
 	addr_parse("10.0.0.1", &r->addrs[0]);
 	addr_parse("fd00::1", &r->addrs[1]);
+	r->prefix_lens[1] = 64;
 	r->n_addrs = 2;
 	r->policy = 7;
 	r->key = UINT64_MAX;
@@ -61,6 +62,8 @@ static void reads_back_what_it_wrote(void **state)
 	assert_memory_equal(b->mac, a->mac, 6);
 	assert_memory_equal(b->addrs, a->addrs, sizeof(a->addrs));
 	assert_int_equal(b->n_addrs, 2);
+	assert_int_equal(b->prefix_lens[0], 0);
+	assert_int_equal(b->prefix_lens[1], 64);
 	assert_int_equal(b->kind, ATTACH_MACVLAN);
 	assert_int_equal(b->ifindex, UINT32_MAX);
 	assert_int_equal(b->netns_id, a->netns_id);
@@ -111,6 +114,7 @@ static void refuses_what_is_no_record(void **state)
 		HEAD ",\"addresses\":[\"10.0.0\"]}",
 		HEAD ",\"addresses\":[\"::1\",\"::1\",\"::1\",\"::1\",\"::1\",\"::1\",\"::1\","
 		     "\"::1\",\"::1\"]}",
+		HEAD ",\"addresses\":[\"10.0.0.1\"],\"prefixLengths\":[33]}",
 		HEAD ",\"hostIfname\":\"abcdefghijklmnop\"}",
 		HEAD ",\"labels\":[]}",
 		HEAD "} {}",

@@ -175,11 +175,15 @@ static int sight_take(const struct plugin *p, struct attachment *a, struct err *
 static int addresses_set(const struct plugin *p, struct attachment *a, struct err *e)
 {
 	struct record *rec = a->rec;
-	int r = cni_result_addrs(p->req.prev, rec->ifname, rec->addrs, RECORD_MAX_ADDRS,
-				 &rec->n_addrs, e);
+	struct cni_ip ips[RECORD_MAX_ADDRS];
+	int r = cni_result_addrs(p->req.prev, rec->ifname, ips, RECORD_MAX_ADDRS, &rec->n_addrs, e);
 
 	if (r < 0 && r != -E2BIG)
 		return CNI_INVALID_CONFIG;
+	for (size_t i = 0; i < rec->n_addrs; i++) {
+		rec->addrs[i] = ips[i].addr;
+		rec->prefix_lens[i] = ips[i].prefix_len;
+	}
 	if (r == 0 && rec->n_addrs)
 		return 0;
 	rec->kind = ATTACH_NONE;
