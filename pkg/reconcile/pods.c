@@ -48,7 +48,7 @@ static int64_t records_mtime(const struct reconcile *r)
 	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 }
 
-static int records_read(struct reconcile *r, struct err *e)
+int pods_read(struct reconcile *r, struct err *e)
 {
 	int64_t mtime = records_mtime(r), now = clock_ms();
 	struct record **records = NULL;
@@ -109,13 +109,10 @@ static void attachment_of(const struct record *rec, struct dp_attachment *ret)
 		ret->pod.addr[ret->pod.naddr++] = slu_addr_make(rec->addrs[i]);
 }
 
-int pods_refresh(struct reconcile *r, struct err *e)
+void pods_look(struct reconcile *r)
 {
-	int rc = records_read(r, e);
-
-	for (size_t i = 0; rc == 0 && i < r->n_pods; i++)
+	for (size_t i = 0; i < r->n_pods; i++)
 		r->pods[i].dead = record_dead(r, r->pods[i].rec);
-	return rc;
 }
 
 /* ---- who they are to the policies ---- */
@@ -231,8 +228,8 @@ static int gate_detach(struct gate *g, const struct dp_attachment *a)
 		return 1;
 	g->listed = true;
 	for (size_t i = 0; i < g->n_records; i++)
-		if (same_interface(g->records[i], a) && !record_dead(g->r, g->records[i]))
-			return 1;
+		if (same_interface(g->records[i], a) && !other_boot(g->records[i]))
+			return 1; /* dead or not: pods_collect knows better, and waits */
 	return 0;
 }
 

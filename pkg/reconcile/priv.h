@@ -71,7 +71,9 @@ int compile_refresh(struct reconcile *r, struct err *e);
 struct image subjects_image(const struct reconcile *r);
 
 /* pods.c */
-int pods_refresh(struct reconcile *r, struct err *e);
+int pods_read(struct reconcile *r,
+	      struct err *e); /* before the node is looked at: a veth is there before its record */
+void pods_look(struct reconcile *r); /* which of them are dead, after it */
 void pods_forget(struct reconcile *r);
 void pods_resolve(struct reconcile *r);
 void pods_collect(struct reconcile *r); /* records whose pod is gone */

@@ -364,12 +364,15 @@ static int look(struct reconcile *r, struct err *e)
 	struct node_state *node = NULL;
 	int rc;
 
-	rc = node_observe(r->k.rtnl, &node, e);
+	rc = pods_read(r, e);
+	if (rc == 0)
+		rc = node_observe(r->k.rtnl, &node, e);
 	if (rc < 0)
 		return rc;
 	node_free(r->node);
 	r->node = node;
-	return pods_refresh(r, e);
+	pods_look(r);
+	return 0;
 }
 
 static int pass(struct reconcile *r, struct err *e)
