@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "cni/result.h"
+#include "kernel/bypass.h"
 #include "kernel/netns.h"
 #include "kernel/nsid.h"
 #include "kernel/rtnl.h"
@@ -123,6 +124,27 @@ static void kind_set(struct attachment *a, enum attach_kind kind, const struct l
 	memcpy(a->rec->host_ifname, host->name, sizeof(a->rec->host_ifname));
 }
 
+/* Whether what we attach to the host side would be the last word on the pod's packets. */
+static bool host_side_fits(struct rtnl *rtnl, const struct link_info *host, struct attachment *a)
+{
+	const char *who = "";
+	struct err e = {0};
+	int r;
+
+	if (host->xdp_prog) {
+		snprintf(a->why, sizeof(a->why), "an XDP program on %s takes packets first",
+			 host->name);
+		return false;
+	}
+	r = bypass_find(rtnl, host, &who, &e);
+	if (r > 0)
+		snprintf(a->why, sizeof(a->why), "%s on %s takes packets past the stack", who,
+			 host->name);
+	else if (r < 0)
+		snprintf(a->why, sizeof(a->why), "%.180s", e.msg);
+	return r == 0;
+}
+
 static void host_side_find(const struct sight *s, struct attachment *a)
 {
 	__cleanup(rtnl_closep) struct rtnl *rtnl = NULL;
@@ -141,10 +163,7 @@ static void host_side_find(const struct sight *s, struct attachment *a)
 		 link_get(rtnl, s->pod.peer_ifindex, &host, NULL) < 0)
 		snprintf(a->why, sizeof(a->why), "the host side of %s (index %u) is gone",
 			 s->pod.name, s->pod.peer_ifindex);
-	else if (veth && host.xdp_prog)
-		snprintf(a->why, sizeof(a->why), "an XDP program on %s takes packets first",
-			 host.name);
-	else
+	else if (!veth || host_side_fits(rtnl, &host, a))
 		kind_set(a, veth ? ATTACH_VETH : ATTACH_MACVLAN, &host);
 }
 

@@ -22,8 +22,9 @@ static bool has_addr(const struct record *rec, struct addr a)
 }
 
 /* Later plugins of the chain may have added addresses, not taken any away. */
-static int identity_check(const struct record *rec, const struct record *now, struct err *e)
+static int identity_check(const struct record *rec, const struct attachment *seen, struct err *e)
 {
+	const struct record *now = seen->rec;
 	const char *boot = rec->boot_id ? rec->boot_id : "";
 
 	if (strcmp(boot, journal_boot_id()) != 0)
@@ -38,6 +39,8 @@ static int identity_check(const struct record *rec, const struct record *now, st
 				       addr_str(rec->addrs[i]));
 	if (rec->kind == ATTACH_NONE)
 		return 0;
+	if (now->kind == ATTACH_NONE)
+		return err_set(e, CNI_CHECK_FAILED, "%s", seen->why);
 	if (rec->kind != now->kind || rec->ifindex != now->ifindex)
 		return err_set(e, CNI_CHECK_FAILED,
 			       "the host side of %s is not %s (index %u) any more", rec->ifname,
@@ -83,8 +86,9 @@ static int kernel_check(struct plugin *p, struct record *rec, struct err *e)
 	return r < 0 ? CNI_CHECK_FAILED : 0;
 }
 
-static int record_check(struct plugin *p, const struct record *now, struct err *e)
+static int record_check(struct plugin *p, const struct attachment *seen, struct err *e)
 {
+	const struct record *now = seen->rec;
 	__cleanup(record_freep) struct record *rec = NULL;
 	int r;
 
@@ -98,7 +102,7 @@ static int record_check(struct plugin *p, const struct record *now, struct err *
 		return err_set(e, CNI_CHECK_FAILED, "there is no record of this attachment");
 	if (r < 0)
 		return cni_code_from(r, CNI_STATE);
-	r = identity_check(rec, now, e);
+	r = identity_check(rec, seen, e);
 	if (r == 0 && rec->kind != ATTACH_NONE)
 		r = kernel_check(p, rec, e);
 	return r;
@@ -115,7 +119,7 @@ int verb_check(struct plugin *p, struct err *e)
 	r = attachment_find(p, &now, e);
 	if (r)
 		return r;
-	r = record_check(p, now.rec, e);
+	r = record_check(p, &now, e);
 	record_free(now.rec);
 	return r;
 }
