@@ -163,6 +163,24 @@ int policies_refresh(struct policies *p, const char *dir, int state_fd, struct d
 	return 1;
 }
 
+int policies_read(struct policies *p, const char *dir, int state_fd, struct err *e)
+{
+	__cleanup_folder struct folder f = {0};
+	int r = folder_read(dir, &f, &p->err);
+
+	p->fingerprint = f.fingerprint;
+	if (r == 0)
+		r = files_parse(dir, &f, &p->set, &p->err);
+	p->err.code = r;
+	p->last_good = r < 0;
+	if (r < 0 && (state_fd < 0 || last_good_load(dir, state_fd, &p->set, NULL) < 0)) {
+		if (e)
+			*e = p->err;
+		return r;
+	}
+	return 0;
+}
+
 void policies_done(struct policies *p)
 {
 	doc_set_free(p->set);

@@ -27,4 +27,9 @@ struct policies {
  */
 int policies_refresh(struct policies *p, const char *dir, int state_fd, struct doc_set **old_set,
 		     struct err *e);
+/*
+ * The same question without being the daemon: writes and logs nothing. state_fd -1 = no
+ * last good ones. 0 when p->set is there (p->err tells the folder's state), else -errno.
+ */
+int policies_read(struct policies *p, const char *dir, int state_fd, struct err *e);
 void policies_done(struct policies *p);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pod → policies → addresses → gateways, for the attachments on record. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "bpf/drop_reasons.h"
+#include "bpf/maps.h"
+#include "ctl.h"
+#include "reconcile/pod_subject.h"
+#include "view.h"
+
+/* One identity that a pod may appear as, in one family. */
+struct appearance {
+	const char *gateway;
+	const struct egress_addr *addr; /* NULL: reason */
+	uint8_t reason;
+};
+
+struct appearances {
+	struct appearance items[64];
+	size_t n;
+};
+
+static void appearance_add(struct appearances *list, struct appearance a)
+{
+	if (list->n < sizeof(list->items) / sizeof(*list->items))
+		list->items[list->n++] = a;
+}
+
+static void identity_add(struct appearances *list, const struct compiled *c,
+			 const struct identity *id, const struct pod_info *pod)
+{
+	size_t n;
+	const struct egress_addr *addrs = compiled_addrs(c, &n);
+
+	for (size_t f = 0; f < 2; f++) {
+		uint32_t slot = id->n_picks[f]
+					? pod_spread(pod->namespace, pod->name) % id->n_picks[f]
+					: 0;
+
+		if (id->n_picks[f])
+			appearance_add(list, (struct appearance){id->gateway,
+								 &addrs[id->picks[f][slot]], 0});
+	}
+	if (!id->n_picks[0] && !id->n_picks[1])
+		appearance_add(list, (struct appearance){id->gateway, NULL, id->none[0]});
+}
+
+/* Every via in the pod's policies, each identity once, in evaluation order. */
+static void appearances_get(struct appearances *list, const struct compiled *c,
+			    const struct binding *b, const struct pod_info *pod)
+{
+	size_t n_ids, n;
+	const struct identity *ids = compiled_identities(c, &n_ids);
+	__cleanup_free bool *seen = mem_alloc0(n_ids);
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct flat_rule *rules = compiled_policy_rules(c, b->policies[i], &n);
+
+		for (size_t j = 0; j < n; j++) {
+			uint32_t id = rules[j].identity;
+
+			if (id == IDENTITY_NONE || id == 0 || seen[id])
+				continue;
+			seen[id] = true;
+			identity_add(list, c, &ids[id], pod);
+		}
+	}
+}
+
+static const char *appearance_state(const struct appearance *a)
+{
+	if (!a->addr)
+		return a->reason ? drop_reason_name(a->reason) : "as the node";
+	if (a->addr->problem)
+		return drop_reason_name(a->addr->problem);
+	return a->addr->local ? "local" : "remote";
+}
+
+static struct json *appearances_json(const struct appearances *list)
+{
+	struct json *out = json_new_array();
+
+	for (size_t i = 0; i < list->n; i++) {
+		const struct appearance *a = &list->items[i];
+		struct json *o = json_new_object();
+
+		json_set(o, "gateway", json_new_string(a->gateway));
+		json_set(o, "address", json_new_string(a->addr ? addr_str(a->addr->addr) : NULL));
+		json_set(o, "owner", json_new_string(a->addr ? a->addr->owner : NULL));
+		json_set(o, "state", json_new_string(appearance_state(a)));
+		json_append(out, o);
+	}
+	return out;
+}
+
+static char *policies_text(const struct compiled *c, const struct binding *b)
+{
+	char *text = mem_strdup("");
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct doc_meta *m = &compiled_policy(c, b->policies[i])->meta;
+		char *longer = mem_printf("%s%s%s%s%s", text, i ? "," : "", m->namespace,
+					  *m->namespace ? "/" : "", m->name);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static void rows_add(struct table *t, const struct record *rec, const struct compiled *c,
+		     const struct binding *b, const struct appearances *list)
+{
+	__cleanup_free char *pod = mem_printf("%s/%s", rec->namespace, rec->pod);
+	__cleanup_free char *policies = policies_text(c, b);
+	const char *cells[6] = {pod, rec->ifname, policies};
+
+	if (!list->n)
+		table_row(t, cells);
+	for (size_t i = 0; i < list->n; i++) {
+		const struct appearance *a = &list->items[i];
+
+		cells[3] = a->addr ? addr_str(a->addr->addr) : NULL;
+		cells[4] = a->gateway;
+		cells[5] = appearance_state(a);
+		if (a->addr && !a->addr->local && !a->addr->problem)
+			cells[5] = a->addr->owner;
+		table_row(t, cells);
+		cells[0] = cells[1] = cells[2] = "\"";
+	}
+}
+
+static struct json *object_of(const struct record *rec, const struct compiled *c,
+			      const struct binding *b, const struct appearances *list)
+{
+	struct json *o = json_new_object(), *policies = json_new_array(), *addrs = json_new_array();
+
+	for (size_t i = 0; i < b->n; i++)
+		json_append(policies,
+			    json_new_string(policy_title(compiled_policy(c, b->policies[i]))));
+	for (size_t i = 0; i < rec->n_addrs; i++)
+		json_append(addrs, json_new_string(addr_str(rec->addrs[i])));
+	json_set(o, "namespace", json_new_string(rec->namespace));
+	json_set(o, "pod", json_new_string(rec->pod));
+	json_set(o, "interface", json_new_string(rec->ifname));
+	json_set(o, "containerID", json_new_string(rec->container_id));
+	json_set(o, "hostInterface", json_new_string(rec->host_ifname));
+	json_set(o, "addresses", addrs);
+	json_set(o, "policies", policies);
+	json_set(o, "identities", appearances_json(list));
+	return o;
+}
+
+static int run(struct ctl *ctl)
+{
+	static const char *const head[] = {"POD",     "INTERFACE", "POLICIES",
+					   "ADDRESS", "GATEWAY",   "OWNER"};
+	__cleanup(table_freep) struct table *t = table_new(head, 6);
+	__cleanup_json struct json *out = json_new_array();
+	__cleanup(view_done) struct view v = {0};
+	struct err e = {0};
+
+	if (view_open(&ctl->conf, &v, &e) < 0)
+		return ctl_fail(&e);
+	if (v.records_err.code && v.records_err.code != -ENOENT)
+		return ctl_fail(&v.records_err);
+	view_warn(&v);
+	for (size_t i = 0; i < v.n_records; i++) {
+		__cleanup(pod_subject_done) struct pod_info pod = {0};
+		__cleanup(binding_done) struct binding b = {0};
+		struct appearances list = {.n = 0};
+
+		pod_subject(&v.image, v.records[i], &pod);
+		if (policy_resolve(v.compiled, &pod, &b) < 0)
+			continue;
+		appearances_get(&list, v.compiled, &b, &pod);
+		rows_add(t, v.records[i], v.compiled, &b, &list);
+		json_append(out, object_of(v.records[i], v.compiled, &b, &list));
+	}
+	if (ctl->json)
+		ctl_print_json(out);
+	else
+		table_print(t);
+	return CTL_OK;
+}
+
+const struct verb verb_bindings = {
+	.name = "bindings",
+	.run = run,
+	.help = "bindings [OPTION]…\n"
+		"pods of this node, their policies, and the addresses they appear as\n"
+		"\n"
+		"OWNER is the node that owns the address, \"local\" for this one, or why nobody\n"
+		"does. A pod without policies appears as the node.\n"
+		"\n",
+};

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Says before anything runs what the daemon would say. Each file is also judged by
+ * itself, so that one mistake does not hide those in other files.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/atomic_file.h"
+#include "base/mem.h"
+#include "ctl.h"
+#include "policy/doc.h"
+#include "source/folder.h"
+
+DEFINE_CLEANUP(struct doc_set *, doc_set_free);
+
+struct check {
+	struct doc_set *all;
+	char **errors, **warnings;
+	size_t n_errors, n_warnings, n_files;
+};
+
+static void check_done(struct check *c)
+{
+	doc_set_free(c->all);
+	for (size_t i = 0; i < c->n_errors; i++)
+		free(c->errors[i]);
+	for (size_t i = 0; i < c->n_warnings; i++)
+		free(c->warnings[i]);
+	free(c->errors);
+	free(c->warnings);
+}
+
+static void add_error(struct check *c, const struct err *e)
+{
+	for (size_t i = 0; i < c->n_errors; i++)
+		if (strcmp(c->errors[i], e->msg) == 0)
+			return;
+	MEM_GROW(c->errors, c->n_errors);
+	c->errors[c->n_errors++] = mem_strdup(e->msg);
+}
+
+static void warn_at(struct check *c, const struct doc_src *src, const char *kind, const char *text)
+{
+	MEM_GROW(c->warnings, c->n_warnings);
+	c->warnings[c->n_warnings++] = mem_printf("%s:%d: %s: %s", src->file ? src->file : "?",
+						  src->line, kind, text);
+}
+
+/* By itself first: what is wrong with the file alone; then into the whole, for the rest. */
+static void check_text(struct check *c, const char *path, const char *data, size_t len)
+{
+	__cleanup(doc_set_freep) struct doc_set *alone = doc_set_new();
+	struct err e = {0};
+
+	c->n_files++;
+	if (doc_set_add_text(alone, path, data, len, &e) < 0) {
+		add_error(c, &e);
+		return;
+	}
+	if (doc_set_add_text(c->all, path, data, len, &e) < 0)
+		add_error(c, &e);
+}
+
+static int check_folder(struct check *c, const char *path, struct err *e)
+{
+	__cleanup_folder struct folder f = {0};
+	int r = folder_read(path, &f, e);
+
+	for (size_t i = 0; r == 0 && i < f.n; i++) {
+		__cleanup_free char *name = mem_printf("%s/%s", path, f.files[i].name);
+
+		check_text(c, name, f.files[i].data, f.files[i].len);
+	}
+	return r;
+}
+
+static int check_path(struct check *c, const char *path, struct err *e)
+{
+	__cleanup_free char *data = NULL;
+	struct stat st;
+	size_t len;
+	int r;
+
+	if (stat(path, &st) < 0)
+		return err_sys(e, -errno, "%s", path);
+	if (S_ISDIR(st.st_mode))
+		return check_folder(c, path, e);
+	r = atomic_file_load(AT_FDCWD, path, FOLDER_MAX_FILE, &data, &len, e);
+	if (r == 0)
+		check_text(c, path, data, len);
+	return r;
+}
+
+/* ---- what is valid and yet surely not meant ---- */
+
+static bool has_gateway(const struct doc_set *set, const char *name)
+{
+	for (size_t i = 0; i < set->n_gateways; i++)
+		if (strcmp(set->gateways[i].meta.name, name) == 0)
+			return true;
+	return false;
+}
+
+static void lint_via(struct check *c, const struct doc_via *via, const struct doc_src *src)
+{
+	__cleanup_free char *text = NULL;
+
+	if (via->kind != VIA_GATEWAY || has_gateway(c->all, via->gateway))
+		return;
+	text = mem_printf("gateway '%s' is in none of these files: its traffic will be %s",
+			  via->gateway, via->or_node ? "sent as the node" : "dropped");
+	warn_at(c, via->src.line ? &via->src : src, "via", text);
+}
+
+/* Behind a Pass for everything the rest of the policy's rules cannot give a verdict. */
+static void lint_pass(struct check *c, const struct doc_policy *p)
+{
+	bool passed = false;
+
+	for (size_t i = 0; i < p->n_rules; i++) {
+		const struct doc_rule *r = &p->rules[i];
+
+		if (passed && r->action != ACTION_NONE) {
+			warn_at(c, &r->src, "rules",
+				"never reached: a Pass on everything leaves the step before it");
+			return;
+		}
+		passed = passed || (r->action == ACTION_PASS && !r->n_to && !r->n_ports);
+	}
+}
+
+static void lint(struct check *c)
+{
+	for (size_t i = 0; i < c->all->n_policies; i++) {
+		const struct doc_policy *p = &c->all->policies[i];
+
+		if (!p->n_rules && !p->has_default)
+			warn_at(c, &p->meta.src, p->meta.name,
+				"no rules and no default: it has no effect");
+		for (size_t j = 0; j < p->n_rules; j++)
+			lint_via(c, &p->rules[j].via, &p->rules[j].src);
+		lint_via(c, &p->default_via, &p->default_src);
+		lint_pass(c, p);
+	}
+}
+
+/* ---- the answer ---- */
+
+static struct json *list_of(char *const *items, size_t n)
+{
+	struct json *list = json_new_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_append(list, json_new_string(items[i]));
+	return list;
+}
+
+static void print_check(const struct ctl *ctl, const struct check *c)
+{
+	__cleanup_json struct json *o = NULL;
+
+	if (ctl->json) {
+		o = json_new_object();
+		json_set(o, "valid", json_new_bool(c->n_errors == 0));
+		json_set(o, "files", json_new_int((int64_t)c->n_files));
+		json_set(o, "errors", list_of(c->errors, c->n_errors));
+		json_set(o, "warnings", list_of(c->warnings, c->n_warnings));
+		ctl_print_json(o);
+		return;
+	}
+	for (size_t i = 0; i < c->n_errors; i++)
+		puts(c->errors[i]);
+	for (size_t i = 0; i < c->n_warnings; i++)
+		printf("warning: %s\n", c->warnings[i]);
+	if (!c->n_errors)
+		printf("valid: %zu file%s, %zu gateway%s, %zu polic%s\n", c->n_files,
+		       c->n_files == 1 ? "" : "s", c->all->n_gateways,
+		       c->all->n_gateways == 1 ? "" : "s", c->all->n_policies,
+		       c->all->n_policies == 1 ? "y" : "ies");
+}
+
+static int run(struct ctl *ctl)
+{
+	__cleanup(check_done) struct check c = {.all = doc_set_new()};
+	struct err e = {0};
+
+	for (int i = 0; i < (ctl->n_args ? ctl->n_args : 1); i++)
+		if (check_path(&c, ctl->n_args ? ctl->args[i] : ctl->conf.policy_dir, &e) < 0)
+			return ctl_fail(&e);
+	if (doc_set_finish(c.all, &e) < 0)
+		add_error(&c, &e);
+	if (!c.n_errors)
+		lint(&c);
+	print_check(ctl, &c);
+	return c.n_errors ? CTL_FAILED : CTL_OK;
+}
+
+const struct verb verb_check_config = {
+	.name = "check-config",
+	.run = run,
+	.max_args = 1000,
+	.help = "check-config [PATH]… [OPTION]…\n"
+		"are these policy files valid, before anything runs\n"
+		"\n"
+		"PATH is a file or a folder (default: the policy folder); all of them are judged\n"
+		"together. Needs neither root nor a daemon. Exit status 1 when one is invalid.\n"
+		"\n",
+};

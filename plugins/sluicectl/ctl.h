@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * sluicectl: one verb, one file. A verb gathers what it knows as a JSON tree or as
+ * rows of a table, whatever was asked for, and returns the exit status.
+ */
+#include <stdbool.h>
+
+#include "config/daemon_conf.h"
+#include "json/json.h"
+
+enum ctl_exit { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
+
+struct ctl {
+	struct daemon_conf conf;
+	bool json; /* -o json */
+	bool help, version;
+	bool all;     /* counters --all */
+	bool force;   /* init --force */
+	char *labels; /* explain --labels */
+	char **args;  /* behind the verb, borrowed from argv */
+	int n_args;
+	const char *verb; /* NULL: none was given */
+};
+
+struct verb {
+	const char *name;
+	int (*run)(struct ctl *ctl); /* enum ctl_exit */
+	int min_args, max_args;
+	const char *help; /* first line is the usage, second what it does */
+};
+
+extern const struct verb verb_init, verb_status, verb_bindings, verb_explain, verb_counters,
+	verb_check_config;
+
+/* options.c */
+int ctl_parse(struct ctl *ctl, int argc, char **argv, struct err *e); /* 0 or -EINVAL */
+void ctl_done(struct ctl *ctl);
+extern const char ctl_options_help[];
+
+/* print.c */
+int ctl_fail(const struct err *e);	   /* says it on stderr; CTL_FAILED */
+void ctl_print_json(const struct json *j); /* indented, with a newline */
+
+/* Rows of as many cells as the head; NULL cells print as "-". Cells are copied. */
+struct table;
+struct table *table_new(const char *const *head, size_t columns);
+void table_row(struct table *t, const char *const *cells);
+void table_print(const struct table *t); /* columns as wide as they need, two blanks between */
+void table_free(struct table *t);
+DEFINE_CLEANUP(struct table *, table_free);

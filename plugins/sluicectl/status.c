@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "ctl.h"
+#include "state/socket.h"
+
+#define TIMEOUT_MS 5000
+
+static const char *text_of(const struct json *o, const char *key)
+{
+	const char *s = NULL;
+
+	return json_string(json_get(o, key), &s, NULL) == 0 ? s : NULL;
+}
+
+static int64_t int_of(const struct json *o, const char *key)
+{
+	int64_t v = 0;
+
+	json_int(json_get(o, key), INT64_MIN, INT64_MAX, &v, NULL);
+	return v;
+}
+
+static void print_list(const struct json *list, const char *const *head, const char *const *keys,
+		       size_t n)
+{
+	__cleanup(table_freep) struct table *t = table_new(head, n);
+	const char *cells[8];
+
+	for (size_t i = 0; i < json_len(list); i++) {
+		for (size_t k = 0; k < n; k++)
+			cells[k] = text_of(json_at(list, i), keys[k]);
+		table_row(t, cells);
+	}
+	if (json_len(list)) {
+		putchar('\n');
+		table_print(t);
+	}
+}
+
+static void print_status(const struct json *s)
+{
+	static const char *const cond_head[] = {"CONDITION", "STATUS", "REASON", "MESSAGE"};
+	static const char *const cond_keys[] = {"type", "status", "reason", "message"};
+	static const char *const addr_head[] = {"ADDRESS", "GATEWAY",	"OWNER",
+						"STATE",   "INTERFACE", "PROBLEM"};
+	static const char *const addr_keys[] = {"address", "gateway",	"owner",
+						"state",   "interface", "problem"};
+	bool ready = false;
+
+	json_bool(json_get(s, "ready"), &ready, NULL);
+	printf("node        %s\nversion     %s\nready       %s\n", text_of(s, "node"),
+	       text_of(s, "version"), ready ? "yes" : "no");
+	printf("policies    %" PRId64 "\npods        %" PRId64 ", %" PRId64 " governed\n",
+	       int_of(s, "policies"), int_of(s, "pods"), int_of(s, "governed"));
+	if (text_of(s, "lastError"))
+		printf("last error  %s\n", text_of(s, "lastError"));
+	print_list(json_get(s, "conditions"), cond_head, cond_keys, 4);
+	print_list(json_get(s, "addresses"), addr_head, addr_keys, 6);
+}
+
+static int run(struct ctl *ctl)
+{
+	__cleanup_json struct json *request = json_new_object();
+	__cleanup_json struct json *answer = NULL;
+	struct err e = {0};
+	bool ok = false;
+
+	json_set(request, "v", json_new_int(1));
+	json_set(request, "op", json_new_string("status"));
+	if (socket_ask(ctl->conf.run_dir, request, TIMEOUT_MS, &answer, &e) < 0) {
+		err_wrap(&e, "sluiced does not answer (what is in force stays in force)");
+		return ctl_fail(&e);
+	}
+	json_bool(json_get(answer, "ok"), &ok, NULL);
+	if (!ok) {
+		err_set(&e, -1, "sluiced: %s", text_of(answer, "error") ?: "refused");
+		return ctl_fail(&e);
+	}
+	json_del(answer, "v");
+	json_del(answer, "ok");
+	if (ctl->json)
+		ctl_print_json(answer);
+	else
+		print_status(answer);
+	return CTL_OK;
+}
+
+const struct verb verb_status = {
+	.name = "status",
+	.run = run,
+	.help = "status [OPTION]…\n"
+		"is the node as it must be: conditions, egress addresses, owners\n"
+		"\n"
+		"Asks the daemon; exit status 1 when it does not answer.\n"
+		"\n",
+};

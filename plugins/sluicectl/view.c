@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "state/journal.h"
+
+DEFINE_CLEANUP(struct rtnl *, rtnl_close);
+DEFINE_CLEANUP(struct journal *, journal_close);
+
+/* journal_open makes folders that are missing: only what exists is read here. */
+static int records_read(const struct daemon_conf *conf, struct view *v)
+{
+	__cleanup_free char *folder = mem_printf("%s/attachments", conf->state_dir);
+	__cleanup(journal_closep) struct journal *j = NULL;
+	int r;
+
+	if (access(folder, R_OK | X_OK) < 0)
+		return err_sys(&v->records_err, -errno, "%s", folder);
+	r = journal_open(conf->state_dir, conf->run_dir, &j, &v->records_err);
+	if (r == 0)
+		r = journal_list(j, &v->records, &v->n_records, NULL, NULL, &v->records_err);
+	v->records_err.code = r;
+	return r;
+}
+
+static int compile_with(struct view *v, const struct daemon_conf *conf, const struct cidr *cidrs,
+			size_t n, struct err *e)
+{
+	struct node_view node = {
+		.name = conf->node_name,
+		.ifaces = v->node->ifaces,
+		.n_ifaces = v->node->n_ifaces,
+		.cluster_cidrs = cidrs,
+		.n_cluster_cidrs = n,
+	};
+
+	return policy_compile(v->policies.set, &node, &v->compiled, e);
+}
+
+/* As the daemon does: what was said, else what shows on this node, else sluice0's own address. */
+static int view_compile(struct view *v, const struct daemon_conf *conf, struct err *e)
+{
+	__cleanup_free struct cidr *derived = NULL;
+	struct cidr own;
+	size_t n = 0;
+
+	if (compile_with(v, conf, conf->cluster_cidrs, conf->n_cluster_cidrs, NULL) == 0)
+		return 0;
+	node_derive_cidrs(v->node, v->records, v->n_records, &derived, &n);
+	if (n)
+		return compile_with(v, conf, derived, n, e);
+	cidr_parse("169.254.83.1/32", &own);
+	return compile_with(v, conf, &own, 1, e);
+}
+
+static int node_read(struct view *v, struct err *e)
+{
+	__cleanup(rtnl_closep) struct rtnl *rtnl = NULL;
+	int r = rtnl_open(-1, &rtnl, e);
+
+	if (r == 0)
+		r = node_observe(rtnl, &v->node, e);
+	return r;
+}
+
+static int view_fill(struct view *v, const struct daemon_conf *conf, struct err *e)
+{
+	__cleanup_close int state_fd = open(conf->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct image_info info = {0};
+	size_t len = 0;
+	int r;
+
+	records_read(conf, v);
+	r = policies_read(&v->policies, conf->policy_dir, state_fd, e);
+	if (r == 0)
+		r = node_read(v, e);
+	if (r == 0)
+		r = view_compile(v, conf, e);
+	if (r < 0)
+		return r;
+	info.fingerprint = v->policies.fingerprint ? v->policies.fingerprint : 1;
+	info.source_exempt = (const char *const *)conf->source_exempt;
+	info.n_source_exempt = conf->n_source_exempt;
+	r = image_build(v->compiled, &info, NULL, 0, &v->image_data, &len);
+	return r == 0 ? image_open(&v->image, v->image_data, len, e) : r;
+}
+
+int view_open(const struct daemon_conf *conf, struct view *ret, struct err *e)
+{
+	int r;
+
+	*ret = (struct view){0};
+	r = view_fill(ret, conf, e);
+	if (r < 0)
+		view_done(ret);
+	return r;
+}
+
+void view_done(struct view *v)
+{
+	compiled_free(v->compiled);
+	node_free(v->node);
+	policies_done(&v->policies);
+	free(v->image_data);
+	records_free(v->records, v->n_records);
+	*v = (struct view){0};
+}
+
+void view_warn(const struct view *v)
+{
+	if (v->policies.last_good)
+		fprintf(stderr,
+			"sluicectl: the policy folder is invalid, the last good policies are in "
+			"force: %s\n",
+			v->policies.err.msg);
+}
+
+const char *policy_title(const struct doc_policy *p)
+{
+	static char ring[4][2 * DOC_MAX_NAME + 32];
+	static unsigned int next;
+	char *buf = ring[next++ % 4];
+
+	if (p->meta.kind == DOC_CLUSTER_EGRESS_POLICY)
+		snprintf(buf, sizeof(ring[0]), "ClusterEgressPolicy %s", p->meta.name);
+	else
+		snprintf(buf, sizeof(ring[0]), "EgressPolicy %s/%s", p->meta.namespace,
+			 p->meta.name);
+	return buf;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the daemon would decide, worked out beside it from the same inputs by the same
+ * code: policy folder (or the last good policies), interfaces, records. Works without
+ * daemon; what cannot be read without root is left out and said.
+ */
+#include "config/daemon_conf.h"
+#include "policy/compile.h"
+#include "policy/image.h"
+#include "reconcile/node.h"
+#include "reconcile/policies.h"
+#include "state/record.h"
+
+struct view {
+	struct policies policies;
+	struct node_state *node;
+	struct compiled *compiled;
+	struct image image;
+	uint8_t *image_data;
+	struct record **records;
+	size_t n_records;
+	struct err records_err; /* code 0 = they could be read */
+};
+
+int view_open(const struct daemon_conf *conf, struct view *ret, struct err *e);
+void view_done(struct view *v); /* a zeroed one is fine */
+/* The policies in force are not those of the folder: says so on stderr. */
+void view_warn(const struct view *v);
+/* "EgressPolicy shop/payments"; into one of 4 static buffers. */
+const char *policy_title(const struct doc_policy *p);
