@@ -207,6 +207,8 @@ static int egress_step(struct run *x, const struct dp_step *s, struct err *e)
 
 /* ---- the rest ---- */
 
+/* Steps answer 0, -errno, or 1: left out. */
+
 static int nft_step(struct run *x, const struct dp_step *s, struct err *e)
 {
 	int r = s->op == DP_NFT ? nft_apply(x->k->nft, s->arg, e) : nft_delete(x->k->nft, e);
@@ -226,10 +228,17 @@ static int programs_step(struct run *x, const struct dp_step *s, struct err *e)
 
 static int pod_step(struct run *x, const struct dp_step *s, struct err *e)
 {
+	const struct dp_gate *gate = x->p->gate;
 	const struct dp_pod *v = s->arg;
+	int r;
 
-	return s->op == DP_POD_ATTACH ? dp_attach(x->k->pins, &v->a, e)
-				      : dp_detach(x->k->pins, &v->a, e);
+	if (gate && gate->open(s, gate->data) != 0)
+		return 1;
+	r = s->op == DP_POD_ATTACH ? dp_attach(x->k->pins, &v->a, e)
+				   : dp_detach(x->k->pins, &v->a, e);
+	if (gate)
+		gate->close(gate->data);
+	return r;
 }
 
 static int (*const step_fns[DP_OP_COUNT])(struct run *, const struct dp_step *, struct err *) = {
