@@ -19,6 +19,7 @@
 #include "policy/explain.h"
 #include "policy/image.h"
 #include "testkit/policy_fixture.h"
+#include "testkit/policy_random.h"
 
 #define ROUNDS	600
 #define PODS	4
@@ -144,257 +145,26 @@ static enum verdict verdict_of(const struct answer *a)
 					     : VERDICT_ALLOW;
 }
 
-/* ---- random policies ---- */
-
-struct text {
-	char *docs[64];
-	size_t n;
-	char *buf;
-	size_t len;
-	FILE *f;
-};
-
-static uint64_t seed;
-
-static uint32_t rnd(uint32_t n)
-{
-	seed = seed * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)(seed >> 33) % n;
-}
-
-static void doc_begin(struct text *t, const char *kind)
-{
-	t->f = open_memstream(&t->buf, &t->len);
-	fprintf(t->f, "---\napiVersion: sluice.dev/v1alpha1\nkind: %s\n", kind);
-}
-
-static void doc_end(struct text *t)
-{
-	fclose(t->f);
-	t->docs[t->n++] = t->buf;
-	t->buf = NULL;
-}
-
-/* Few bits vary, so that prefixes nest, meet and overlap. */
-static void write_cidr(FILE *f, bool v4, uint32_t bits, uint32_t fixed)
-{
-	uint32_t len = bits, value = fixed & (bits ? ~0u << (8 - bits) : 0) & 0xff;
-
-	if (v4)
-		fprintf(f, "198.51.%u.%u/%u", value >> 4, (value & 15) << 4, 20 + len);
-	else
-		fprintf(f, "'2001:db8:%x::/%u'", value << 8, 32 + len);
-}
-
-static void write_to(FILE *f)
-{
-	bool v4 = rnd(2);
-	uint32_t bits = rnd(9), value = rnd(256);
-
-	if (rnd(12) == 0) {
-		fprintf(f, "{nodes: {matchLabels: {zone: z%u}}}", rnd(2));
-		return;
-	}
-	if (rnd(10) == 0) {
-		fprintf(f, "{cidr: %s}", v4 ? "0.0.0.0/0" : "'::/0'");
-		return;
-	}
-	fprintf(f, "{cidr: ");
-	write_cidr(f, v4, bits, value);
-	if (bits < 8 && rnd(3) == 0) {
-		fprintf(f, ", except: [");
-		write_cidr(f, v4, bits + 1 + rnd(8 - bits), value);
-		fprintf(f, "]");
-	}
-	fprintf(f, "}");
-}
-
-static void write_ports(FILE *f)
-{
-	static const char *const protos[] = {"TCP", "UDP", "SCTP"};
-
-	fprintf(f, ", ports: [");
-	for (uint32_t i = 0, n = 1 + rnd(3); i < n; i++) {
-		uint32_t port = 1 + rnd(12);
-
-		fprintf(f, "%s", i ? ", " : "");
-		if (rnd(4) == 0)
-			fprintf(f, "{protocol: ICMP, type: %u}", rnd(4));
-		else if (rnd(4) == 0)
-			fprintf(f, "{protocol: %s}", protos[rnd(3)]);
-		else
-			fprintf(f, "{protocol: %s, port: %u, endPort: %u}", protos[rnd(3)], port,
-				port + rnd(6));
-	}
-	fprintf(f, "]");
-}
-
-static void write_via(FILE *f)
-{
-	if (rnd(4) == 0)
-		fprintf(f, ", via: {node: {}}");
-	else
-		fprintf(f, ", via: {gateway: g%u%s}", rnd(6), rnd(3) ? "" : ", unavailable: Node");
-}
-
-static void write_rule(FILE *f, uint32_t i)
-{
-	static const char *const actions[] = {"Allow", "Deny", "Reject", "Pass"};
-	bool action = rnd(4) > 0;
-
-	fprintf(f, "  - {name: r%u", i);
-	if (action)
-		fprintf(f, ", action: %s", actions[rnd(4)]);
-	if (rnd(4)) {
-		fprintf(f, ", to: [");
-		write_to(f);
-		for (uint32_t n = rnd(3); n; n--) {
-			fprintf(f, ", ");
-			write_to(f);
-		}
-		fprintf(f, "]");
-	}
-	if (rnd(2))
-		write_ports(f);
-	if (!action || rnd(3) == 0)
-		write_via(f);
-	fprintf(f, "}\n");
-}
-
-static void write_selector(FILE *f, const char *key, char value)
-{
-	switch (rnd(6)) {
-	case 0:
-		fprintf(f, "{}");
-		break;
-	case 1:
-		fprintf(f, "{matchExpressions: [{key: %s, operator: NotIn, values: [%c%u]}]}", key,
-			value, rnd(2));
-		break;
-	case 2:
-		fprintf(f, "{matchExpressions: [{key: %s, operator: %s}]}", key,
-			rnd(2) ? "Exists" : "DoesNotExist");
-		break;
-	case 3:
-		fprintf(f, "{matchExpressions: [{key: %s, operator: In, values: [%c0, %c%u]}]}",
-			key, value, value, 1 + rnd(2));
-		break;
-	default:
-		fprintf(f, "{matchLabels: {%s: %c%u}}", key, value, rnd(3));
-	}
-}
-
-static void write_policy(struct text *t, uint32_t i)
-{
-	bool cluster = rnd(2);
-	FILE *f;
-
-	doc_begin(t, cluster ? "ClusterEgressPolicy" : "EgressPolicy");
-	f = t->f;
-	if (cluster)
-		fprintf(f, "metadata: {name: p%u}\nspec:\n  tier: %s\n", i,
-			rnd(2) ? "Admin" : "Baseline");
-	else
-		fprintf(f, "metadata: {name: p%u, namespace: n%u}\nspec:\n", i, rnd(2));
-	fprintf(f, "  priority: %u\n  subject:\n    podSelector: ", rnd(3));
-	write_selector(f, "app", 'a');
-	if (cluster && rnd(2)) {
-		fprintf(f, "\n    namespaceSelector: ");
-		write_selector(f, "team", 't');
-	}
-	fprintf(f, "\n  rules:\n");
-	for (uint32_t j = 0, n = 1 + rnd(4); j < n; j++)
-		write_rule(f, j);
-	if (!cluster && rnd(2)) {
-		bool via = rnd(3) == 0;
-
-		fprintf(f, "  default: {action: %s", rnd(2) ? "Deny" : "Allow");
-		if (via)
-			write_via(f);
-		fprintf(f, "}\n");
-	}
-	doc_end(t);
-}
-
-static void write_gateways(struct text *t)
-{
-	static const char *const specs[] = {
-		"{addresses: [{range: 203.0.113.10}], allowedNamespaces: {}}",
-		"{addresses: [{range: 203.0.113.16-203.0.113.19}, {range: '2001:db8:ffff::1'}], "
-		"allowedNamespaces: {matchLabels: {team: t0}}}",
-		"{addresses: [{range: 203.0.113.32/29}], spread: Pod, allowedNamespaces: {}}",
-		"{addresses: [{range: '2001:db8:ffff::10'}], allowedNamespaces: {}}",
-		"{addresses: [{range: 203.0.113.50}]}",
-	};
-
-	for (uint32_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
-		doc_begin(t, "EgressGateway");
-		fprintf(t->f, "metadata: {name: g%u}\nspec: %s\n", i, specs[i]);
-		doc_end(t);
-	}
-}
-
-static void write_core(struct text *t, const char *kind, const char *rest)
-{
-	t->f = open_memstream(&t->buf, &t->len);
-	fprintf(t->f, "---\napiVersion: v1\nkind: %s\n%s\n", kind, rest);
-	doc_end(t);
-}
-
-static void write_docs(struct text *t)
-{
-	write_gateways(t);
-	write_core(t, "Node",
-		   "metadata: {name: n1, labels: {zone: z0}}\nstatus: {addresses: [{type: "
-		   "InternalIP, address: 203.0.113.250}, {type: ExternalIP, address: "
-		   "198.51.3.16}]}");
-	write_core(t, "Node",
-		   "metadata: {name: n2, labels: {zone: z1}}\nstatus: {addresses: [{type: "
-		   "InternalIP, address: 203.0.113.251}, {type: ExternalIP, address: "
-		   "'2001:db8:4000::'}]}");
-	write_core(t, "Namespace", "metadata: {name: n0, labels: {team: t0}}");
-	for (uint32_t i = 0, n = 1 + rnd(8); i < n; i++)
-		write_policy(t, i);
-}
-
-static void text_done(struct text *t)
-{
-	for (size_t i = 0; i < t->n; i++)
-		free(t->docs[i]);
-	t->n = 0;
-}
-
-static char *text_join(const struct text *t)
-{
-	char *out = mem_strdup("");
-
-	for (size_t i = 0; i < t->n; i++) {
-		char *longer = mem_printf("%s%s", out, t->docs[i]);
-
-		free(out);
-		out = longer;
-	}
-	return out;
-}
-
 /* ---- the comparison ---- */
 
 static struct packet random_packet(const struct pod_info *pod, const struct labels *namespace)
 {
 	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, 47};
-	uint8_t proto = protos[rnd(5)];
-	uint32_t value = rnd(256);
+	uint8_t proto = protos[random_below(5)];
+	uint32_t value = random_below(256);
 	char text[ADDR_STRLEN];
 
-	if (rnd(2))
+	if (random_below(2))
 		snprintf(text, sizeof(text), "198.51.%u.%u", value >> 4, (value & 15) << 4);
 	else
-		snprintf(text, sizeof(text), "2001:db8:%x::%s", value << 8, rnd(2) ? "" : "7");
+		snprintf(text, sizeof(text), "2001:db8:%x::%s", value << 8,
+			 random_below(2) ? "" : "7");
 	return (struct packet){
 		.pod = pod,
 		.namespace = namespace,
 		.dst = addr_of(text),
-		.key = L4_KEY(proto, proto == IPPROTO_ICMP ? rnd(5) << 8 : rnd(20)),
+		.key = L4_KEY(proto,
+			      proto == IPPROTO_ICMP ? random_below(5) << 8 : random_below(20)),
 	};
 }
 
@@ -501,7 +271,7 @@ static size_t round_of(const struct policy_fixture *f)
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < PODS; i++) {
-		struct pod_info pod = {.namespace = rnd(2) ? "n0" : "n1", .name = "p"};
+		struct pod_info pod = {.namespace = random_below(2) ? "n0" : "n1", .name = "p"};
 		struct labels namespace = labels_from_text(
 			pod.namespace[1] == '0' ? "kubernetes.io/metadata.name=n0 team=t0"
 						: "kubernetes.io/metadata.name=n1");
@@ -521,17 +291,17 @@ static void program_equals_the_definition(void **state)
 
 	for (uint32_t i = 0; i < ROUNDS; i++) {
 		struct policy_fixture f;
-		struct text t = {};
+		struct policy_texts t = {};
 		char *yaml;
 
-		seed = i;
-		write_docs(&t);
-		yaml = text_join(&t);
+		random_seed(i);
+		random_policies(&t);
+		yaml = policy_texts_join(&t);
 		policy_fixture_init(&f, yaml, "n1", "eth0 203.0.113.250/24 2001:db8:ffff::fa/64");
 		n += round_of(&f);
 		policy_fixture_done(&f);
 		free(yaml);
-		text_done(&t);
+		policy_texts_done(&t);
 	}
 	assert_in_range(n, 200000, SIZE_MAX);
 }
@@ -580,10 +350,10 @@ static struct bytes everything_of(const struct policy_fixture *f)
 	return out;
 }
 
-static void shuffle(struct text *t)
+static void shuffle(struct policy_texts *t)
 {
 	for (size_t i = t->n; i > 1; i--) {
-		size_t j = rnd((uint32_t)i);
+		size_t j = random_below((uint32_t)i);
 		char *tmp = t->docs[i - 1];
 
 		t->docs[i - 1] = t->docs[j];
@@ -594,19 +364,19 @@ static void shuffle(struct text *t)
 static void order_of_arrival_changes_no_byte(void **state)
 {
 	struct bytes first = {};
-	struct text t = {};
+	struct policy_texts t = {};
 
-	seed = 4711;
-	write_docs(&t);
+	random_seed(4711);
+	random_policies(&t);
 	for (uint32_t i = 0; i < 8; i++)
-		write_policy(&t, 100 + i);
+		random_policy(&t, 100 + i);
 	for (uint32_t i = 0; i < 100; i++) {
 		struct policy_fixture f;
 		struct bytes now;
 		char *yaml;
 
 		shuffle(&t);
-		yaml = text_join(&t);
+		yaml = policy_texts_join(&t);
 		policy_fixture_init(&f, yaml, "n1", "eth0 203.0.113.250/24 2001:db8:ffff::fa/64");
 		now = everything_of(&f);
 		if (!first.data)
@@ -618,7 +388,7 @@ static void order_of_arrival_changes_no_byte(void **state)
 		free(yaml);
 	}
 	free(first.data);
-	text_done(&t);
+	policy_texts_done(&t);
 }
 
 int main(void)

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "testkit/policy_random.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static uint64_t seed;
+
+void random_seed(uint64_t value)
+{
+	seed = value;
+}
+
+uint32_t random_below(uint32_t n)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(seed >> 33) % n;
+}
+
+static void doc_begin(struct policy_texts *t, const char *kind)
+{
+	t->f = open_memstream(&t->buf, &t->len);
+	fprintf(t->f, "---\napiVersion: sluice.dev/v1alpha1\nkind: %s\n", kind);
+}
+
+static void doc_end(struct policy_texts *t)
+{
+	fclose(t->f);
+	t->docs[t->n++] = t->buf;
+	t->buf = NULL;
+}
+
+/* Few bits vary, so that prefixes nest, meet and overlap. */
+static void write_cidr(FILE *f, bool v4, uint32_t bits, uint32_t fixed)
+{
+	uint32_t len = bits, value = fixed & (bits ? ~0u << (8 - bits) : 0) & 0xff;
+
+	if (v4)
+		fprintf(f, "198.51.%u.%u/%u", value >> 4, (value & 15) << 4, 20 + len);
+	else
+		fprintf(f, "'2001:db8:%x::/%u'", value << 8, 32 + len);
+}
+
+static void write_to(FILE *f)
+{
+	bool v4 = random_below(2);
+	uint32_t bits = random_below(9), value = random_below(256);
+
+	if (random_below(12) == 0) {
+		fprintf(f, "{nodes: {matchLabels: {zone: z%u}}}", random_below(2));
+		return;
+	}
+	if (random_below(10) == 0) {
+		fprintf(f, "{cidr: %s}", v4 ? "0.0.0.0/0" : "'::/0'");
+		return;
+	}
+	fprintf(f, "{cidr: ");
+	write_cidr(f, v4, bits, value);
+	if (bits < 8 && random_below(3) == 0) {
+		fprintf(f, ", except: [");
+		write_cidr(f, v4, bits + 1 + random_below(8 - bits), value);
+		fprintf(f, "]");
+	}
+	fprintf(f, "}");
+}
+
+static void write_ports(FILE *f)
+{
+	static const char *const protos[] = {"TCP", "UDP", "SCTP"};
+
+	fprintf(f, ", ports: [");
+	for (uint32_t i = 0, n = 1 + random_below(3); i < n; i++) {
+		uint32_t port = 1 + random_below(12);
+
+		fprintf(f, "%s", i ? ", " : "");
+		if (random_below(4) == 0)
+			fprintf(f, "{protocol: ICMP, type: %u}", random_below(4));
+		else if (random_below(4) == 0)
+			fprintf(f, "{protocol: %s}", protos[random_below(3)]);
+		else
+			fprintf(f, "{protocol: %s, port: %u, endPort: %u}", protos[random_below(3)],
+				port, port + random_below(6));
+	}
+	fprintf(f, "]");
+}
+
+static void write_via(FILE *f)
+{
+	if (random_below(4) == 0)
+		fprintf(f, ", via: {node: {}}");
+	else
+		fprintf(f, ", via: {gateway: g%u%s}", random_below(6),
+			random_below(3) ? "" : ", unavailable: Node");
+}
+
+static void write_rule(FILE *f, uint32_t i)
+{
+	static const char *const actions[] = {"Allow", "Deny", "Reject", "Pass"};
+	bool action = random_below(4) > 0;
+
+	fprintf(f, "  - {name: r%u", i);
+	if (action)
+		fprintf(f, ", action: %s", actions[random_below(4)]);
+	if (random_below(4)) {
+		fprintf(f, ", to: [");
+		write_to(f);
+		for (uint32_t n = random_below(3); n; n--) {
+			fprintf(f, ", ");
+			write_to(f);
+		}
+		fprintf(f, "]");
+	}
+	if (random_below(2))
+		write_ports(f);
+	if (!action || random_below(3) == 0)
+		write_via(f);
+	fprintf(f, "}\n");
+}
+
+static void write_selector(FILE *f, const char *key, char value)
+{
+	switch (random_below(6)) {
+	case 0:
+		fprintf(f, "{}");
+		break;
+	case 1:
+		fprintf(f, "{matchExpressions: [{key: %s, operator: NotIn, values: [%c%u]}]}", key,
+			value, random_below(2));
+		break;
+	case 2:
+		fprintf(f, "{matchExpressions: [{key: %s, operator: %s}]}", key,
+			random_below(2) ? "Exists" : "DoesNotExist");
+		break;
+	case 3:
+		fprintf(f, "{matchExpressions: [{key: %s, operator: In, values: [%c0, %c%u]}]}",
+			key, value, value, 1 + random_below(2));
+		break;
+	default:
+		fprintf(f, "{matchLabels: {%s: %c%u}}", key, value, random_below(3));
+	}
+}
+
+void random_policy(struct policy_texts *t, uint32_t i)
+{
+	bool cluster = random_below(2);
+	FILE *f;
+
+	doc_begin(t, cluster ? "ClusterEgressPolicy" : "EgressPolicy");
+	f = t->f;
+	if (cluster)
+		fprintf(f, "metadata: {name: p%u}\nspec:\n  tier: %s\n", i,
+			random_below(2) ? "Admin" : "Baseline");
+	else
+		fprintf(f, "metadata: {name: p%u, namespace: n%u}\nspec:\n", i, random_below(2));
+	fprintf(f, "  priority: %u\n  subject:\n    podSelector: ", random_below(3));
+	write_selector(f, "app", 'a');
+	if (cluster && random_below(2)) {
+		fprintf(f, "\n    namespaceSelector: ");
+		write_selector(f, "team", 't');
+	}
+	fprintf(f, "\n  rules:\n");
+	for (uint32_t j = 0, n = 1 + random_below(4); j < n; j++)
+		write_rule(f, j);
+	if (!cluster && random_below(2)) {
+		bool via = random_below(3) == 0;
+
+		fprintf(f, "  default: {action: %s", random_below(2) ? "Deny" : "Allow");
+		if (via)
+			write_via(f);
+		fprintf(f, "}\n");
+	}
+	doc_end(t);
+}
+
+static void write_gateways(struct policy_texts *t)
+{
+	static const char *const specs[] = {
+		"{addresses: [{range: 203.0.113.10}], allowedNamespaces: {}}",
+		"{addresses: [{range: 203.0.113.16-203.0.113.19}, {range: '2001:db8:ffff::1'}], "
+		"allowedNamespaces: {matchLabels: {team: t0}}}",
+		"{addresses: [{range: 203.0.113.32/29}], spread: Pod, allowedNamespaces: {}}",
+		"{addresses: [{range: '2001:db8:ffff::10'}], allowedNamespaces: {}}",
+		"{addresses: [{range: 203.0.113.50}]}",
+	};
+
+	for (uint32_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
+		doc_begin(t, "EgressGateway");
+		fprintf(t->f, "metadata: {name: g%u}\nspec: %s\n", i, specs[i]);
+		doc_end(t);
+	}
+}
+
+static void write_core(struct policy_texts *t, const char *kind, const char *rest)
+{
+	t->f = open_memstream(&t->buf, &t->len);
+	fprintf(t->f, "---\napiVersion: v1\nkind: %s\n%s\n", kind, rest);
+	doc_end(t);
+}
+
+void random_policies(struct policy_texts *t)
+{
+	write_gateways(t);
+	write_core(t, "Node",
+		   "metadata: {name: n1, labels: {zone: z0}}\nstatus: {addresses: [{type: "
+		   "InternalIP, address: 203.0.113.250}, {type: ExternalIP, address: "
+		   "198.51.3.16}]}");
+	write_core(t, "Node",
+		   "metadata: {name: n2, labels: {zone: z1}}\nstatus: {addresses: [{type: "
+		   "InternalIP, address: 203.0.113.251}, {type: ExternalIP, address: "
+		   "'2001:db8:4000::'}]}");
+	write_core(t, "Namespace", "metadata: {name: n0, labels: {team: t0}}");
+	for (uint32_t i = 0, n = 1 + random_below(8); i < n; i++)
+		random_policy(t, i);
+}
+
+void policy_texts_done(struct policy_texts *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		free(t->docs[i]);
+	t->n = 0;
+}
+
+char *policy_texts_join(const struct policy_texts *t)
+{
+	char *out = mem_strdup("");
+
+	for (size_t i = 0; i < t->n; i++) {
+		char *longer = mem_printf("%s%s", out, t->docs[i]);
+
+		free(out);
+		out = longer;
+	}
+	return out;
+}

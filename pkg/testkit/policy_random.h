@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Random policies as YAML, the same for the same seed: gateways g0 to g4 of every sort
+ * (g5 is missing), nodes n1 and n2, namespace n0, some policies. Few bits of the
+ * prefixes vary, so that they nest, meet and overlap.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct policy_texts {
+	char *docs[64];
+	size_t n;
+	/* of the one that is being written */
+	char *buf;
+	size_t len;
+	FILE *f;
+};
+
+void random_seed(uint64_t value);
+uint32_t random_below(uint32_t n);
+void random_policies(struct policy_texts *t);
+void random_policy(struct policy_texts *t, uint32_t i); /* one more, named p<i> */
+char *policy_texts_join(const struct policy_texts *t);
+void policy_texts_done(struct policy_texts *t);

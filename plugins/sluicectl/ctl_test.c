@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The binary as a person calls it, without root and without a daemon. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "json/json.h"
+
+static char folder[64], output[1 << 16];
+
+/* Of build/VARIANT/plugins/sluicectl/x_test: build/VARIANT/bin/sluicectl, or build/bin/sluicectl.
+ */
+static const char *binary(void)
+{
+	static char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
+	char *cut;
+
+	assert_true(n > 0);
+	path[n] = 0;
+	cut = strstr(path, "/plugins/sluicectl/");
+	assert_non_null(cut);
+	strcpy(cut, "/bin/sluicectl");
+	if (access(path, X_OK) == 0)
+		return path;
+	*cut = 0;
+	cut = strrchr(path, '/');
+	assert_non_null(cut);
+	strcpy(cut, "/bin/sluicectl");
+	return path;
+}
+
+/* Both streams into output; the exit status. %s of fmt is the test's folder. */
+static int ctl(const char *args)
+{
+	__cleanup_free char *command = mem_printf(
+		"cd %s && %s %s --policy-dir %s/p --state-dir %s/s --run-dir %s/r 2>&1", folder,
+		binary(), args, folder, folder, folder);
+	FILE *f = popen(command, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(output, 1, sizeof(output) - 1, f);
+	output[n] = 0;
+	return WEXITSTATUS(pclose(f));
+}
+
+#define assert_output(text)                                       \
+	do {                                                      \
+		if (!strstr(output, text))                        \
+			fail_msg("no '%s' in: %s", text, output); \
+	} while (0)
+
+static void put(const char *name, const char *text)
+{
+	__cleanup_free char *path = mem_printf("%s/p/%s", folder, name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static int folder_make(void **state)
+{
+	__cleanup_free char *path = NULL;
+
+	strcpy(folder, "/tmp/sluicectl-test-XXXXXX");
+	if (!mkdtemp(folder))
+		return -1;
+	path = mem_printf("%s/p", folder);
+	return mkdir(path, 0755);
+}
+
+static int folder_remove(void **state)
+{
+	__cleanup_free char *command = mem_printf("rm -rf '%s'", folder);
+	FILE *f = popen(command, "r");
+
+	return f ? pclose(f) : -1;
+}
+
+#define GATEWAY                                                                                 \
+	"apiVersion: sluice.dev/v1alpha1\nkind: EgressGateway\nmetadata: {name: office}\n"      \
+	"spec: {addresses: [{range: 203.0.113.10}], nodeSelector: {matchLabels: {gw: 'yes'}}, " \
+	"allowedNamespaces: {}}\n---\napiVersion: v1\nkind: Node\n"                             \
+	"metadata: {name: gw1, labels: {gw: 'yes'}}\n"                                          \
+	"status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}\n"
+#define POLICY                                                            \
+	"apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"           \
+	"metadata: {name: web, namespace: shop}\nspec:\n"                 \
+	"  subject: {podSelector: {matchLabels: {app: web}}}\n  rules:\n" \
+	"  - {name: bank, action: Allow, to: [{cidr: 198.51.100.0/24}],"  \
+	" ports: [{protocol: TCP, port: 443}], via: {gateway: office}}\n" \
+	"  default: {action: Deny}\n"
+
+static void explain_names_winner_losers_address_and_owner(void **state)
+{
+	put("gateway.yaml", GATEWAY);
+	put("policy.yaml", POLICY);
+	assert_int_equal(ctl("explain shop/a 198.51.100.7:443/TCP --labels app=web"), 0);
+	assert_output("Allow by EgressPolicy shop/web rule bank");
+	assert_output("203.0.113.10 of gateway office, owned by gw1");
+	assert_output("too late");
+	assert_int_equal(ctl("explain shop/a 198.51.100.7:80 --labels app=web"), 0);
+	assert_output("dropped: denied");
+	assert_output("other port");
+	assert_int_equal(ctl("explain shop/a 192.0.2.1 --labels app=web"), 0);
+	assert_output("inside: not governed");
+	assert_int_equal(ctl("explain shop/a 198.51.100.7 --labels app=db"), 0);
+	assert_output("no policy selects the pod");
+}
+
+static void explain_without_a_port_tells_each_range(void **state)
+{
+	put("gateway.yaml", GATEWAY);
+	put("policy.yaml", POLICY);
+	assert_int_equal(ctl("explain shop/a 198.51.100.7/TCP --labels app=web"), 0);
+	assert_output("TCP/0 to TCP/442");
+	assert_output("TCP/443: outside");
+	assert_output("TCP/444 to TCP/65535");
+}
+
+static void explain_takes_labels_from_the_pod_object(void **state)
+{
+	put("policy.yaml", POLICY);
+	put("pod.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: shop, "
+			"labels: {app: web}}\n");
+	assert_int_equal(ctl("explain shop/a '[2001:db8::1]:443'"), 0);
+	assert_output("dropped: denied");
+	assert_null(strstr(output, "judged without labels"));
+	assert_int_equal(ctl("explain shop/b 198.51.100.7"), 0);
+	assert_output("judged without labels");
+}
+
+static void json_is_json(void **state)
+{
+	static const char *const calls[] = {
+		"explain shop/a 198.51.100.7 --labels app=web -o json",
+		"check-config -o json",
+		"bindings -o json",
+	};
+
+	put("gateway.yaml", GATEWAY);
+	put("policy.yaml", POLICY);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+		__cleanup_json struct json *tree = NULL;
+		struct err e = {0};
+
+		assert_int_equal(ctl(calls[i]), 0);
+		if (json_parse(output, strlen(output), &tree, &e) < 0)
+			fail_msg("%s: %s", calls[i], e.msg);
+	}
+}
+
+static void check_config_names_every_files_mistake(void **state)
+{
+	put("a.yaml", "apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+		      "metadata: {name: a, namespace: b}\nspec:\n  subject: {podSelector: {}}\n"
+		      "  rulez: []\n");
+	put("b.yaml", "apiVersion: sluice.dev/v1alpha1\nkind: Nonsense\n");
+	put("c.yaml", POLICY);
+	assert_int_equal(ctl("check-config p"), 1);
+	assert_output("p/a.yaml:6");
+	assert_output("rulez");
+	assert_output("p/b.yaml:");
+	assert_null(strstr(output, "c.yaml"));
+}
+
+static void check_config_warns_of_what_is_surely_not_meant(void **state)
+{
+	put("c.yaml", POLICY);
+	put("d.yaml", "apiVersion: sluice.dev/v1alpha1\nkind: ClusterEgressPolicy\n"
+		      "metadata: {name: d}\nspec:\n  subject: {podSelector: {}}\n  rules:\n"
+		      "  - {name: p, action: Pass}\n  - {name: q, action: Deny}\n");
+	assert_int_equal(ctl("check-config"), 0);
+	assert_output("gateway 'office' is in none of these files");
+	assert_output("d.yaml:8");
+	assert_output("never reached");
+	assert_output("valid: 2 files, 0 gateways, 2 policies");
+}
+
+static void an_invalid_folder_is_said_by_explain(void **state)
+{
+	put("b.yaml", "kind: Nonsense\n");
+	assert_int_equal(ctl("explain shop/a 198.51.100.7"), 1);
+	assert_output("b.yaml:");
+}
+
+static void init_writes_files_that_check_config_accepts(void **state)
+{
+	assert_int_equal(ctl("init new"), 0);
+	assert_output("new/10-sluice.conflist");
+	assert_int_equal(ctl("check-config new/policies.d"), 0);
+	assert_int_equal(ctl("init new"), 1);
+	assert_output("--force");
+	assert_int_equal(ctl("init new --force"), 0);
+}
+
+static void wrong_use_ends_with_2(void **state)
+{
+	static const char *const calls[] = {
+		"",
+		"no-such-verb",
+		"explain shop/a",
+		"explain shop/a 1.2.3.4 more",
+		"explain shop/a 1.2.3.4.5",
+		"explain shop/a 1.2.3.4:70000",
+		"explain shop/a 1.2.3.4:1/QUIC",
+		"status --labels a=b",
+		"status -o yaml",
+		"status --what",
+		"bindings --cluster-cidr 10.0.0.1/8",
+	};
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+		if (ctl(calls[i]) != 2)
+			fail_msg("'%s' did not end with 2: %s", calls[i], output);
+}
+
+static void every_verb_has_help(void **state)
+{
+	static const char *const verbs[] = {"",		"status",	"bindings", "explain",
+					    "counters", "check-config", "init"};
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		__cleanup_free char *args = mem_printf("%s --help", verbs[i]);
+
+		assert_int_equal(ctl(args), 0);
+		assert_output("Usage: sluicectl");
+		assert_output("Exit status");
+	}
+}
+
+static void without_a_daemon_status_fails_and_says_so(void **state)
+{
+	assert_int_equal(ctl("status"), 1);
+	assert_output("sluiced does not answer");
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, folder_make, folder_remove)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(explain_names_winner_losers_address_and_owner),
+		TEST(explain_without_a_port_tells_each_range),
+		TEST(explain_takes_labels_from_the_pod_object),
+		TEST(json_is_json),
+		TEST(check_config_names_every_files_mistake),
+		TEST(check_config_warns_of_what_is_surely_not_meant),
+		TEST(an_invalid_folder_is_said_by_explain),
+		TEST(init_writes_files_that_check_config_accepts),
+		TEST(wrong_use_ends_with_2),
+		TEST(every_verb_has_help),
+		TEST(without_a_daemon_status_fails_and_says_so),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
