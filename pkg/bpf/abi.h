@@ -15,7 +15,7 @@
  *   16..1023     address id: leave as addrs[id]. With DIVERT: owned elsewhere, go to
  *                sluice0. Without: owned here; conntrack zone = id, snat to it.
  * On sluice0's egress a mark WITHOUT DIVERT is a node index (1..1023): replies.
- * ct mark, same bits: with DIVERT (pod's node): reserved for existingConnections;
+ * ct mark, same bits: with DIVERT (pod's node): the address id the connection began with;
  * without DIVERT, nonzero (gateway): node index the connection came from.
  *
  * WHAT IS IMMUTABLE. A class, an identity, a pick and an address id never change
@@ -69,6 +69,7 @@ struct slu_addr { /* ::ffff:a.b.c.d for IPv4; network order */
 /* map "pods": HASH, key __u32 host-side ifindex (macvlan: struct slu_macvlan_key in "macvlans") */
 #define SLU_POD_NO_SOURCE_CHECK (1u << 0) /* exempt: and then never an identity */
 #define SLU_POD_QUARANTINE	(1u << 1) /* everything outside is dropped with QUARANTINE */
+#define SLU_POD_KEEP		(1u << 2) /* an edit changed who it is: look into "kept" first */
 struct slu_pod {
 	__u32 policy; /* key into "policies"; 0 = no policy selects the pod */
 	__u32 flags;
@@ -187,6 +188,13 @@ struct slu_flow {
 	__u8 fragment; /* 1: keyed by fragment id */
 	__u16 pad;
 };
+
+/*
+ * map "kept": HASH, key struct slu_flow as the pod sends it (parent 0; TCP, UDP and SCTP)
+ * → __u32 address id, 0 = as the node. Connections that were open when an edit gave their
+ * pod another identity (existingConnections: Keep); a verdict against them still counts.
+ */
+#define SLU_MAX_KEPT 65536
 
 /* map "build": ARRAY of one __u64: digest of the object whose programs are pinned; 0 while they are
  * exchanged */

@@ -41,6 +41,7 @@ SLU_MAP(inside, BPF_MAP_TYPE_LPM_TRIE, struct slu_lpm_key, __u32, SLU_MAX_INSIDE
 SLU_MAP(config, BPF_MAP_TYPE_ARRAY, __u32, struct slu_config, 1, 0);
 SLU_MAP(drops, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_count, SLU_REASON_MAX, 0);
 SLU_MAP(inbound, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, __u32, SLU_MAX_INBOUND, 0);
+SLU_MAP(kept, BPF_MAP_TYPE_HASH, struct slu_flow, __u32, SLU_MAX_KEPT, BPF_F_NO_PREALLOC);
 SLU_MAP(build, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1, 0);
 
 struct policy_lpm {

@@ -9,6 +9,27 @@
 #include "bpf/judge.bpf.h"
 #include "bpf/source.bpf.h"
 
+/*
+ * The address id that an open connection began with, when an edit has since given
+ * its pod another identity; 0 = as the node. False: decide as for a new one.
+ */
+static __always_inline bool kept_id(const struct slu_pod *pod, const struct pkt *p, __u32 *ret_id)
+{
+	struct slu_flow f = {.local = p->src, .remote = p->dst};
+	__u32 *id;
+
+	if (!(pod->flags & SLU_POD_KEEP) || !p->sport)
+		return false;
+	f.proto = pkt_proto(p);
+	f.lport = p->sport;
+	f.rport = p->dport;
+	id = bpf_map_lookup_elem(&kept, &f);
+	if (!id)
+		return false;
+	*ret_id = *id;
+	return true;
+}
+
 static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu_pod *pod,
 					 const struct pkt *p)
 {
@@ -25,6 +46,8 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu
 		return drop(skb, SLU_DROP_NO_POLICY);
 	if (reason)
 		id = reason;
+	else if (!(judged & JUDGED_INSIDE) && kept_id(pod, p, &id))
+		id = id ? address_mark(id, false) : SLU_ID_CHECK;
 	else if (JUDGED_IDENTITY(judged))
 		id = identify(pod, p, JUDGED_IDENTITY(judged));
 	else

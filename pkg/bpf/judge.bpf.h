@@ -19,7 +19,7 @@
 
 static __always_inline bool governed(const struct slu_pod *pod)
 {
-	return pod->policy || pod->flags & SLU_POD_QUARANTINE;
+	return pod->policy || pod->flags & (SLU_POD_QUARANTINE | SLU_POD_KEEP);
 }
 
 static __always_inline bool is_inside(const struct pkt *p)
@@ -74,6 +74,8 @@ static __always_inline __u32 judge(const struct slu_pod *pod, const struct pkt *
 		return SLU_DROP_QUARANTINE;
 	if (p->flags & PKT_FRAG_LATER)
 		return SLU_DROP_FRAGMENT;
+	if (!policy) /* no policy any more: only its open connections are looked after */
+		return 0;
 	lpm = bpf_map_lookup_elem(&policies, &policy);
 	if (!lpm)
 		return SLU_DROP_NO_POLICY;
@@ -93,6 +95,26 @@ static __always_inline __u32 judge(const struct slu_pod *pod, const struct pkt *
 	return SLU_DECISION_IDENTITY(decision) << 16;
 }
 
+/* The mark id for an address: itself, with OUTCOME_DIVERT when owned elsewhere, or a reason. */
+static __always_inline __u32 address_mark(__u32 id, bool or_node)
+{
+	struct slu_egress *addr = NULL;
+
+	if (id >= SLU_ID_FIRST && id < SLU_ID_MAX)
+		addr = bpf_map_lookup_elem(&addrs, &id);
+	if (!addr)
+		return SLU_DROP_NO_ID;
+	switch (addr->state) {
+	case SLU_ADDR_LOCAL:
+		return id;
+	case SLU_ADDR_REMOTE:
+		return id | OUTCOME_DIVERT;
+	case SLU_ADDR_NO_OWNER:
+		return or_node ? SLU_ID_CHECK : SLU_DROP_NO_OWNER;
+	}
+	return SLU_DROP_NO_ID;
+}
+
 /* The mark id of an identity: an address, CHECK, or a reason; OUTCOME_DIVERT when owned elsewhere.
  */
 static __always_inline __u32 identify(const struct slu_pod *pod, const struct pkt *p,
@@ -100,7 +122,6 @@ static __always_inline __u32 identify(const struct slu_pod *pod, const struct pk
 {
 	__u32 n, index, none, *id;
 	struct slu_identity *who;
-	struct slu_egress *addr;
 
 	if (addr_link_local(&p->dst))
 		return SLU_DROP_LINK_LOCAL_VIA;
@@ -118,19 +139,5 @@ static __always_inline __u32 identify(const struct slu_pod *pod, const struct pk
 	}
 	index = (p->flags & PKT_V6 ? who->first[1] : who->first[0]) + pod->spread % n;
 	id = bpf_map_lookup_elem(&picks, &index);
-	if (!id || *id < SLU_ID_FIRST || *id >= SLU_ID_MAX)
-		return SLU_DROP_NO_ID;
-	index = *id;
-	addr = bpf_map_lookup_elem(&addrs, &index);
-	if (!addr)
-		return SLU_DROP_NO_ID;
-	switch (addr->state) {
-	case SLU_ADDR_LOCAL:
-		return index;
-	case SLU_ADDR_REMOTE:
-		return index | OUTCOME_DIVERT;
-	case SLU_ADDR_NO_OWNER:
-		return who->or_node ? SLU_ID_CHECK : SLU_DROP_NO_OWNER;
-	}
-	return SLU_DROP_NO_ID;
+	return id ? address_mark(*id, who->or_node) : SLU_DROP_NO_ID;
 }

@@ -246,6 +246,75 @@ static void judges_by_the_kind_of_pod(void **state)
 	}
 }
 
+static void keep(const char *dst, uint16_t sport, uint16_t dport, uint32_t id)
+{
+	struct slu_flow f = {.local = world_addr(strchr(dst, ':') ? POD_V6 : POD_V4),
+			     .remote = world_addr(dst),
+			     .lport = htons(sport),
+			     .rport = htons(dport),
+			     .proto = IPPROTO_UDP};
+	struct err e = {0};
+
+	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_KEPT, &f, &id, &e), 0);
+}
+
+static void keep_pod(enum world_pod kind, uint32_t policy)
+{
+	uint32_t lo = 1;
+	struct slu_pod pod = world_pod_make(kind, 0);
+	struct err e = {0};
+
+	pod.flags |= SLU_POD_KEEP;
+	pod.policy = policy;
+	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_PODS, &lo, &pod, &e), 0);
+}
+
+/* existingConnections: Keep. The verdict is of today, the identity of the connection's beginning.
+ */
+static void keeps_the_identity_of_open_connections(void **state)
+{
+	struct packet p;
+	char local[48], denied[48];
+
+	world_net(NET_LOCAL, 0, local);
+	world_net(NET_DENIED, 0, denied);
+	world_udp(&p, POD_V4, local, 443);
+	keep(local, 5000, 443, 18);
+	keep(denied, 5000, 443, 18);
+	for (int flagged = 0; flagged < 2; flagged++) {
+		if (flagged)
+			keep_pod(POD_GOVERNED, 1);
+		else
+			world_pod_set(POD_GOVERNED, 0);
+		world_frame(&p, POD_V4, local);
+		packet_udp(&p, 5000, 443, 10);
+		packet_finish(&p);
+		pass(&p, flagged ? WORLD_DIVERT | world_mark(18) : world_mark(16), "kept remote");
+		world_frame(&p, POD_V4, local);
+		packet_udp(&p, 5001, 443, 10);
+		packet_finish(&p);
+		pass(&p, world_mark(16), "another connection");
+		world_frame(&p, POD_V4, denied);
+		packet_udp(&p, 5000, 443, 10);
+		packet_finish(&p);
+		pass(&p, world_mark(SLU_DROP_DENIED), "a verdict counts at once");
+	}
+	keep(local, 5000, 443, 0);
+	world_frame(&p, POD_V4, local);
+	packet_udp(&p, 5000, 443, 10);
+	packet_finish(&p);
+	pass(&p, CHECK, "began as the node");
+	keep(local, 5000, 443, 22);
+	pass(&p, world_mark(SLU_DROP_NO_ID), "its address is gone");
+	keep(local, 5000, 443, 16);
+	keep_pod(POD_FREE, 0);
+	pass(&p, world_mark(16), "no policy selects the pod any more");
+	world_frame(&p, POD_V4, local);
+	packet_udp(&p, 5001, 443, 10);
+	packet_finish(&p);
+	pass(&p, CHECK, "nor its new connections");
+}
+
 static void takes_dns_over_tcp_but_not_other_protocols_as_inside(void **state)
 {
 	uint8_t sctp[12] = {0, 53, 0, 53};
@@ -290,6 +359,7 @@ int main(void)
 		cmocka_unit_test(searches_ranges_like_a_linear_search),
 		cmocka_unit_test(drops_what_a_broken_class_points_to),
 		cmocka_unit_test(judges_by_the_kind_of_pod),
+		cmocka_unit_test(keeps_the_identity_of_open_connections),
 		cmocka_unit_test(takes_dns_over_tcp_but_not_other_protocols_as_inside),
 		cmocka_unit_test(never_marks_before_the_configuration_is_there),
 	};

@@ -42,6 +42,7 @@ static const char *const map_names[BPF_MAP_COUNT] = {
 	[BPF_MAP_CONFIG] = "config",
 	[BPF_MAP_DROPS] = "drops",
 	[BPF_MAP_INBOUND] = "inbound",
+	[BPF_MAP_KEPT] = "kept",
 };
 
 struct bpf_pins {

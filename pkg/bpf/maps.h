@@ -38,6 +38,7 @@ enum bpf_map {
 	BPF_MAP_CONFIG,
 	BPF_MAP_DROPS,
 	BPF_MAP_INBOUND,
+	BPF_MAP_KEPT,
 	BPF_MAP_COUNT,
 };
 
