@@ -31,12 +31,14 @@ struct chain_def {
 #define ARRIVED	 "arrived"
 #define REJECTED "rejected"
 #define SERVICE	 "service"
+#define BEGAN	 "began"
 
 static const struct chain_def chains[] = {
 	{REPLIES, NULL, 0, 0},
 	{ARRIVED, NULL, 0, 0},
 	{REJECTED, NULL, 0, 0},
 	{SERVICE, NULL, 0, 0},
+	{BEGAN, NULL, 0, 0},
 	{RAW, "filter", NF_INET_PRE_ROUTING, -300},
 	{MARKS, "filter", NF_INET_PRE_ROUTING, -150},
 	{SERVICES, "filter", NF_INET_PRE_ROUTING, -99},
@@ -126,6 +128,10 @@ struct rule_def {
 	{                                           \
 		STEP_COUNT, SLU_DROP_##reason, NULL \
 	}
+#define CT_BIT(n)                    \
+	{                            \
+		STEP_CT_BIT, n, NULL \
+	}
 #define GOTO(chain)                 \
 	{                           \
 		STEP_GOTO, 0, chain \
@@ -183,12 +189,23 @@ static const struct rule_def rules[] = {
 	{FORWARD, "made by a pod", {UDP_PORT, DADDR_IN(NFT_SET_ENDS4), COUNT(FORGED_TUNNEL), DROP}},
 	{FORWARD, "", {UDP_PORT, DADDR_IN(NFT_SET_ENDS6), COUNT(FORGED_TUNNEL), DROP}},
 
-	{NAT,
-	 "first binding wins: no masquerade after this",
-	 {DIVERTED, OIF_TUNNEL, {STEP_SNAT_SELF, NFPROTO_IPV4, NULL}}},
-	{NAT, "", {DIVERTED, OIF_TUNNEL, {STEP_SNAT_SELF, NFPROTO_IPV6, NULL}}},
+	{NAT, "first binding wins: no masquerade after this", {DIVERTED, OIF_TUNNEL, GOTO(BEGAN)}},
 	{NAT, "the egress address", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT4, NULL}}},
 	{NAT, "", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT6, NULL}}},
+
+	{BEGAN, "what a connection began as (existingConnections)", {CT_BIT(0)}},
+	{BEGAN, "", {CT_BIT(1)}},
+	{BEGAN, "", {CT_BIT(2)}},
+	{BEGAN, "", {CT_BIT(3)}},
+	{BEGAN, "", {CT_BIT(4)}},
+	{BEGAN, "", {CT_BIT(5)}},
+	{BEGAN, "", {CT_BIT(6)}},
+	{BEGAN, "", {CT_BIT(7)}},
+	{BEGAN, "", {CT_BIT(8)}},
+	{BEGAN, "", {CT_BIT(9)}},
+	{BEGAN, "", {CT_BIT(10)}},
+	{BEGAN, "", {{STEP_SNAT_SELF, NFPROTO_IPV4, NULL}}},
+	{BEGAN, "", {{STEP_SNAT_SELF, NFPROTO_IPV6, NULL}}},
 
 	{EXIT, "", {UNMARKED, ACCEPT}},
 	{EXIT, "", {DIVERTED, OIF_OTHER, COUNT(EXIT_DEVICE), DROP}},

@@ -305,15 +305,30 @@ static void step_over_rate(struct nftnl_rule *r, const struct rule_ctx *c, const
 	nftnl_expr_set_u32(x, NFTNL_EXPR_LIMIT_FLAGS, NFT_LIMIT_F_INV);
 }
 
-static void step_ct_node(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+static void ct_mark_change(struct nftnl_rule *r, uint32_t mask, uint32_t xor)
 {
 	struct nftnl_expr *x;
 
 	ct_load(r, NFT_CT_MARK);
-	bits(r, ~c->marks.mask, c->node << c->marks.shift);
+	bits(r, mask, xor);
 	x = expr_add(r, "ct");
 	nftnl_expr_set_u32(x, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
 	nftnl_expr_set_u32(x, NFTNL_EXPR_CT_SREG, NFT_REG_1);
+}
+
+static void step_ct_node(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	ct_mark_change(r, ~c->marks.mask, c->node << c->marks.shift);
+}
+
+/* One register cannot be or-ed into another before kernel 6.13, so bit by bit: new connections
+ * only. */
+static void step_ct_bit(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	uint32_t bit = 1u << (c->marks.shift + s->arg);
+
+	match_mark(r, bit, NFT_CMP_NEQ, 0);
+	ct_mark_change(r, ~bit, bit);
 }
 
 /* The kernel reads the zone as the register's first two bytes. */
@@ -433,6 +448,7 @@ static const step_fn steps[] = {
 	[STEP_MARK] = step_set_mark,
 	[STEP_MARK_NODE] = step_set_mark,
 	[STEP_CT_NODE] = step_ct_node,
+	[STEP_CT_BIT] = step_ct_bit,
 	[STEP_ZONE] = step_zone,
 	[STEP_NOTRACK] = step_notrack,
 	[STEP_COUNT] = step_count,

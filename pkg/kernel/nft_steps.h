@@ -37,6 +37,7 @@ enum step_code {
 	STEP_MARK, /* arg: id */
 	STEP_MARK_NODE,
 	STEP_CT_NODE,
+	STEP_CT_BIT, /* arg: bit of our part of the mark, copied to ct mark if it is set */
 	STEP_ZONE, /* of the original direction := id */
 	STEP_NOTRACK,
 	STEP_COUNT,	   /* arg: reason */
