@@ -207,13 +207,16 @@ static int gate_attach(struct gate *g, const struct dp_attachment *a)
 	const struct record *rec = record_of(g->r, a);
 	struct record *now = NULL;
 	bool same;
+	int rc;
 
 	if (!rec ||
 	    journal_lock(g->r->journal, rec->container_id, rec->ifname, 0, &g->lock, NULL) < 0)
 		return 1;
-	same = journal_load(g->r->journal, rec->container_id, rec->ifname, &now, NULL) == 0 &&
-	       same_interface(now, a) && now->added_at == rec->added_at;
+	rc = journal_load(g->r->journal, rec->container_id, rec->ifname, &now, NULL);
+	same = rc == 0 && same_interface(now, a) && now->added_at == rec->added_at;
 	record_free(now);
+	if (rc == -ENOENT) /* a DEL was faster: its lock file, made anew by us, goes too */
+		journal_lock_remove(g->r->journal, rec->container_id, rec->ifname);
 	if (!same)
 		cleanup_closep(&g->lock);
 	if (!same)
