@@ -90,13 +90,17 @@ static bool other_boot(const struct record *rec)
 
 static bool record_dead(const struct reconcile *r, const struct record *rec)
 {
+	struct link_info link;
 	int ns = netns_alive(rec);
 
 	if (ns == 0 || other_boot(rec))
 		return true;
-	/* a veth dies with its namespace; without one only the path can tell */
+	/*
+	 * A veth dies with its namespace; without one only the path can tell. The kernel
+	 * is asked now: an ADD may have made the veth after this pass looked at the node.
+	 */
 	if (rec->kind == ATTACH_VETH)
-		return rec->ifindex && !node_link(r->node, rec->ifindex);
+		return rec->ifindex && link_get(r->k.rtnl, rec->ifindex, &link, NULL) == -ENODEV;
 	return ns < 0 && rec->netns && access(rec->netns, F_OK) < 0 && errno == ENOENT;
 }
 
