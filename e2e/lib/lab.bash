@@ -341,7 +341,7 @@ pod_del() {
 pod_ip() { jq -r --arg colon "$([ "$2" = 6 ] && echo :)" '.ips[].address | split("/")[0] |
 	select(contains(":") == ($colon != ""))' "$LAB/$1.result" | head -n 1; }
 pod_mac() { on "$1" cat /sys/class/net/eth0/address 2>/dev/null || ip -n "$P-$1" -j link show eth0 | jq -r '.[0].address'; }
-pod_veth() { jq -r '[.interfaces[] | select((.sandbox // "") == "" and (.name | test("^(veth|cali|eni)"))))][0].name' "$LAB/$1.result"; }
+pod_veth() { jq -r '[.interfaces[] | select((.sandbox // "") == "" and (.name | test("^(veth|cali|eni)")))][0].name' "$LAB/$1.result"; }
 
 ask() {
 	local from=$1 proto=$2 to=$3

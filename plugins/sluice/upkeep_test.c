@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "kernel/tc.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/plugin_fixture.h"
 
@@ -48,6 +49,17 @@ static void pod_entry_change(uint32_t policy, bool del)
 	else
 		expect_ok(bpf_map_set(pins, BPF_MAP_PODS, &ifindex, &pod, &e), &e);
 	bpf_pins_close(pins);
+}
+
+static void check_sees_a_program_that_is_gone(void **state)
+{
+	struct err e = {0};
+
+	added(state);
+	expect_ok(tc_detach(ifindex_of("veth-p1"), TC_DIR_INGRESS, bpf_prog_name(BPF_PROG_FROM_POD),
+			    &e),
+		  &e);
+	expect_check_fails("is not attached");
 }
 
 static void check_sees_an_entry_that_is_gone(void **state)
@@ -223,6 +235,7 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, node_setup, node_teardown)
 	const struct CMUnitTest tests[] = {
+		T(check_sees_a_program_that_is_gone),
 		T(check_sees_an_entry_that_is_gone),
 		T(check_sees_an_entry_of_another_policy),
 		T(check_sees_a_host_side_that_was_made_anew),
