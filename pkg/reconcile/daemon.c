@@ -26,8 +26,9 @@
 #include "reconcile/server.h"
 #include "source/file_watch.h"
 
-#define SOON_MS	    15	 /* events of one change come in a burst */
-#define SAFETY_MS   1000 /* a pass at least this often */
+#define SOON_MS 15 /* events of one change come in a burst */
+#define SAFETY_MS \
+	500 /* a pass at least this often: what no event tells is mended within a second */
 #define ONCE_PASSES 400
 
 struct daemon {
