@@ -216,6 +216,7 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 {
 	__cleanup(daemon_done) struct daemon d = {
 		.conf = conf, .rtnl_fd = -1, .nft_fd = -1, .records_fd = -1, .lock_fd = -1};
+	struct server_in in = {.run_dir = conf->run_dir, .asked = on_asked, .data = &d};
 	int rc;
 
 	rc = lock_alone(&d, e);
@@ -228,7 +229,9 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 	if (rc < 0)
 		return rc;
 	pass_now(&d);
-	rc = server_new(d.loop, d.r, conf->run_dir, on_asked, &d, &d.server, e);
+	in.loop = d.loop;
+	in.reconcile = d.r;
+	rc = server_new(&in, &d.server, e);
 	if (rc < 0)
 		return rc;
 	ready();

@@ -173,20 +173,34 @@ static void tables_build(struct dp_model *m, const struct desired_in *in, bool v
 	}
 }
 
-static void rule_put(struct dp_model *m, bool v4, uint32_t priority, uint32_t mark, uint32_t mask,
-		     uint32_t table)
+static void rules_build(struct dp_model *m, bool v4)
 {
-	MEM_GROW(m->rules, m->n_rules);
-	m->rules[m->n_rules++] = (struct fib_rule){.family = v4 ? AF_INET : AF_INET6,
-						   .priority = priority,
-						   .mark = mark,
-						   .mask = mask,
-						   .table = table};
+	const struct slu_config *c = &m->config;
+	const struct fib_rule rules[] = {
+		{
+			.family = v4 ? AF_INET : AF_INET6,
+			.priority = DP_RULE_REPLY,
+			.mark = (uint32_t)SLU_ID_REPLY << c->mark_shift,
+			.mask = c->mark_mask,
+			.table = DP_TABLE_REPLY,
+		},
+		{
+			.family = v4 ? AF_INET : AF_INET6,
+			.priority = DP_RULE_DIVERT,
+			.mark = c->divert,
+			.mask = c->divert,
+			.table = DP_TABLE_DIVERT,
+		},
+	};
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		MEM_GROW(m->rules, m->n_rules);
+		m->rules[m->n_rules++] = rules[i];
+	}
 }
 
 static void family_build(struct dp_model *m, const struct desired_in *in, bool v4, uint32_t mtu)
 {
-	const struct slu_config *c = &m->config;
 	struct neigh n = {.ifindex = DP_TUNNEL, .addr = peer_addr(v4), .permanent = true};
 
 	memcpy(n.mac, device_mac, sizeof(n.mac));
@@ -198,9 +212,7 @@ static void family_build(struct dp_model *m, const struct desired_in *in, bool v
 						 .prefix_len = v4 ? 32 : 128,
 						 .ours = true};
 	tables_build(m, in, v4, mtu);
-	rule_put(m, v4, DP_RULE_REPLY, (uint32_t)SLU_ID_REPLY << c->mark_shift, c->mark_mask,
-		 DP_TABLE_REPLY);
-	rule_put(m, v4, DP_RULE_DIVERT, c->divert, c->divert, DP_TABLE_DIVERT);
+	rules_build(m, v4);
 }
 
 static uint32_t at_least(uint32_t v, uint32_t min)

@@ -20,10 +20,7 @@
 #define CLIENTS_MAX 256
 
 struct server {
-	struct loop *loop;
-	struct reconcile *r;
-	void (*asked)(void *data);
-	void *data;
+	struct server_in in;
 	int dirfd, fd;
 	int clients[CLIENTS_MAX];
 	size_t n_clients;
@@ -80,13 +77,13 @@ static struct json *answer(struct server *s, size_t len)
 		return refuse(e.msg);
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		if (strcmp(ops[i].name, op) == 0)
-			return ops[i].fn(s->r, request);
+			return ops[i].fn(s->in.reconcile, request);
 	return refuse("unknown op");
 }
 
 static void client_drop(struct server *s, int fd)
 {
-	loop_del_fd(s->loop, fd);
+	loop_del_fd(s->in.loop, fd);
 	close(fd);
 	for (size_t i = 0; i < s->n_clients; i++)
 		if (s->clients[i] == fd) {
@@ -113,7 +110,7 @@ static void client_ready(int fd, uint32_t events, void *data)
 	text = json_emit(reply, 0);
 	if (send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		client_drop(s, fd);
-	s->asked(s->data);
+	s->in.asked(s->in.data);
 }
 
 static void client_new(int fd, uint32_t events, void *data)
@@ -126,7 +123,7 @@ static void client_new(int fd, uint32_t events, void *data)
 		return;
 	setsockopt(c, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	if (s->n_clients == CLIENTS_MAX ||
-	    loop_add_fd(s->loop, c, EPOLLIN, client_ready, s, NULL) < 0) {
+	    loop_add_fd(s->in.loop, c, EPOLLIN, client_ready, s, NULL) < 0) {
 		close(c);
 		return;
 	}
@@ -155,20 +152,16 @@ static int socket_listen(struct server *s, const char *run_dir, struct err *e)
 	return rc < 0 ? err_sys(e, -errno, "listen on %s/" SOCKET_NAME, run_dir) : 0;
 }
 
-int server_new(struct loop *l, struct reconcile *r, const char *run_dir, void (*asked)(void *data),
-	       void *data, struct server **ret, struct err *e)
+int server_new(const struct server_in *in, struct server **ret, struct err *e)
 {
 	struct server *s = mem_alloc0(sizeof(*s));
 	int rc;
 
-	s->loop = l;
-	s->r = r;
-	s->asked = asked;
-	s->data = data;
+	s->in = *in;
 	s->dirfd = s->fd = -1;
-	rc = socket_listen(s, run_dir, e);
+	rc = socket_listen(s, in->run_dir, e);
 	if (rc == 0)
-		rc = loop_add_fd(l, s->fd, EPOLLIN, client_new, s, e);
+		rc = loop_add_fd(in->loop, s->fd, EPOLLIN, client_new, s, e);
 	if (rc < 0) {
 		server_free(s);
 		return rc;
@@ -184,7 +177,7 @@ void server_free(struct server *s)
 	while (s->n_clients)
 		client_drop(s, s->clients[0]);
 	if (s->fd >= 0) {
-		loop_del_fd(s->loop, s->fd);
+		loop_del_fd(s->in.loop, s->fd);
 		close(s->fd);
 		unlinkat(s->dirfd, SOCKET_NAME, 0);
 	}

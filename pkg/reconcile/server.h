@@ -9,7 +9,13 @@
 
 struct server;
 
-/* asked: called after each answer that may have left something to do. */
-int server_new(struct loop *l, struct reconcile *r, const char *run_dir, void (*asked)(void *data),
-	       void *data, struct server **ret, struct err *e);
+struct server_in {
+	struct loop *loop;
+	struct reconcile *reconcile;
+	const char *run_dir;
+	void (*asked)(void *data); /* after each answer: it may have left something to do */
+	void *data;
+};
+
+int server_new(const struct server_in *in, struct server **ret, struct err *e);
 void server_free(struct server *s); /* removes the socket */

@@ -422,10 +422,10 @@ static int policy_parse(struct ids *ids, const struct json *o, struct err *e)
 	return 0;
 }
 
-static int list_parse(struct ids *ids, const struct json *root, const char *key,
-		      int (*parse)(struct ids *, const struct json *, struct err *), struct err *e)
+typedef int (*item_parse_fn)(struct ids *ids, const struct json *o, struct err *e);
+
+static int list_parse(struct ids *ids, const struct json *list, item_parse_fn parse, struct err *e)
 {
-	const struct json *list = json_get(root, key);
 	int r = json_expect(list, JSON_ARRAY, e);
 
 	for (size_t i = 0; r == 0 && i < json_len(list); i++)
@@ -450,11 +450,11 @@ static int ids_parse(struct ids *ids, const struct json *root, struct err *e)
 	ids->next_addr = (uint32_t)addr;
 	ids->next_node = (uint32_t)node;
 	ids->next_policy = (uint32_t)policy;
-	r = list_parse(ids, root, "addresses", address_parse, e);
+	r = list_parse(ids, json_get(root, "addresses"), address_parse, e);
 	if (r == 0)
-		r = list_parse(ids, root, "nodes", node_parse, e);
+		r = list_parse(ids, json_get(root, "nodes"), node_parse, e);
 	if (r == 0)
-		r = list_parse(ids, root, "policies", policy_parse, e);
+		r = list_parse(ids, json_get(root, "policies"), policy_parse, e);
 	return r;
 }
 
