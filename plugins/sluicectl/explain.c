@@ -342,6 +342,11 @@ static char *labels_json(const char *text)
 	return json_emit(o, 0);
 }
 
+static bool records_unreadable(const struct view *v)
+{
+	return v->records_err.code && v->records_err.code != -ENOENT;
+}
+
 /* A pod that has no record here: who it would be. */
 static int tell_stranger(struct asked *k, const char *namespace, const char *name, struct err *e)
 {
@@ -358,10 +363,10 @@ static int tell_stranger(struct asked *k, const char *namespace, const char *nam
 	} else if (image_pod_labels(&k->view->image, ns, pod, &labels) == 0) {
 		labels_done(&labels);
 	} else {
-		fprintf(stderr,
-			"sluicectl: no attachment of %s/%s is on record here: judged "
-			"without labels (--labels)\n",
-			ns, pod);
+		fprintf(stderr, "sluicectl: %s: judged without labels (--labels)\n",
+			records_unreadable(k->view)
+				? k->view->records_err.msg
+				: "no attachment of that pod is on record here");
 	}
 	rec.labels = given;
 	r = tell_pod(k, &rec, false);
