@@ -378,14 +378,15 @@ static int apply_once(struct nft *n, const struct nft_model *m, bool anew, struc
 
 int nft_apply(struct nft *n, const struct nft_model *m, struct err *e)
 {
+	struct err last = {0};
 	int rc = -EAGAIN, tries;
 
 	for (tries = 0; tries < MAX_TRIES && rc < 0; tries++) {
-		rc = apply_once(n, m, tries == MAX_TRIES - 1, e);
+		rc = apply_once(n, m, tries == MAX_TRIES - 1, &last);
 		if (rc == -EPERM || rc == -EINVAL || rc == -EOPNOTSUPP)
 			break;
 	}
-	return rc;
+	return rc < 0 ? err_set(e, rc, "%s", last.msg) : 0;
 }
 
 int nft_delete(struct nft *n, struct err *e)

@@ -28,7 +28,8 @@
  *                   else (the kernel's own) notrack
  *  forward -150     udp dport PORT, daddr in tunnel ends (nodes, egress addresses)
  *                   → FORGED_TUNNEL
- *  postrouting -150 (nat) DIVERT, oifname sluice0: snat to itself; id >= 16 without
+ *  postrouting -150 (nat) DIVERT, oifname sluice0: ct mark := DIVERT | id, as the
+ *                   connection began; snat to itself; id >= 16 without
  *                   DIVERT: snat to map[mark & M]. The translation itself happens at
  *                   100, whatever the priority: that only decides whose rule is first
  *  postrouting +150 DIVERT, oifname != sluice0 → EXIT_DEVICE; id >= 16 without

@@ -325,8 +325,8 @@ static int check_mask(const struct nft_model *m, struct err *e)
 	unsigned int low = m->mark_mask ? (unsigned int)__builtin_ctz(m->mark_mask) : 0;
 	uint64_t run = ((uint64_t)m->mark_mask >> low) + 1;
 
-	if (m->mark_mask == 0 || (run & (run - 1)) != 0 || run < 2 * SLU_ID_MAX)
-		return err_set(e, -EINVAL, "mark mask 0x%08x is not 11 or more bits in a row",
+	if (m->mark_mask == 0 || (run & (run - 1)) != 0 || run != 2 * SLU_ID_MAX)
+		return err_set(e, -EINVAL, "mark mask 0x%08x is not 11 bits in a row",
 			       m->mark_mask);
 	return 0;
 }

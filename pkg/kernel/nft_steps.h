@@ -38,7 +38,7 @@ enum step_code {
 	STEP_MARK_NODE,
 	STEP_CT_NODE,
 	STEP_CT_BIT, /* arg: bit of our part of the mark, copied to ct mark if it is set */
-	STEP_ZONE, /* of the original direction := id */
+	STEP_ZONE,   /* of the original direction := id */
 	STEP_NOTRACK,
 	STEP_COUNT,	   /* arg: reason */
 	STEP_COUNT_REASON, /* the mark's id is the reason; no match when it is none */

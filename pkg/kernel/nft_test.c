@@ -303,7 +303,7 @@ static void counters_survive_every_change(void **state)
 static void another_mask_or_port_is_another_table(void **state)
 {
 	struct fixture *f = fresh(state);
-	static const uint32_t bad[] = {0, 0xffc00000, 0xffe00001, 0x7ff80001, 0x3ff};
+	static const uint32_t bad[] = {0, 0xffc00000, 0xfff00000, 0xffe00001, 0x7ff80001, 0x3ff};
 	size_t i;
 
 	applies(f);

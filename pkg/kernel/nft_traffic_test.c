@@ -116,6 +116,7 @@ static void diverted_packets_enter_the_tunnel_as_the_pod(void **state)
 	sh("iptables -t nat -A POSTROUTING -j MASQUERADE");
 	lab_mark_pod(LAB_DIVERT | LAB_ID(900));
 	lab_datagram(c4, EXT4, 7, far4, POD4);
+	sh("conntrack -L -s " POD4 " 2>/dev/null | grep -q 'mark=%u '", LAB_DIVERT | LAB_ID(900));
 	lab_datagram(c6, EXT6, 7, far6, POD6);
 	assert_int_equal(lab_counted(l, SLU_DROP_TUNNEL_STATE), 0); /* the answers came home */
 	assert_false(lab_foreign_lost());
