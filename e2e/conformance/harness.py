@@ -117,14 +117,14 @@ class Pod:
 class Suite:
     def __init__(self, opts):
         self.plugin = opts.plugin.resolve()
-        self.tmp = pathlib.Path(opts.inside)
-        self.prefix = self.tmp.name.replace(".", "-")
+        self.prefix = opts.inside
+        self.tmp = pathlib.Path("/run") / self.prefix
         self.containers, self.timeout = opts.containers, opts.timeout
         self.pods, self.count = [], 0
         self.own = f"/run/netns/{self.prefix}-own"
         self._node()
-        if opts.setup:
-            subprocess.run(opts.setup, shell=True, check=True, env={**os.environ, "TMP": str(self.tmp)})
+        if opts.setup and subprocess.run(opts.setup, shell=True, env={**os.environ, "TMP": str(self.tmp)}).returncode:
+            raise SystemExit(f"conformance: failed: {opts.setup}")
         self.extra = {"type": self.plugin.name}
         if opts.conf:
             self.extra.update(json.loads(opts.conf.read_text().replace("@TMP@", str(self.tmp))))
@@ -140,6 +140,7 @@ class Suite:
             if os.path.isdir(folder):
                 sh("mount", "-t", "tmpfs", self.prefix, folder)
         os.makedirs("/run/netns")
+        self.tmp.mkdir()
         sh("ip", "link", "set", "lo", "up")
         pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         sh("ip", "netns", "attach", f"{self.prefix}-own", str(os.getpid()))
@@ -229,7 +230,7 @@ class Suite:
         if pod:
             commands += [["tc", "filter", "show", "dev", pod.host, where] for where in ("ingress", "egress")]
         seen = [subprocess.run(command, capture_output=True, text=True).stdout for command in commands]
-        for folder in (self.tmp, pathlib.Path("/run"), pathlib.Path("/var/lib/cni")):
+        for folder in (pathlib.Path("/run"), pathlib.Path("/var/lib/cni")):
             seen += sorted(str(path) for path in folder.rglob("*") if path.is_file())
         # without counters, and without what the kernel adds by itself while an interface settles
         return re.sub(r"packets \d+ bytes \d+|.*fe80::.*\n|.*ff00::.*\n", "", "\n".join(seen))

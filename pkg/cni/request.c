@@ -16,7 +16,7 @@
 static const char *const versions[] = {"0.3.0", "0.3.1", "0.4.0", "1.0.0", CNI_VERSION_NEWEST};
 
 enum variable { V_CONTAINERID, V_NETNS, V_IFNAME, V_PATH, V_COUNT };
-enum need { NOT_NEEDED, NEEDED, NEEDED_OR_EMPTY };
+enum need { NOT_NEEDED, NEEDED, NEEDED_OR_EMPTY, CUSTOMARY };
 
 static const char *const variable_names[V_COUNT] = {
 	[V_CONTAINERID] = "CNI_CONTAINERID",
@@ -27,16 +27,18 @@ static const char *const variable_names[V_COUNT] = {
 
 /*
  * since: index into versions of the first one that has the verb. GC: the
- * specification asks for CNI_PATH, runtimes were seen to send it empty.
+ * specification asks for CNI_PATH, runtimes were seen to send it empty. ADD, CHECK:
+ * libcni's half of a plugin asks for CNI_PATH, the specification does not; it is
+ * named where something else is missing too, but alone it is no reason to refuse.
  */
 static const struct verb {
 	const char *name;
 	int since;
 	enum need needs[V_COUNT];
 } verbs[CNI_VERB_COUNT] = {
-	[CNI_ADD] = {"ADD", 0, {NEEDED, NEEDED, NEEDED, NEEDED}},
+	[CNI_ADD] = {"ADD", 0, {NEEDED, NEEDED, NEEDED, CUSTOMARY}},
 	[CNI_DEL] = {"DEL", 0, {NEEDED, NOT_NEEDED, NEEDED, NOT_NEEDED}},
-	[CNI_CHECK] = {"CHECK", 2, {NEEDED, NEEDED, NEEDED, NEEDED}},
+	[CNI_CHECK] = {"CHECK", 2, {NEEDED, NEEDED, NEEDED, CUSTOMARY}},
 	[CNI_GC] = {"GC", 4, {NOT_NEEDED, NOT_NEEDED, NOT_NEEDED, NEEDED_OR_EMPTY}},
 	[CNI_STATUS] = {"STATUS", 4, {NOT_NEEDED}},
 	[CNI_VERSION] = {"VERSION", 0, {NOT_NEEDED}},
@@ -124,6 +126,7 @@ int cni_verb_parse(const struct cni_env *env, enum cni_verb *ret, struct err *e)
 	};
 	const struct verb *v = verb_find(env->command);
 	char missing[128] = "";
+	bool refused = false;
 
 	if (!v)
 		return err_set(e, CNI_INVALID_ENV, "unknown CNI_COMMAND: %.64s", env->command);
@@ -134,8 +137,9 @@ int cni_verb_parse(const struct cni_env *env, enum cni_verb *ret, struct err *e)
 		    (values[i] && (*values[i] || v->needs[i] == NEEDED_OR_EMPTY)))
 			continue;
 		snprintf(missing + n, sizeof(missing) - n, "%s%s", n ? "," : "", variable_names[i]);
+		refused = refused || v->needs[i] != CUSTOMARY;
 	}
-	if (*missing)
+	if (refused)
 		return err_set(e, CNI_INVALID_ENV, "required env variables [%s] missing", missing);
 	*ret = (enum cni_verb)(v - verbs);
 	return 0;

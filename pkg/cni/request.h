@@ -4,7 +4,7 @@
  * What a runtime hands a plugin: CNI_* variables and a JSON document on stdin.
  * Both are judged as the specification and skel do, in skel's order (variables,
  * stdin, version, name, container id, ifname), and what real runtimes send is
- * allowed: STATUS and GC with every variable empty, DEL without CNI_PATH, keys in
+ * allowed: STATUS and GC with every variable empty, no CNI_PATH where it is optional, keys in
  * any case.
  */
 #include <stdbool.h>

@@ -38,6 +38,9 @@ static void names_all_missing_variables_at_once(void **state)
 		{{"ADD", "c", "/n", "", 0, "", 0},
 		 "required env variables [CNI_IFNAME,CNI_PATH] missing"},
 		{{"CHECK", "c", "", "eth0", 0, "/p", 0}, "[CNI_NETNS]"},
+		/* optional in the specification: alone it is no reason to refuse */
+		{{"ADD", "c", "/n", "eth0", 0, 0, 0}, NULL},
+		{{"CHECK", "c", "/n", "eth0", 0, "", 0}, NULL},
 		{{"DEL", "", "", "", 0, 0, 0}, "[CNI_CONTAINERID,CNI_IFNAME]"},
 		{{"DEL", "c", NULL, "eth0", 0, 0, 0}, NULL},
 		{{"DEL", "c", "", "eth0", 0, "", 0}, NULL},

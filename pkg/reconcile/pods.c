@@ -277,15 +277,14 @@ void pods_gate_done(struct dp_gate *gate)
 
 /* ---- what is over ---- */
 
+/* rec is as it stands in the journal, its lock is held. */
 static void record_collect(struct reconcile *r, const struct record *rec)
 {
-	__cleanup_close int lock = -1;
 	struct dp_attachment a;
 	struct err e = {0};
 	int rc = 0;
 
-	if (time(NULL) - rec->added_at < COLLECT_AGE ||
-	    journal_lock(r->journal, rec->container_id, rec->ifname, 0, &lock, NULL) < 0)
+	if (time(NULL) - rec->added_at < COLLECT_AGE)
 		return;
 	attachment_of(rec, &a);
 	if (rec->kind != ATTACH_NONE && rec->ifindex && !other_boot(rec))
@@ -302,17 +301,27 @@ static void record_collect(struct reconcile *r, const struct record *rec)
 		 rec->ifname, rec->namespace ? rec->namespace : "", rec->pod ? rec->pod : "");
 }
 
+/* Since it was read, an ADD under the same name may have replaced it, or a DEL removed it. */
+static void pod_collect(struct reconcile *r, const struct pod *p)
+{
+	const char *id = p->rec->container_id, *ifname = p->rec->ifname;
+	__cleanup_close int lock = -1;
+	struct record *now = NULL;
+	int rc;
+
+	if (journal_lock(r->journal, id, ifname, 0, &lock, NULL) < 0)
+		return;
+	rc = journal_load(r->journal, id, ifname, &now, NULL);
+	if (rc == -ENOENT)
+		journal_lock_remove(r->journal, id, ifname);
+	if (rc == 0 && record_dead(r, now))
+		record_collect(r, now);
+	record_free(now);
+}
+
 void pods_collect(struct reconcile *r)
 {
-	for (size_t i = 0; i < r->n_pods; i++) {
-		struct record *now = NULL;
-		const struct record *rec = r->pods[i].rec;
-
-		if (!r->pods[i].dead ||
-		    journal_load(r->journal, rec->container_id, rec->ifname, &now, NULL) < 0)
-			continue;
-		if (record_dead(r, now))
-			record_collect(r, now);
-		record_free(now);
-	}
+	for (size_t i = 0; i < r->n_pods; i++)
+		if (r->pods[i].dead)
+			pod_collect(r, &r->pods[i]);
 }
