@@ -118,7 +118,7 @@ static struct nlmsghdr *batch_last(struct nft_batch *b)
 
 struct nlmsghdr *nft_batch_open(struct nft_batch *b, uint16_t type, uint16_t flags)
 {
-	struct nlmsghdr *nlh = nftnl_nlmsg_build_hdr(batch_room(b), type, NFPROTO_INET, flags,
+	struct nlmsghdr *nlh = nftnl_nlmsg_build_hdr(batch_room(b), type, b->family, flags,
 						     ++b->seq);
 
 	b->last = b->len;
@@ -130,8 +130,9 @@ void nft_batch_close(struct nft_batch *b)
 	b->len += MNL_ALIGN(batch_last(b)->nlmsg_len);
 }
 
-static void batch_begin(struct nft *n, struct nft_batch *b)
+static void batch_begin(struct nft *n, struct nft_batch *b, uint8_t family)
 {
+	b->family = family;
 	b->seq = n->seq + 1;
 	b->len = MNL_ALIGN(nftnl_batch_begin(batch_room(b), b->seq)->nlmsg_len);
 }
@@ -279,16 +280,32 @@ static int compare(const struct nft_picture *have, const struct nft_picture *wan
 	return level;
 }
 
+/* Both sides of one table. */
+static int look(struct nft *n, uint8_t family, const struct nft_model *m, struct nft_picture *have,
+		struct nft_picture *want, struct err *e)
+{
+	int rc = nft_picture_of(want, family, m, e);
+
+	return rc < 0 ? rc : nft_picture_load(n, family, have, e);
+}
+
+static const uint8_t families[] = {NFPROTO_INET, NFPROTO_BRIDGE};
+
 int nft_observe(struct nft *n, const struct nft_model *m, struct err *e)
 {
-	__cleanup_picture struct nft_picture have = {0};
-	__cleanup_picture struct nft_picture want = {0};
-	int rc;
+	int level = EQUAL;
 
-	rc = nft_picture_of(&want, m, e);
-	if (rc == 0)
-		rc = nft_picture_load(n, &have, e);
-	return rc < 0 ? rc : compare(&have, &want);
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		__cleanup_picture struct nft_picture have = {0};
+		__cleanup_picture struct nft_picture want = {0};
+		int rc = look(n, families[i], m, &have, &want, e);
+
+		if (rc < 0)
+			return rc;
+		rc = compare(&have, &want);
+		level = rc > level ? rc : level;
+	}
+	return level;
 }
 
 static void put_table(struct nft_batch *b, uint16_t type, uint16_t flags)
@@ -353,52 +370,81 @@ static void put_all(struct nft_batch *b, const struct nft_model *m, const struct
 	nft_rules_put_rules(b, m);
 }
 
-static int apply_once(struct nft *n, const struct nft_model *m, bool anew, struct err *e)
+static void put_bridge(struct nft_batch *b, const struct nft_model *m,
+		       const struct nft_picture *have)
+{
+	if (have->exists)
+		put_table(b, NFT_MSG_DELTABLE, 0);
+	put_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+	nft_bridge_put(b, m, have->counts);
+}
+
+static int apply_once(struct nft *n, uint8_t family, const struct nft_model *m, bool anew,
+		      struct err *e)
 {
 	__cleanup_picture struct nft_picture have = {0};
 	__cleanup_picture struct nft_picture want = {0};
 	__cleanup_batch struct nft_batch b = {0};
 	int rc, level;
 
-	rc = nft_picture_of(&want, m, e);
-	if (rc == 0)
-		rc = nft_picture_load(n, &have, e);
+	rc = look(n, family, m, &have, &want, e);
 	if (rc < 0)
 		return rc;
 	level = compare(&have, &want);
 	if (level == EQUAL)
 		return 0;
-	batch_begin(n, &b);
-	if (level == STATIC || anew)
+	batch_begin(n, &b, family);
+	if (family == NFPROTO_BRIDGE)
+		put_bridge(&b, m, &have);
+	else if (level == STATIC || anew)
 		put_all(&b, m, &have, &want);
 	else
 		put_elements(&b, m, &have, &want);
 	return batch_send(n, &b, e);
 }
 
-int nft_apply(struct nft *n, const struct nft_model *m, struct err *e)
+static int apply_table(struct nft *n, uint8_t family, const struct nft_model *m, struct err *e)
 {
 	struct err last = {0};
 	int rc = -EAGAIN, tries;
 
 	for (tries = 0; tries < MAX_TRIES && rc < 0; tries++) {
-		rc = apply_once(n, m, tries == MAX_TRIES - 1, &last);
+		rc = apply_once(n, family, m, tries == MAX_TRIES - 1, &last);
 		if (rc == -EPERM || rc == -EINVAL || rc == -EOPNOTSUPP)
 			break;
 	}
 	return rc < 0 ? err_set(e, rc, "%s", last.msg) : 0;
 }
 
-int nft_delete(struct nft *n, struct err *e)
+int nft_apply(struct nft *n, const struct nft_model *m, struct err *e)
+{
+	int rc = apply_table(n, NFPROTO_INET, m, e);
+
+	if (rc == 0) {
+		rc = apply_table(n, NFPROTO_BRIDGE, m, e);
+		if (rc < 0)
+			err_wrap(e, "table bridge " NFT_TABLE " (CONFIG_NF_TABLES_BRIDGE)");
+	}
+	return rc;
+}
+
+static int delete_table(struct nft *n, uint8_t family, struct err *e)
 {
 	__cleanup_batch struct nft_batch b = {0};
 	struct err mine = {0};
 	int rc;
 
-	batch_begin(n, &b);
+	batch_begin(n, &b, family);
 	put_table(&b, NFT_MSG_DELTABLE, 0);
 	rc = batch_send(n, &b, &mine);
 	if (rc == -ENOENT)
 		return 0;
 	return rc < 0 ? err_set(e, rc, "%s", mine.msg) : 0;
+}
+
+int nft_delete(struct nft *n, struct err *e)
+{
+	int rc = delete_table(n, NFPROTO_BRIDGE, e);
+
+	return rc < 0 ? rc : delete_table(n, NFPROTO_INET, e);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The one table "inet sluice". Built by netlink (libmnl + libnftnl): nft 1.0.6
+ * The tables "inet sluice" and "bridge sluice". Built by netlink (libmnl + libnftnl): nft 1.0.6
  * accepts some expressions that never match. The static part (chains, rules)
  * depends only on the mark mask and the port; what changes lives in sets and maps
  * and is changed element by element. Everything in one batch: all or nothing.
@@ -37,6 +37,9 @@
  *                   the set of addresses → EXIT_SOURCE
  *                   REPLY, oifname sluice0: mark := node index from ct mark, behind the
  *                   guard, for an index looks like an id; no such node → TUNNEL_NO_ENTRY
+ * And in table "bridge sluice", for pods on a bridge with an uplink among its ports:
+ *  forward -200     marked, and not CHECK → BRIDGED: a frame that a bridge sends on by
+ *                   itself meets none of the hooks above
  * Each reason has a named counter "r<number>".
  */
 #include <stddef.h>

@@ -203,7 +203,8 @@ static bool concerns_us(const struct nlmsghdr *nlh)
 		return true; /* with all its chains, or made dormant */
 	mnl_attr_for_each(a, nlh, sizeof(*g))
 	{
-		if (mnl_attr_get_type(a) == NFTA_CHAIN_TABLE && g->nfgen_family == NFPROTO_INET &&
+		if (mnl_attr_get_type(a) == NFTA_CHAIN_TABLE &&
+		    (g->nfgen_family == NFPROTO_INET || g->nfgen_family == NFPROTO_BRIDGE) &&
 		    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0 &&
 		    strcmp(mnl_attr_get_str(a), NFT_TABLE) == 0)
 			return true;

@@ -252,7 +252,7 @@ static const struct {
 	{NFT_MSG_GETOBJ, NLM_F_DUMP, on_object},
 };
 
-static int load_once(struct nft *n, struct nft_picture *p)
+static int load_once(struct nft *n, struct nft_picture *p, uint16_t family)
 {
 	_Alignas(struct nlmsghdr) char buf[1024];
 	struct load l = {.p = p};
@@ -260,7 +260,7 @@ static int load_once(struct nft *n, struct nft_picture *p)
 	int rc;
 
 	for (i = 0; i < ARRAY_SIZE(dumps); i++) {
-		struct nlmsghdr *nlh = nft_request_put(n, buf, dumps[i].type, NFPROTO_INET,
+		struct nlmsghdr *nlh = nft_request_put(n, buf, dumps[i].type, family,
 						       dumps[i].flags);
 
 		mnl_attr_put_strz(nlh, NFTA_TABLE_NAME, NFT_TABLE);
@@ -270,7 +270,7 @@ static int load_once(struct nft *n, struct nft_picture *p)
 		if (rc < 0)
 			return rc == -ENOENT ? -EINTR : rc; /* deleted meanwhile */
 	}
-	return load_elems(n, &l, buf);
+	return family == NFPROTO_INET ? load_elems(n, &l, buf) : 0;
 }
 
 static int on_generation(const struct nlmsghdr *nlh, void *data)
@@ -293,7 +293,7 @@ static int generation(struct nft *n, uint32_t *ret)
 			   on_generation, ret);
 }
 
-int nft_picture_load(struct nft *n, struct nft_picture *ret, struct err *e)
+int nft_picture_load(struct nft *n, uint16_t family, struct nft_picture *ret, struct err *e)
 {
 	struct nft_picture p = {0};
 	int rc, tries;
@@ -303,7 +303,7 @@ int nft_picture_load(struct nft *n, struct nft_picture *ret, struct err *e)
 
 		rc = generation(n, &before);
 		if (rc == 0)
-			rc = load_once(n, &p);
+			rc = load_once(n, &p, family);
 		if (rc == 0)
 			rc = generation(n, &after);
 		if (rc == 0 && before == after) {
@@ -331,7 +331,8 @@ static int check_mask(const struct nft_model *m, struct err *e)
 	return 0;
 }
 
-int nft_picture_of(struct nft_picture *ret, const struct nft_model *m, struct err *e)
+int nft_picture_of(struct nft_picture *ret, uint8_t family, const struct nft_model *m,
+		   struct err *e)
 {
 	struct nft_picture p = {.exists = true};
 	uint32_t flags = 0;
@@ -340,8 +341,12 @@ int nft_picture_of(struct nft_picture *ret, const struct nft_model *m, struct er
 	if (rc < 0)
 		return rc;
 	nft_entry_add(nft_picture_entry(&p, "table", NFT_TABLE), &flags, sizeof(flags));
-	nft_rules_picture(&p, m);
-	nft_sets_picture(&p, m);
+	if (family == NFPROTO_BRIDGE) {
+		nft_bridge_picture(&p, m);
+	} else {
+		nft_rules_picture(&p, m);
+		nft_sets_picture(&p, m);
+	}
 	nft_picture_sort(&p);
 	*ret = p;
 	return 0;
@@ -349,9 +354,18 @@ int nft_picture_of(struct nft_picture *ret, const struct nft_model *m, struct er
 
 /* ---- counters ---- */
 
-int nft_counters(struct nft *n, struct nft_count *counts, struct err *e)
+static int counters_read(struct nft *n, uint16_t family, struct nft_picture *p)
 {
 	_Alignas(struct nlmsghdr) char buf[256];
+	struct load l = {.p = p};
+	struct nlmsghdr *nlh = nft_request_put(n, buf, NFT_MSG_GETOBJ, family, NLM_F_DUMP);
+
+	mnl_attr_put_strz(nlh, NFTA_OBJ_TABLE, NFT_TABLE);
+	return nft_request(n, nlh, on_object, &l);
+}
+
+int nft_counters(struct nft *n, struct nft_count *counts, struct err *e)
+{
 	int rc = -EINTR, tries;
 	bool any = false;
 	size_t i;
@@ -359,12 +373,10 @@ int nft_counters(struct nft *n, struct nft_count *counts, struct err *e)
 	memset(counts, 0, SLU_REASON_MAX * sizeof(*counts));
 	for (tries = 0; tries < MAX_TORN && (rc == -EINTR || rc == -ENOBUFS); tries++) {
 		__cleanup_picture struct nft_picture p = {0};
-		struct load l = {.p = &p};
-		struct nlmsghdr *nlh = nft_request_put(n, buf, NFT_MSG_GETOBJ, NFPROTO_INET,
-						       NLM_F_DUMP);
 
-		mnl_attr_put_strz(nlh, NFTA_OBJ_TABLE, NFT_TABLE);
-		rc = nft_request(n, nlh, on_object, &l);
+		rc = counters_read(n, NFPROTO_INET, &p);
+		if (rc == 0)
+			rc = counters_read(n, NFPROTO_BRIDGE, &p);
 		for (i = 0; rc == 0 && i < SLU_REASON_MAX; i++)
 			any |= p.counted[i];
 		if (rc == 0)

@@ -146,9 +146,10 @@ void nft_elems_sort(struct nft_elems *l);	      /* and makes unique */
 int nft_elem_cmp(const void *a, const void *b);
 
 /* What the model wants. */
-int nft_picture_of(struct nft_picture *ret, const struct nft_model *m, struct err *e);
+int nft_picture_of(struct nft_picture *ret, uint8_t family, const struct nft_model *m,
+		   struct err *e);
 /* What the kernel has; retries torn dumps. */
-int nft_picture_load(struct nft *n, struct nft_picture *ret, struct err *e);
+int nft_picture_load(struct nft *n, uint16_t family, struct nft_picture *ret, struct err *e);
 
 /* ---- batches ---- */
 
@@ -157,6 +158,7 @@ struct nft_batch {
 	size_t len, cap;
 	uint32_t seq;
 	size_t last; /* where the last message begins */
+	uint8_t family;
 };
 
 static inline void nft_batch_done(struct nft_batch *b)
@@ -187,6 +189,10 @@ void nft_rules_put_node(struct nft_batch *b, const struct nft_model *m, uint32_t
 void nft_rules_put_node_del(struct nft_batch *b, const char *name);
 void nft_node_name(char *buf, size_t len, uint32_t node);
 bool nft_reason_counted(unsigned int reason); /* has a counter in the table */
+
+/* The one chain of table "bridge sluice". */
+void nft_bridge_picture(struct nft_picture *p, const struct nft_model *m);
+void nft_bridge_put(struct nft_batch *b, const struct nft_model *m, const struct nft_count *counts);
 
 /* ---- sets ---- */
 

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <linux/netfilter_bridge.h>
+
 #include <libnftnl/udata.h>
 
 struct chain_def {
@@ -50,6 +52,12 @@ static const struct chain_def chains[] = {
 };
 
 #define MAX_STEPS 8
+/*
+ * Frames that a bridge sends on by itself meet no IP hook, so no verdict and no
+ * address: what a policy has decided something about must come up to the node.
+ */
+static const struct chain_def bridge_chain = {"bridged", "filter", NF_BR_FORWARD, -200};
+
 struct rule_def {
 	const char *chain;
 	const char *why; /* shown by `nft list` */
@@ -218,6 +226,12 @@ static const struct rule_def rules[] = {
 	{EXIT, "", {MARK_IS(SLU_ID_REPLY), OIF_TUNNEL, COUNT(TUNNEL_NO_ENTRY), DROP}},
 };
 
+static const struct rule_def bridge_rules[] = {
+	{NULL, "", {UNMARKED, ACCEPT}},
+	{NULL, "inside, or allowed as the pod is", {MARK_IS(SLU_ID_CHECK), ACCEPT}},
+	{NULL, "must not pass by the node", {COUNT(BRIDGED), DROP}},
+};
+
 /* One chain per node, for both ways: a mark cannot be or-ed with a register before kernel 6.13. */
 static const struct rule_def node_rules[] = {
 	{NULL, "reply", {MARK_IS(SLU_ID_REPLY), DO(MARK_NODE), ACCEPT}},
@@ -234,7 +248,7 @@ static struct nftnl_rule *rule_build(const struct rule_def *def, const char *cha
 
 	if (!r)
 		oom();
-	nftnl_rule_set_u32(r, NFTNL_RULE_FAMILY, NFPROTO_INET);
+	nftnl_rule_set_u32(r, NFTNL_RULE_FAMILY, c->family);
 	nftnl_rule_set_str(r, NFTNL_RULE_TABLE, NFT_TABLE);
 	nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, chain);
 	for (i = 0; i < MAX_STEPS && def->steps[i].code != STEP_END; i++)
@@ -242,13 +256,14 @@ static struct nftnl_rule *rule_build(const struct rule_def *def, const char *cha
 	return r;
 }
 
-static struct nftnl_chain *chain_build(const char *name, const struct chain_def *def)
+static struct nftnl_chain *chain_build(const char *name, const struct chain_def *def,
+				       uint8_t family)
 {
 	struct nftnl_chain *c = nftnl_chain_alloc();
 
 	if (!c)
 		oom();
-	nftnl_chain_set_u32(c, NFTNL_CHAIN_FAMILY, NFPROTO_INET);
+	nftnl_chain_set_u32(c, NFTNL_CHAIN_FAMILY, family);
 	nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, NFT_TABLE);
 	nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, name);
 	if (def && def->type) {
@@ -273,8 +288,10 @@ bool nft_reason_counted(unsigned int reason)
 
 static struct rule_ctx ctx_of(const struct nft_model *m, uint32_t node)
 {
-	return (struct rule_ctx){
-		.marks = nft_marks_of(m->mark_mask), .port = m->port, .node = node};
+	return (struct rule_ctx){.marks = nft_marks_of(m->mark_mask),
+				 .port = m->port,
+				 .node = node,
+				 .family = NFPROTO_INET};
 }
 
 /* ---- as a picture ---- */
@@ -297,7 +314,7 @@ static void picture_rules(struct nft_entry *entry, const struct rule_def *def, s
 static struct nft_entry *picture_chain(struct nft_picture *p, const char *name,
 				       const struct chain_def *def)
 {
-	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = chain_build(name, def);
+	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = chain_build(name, def, NFPROTO_INET);
 	struct nft_entry *entry = nft_picture_entry(p, "chain", name);
 
 	nft_entry_add_chain(entry, c);
@@ -328,33 +345,35 @@ void nft_rules_picture(struct nft_picture *p, const struct nft_model *m)
 
 /* ---- as messages ---- */
 
+static void put_counter(struct nft_batch *b, unsigned int reason, const struct nft_count *count)
+{
+	__cleanup(nftnl_obj_freep) struct nftnl_obj *o = nftnl_obj_alloc();
+	char name[8];
+
+	if (!o)
+		oom();
+	snprintf(name, sizeof(name), "r%u", reason);
+	nftnl_obj_set_str(o, NFTNL_OBJ_TABLE, NFT_TABLE);
+	nftnl_obj_set_str(o, NFTNL_OBJ_NAME, name);
+	nftnl_obj_set_u32(o, NFTNL_OBJ_TYPE, NFT_OBJECT_COUNTER);
+	nftnl_obj_set_u64(o, NFTNL_OBJ_CTR_PKTS, count->packets);
+	nftnl_obj_set_u64(o, NFTNL_OBJ_CTR_BYTES, count->bytes);
+	nftnl_obj_nlmsg_build_payload(nft_batch_open(b, NFT_MSG_NEWOBJ, NLM_F_CREATE), o);
+	nft_batch_close(b);
+}
+
 void nft_rules_put_objects(struct nft_batch *b, const struct nft_count *counts)
 {
-	char name[8];
 	unsigned int i;
 
-	for (i = 0; i < SLU_REASON_MAX; i++) {
-		__cleanup(nftnl_obj_freep) struct nftnl_obj *o = NULL;
-
-		if (!nft_reason_counted(i))
-			continue;
-		o = nftnl_obj_alloc();
-		if (!o)
-			oom();
-		snprintf(name, sizeof(name), "r%u", i);
-		nftnl_obj_set_str(o, NFTNL_OBJ_TABLE, NFT_TABLE);
-		nftnl_obj_set_str(o, NFTNL_OBJ_NAME, name);
-		nftnl_obj_set_u32(o, NFTNL_OBJ_TYPE, NFT_OBJECT_COUNTER);
-		nftnl_obj_set_u64(o, NFTNL_OBJ_CTR_PKTS, counts[i].packets);
-		nftnl_obj_set_u64(o, NFTNL_OBJ_CTR_BYTES, counts[i].bytes);
-		nftnl_obj_nlmsg_build_payload(nft_batch_open(b, NFT_MSG_NEWOBJ, NLM_F_CREATE), o);
-		nft_batch_close(b);
-	}
+	for (i = 0; i < SLU_REASON_MAX; i++)
+		if (nft_reason_counted(i))
+			put_counter(b, i, &counts[i]);
 }
 
 static void put_chain(struct nft_batch *b, const char *name, const struct chain_def *def)
 {
-	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = chain_build(name, def);
+	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = chain_build(name, def, b->family);
 
 	nftnl_chain_nlmsg_build_payload(nft_batch_open(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE), c);
 	nft_batch_close(b);
@@ -430,4 +449,37 @@ void nft_rules_put_node(struct nft_batch *b, const struct nft_model *m, uint32_t
 void nft_rules_put_node_del(struct nft_batch *b, const char *name)
 {
 	put_del(b, NFT_MSG_DELCHAIN, name);
+}
+
+/* ---- the bridge's table ---- */
+
+static struct rule_ctx bridge_ctx(const struct nft_model *m)
+{
+	struct rule_ctx c = ctx_of(m, 0);
+
+	c.family = NFPROTO_BRIDGE;
+	return c;
+}
+
+void nft_bridge_picture(struct nft_picture *p, const struct nft_model *m)
+{
+	const struct chain_def *def = &bridge_chain;
+	struct rule_ctx c = bridge_ctx(m);
+	char counter[8];
+
+	snprintf(counter, sizeof(counter), "r%u", SLU_DROP_BRIDGED);
+	nft_picture_entry(p, "counter", counter);
+	picture_rules(picture_chain(p, def->name, def), bridge_rules, ARRAY_SIZE(bridge_rules),
+		      def->name, &c);
+}
+
+void nft_bridge_put(struct nft_batch *b, const struct nft_model *m, const struct nft_count *counts)
+{
+	struct rule_ctx c = bridge_ctx(m);
+	size_t i;
+
+	put_counter(b, SLU_DROP_BRIDGED, &counts[SLU_DROP_BRIDGED]);
+	put_chain(b, bridge_chain.name, &bridge_chain);
+	for (i = 0; i < ARRAY_SIZE(bridge_rules); i++)
+		put_rule(b, &bridge_rules[i], bridge_chain.name, &c);
 }

@@ -128,7 +128,7 @@ static unsigned int table_handle(void)
 	char buf[1024];
 	unsigned int handle = 0;
 
-	output_of(buf, sizeof(buf), "nft -j list tables");
+	output_of(buf, sizeof(buf), "nft -j list tables inet");
 	p = strstr(buf, "\"sluice\", \"handle\": ");
 	assert_non_null(p);
 	assert_int_equal(sscanf(p, "\"sluice\", \"handle\": %u", &handle), 1);
@@ -158,6 +158,7 @@ static const struct damage {
 	int level;
 } damages[] = {
 	{"delete table inet sluice", 2},
+
 	{"'add table inet sluice { flags dormant; }'", 2},
 	{"flush chain " T "replies", 2},
 	{"flush chain " T "arrived", 2},
@@ -246,6 +247,28 @@ static void damage_is_seen_and_mended(void **state)
 	output_of(after, sizeof(after),
 		  "nft -s list table inet sluice"); /* order of elements may differ */
 	assert_int_equal(strlen(before), strlen(after));
+}
+
+static void damage_to_the_bridge_table_is_mended_apart(void **state)
+{
+	static const char *const what[] = {
+		"delete table bridge sluice",
+		"flush chain bridge sluice bridged",
+		"insert rule bridge sluice bridged accept",
+	};
+	struct fixture *f = fresh(state);
+	unsigned int handle;
+	size_t i;
+
+	applies(f);
+	handle = table_handle();
+	for (i = 0; i < sizeof(what) / sizeof(*what); i++) {
+		sh("nft %s", what[i]);
+		observes(f, 2);
+		applies(f);
+		observes(f, 0);
+		assert_int_equal(table_handle(), handle);
+	}
 }
 
 static void a_second_apply_touches_nothing(void **state)
@@ -428,6 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(is_built_and_recognised),
 		TEST(damage_is_seen_and_mended),
+		TEST(damage_to_the_bridge_table_is_mended_apart),
 		TEST(a_second_apply_touches_nothing),
 		TEST(counters_survive_every_change),
 		TEST(another_mask_or_port_is_another_table),
