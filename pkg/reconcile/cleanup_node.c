@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Taking everything away: the plan towards an empty model. Pods are let go first, so
- * that at no time a packet is marked for a tunnel that is not there.
+ * Taking everything away: the plan towards an empty model. The configuration goes
+ * first, and with it every mark: governed pods are dropped until they are let go.
  */
 #include <errno.h>
 #include <stdlib.h>
