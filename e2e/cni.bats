@@ -55,13 +55,10 @@ conf() {
 	office_up
 	web_add web
 	cni check web node1
-	# the program, where it is a filter (tc cannot take a TCX one off: upkeep_test does)
 	node_stop node1 KILL
-	if on node1 tc filter show dev "$(pod_veth web)" ingress | grep -q slu_from_pod; then
-		on node1 tc filter del dev "$(pod_veth web)" ingress
-		run ! cni check web node1
-		echo "$output"
-	fi
+	programs_off node1 "$(pod_veth web)" ingress
+	run ! cni check web node1
+	echo "$output"
 	node_start node1
 	lab_wait 20 cni check web node1
 	# the entry of the map

@@ -68,14 +68,11 @@ device_address() { ip -n "$P-$1" addr show dev sluice0 | grep -q 169.254.83.1; }
 device_flush() { ip -n "$P-$1" addr flush dev sluice0 && repaired device_address "$1"; }
 @test "the address of the gateway's sluice0" { under_fire device_flush gw1; }
 
-filter_there() { [ "$(on "$1" tc filter show dev "$2" "$3" | grep -c bpf)" -ge 1 ]; }
-del_filter() { on "$1" tc filter del dev "$2" "$3" && repaired filter_there "$@"; }
+filter_there() { [ -n "$(programs "$1" "$2" "$3")" ]; }
+del_filter() { programs_off "$1" "$2" "$3" && repaired filter_there "$@"; }
 @test "to_tunnel" { under_fire del_filter node1 sluice0 egress; }
 @test "from_tunnel on the gateway" { under_fire del_filter gw1 sluice0 ingress; }
 @test "to_tunnel on the gateway" { under_fire del_filter gw1 sluice0 egress; }
-
-del_clsact() { on "$1" tc qdisc del dev "$2" clsact && repaired filter_there "$1" "$2" ingress; }
-@test "clsact on the gateway's sluice0" { under_fire del_clsact gw1 sluice0; }
 
 pod_filter() { del_filter node1 "$(pod_veth web)" ingress; }
 @test "from_pod on the pod's veth" { under_fire pod_filter; }
@@ -130,6 +127,7 @@ flush_tables() { ip -n "$P-node1" route flush table 5347 && ip -n "$P-node1" -6 
 @test "no daemon, sluice0 down: closed" { without_daemons ip -n "$P-node1" link set sluice0 down; }
 @test "no daemon, sluice0 gone: closed" { without_daemons ip -n "$P-node1" link del sluice0; }
 @test "no daemon, the node's nft table gone: closed" { without_daemons on node1 nft delete table inet sluice; }
-@test "no daemon, the gateway's filters gone: closed" { without_daemons on gw1 tc qdisc del dev sluice0 clsact; }
+gateway_programs() { programs_off gw1 sluice0 ingress && programs_off gw1 sluice0 egress; }
+@test "no daemon, the gateway's programs gone: closed" { without_daemons gateway_programs; }
 @test "no daemon, the gateway's nft table gone: closed" { without_daemons on gw1 nft delete table inet sluice; }
 @test "no daemon, the gateway's address gone: closed" { without_daemons ip -n "$P-gw1" addr del "$EGRESS_V4/32" dev eth0; }

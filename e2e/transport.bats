@@ -17,10 +17,13 @@ tunnel_mtu() { ip -n "$P-node1" -j link show sluice0 | jq '.[0].mtu'; }
 	same "tunnel mtu" "$(tunnel_mtu)" 1450
 	on web ping -q -c 1 -W 2 -M "do" -s 1422 "$EXT_V4"
 	on web ip route flush cache
+	# IPv6 learns in two steps: the device's MTU, then the route's
 	run on web ping -6 -c 1 -W 2 -M "do" -s 1452 "$EXT_V6"
 	echo "$output"
 	[[ $output =~ mtu\ ?=\ ?([0-9]+) ]]
-	on web ping -6 -q -c 1 -W 2 -M "do" -s "$((BASH_REMATCH[1] - 48))" "$EXT_V6"
+	run on web ping -6 -c 1 -W 2 -M "do" -s "$((BASH_REMATCH[1] - 48))" "$EXT_V6"
+	same "tunnel mtu, v6" 1430 "$(ip -n "$P-node1" -6 -j route show default dev sluice0 table 5347 | jq '.[0].metrics[0].mtu')"
+	on web ping -6 -q -c 1 -W 2 -M "do" -s $((1430 - 48)) "$EXT_V6"
 	only_from "$EGRESS_V4" "$EGRESS_V6"
 }
 
@@ -66,8 +69,8 @@ tunnel_mtu() { ip -n "$P-node1" -j link show sluice0 | jq '.[0].mtu'; }
 	web_add web
 	local size
 	for size in 10 500 1392 1393 1421 1422 1423 1450 1472 1473 3000 9000 30000 60000; do
-		same "$size bytes" "$EGRESS_V4" "$(ask web udp "$EXT_V4" size=$size)"
-		same "$size bytes, v6" "$EGRESS_V6" "$(ask web udp "$EXT_V6" size=$size)"
+		same "$size bytes" "$EGRESS_V4" "$(ask_large web "$EXT_V4" "$size")"
+		same "$size bytes, v6" "$EGRESS_V6" "$(ask_large web "$EXT_V6" "$size")"
 	done
 	only_from "$EGRESS_V4" "$EGRESS_V6"
 }

@@ -117,7 +117,7 @@ ext_up() {
 	fi
 	ip -n "$P-ext" -batch - <<-END || return
 		addr add $DENIED_V4/24 dev eth0
-		addr add $DENIED_V6/64 dev eth0 nodad
+		addr add $DENIED_V6/64 dev eth0 nodad preferred_lft 0
 	END
 	daemon ext-serve on ext "$PROBE" serve "$PORT" "$LAB/ext.sock" eth0
 	lab_wait 50 test -S "$LAB/ext.sock"
@@ -261,7 +261,7 @@ node_start() {
 	done
 	for node in "$@"; do
 		lab_wait 100 test -S "$LAB/$node/run/sluiced.sock" || lab_fail "sluiced on $node did not open its socket"
-		[ ! -x "$BIN/sluicectl" ] || lab_wait 50 ctl "$node" status || lab_fail "sluiced on $node does not answer"
+		lab_wait 50 ctl "$node" status || lab_fail "sluiced on $node does not answer"
 	done
 }
 
@@ -340,7 +340,7 @@ pod_del() {
 # pod_ip POD 4|6, pod_host POD: from the chain's result
 pod_ip() { jq -r --arg colon "$([ "$2" = 6 ] && echo :)" '.ips[].address | split("/")[0] |
 	select(contains(":") == ($colon != ""))' "$LAB/$1.result" | head -n 1; }
-pod_mac() { on "$1" cat /sys/class/net/eth0/address 2>/dev/null || ip -n "$P-$1" -j link show eth0 | jq -r '.[0].address'; }
+pod_mac() { ip -n "$P-$1" -j link show eth0 | jq -r '.[0].address'; }
 pod_veth() { jq -r '[.interfaces[] | select((.sandbox // "") == "" and (.name | test("^(veth|cali|eni)")))][0].name' "$LAB/$1.result"; }
 
 ask() {
@@ -448,16 +448,17 @@ leaves_as() {
 	same "$pod fragments" "$v4" "$(ask "$pod" udp "$EXT_V4" size=20000)" || return
 	same "$pod udp6" "$v6" "$(ask "$pod" udp "$EXT_V6")" || return
 	same "$pod tcp6" "$v6" "$(ask "$pod" tcp "$EXT_V6")" || return
-	same "$pod fragments6" "$v6" "$(ask_large6 "$pod")" || return
+	same "$pod fragments6" "$v6" "$(ask_large "$pod" "$EXT_V6")" || return
 	pings_as "$pod" "$EXT_V4" "$v4" && pings_as "$pod" "$EXT_V6" "$v6"
 }
 
-# Nobody fragments IPv6 on the way (RFC 8200): the first large datagrams of both
-# sides are lost to teach them the path MTU, in up to two steps each.
-ask_large6() {
+# ask_large POD ADDR [SIZE]: whoever sends what must not be fragmented on the way (IPv6;
+# IPv4 with DF, as Linux sends by default) loses the first such datagrams to learn the
+# path MTU: both sides, in up to two steps.
+ask_large() {
 	local i answer
 	for i in 1 2 3 4 5; do
-		answer=$(ask "$1" udp "$EXT_V6" size=20000 timeout=$((i * 200))) && break
+		answer=$(ask "$1" udp "$2" size="${3:-20000}" timeout=$((i * 200))) && break
 	done
 	echo "$answer"
 }
@@ -524,14 +525,18 @@ kernel_state() {
 	ip -n "$ns" -o -d link show sluice0
 	on "$1" sysctl net.ipv4.conf.sluice0.rp_filter
 	for link in $(ip -n "$ns" -j link | jq -r '.[].ifname'); do
-		on "$1" tc filter show dev "$link" ingress
-		on "$1" tc filter show dev "$link" egress
+		programs "$1" "$link" ingress
+		programs "$1" "$link" egress
 	done
 	for map in pods policies ranges identities picks addrs nodes senders owned inside config; do
 		echo "map $map"
 		map_dump "$1" "$map" | jq -Sc 'sort_by(.key) | .[] | select(.value | tostring | test("[1-9a-f]"))' || true
 	done
 }
+
+# programs NODE IFACE ingress|egress: ids at the device, by TCX or clsact
+programs() { on "$1" "$PROBE" tcx list "$2" "$3" || on "$1" tc filter show dev "$2" "$3" | grep -o ' id [0-9]*'; }
+programs_off() { on "$1" "$PROBE" tcx clear "$2" "$3" || on "$1" tc filter del dev "$2" "$3"; }
 
 # server_in POD: a server on port 8080 of a pod
 server_in() {

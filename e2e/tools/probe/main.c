@@ -93,6 +93,7 @@ static const struct verb {
 	{"flood", flood_main, "ADDR PORT PPS SECONDS [flows=N] [size=N] [fresh]"},
 	{"frame", frame_main, "IFACE [ring] [bypass] [count=N] LAYER…"},
 	{"dgram", dgram_main, "ADDR PORT [sport=N] [count=N] LAYER…"},
+	{"tcx", tcx_main, "list|clear IFACE ingress|egress"},
 };
 
 int main(int argc, char **argv)

@@ -34,5 +34,7 @@ int flood_main(int argc, char **argv);
 /* raw.c */
 int frame_main(int argc, char **argv);
 int dgram_main(int argc, char **argv);
+/* tcx.c */
+int tcx_main(int argc, char **argv);
 /* layers.c: builds "eth:… ip:… udp:…" into buf, returns the length */
 size_t layers_build(char **specs, int n, uint8_t *buf, size_t cap);
