@@ -120,7 +120,7 @@ $(FZ)/libsluice.a: $(FUZZ_OBJS)
 
 $(FUZZERS): $(FZ)/%: %.c $(FZ)/libsluice.a
 	@mkdir -p $(@D)
-	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SAN) -MMD -MP $^ -ljson-c -lyaml -o $@
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SAN) -MMD -MP $< $(FZ)/libsluice.a -ljson-c -lyaml -o $@
 
 fuzz-build: $(FUZZERS)
 
