@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The list is filtered by the kernel where it can (CTA_FILTER, Linux 5.8), and here
- * in any case. Entries are collected first and deleted then, each by tuple,
- * zone and id: an entry that took the same tuple meanwhile is not the one meant.
+ * The list is filtered by the kernel where it can (CTA_FILTER, Linux 5.8, one IPv4
+ * source), and here in any case. Entries are collected first and deleted then, each by
+ * tuple, zone and id: an entry that took the same tuple meanwhile is not the one meant.
  */
-#include "kernel/conntrack.h"
+#include "kernel/conntrack_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
-#include "base/cleanup.h"
 #include "base/mem.h"
 
 #define BUFFER_SIZE (32 * 1024)
@@ -37,25 +36,20 @@ struct entry {
 };
 
 struct found {
-	struct addr source;
 	struct entry *entries;
 	size_t n;
 };
 
-struct socket {
-	struct mnl_socket *nl;
-	uint32_t seq;
-	char *buf;
-};
+/* ---- the socket ---- */
 
-static void socket_done(struct socket *s)
+void ct_socket_done(struct ct_socket *s)
 {
 	if (s->nl)
 		mnl_socket_close(s->nl);
 	free(s->buf);
 }
 
-static int socket_open(struct socket *s, struct err *e)
+int ct_socket_open(struct ct_socket *s, struct err *e)
 {
 	s->buf = mem_alloc0(BUFFER_SIZE);
 	s->seq = (uint32_t)time(NULL);
@@ -65,7 +59,7 @@ static int socket_open(struct socket *s, struct err *e)
 	return 0;
 }
 
-static struct nlmsghdr *message(struct socket *s, uint16_t cmd, uint16_t flags, uint8_t family)
+struct nlmsghdr *ct_message(struct ct_socket *s, uint16_t cmd, uint16_t flags, uint8_t family)
 {
 	struct nlmsghdr *h = mnl_nlmsg_put_header(s->buf);
 	struct nfgenmsg *nfg;
@@ -79,8 +73,7 @@ static struct nlmsghdr *message(struct socket *s, uint16_t cmd, uint16_t flags, 
 	return h;
 }
 
-/* Sends and takes the answers until the last. -errno of the kernel. */
-static int exchange(struct socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data)
+int ct_exchange(struct ct_socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data)
 {
 	unsigned int portid = mnl_socket_get_portid(s->nl);
 	uint32_t seq = h->nlmsg_seq;
@@ -100,6 +93,8 @@ static int exchange(struct socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *dat
 	return r < 0 ? -errno : 0;
 }
 
+/* ---- attributes ---- */
+
 struct wanted_attr {
 	int type;
 	const struct nlattr *found;
@@ -115,7 +110,7 @@ static int pick_attr(const struct nlattr *a, void *data)
 	return MNL_CB_STOP;
 }
 
-static const struct nlattr *nested(const struct nlattr *nest, int type)
+const struct nlattr *ct_nested(const struct nlattr *nest, int type)
 {
 	struct wanted_attr w = {.type = type};
 
@@ -124,7 +119,7 @@ static const struct nlattr *nested(const struct nlattr *nest, int type)
 	return w.found;
 }
 
-static const struct nlattr *top(const struct nlmsghdr *h, int type)
+const struct nlattr *ct_top(const struct nlmsghdr *h, int type)
 {
 	struct wanted_attr w = {.type = type};
 
@@ -132,36 +127,37 @@ static const struct nlattr *top(const struct nlmsghdr *h, int type)
 	return w.found;
 }
 
-static bool source_is(const struct nlattr *tuple, struct addr source)
+bool ct_tuple_addr(const struct nlattr *tuple, bool source, struct addr *ret)
 {
-	const struct nlattr *ip = nested(tuple, CTA_TUPLE_IP);
-	const struct nlattr *src = nested(ip, addr_is_v4(source) ? CTA_IP_V4_SRC : CTA_IP_V6_SRC);
+	const struct nlattr *ip = ct_nested(tuple, CTA_TUPLE_IP);
+	const struct nlattr *v4 = ct_nested(ip, source ? CTA_IP_V4_SRC : CTA_IP_V4_DST);
+	const struct nlattr *v6 = ct_nested(ip, source ? CTA_IP_V6_SRC : CTA_IP_V6_DST);
 
-	return src && mnl_attr_get_payload_len(src) == addr_len(source) &&
-	       memcmp(mnl_attr_get_payload(src), addr_bytes(&source), addr_len(source)) == 0;
+	if (v4 && mnl_attr_get_payload_len(v4) == 4)
+		*ret = addr_from_v4(mnl_attr_get_payload(v4));
+	else if (v6 && mnl_attr_get_payload_len(v6) == 16)
+		*ret = addr_from_v6(mnl_attr_get_payload(v6));
+	else
+		return false;
+	return true;
 }
 
-static int on_entry(const struct nlmsghdr *h, void *data)
-{
-	struct found *found = data;
-	const struct nfgenmsg *nfg = mnl_nlmsg_get_payload(h);
-	const struct nlattr *tuple = top(h, CTA_TUPLE_ORIG);
-	const struct nlattr *zone = top(h, CTA_ZONE), *id = top(h, CTA_ID);
-	struct entry *en;
+/* ---- the walk ---- */
 
-	if (!tuple || !source_is(tuple, found->source) ||
-	    mnl_attr_get_payload_len(tuple) > TUPLE_MAX)
-		return MNL_CB_OK;
-	MEM_GROW(found->entries, found->n);
-	en = &found->entries[found->n++];
-	*en = (struct entry){.family = nfg->nfgen_family};
-	en->tuple_len = mnl_attr_get_payload_len(tuple);
-	memcpy(en->tuple, mnl_attr_get_payload(tuple), en->tuple_len);
-	if (zone)
-		en->zone = ntohs(mnl_attr_get_u16(zone));
-	en->has_id = id != NULL;
-	if (id)
-		en->id = mnl_attr_get_u32(id);
+static int source_cmp(const void *a, const void *b)
+{
+	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
+}
+
+static int on_message(const struct nlmsghdr *h, void *data)
+{
+	const struct ct_walk *w = data;
+	const struct nlattr *tuple = ct_top(h, CTA_TUPLE_ORIG);
+	struct addr source;
+
+	if (tuple && ct_tuple_addr(tuple, true, &source) &&
+	    bsearch(&source, w->sources, w->n, sizeof(source), source_cmp))
+		w->entry(h, tuple, w->data);
 	return MNL_CB_OK;
 }
 
@@ -179,61 +175,111 @@ static void put_filter(struct nlmsghdr *h, struct addr source)
 	mnl_attr_nest_end(h, filter);
 }
 
-static int collect(struct socket *s, struct found *found, struct err *e)
+/* w->sources are of one family. */
+static int walk_family(struct ct_socket *s, const struct ct_walk *w, struct err *e)
 {
-	uint8_t family = (uint8_t)addr_family(found->source);
+	uint8_t family = (uint8_t)addr_family(w->sources[0]);
+	struct ct_walk copy = *w;
 	int r = -EINTR;
 
 	for (int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
-		struct nlmsghdr *h = message(s, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family);
+		struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family);
 
-		if (addr_is_v4(found->source)) /* for IPv6 it picks all others: seen on 6.18 */
-			put_filter(h, found->source);
-		found->n = 0;
-		r = exchange(s, h, on_entry, found);
+		/* for IPv6 it picks all others: seen on 6.18 */
+		if (w->n == 1 && addr_is_v4(w->sources[0]))
+			put_filter(h, w->sources[0]);
+		r = ct_exchange(s, h, on_message, &copy);
 	}
-	return r < 0 ? err_sys(e, r, "list connections of %s", addr_str(found->source)) : 0;
+	if (r < 0 && w->n == 1)
+		return err_sys(e, r, "list connections of %s", addr_str(w->sources[0]));
+	return r < 0 ? err_sys(e, r, "list connections") : 0;
 }
 
-static int delete (struct socket *s, const struct entry *en)
+int ct_walk(struct ct_socket *s, const struct ct_walk *w, struct err *e)
 {
-	struct nlmsghdr *h = message(s, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, en->family);
+	struct ct_walk part = *w;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < w->n; i += part.n) {
+		bool v4 = addr_is_v4(w->sources[i]);
+
+		part.sources = w->sources + i;
+		part.n = 1;
+		while (i + part.n < w->n && addr_is_v4(w->sources[i + part.n]) == v4)
+			part.n++;
+		r = walk_family(s, &part, e);
+	}
+	return r;
+}
+
+/* ---- forgetting all of somebody ---- */
+
+static void entry_found(const struct nlmsghdr *h, const struct nlattr *tuple, void *data)
+{
+	struct found *found = data;
+	const struct nfgenmsg *nfg = mnl_nlmsg_get_payload(h);
+	const struct nlattr *zone = ct_top(h, CTA_ZONE), *id = ct_top(h, CTA_ID);
+	struct entry *en;
+
+	if (mnl_attr_get_payload_len(tuple) > TUPLE_MAX)
+		return;
+	MEM_GROW(found->entries, found->n);
+	en = &found->entries[found->n++];
+	*en = (struct entry){.family = nfg->nfgen_family};
+	en->tuple_len = mnl_attr_get_payload_len(tuple);
+	memcpy(en->tuple, mnl_attr_get_payload(tuple), en->tuple_len);
+	if (zone)
+		en->zone = ntohs(mnl_attr_get_u16(zone));
+	en->has_id = id != NULL;
+	if (id)
+		en->id = mnl_attr_get_u32(id);
+}
+
+static int entry_delete(struct ct_socket *s, const struct entry *en)
+{
+	struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, en->family);
 
 	mnl_attr_put(h, CTA_TUPLE_ORIG | NLA_F_NESTED, en->tuple_len, en->tuple);
 	if (en->zone)
 		mnl_attr_put_u16(h, CTA_ZONE, htons(en->zone));
 	if (en->has_id)
 		mnl_attr_put_u32(h, CTA_ID, en->id);
-	return exchange(s, h, NULL, NULL);
+	return ct_exchange(s, h, NULL, NULL);
 }
 
-static int delete_all(struct socket *s, const struct found *found, size_t *ret_n, struct err *e)
+static int delete_all(struct ct_socket *s, const struct found *found, size_t *ret_n, struct err *e)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < found->n; i++) {
-		int r = delete (s, &found->entries[i]);
+		int r = entry_delete(s, &found->entries[i]);
 
 		if (r == -ENOENT) /* ended by itself */
 			continue;
 		if (r < 0)
-			return err_sys(e, r, "forget a connection of %s", addr_str(found->source));
+			return err_sys(e, r, "forget a connection");
 		n++;
 	}
 	*ret_n = n;
 	return 0;
 }
 
-int conntrack_forget_source(struct addr addr, size_t *ret_n, struct err *e)
+int conntrack_forget_sources(const struct addr *sources, size_t n, size_t *ret_n, struct err *e)
 {
-	__cleanup(socket_done) struct socket s = {0};
-	struct found found = {.source = addr};
-	int r = socket_open(&s, e);
+	__cleanup(ct_socket_done) struct ct_socket s = {0};
+	struct found found = {0};
+	const struct ct_walk w = {sources, n, entry_found, &found};
+	int r = ct_socket_open(&s, e);
 
 	if (r == 0)
-		r = collect(&s, &found, e);
+		r = ct_walk(&s, &w, e);
 	if (r == 0)
 		r = delete_all(&s, &found, ret_n, e);
 	free(found.entries);
 	return r;
+}
+
+int conntrack_forget_source(struct addr addr, size_t *ret_n, struct err *e)
+{
+	return conntrack_forget_sources(&addr, 1, ret_n, e);
 }

@@ -1,10 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* ctnetlink (libmnl): forgetting connections. Daemon only. */
+/* ctnetlink (libmnl): listing and forgetting connections. Daemon only. */
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "inet/addr.h"
 
 /* Deletes entries whose original source is addr, in every zone. *ret_n counts them. */
 int conntrack_forget_source(struct addr addr, size_t *ret_n, struct err *e);
+/* The same for many (sorted): one look at the table for all of them. */
+int conntrack_forget_sources(const struct addr *sources, size_t n, size_t *ret_n, struct err *e);
+
+/* A TCP, UDP or SCTP connection as it was begun: the original direction's tuple. */
+struct ct_flow {
+	struct addr src, dst;
+	struct addr seen;      /* whom the answers go to: src as the other side sees it */
+	uint16_t sport, dport; /* host order */
+	uint8_t proto;
+	bool ended;    /* TCP or SCTP that is only waiting to be forgotten */
+	bool dnat;     /* dst was translated */
+	uint16_t zone; /* of the original direction */
+	uint32_t mark;
+	uint32_t id; /* the entry's; 0 = not known */
+};
+
+/*
+ * All entries whose original source is one of these (sorted by addr_cmp). One dump per
+ * family that occurs among them: the kernel walks its whole table (about 300 bytes an
+ * entry through the socket), what comes back is only what was asked for. A table that is
+ * resized meanwhile may tell an entry twice.
+ */
+int conntrack_list(const struct addr *sources, size_t n, struct ct_flow **ret, size_t *ret_n,
+		   struct err *e);
+/* Deletes exactly these, if they are still there. */
+int conntrack_forget(const struct ct_flow *flows, size_t n, size_t *ret_n, struct err *e);

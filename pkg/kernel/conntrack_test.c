@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "testkit/netns_fixture.h"
@@ -62,6 +63,103 @@ static void forgets_more_than_one_buffer_holds(void **state)
 	sh("test $(conntrack -C) = 0");
 }
 
+static const struct ct_flow *flow_find(const struct ct_flow *flows, size_t n, const char *src,
+				       uint16_t sport, uint16_t zone)
+{
+	for (size_t i = 0; i < n; i++)
+		if (addr_eq(flows[i].src, A(src)) && flows[i].sport == sport &&
+		    flows[i].zone == zone)
+			return &flows[i];
+	return NULL;
+}
+
+static void expect_flow(const struct ct_flow *have, const struct ct_flow *want)
+{
+	assert_non_null(have);
+	assert_string_equal(addr_str(have->dst), addr_str(want->dst));
+	assert_string_equal(addr_str(have->seen), addr_str(want->seen));
+	assert_int_equal(have->dport, want->dport);
+	assert_int_equal(have->proto, want->proto);
+	assert_int_equal(have->mark, want->mark);
+	assert_int_equal(have->ended, want->ended);
+	assert_int_equal(have->dnat, want->dnat);
+}
+
+static void make_flows(void)
+{
+	sh("conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p udp --sport 1 --dport 53 -t 60 -m 0x82000000;"
+	   "conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p udp --sport 1 --dport 53 -t 60 -w 7;"
+	   "conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p udp --sport 1 --dport 53 -t 60 --orig-zone 17"
+	   " --src-nat 203.0.113.9 -m 5;"
+	   "conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p udp --sport 4 --dport 53 -t 60"
+	   " --reply-zone 18;"
+	   "conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p icmp --icmp-type 8 --icmp-code 0 --icmp-id 5"
+	   " -t 60");
+	sh("conntrack -I -s 10.0.0.6 -d 192.0.2.1 -p udp --sport 1 --dport 53 -t 60;"
+	   "conntrack -I -s 10.0.0.4 -d 10.0.0.5 -p udp --sport 1 --dport 53 -t 60;"
+	   "for s in ESTABLISHED TIME_WAIT CLOSE; do i=$((i + 1));"
+	   " conntrack -I -s fd00::5 -d fd00::99 -p tcp --sport $i --dport 80 -t 60 --state $s"
+	   " --orig-zone 16 || exit 1; done;"
+	   "conntrack -I -s fd00::7 -d fd00::99 -p udp --sport 9 --dport 80 -t 60"
+	   " --dst-nat fd00::100");
+}
+
+static void lists_what_each_connection_began_as(void **state)
+{
+	struct addr sources[] = {A("10.0.0.5"), A("fd00::5"), A("fd00::7"), A("fd00::8")};
+	struct ct_flow want = {
+		.dst = A("192.0.2.1"), .seen = A("10.0.0.5"), .dport = 53, .proto = 17};
+	struct ct_flow *flows = NULL;
+	struct err e = {0};
+	size_t n = 99;
+
+	need_conntrack();
+	make_flows();
+	expect_ok(conntrack_list(sources, 4, &flows, &n, &e), &e);
+	assert_int_equal(n, 8);
+	want.mark = 0x82000000;
+	expect_flow(flow_find(flows, n, "10.0.0.5", 1, 0), &want);
+	want.mark = 0;
+	expect_flow(flow_find(flows, n, "10.0.0.5", 4, 0), &want);
+	expect_flow(flow_find(flows, n, "10.0.0.5", 1, 7), &want);
+	want.mark = 5;
+	want.seen = A("203.0.113.9");
+	expect_flow(flow_find(flows, n, "10.0.0.5", 1, 17), &want);
+	want = (struct ct_flow){
+		.dst = A("fd00::99"), .seen = A("fd00::5"), .dport = 80, .proto = 6};
+	expect_flow(flow_find(flows, n, "fd00::5", 1, 16), &want);
+	want.ended = true;
+	expect_flow(flow_find(flows, n, "fd00::5", 2, 16), &want);
+	expect_flow(flow_find(flows, n, "fd00::5", 3, 16), &want);
+	want = (struct ct_flow){
+		.dst = A("fd00::99"), .seen = A("fd00::7"), .dport = 80, .proto = 17, .dnat = true};
+	expect_flow(flow_find(flows, n, "fd00::7", 9, 0), &want);
+	free(flows);
+}
+
+static void forgets_one_connection_and_not_its_twin_in_another_zone(void **state)
+{
+	struct addr source = A("10.0.0.5");
+	struct ct_flow *flows = NULL, gone;
+	struct err e = {0};
+	size_t n = 0, all, done = 9;
+
+	need_conntrack();
+	make_flows();
+	expect_ok(conntrack_list(&source, 1, &flows, &all, &e), &e);
+	gone = *flow_find(flows, all, "10.0.0.5", 1, 17);
+	free(flows);
+	expect_ok(conntrack_forget(&gone, 1, &done, &e), &e);
+	assert_int_equal(done, 1);
+	expect_ok(conntrack_forget(&gone, 1, &done, &e), &e);
+	assert_int_equal(done, 0);
+	expect_ok(conntrack_forget(NULL, 0, &done, &e), &e);
+	expect_ok(conntrack_list(&source, 1, &flows, &n, &e), &e);
+	assert_int_equal(n, all - 1);
+	assert_null(flow_find(flows, n, "10.0.0.5", 1, 17));
+	free(flows);
+}
+
 static void knows_none_where_there_is_none(void **state)
 {
 	struct err e = {0};
@@ -77,6 +175,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forgets_a_source_in_every_zone_and_nobody_else),
 		cmocka_unit_test(forgets_more_than_one_buffer_holds),
+		cmocka_unit_test(lists_what_each_connection_began_as),
+		cmocka_unit_test(forgets_one_connection_and_not_its_twin_in_another_zone),
 		cmocka_unit_test(knows_none_where_there_is_none),
 	};
 

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections one by one. A zone that only the original direction has is told within
+ * that direction's tuple, a zone of both beside it; to find an entry by its original
+ * tuple either form will do, so deleting always uses the second.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_sctp.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "kernel/conntrack_priv.h"
+
+struct flows {
+	struct ct_flow *items;
+	size_t n;
+};
+
+static uint16_t attr_be16(const struct nlattr *a)
+{
+	return a && mnl_attr_get_payload_len(a) >= sizeof(uint16_t) ? ntohs(mnl_attr_get_u16(a))
+								    : 0;
+}
+
+static uint32_t attr_be32(const struct nlattr *a)
+{
+	return a && mnl_attr_get_payload_len(a) >= sizeof(uint32_t) ? ntohl(mnl_attr_get_u32(a))
+								    : 0;
+}
+
+static uint8_t attr_u8(const struct nlattr *a)
+{
+	return a ? mnl_attr_get_u8(a) : 0;
+}
+
+/* Nothing of it is under way any more; a new one with the same ports may begin. */
+static bool flow_ended(const struct nlmsghdr *h, uint8_t proto)
+{
+	const struct nlattr *info = ct_top(h, CTA_PROTOINFO);
+	uint8_t state;
+
+	if (proto == IPPROTO_TCP) {
+		info = ct_nested(info, CTA_PROTOINFO_TCP);
+		state = attr_u8(ct_nested(info, CTA_PROTOINFO_TCP_STATE));
+		return state == TCP_CONNTRACK_TIME_WAIT || state == TCP_CONNTRACK_CLOSE;
+	}
+	if (proto != IPPROTO_SCTP)
+		return false;
+	info = ct_nested(info, CTA_PROTOINFO_SCTP);
+	return attr_u8(ct_nested(info, CTA_PROTOINFO_SCTP_STATE)) == SCTP_CONNTRACK_CLOSED;
+}
+
+static void flow_found(const struct nlmsghdr *h, const struct nlattr *tuple, void *data)
+{
+	struct flows *list = data;
+	const struct nlattr *proto = ct_nested(tuple, CTA_TUPLE_PROTO);
+	const struct nlattr *zone = ct_nested(tuple, CTA_TUPLE_ZONE);
+	struct ct_flow f = {.proto = attr_u8(ct_nested(proto, CTA_PROTO_NUM))};
+
+	if (f.proto != IPPROTO_TCP && f.proto != IPPROTO_UDP && f.proto != IPPROTO_SCTP)
+		return;
+	if (!ct_tuple_addr(tuple, true, &f.src) || !ct_tuple_addr(tuple, false, &f.dst) ||
+	    !ct_tuple_addr(ct_top(h, CTA_TUPLE_REPLY), false, &f.seen))
+		return;
+	f.sport = attr_be16(ct_nested(proto, CTA_PROTO_SRC_PORT));
+	f.dport = attr_be16(ct_nested(proto, CTA_PROTO_DST_PORT));
+	f.zone = attr_be16(zone ? zone : ct_top(h, CTA_ZONE));
+	f.mark = attr_be32(ct_top(h, CTA_MARK));
+	f.id = attr_be32(ct_top(h, CTA_ID));
+	f.dnat = attr_be32(ct_top(h, CTA_STATUS)) & IPS_DST_NAT;
+	f.ended = flow_ended(h, f.proto);
+	MEM_GROW(list->items, list->n);
+	list->items[list->n++] = f;
+}
+
+int conntrack_list(const struct addr *sources, size_t n, struct ct_flow **ret, size_t *ret_n,
+		   struct err *e)
+{
+	__cleanup(ct_socket_done) struct ct_socket s = {0};
+	struct flows list = {0};
+	const struct ct_walk w = {sources, n, flow_found, &list};
+	int r = ct_socket_open(&s, e);
+
+	if (r == 0)
+		r = ct_walk(&s, &w, e);
+	if (r < 0) {
+		free(list.items);
+		return r;
+	}
+	*ret = list.items;
+	*ret_n = list.n;
+	return 0;
+}
+
+static void put_tuple(struct nlmsghdr *h, const struct ct_flow *f)
+{
+	bool v4 = addr_is_v4(f->src);
+	struct nlattr *tuple = mnl_attr_nest_start(h, CTA_TUPLE_ORIG), *nest;
+
+	nest = mnl_attr_nest_start(h, CTA_TUPLE_IP);
+	mnl_attr_put(h, v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, addr_len(f->src), addr_bytes(&f->src));
+	mnl_attr_put(h, v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, addr_len(f->dst), addr_bytes(&f->dst));
+	mnl_attr_nest_end(h, nest);
+	nest = mnl_attr_nest_start(h, CTA_TUPLE_PROTO);
+	mnl_attr_put_u8(h, CTA_PROTO_NUM, f->proto);
+	mnl_attr_put_u16(h, CTA_PROTO_SRC_PORT, htons(f->sport));
+	mnl_attr_put_u16(h, CTA_PROTO_DST_PORT, htons(f->dport));
+	mnl_attr_nest_end(h, nest);
+	mnl_attr_nest_end(h, tuple);
+}
+
+static int flow_forget(struct ct_socket *s, const struct ct_flow *f)
+{
+	struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_DELETE, NLM_F_ACK,
+					(uint8_t)addr_family(f->src));
+
+	put_tuple(h, f);
+	if (f->zone)
+		mnl_attr_put_u16(h, CTA_ZONE, htons(f->zone));
+	if (f->id)
+		mnl_attr_put_u32(h, CTA_ID, htonl(f->id));
+	return ct_exchange(s, h, NULL, NULL);
+}
+
+int conntrack_forget(const struct ct_flow *flows, size_t n, size_t *ret_n, struct err *e)
+{
+	__cleanup(ct_socket_done) struct ct_socket s = {0};
+	size_t done = 0;
+	int r = n ? ct_socket_open(&s, e) : 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = flow_forget(&s, &flows[i]);
+		done += r == 0;
+		if (r == -ENOENT) /* ended by itself */
+			r = 0;
+		if (r < 0)
+			err_sys(e, r, "forget a connection of %s", addr_str(flows[i].src));
+	}
+	*ret_n = done;
+	return r;
+}

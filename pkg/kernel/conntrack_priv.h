@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Between the conntrack*.c files only: the socket, and how the table is walked. */
+#include <libmnl/libmnl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "kernel/conntrack.h"
+
+struct ct_socket {
+	struct mnl_socket *nl;
+	uint32_t seq;
+	char *buf;
+};
+
+int ct_socket_open(struct ct_socket *s, struct err *e);
+void ct_socket_done(struct ct_socket *s);
+/* A fresh message in the socket's buffer. */
+struct nlmsghdr *ct_message(struct ct_socket *s, uint16_t cmd, uint16_t flags, uint8_t family);
+/* Sends and takes the answers until the last. -errno of the kernel. */
+int ct_exchange(struct ct_socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data);
+
+/* NULL = it is not there. */
+const struct nlattr *ct_nested(const struct nlattr *nest, int type);
+const struct nlattr *ct_top(const struct nlmsghdr *h, int type);
+/* The address of a tuple, for the attribute that has it in the message's family. */
+bool ct_tuple_addr(const struct nlattr *tuple, bool source, struct addr *ret);
+
+/* Whose connections, and what is to become of them; a torn dump tells some of them twice. */
+struct ct_walk {
+	const struct addr *sources; /* sorted */
+	size_t n;
+	void (*entry)(const struct nlmsghdr *h, const struct nlattr *tuple, void *data);
+	void *data;
+};
+
+int ct_walk(struct ct_socket *s, const struct ct_walk *w, struct err *e);
