@@ -132,16 +132,28 @@ int bpf_map_fd(struct bpf_pins *p, enum bpf_map map, int *ret_fd, struct err *e)
 	return rc;
 }
 
+static int map_update(int fd, enum bpf_map m, const void *key, const void *value, uint64_t flags,
+		      struct err *e)
+{
+	if (bpf_map_update_elem(fd, key, value, flags))
+		return err_sys(e, -errno, "map %s: set", map_names[m]);
+	return 0;
+}
+
 int bpf_map_set(struct bpf_pins *p, enum bpf_map m, const void *key, const void *value,
 		struct err *e)
 {
 	int fd, rc = bpf_map_fd(p, m, &fd, e);
 
-	if (rc)
-		return rc;
-	if (bpf_map_update_elem(fd, key, value, BPF_ANY))
-		return err_sys(e, -errno, "map %s: set", map_names[m]);
-	return 0;
+	return rc ? rc : map_update(fd, m, key, value, BPF_ANY, e);
+}
+
+int bpf_map_change(struct bpf_pins *p, enum bpf_map m, const void *key, const void *value,
+		   struct err *e)
+{
+	int fd, rc = bpf_map_fd(p, m, &fd, e);
+
+	return rc ? rc : map_update(fd, m, key, value, BPF_EXIST, e);
 }
 
 int bpf_map_lookup(struct bpf_pins *p, enum bpf_map m, const void *key, void *value, struct err *e)

@@ -57,6 +57,9 @@ int bpf_map_fd(struct bpf_pins *p, enum bpf_map map, int *ret_fd, struct err *e)
 /* Element access by map; key and value have the map's sizes (abi.h). -ENOENT as usual. */
 int bpf_map_set(struct bpf_pins *p, enum bpf_map m, const void *key, const void *value,
 		struct err *e);
+/* Only what is there: -ENOENT instead of a new element. */
+int bpf_map_change(struct bpf_pins *p, enum bpf_map m, const void *key, const void *value,
+		   struct err *e);
 int bpf_map_lookup(struct bpf_pins *p, enum bpf_map m, const void *key, void *value, struct err *e);
 int bpf_map_delete(struct bpf_pins *p, enum bpf_map m, const void *key,
 		   struct err *e); /* gone = 0 */

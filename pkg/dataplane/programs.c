@@ -313,6 +313,14 @@ size_t programs_plan_sets(const struct programs_plan *p)
 	return p->n_sets;
 }
 
+bool programs_plan_has(const struct programs_plan *p, uint32_t policy)
+{
+	for (size_t i = 0; i < p->n_sets; i++)
+		if (p->sets[i].place.id == policy)
+			return true;
+	return false;
+}
+
 size_t programs_plan_retires(const struct programs_plan *p)
 {
 	return p->n_retires;

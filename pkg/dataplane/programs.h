@@ -49,8 +49,9 @@ int programs_plan_new(const struct dp_tables *t, const struct dp_programs *want,
 		      struct programs_plan **ret, struct err *e);
 void programs_plan_free(struct programs_plan *p);
 DEFINE_CLEANUP(struct programs_plan *, programs_plan_free);
-size_t programs_plan_sets(const struct programs_plan *p);    /* policies that are written */
-size_t programs_plan_retires(const struct programs_plan *p); /* policies that go */
+size_t programs_plan_sets(const struct programs_plan *p); /* policies that are written */
+bool programs_plan_has(const struct programs_plan *p, uint32_t policy); /* it is one of those */
+size_t programs_plan_retires(const struct programs_plan *p);		/* policies that go */
 
 /* Ranges, picks and identities first, then each inner map. */
 int programs_apply(struct bpf_pins *pins, const struct programs_plan *p, struct err *e);

@@ -190,7 +190,7 @@ static uint64_t hash_doc_rule(const struct doc_rule *r, uint64_t h)
 
 static uint64_t policy_digest(const struct compiled_policy *p, const uint64_t *identity_digests)
 {
-	uint64_t h = hash_u64(p->step, 0);
+	uint64_t h = hash_u64((uint64_t)p->doc->reset << 8 | p->step, 0);
 
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct flat_rule *r = &p->rules[i];

@@ -43,6 +43,8 @@ struct egress_addr {
 	bool assign;	 /* local, and we put it on the interface (false with addressFrom) */
 	char *interface; /* local: where it goes; NULL otherwise */
 	bool announce;
+	bool spare; /* nobody appears as it now; connections that began under it may still be open
+		     */
 	struct addr endpoint; /* tunnel's outer end: addr itself, or the owner's node address */
 	uint32_t vni;	      /* VNI_ADDRESS, or by gateway and family with addressFrom */
 	uint8_t problem;      /* enum slu_reason when nobody can own it here, else 0 */

@@ -79,8 +79,8 @@ void gateways_init(struct gateways *g, const struct compiled *c, const struct no
 void gateways_done(struct gateways *g);
 const struct gateway_slot *gateways_find(const struct gateways *g, const char *name);
 /*
- * Fills c->addrs with what this node owns by rank or used[] marks. Gives
- * ret_index[i] the place of g->addrs[i] there.
+ * Fills c->addrs with what this node owns by rank or used[] marks, and after these with
+ * all the others, as spare. Gives ret_index[i] the place of g->addrs[i] there.
  */
 void gateways_emit(const struct gateways *g, const bool *used, uint32_t *ret_index,
 		   struct compiled *c);

@@ -143,8 +143,9 @@ enum policy_tier { TIER_ADMIN, TIER_BASELINE };
 struct doc_policy {
 	struct doc_meta meta; /* kind tells cluster from namespace */
 	enum policy_tier tier;
-	uint16_t priority;	    /* 0..1000, default 500 */
-	struct selector pods;	    /* subject.podSelector */
+	uint16_t priority;    /* 0..1000, default 500 */
+	bool reset;	      /* existingConnections: an edit of identity ends open connections */
+	struct selector pods; /* subject.podSelector */
 	struct selector namespaces; /* cluster only; absent = every namespace */
 	struct selector nodes;	    /* cluster only; absent = every node */
 	struct doc_rule *rules;

@@ -53,10 +53,12 @@ static int parse_mode(const struct doc_ctx *c, const struct json *j, void *out)
 
 static int parse_existing(const struct doc_ctx *c, const struct json *j, void *out)
 {
-	static const struct choice choices[] = {{"Keep", 0}, {"Reset", CHOICE_LATER}, {NULL, 0}};
-	int v = 0;
+	static const struct choice choices[] = {{"Keep", false}, {"Reset", true}, {NULL, 0}};
+	struct doc_policy *p = out;
+	int v = 0, r = doc_choice(c, j, choices, &v);
 
-	return doc_choice(c, j, choices, &v);
+	p->reset = v;
+	return r;
 }
 
 /* ---- subject ---- */

@@ -358,8 +358,6 @@ static void refuses_what_later_versions_bring(void **state)
 		 "spec.tunnel.port: "},
 		{SUBJECT, "{services: [a]}}}", "spec.subject.services: "},
 		{SUBJECT "{podSelector: {}}, ", "mode: Audit}}", "spec.mode: 'Audit' is "},
-		{SUBJECT "{podSelector: {}}, ", "existingConnections: Reset}}",
-		 "spec.existingConnections: 'Reset' is "},
 		{SUBJECT "{podSelector: {}}, rules: [{action: Deny, ", "to: [{fqdn: a.b}]}]}}",
 		 "spec.rules[0].to[0].fqdn: "},
 		{SUBJECT "{podSelector: {}}, rules: [{action: Deny, ",

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
+#include "base/mem.h"
 #include "policy/doc_fixture.h"
 
 static struct doc_set *read_set(const char *file, const char *text)
@@ -133,6 +134,28 @@ static void reads_a_policy(void **state)
 	assert_int_equal(p->rules[1].action, ACTION_NONE);
 	assert_null(p->rules[1].name);
 	assert_int_equal(p->rules[1].n_to, 0);
+}
+
+static void reads_what_becomes_of_open_connections(void **state)
+{
+	static const struct {
+		const char *spec;
+		bool reset;
+	} t[] = {
+		{"subject: {podSelector: {}}", false},
+		{"subject: {podSelector: {}}, existingConnections: Keep", false},
+		{"subject: {podSelector: {}}, existingConnections: Reset", true},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		__cleanup_free char *text = mem_printf("apiVersion: sluice.dev/v1alpha1\n"
+						       "kind: ClusterEgressPolicy\n"
+						       "metadata: {name: a}\nspec: {%s}\n",
+						       t[i].spec);
+		__cleanup_doc_set struct doc_set *set = read_set("a.yaml", text);
+
+		assert_int_equal(set->policies[0].reset, t[i].reset);
+	}
 }
 
 static void reads_a_rule_in_canonical_form(void **state)
@@ -392,6 +415,7 @@ int main(void)
 		cmocka_unit_test(reads_a_gateway),
 		cmocka_unit_test(a_gateway_has_defaults),
 		cmocka_unit_test(reads_a_policy),
+		cmocka_unit_test(reads_what_becomes_of_open_connections),
 		cmocka_unit_test(reads_a_rule_in_canonical_form),
 		cmocka_unit_test(reads_a_cluster_policy),
 		cmocka_unit_test(reads_what_the_cluster_is_from_a_list),

@@ -274,27 +274,35 @@ const struct gateway_slot *gateways_find(const struct gateways *g, const char *n
 	return bsearch(name, g->slots, g->n_slots, sizeof(*g->slots), compare_slot);
 }
 
+static void addr_emit_to(struct compiled *c, const struct gateway_addr *a, bool spare)
+{
+	c->addrs[c->n_addrs++] = (struct egress_addr){
+		.addr = a->addr,
+		.gateway = mem_strdup(a->gateway->meta.name),
+		.owner = mem_strdup(a->owner),
+		.local = a->local,
+		.assign = a->assign,
+		.interface = mem_strdup(a->interface),
+		.announce = a->local && a->gateway->announce == ANNOUNCE_ARP && a->assign,
+		.spare = spare,
+		.endpoint = a->endpoint,
+		.vni = a->vni,
+		.problem = a->problem,
+	};
+}
+
 void gateways_emit(const struct gateways *g, const bool *used, uint32_t *ret_index,
 		   struct compiled *c)
 {
 	c->addrs = mem_alloc0(g->n_addrs * sizeof(*c->addrs));
-	for (size_t i = 0; i < g->n_addrs; i++) {
-		const struct gateway_addr *a = &g->addrs[i];
+	for (int spare = 0; spare < 2; spare++)
+		for (size_t i = 0; i < g->n_addrs; i++) {
+			const struct gateway_addr *a = &g->addrs[i];
+			bool own = a->owner && strcmp(a->owner, c->self_name) == 0;
 
-		if (!used[i] && !(a->owner && strcmp(a->owner, c->self_name) == 0))
-			continue;
-		ret_index[i] = (uint32_t)c->n_addrs;
-		c->addrs[c->n_addrs++] = (struct egress_addr){
-			.addr = a->addr,
-			.gateway = mem_strdup(a->gateway->meta.name),
-			.owner = mem_strdup(a->owner),
-			.local = a->local,
-			.assign = a->assign,
-			.interface = mem_strdup(a->interface),
-			.announce = a->local && a->gateway->announce == ANNOUNCE_ARP && a->assign,
-			.endpoint = a->endpoint,
-			.vni = a->vni,
-			.problem = a->problem,
-		};
-	}
+			if ((used[i] || own) == spare)
+				continue;
+			ret_index[i] = (uint32_t)c->n_addrs;
+			addr_emit_to(c, a, spare);
+		}
 }

@@ -201,6 +201,28 @@ static void a_policy_sticks_to_one_address_and_a_new_one_moves_few(void **state)
 	assert_in_range(moved, 0, 15);
 }
 
+static void addresses_nobody_appears_as_come_last_and_are_spare(void **state)
+{
+	struct policy_fixture f;
+	const struct egress_addr *addrs;
+	size_t n, spare = 0;
+
+	policy_fixture_init(&f,
+			    THREE_NODES SIXTEEN USER("p", "{gateway: g, addresses: [203.0.113.20, "
+							  "203.0.113.21]}"),
+			    "n3", "eth1 203.0.113.2/24");
+	addrs = compiled_addrs(f.c, &n);
+	assert_int_equal(n, 16);
+	assert_int_equal(identity_of(&f)->picks[0][0], 0);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(addrs[i].spare, i > 0);
+		assert_non_null(addrs[i].owner);
+		spare += addrs[i].spare;
+	}
+	assert_int_equal(spare, 15);
+	policy_fixture_done(&f);
+}
+
 static void a_via_with_addresses_picks_among_them(void **state)
 {
 	struct policy_fixture f;
@@ -419,6 +441,7 @@ int main(void)
 		cmocka_unit_test(no_selected_node_means_no_owner),
 		cmocka_unit_test(a_ranges_selector_narrows_the_gateways),
 		cmocka_unit_test(a_policy_sticks_to_one_address_and_a_new_one_moves_few),
+		cmocka_unit_test(addresses_nobody_appears_as_come_last_and_are_spare),
 		cmocka_unit_test(a_via_with_addresses_picks_among_them),
 		cmocka_unit_test(spread_pod_offers_all_addresses),
 		cmocka_unit_test(without_allowed_namespaces_only_cluster_policies_may),

@@ -11,6 +11,7 @@
 #define OVERHEAD_V4 50 /* IPv4 20, UDP 8, VXLAN 8, inner Ethernet 14 */
 #define OVERHEAD_V6 70
 #define MTU_MIN	    1280 /* below it the device has no IPv6 */
+#define IDS_RESERVE 64	 /* address ids that spare addresses leave free */
 
 static const uint8_t device_mac[6] = SLU_MAC_DEVICE;
 static const uint8_t sender_mac[6] = SLU_MAC_SENDER;
@@ -305,6 +306,29 @@ static void local_build(struct dp_model *m, const struct desired_in *in,
 						 .ours = true};
 }
 
+/*
+ * A spare address keeps the id it has, so that connections that began under it can go on,
+ * as long as that leaves enough for those that need one.
+ */
+static bool egress_id(struct desired *d, const struct desired_in *in, const struct egress_addr *a,
+		      uint32_t *ret)
+{
+	const struct ids_address key = {a->addr, a->endpoint, a->vni};
+
+	if (!a->spare) {
+		d->n_with_id++;
+		if (ids_address(in->ids, &key, ret) == 0)
+			return true;
+		d->n_without_id++;
+		return false;
+	}
+	if (d->n_with_id >= SLU_ID_MAX - SLU_ID_FIRST - IDS_RESERVE ||
+	    ids_address_keep(in->ids, &key, ret) < 0)
+		return false;
+	d->n_with_id++;
+	return true;
+}
+
 static void egress_build(struct desired *d, const struct desired_in *in)
 {
 	struct dp_model *m = d->model;
@@ -316,13 +340,10 @@ static void egress_build(struct desired *d, const struct desired_in *in)
 	m->nft_addresses = mem_alloc0(n * sizeof(*m->nft_addresses));
 	for (size_t i = 0; i < n; i++) {
 		const struct egress_addr *a = &addrs[i];
-		struct ids_address key = {a->addr, a->endpoint, a->vni};
 		uint32_t state = egress_state(a, in->held[i]);
 
-		if (ids_address(in->ids, &key, &d->addr_ids[i]) < 0) {
-			d->n_without_id++;
+		if (!egress_id(d, in, a, &d->addr_ids[i]))
 			continue;
-		}
 		m->egress[d->addr_ids[i]] = (struct slu_egress){
 			.state = state,
 			.vni = a->vni,
@@ -384,8 +405,9 @@ static void end_add(struct dp_model *m, struct addr a)
 	m->nft_ends[m->nft_model.n_tunnel_ends++] = a;
 }
 
-static void ends_build(struct dp_model *m, const struct compiled *c)
+static void ends_build(struct desired *d, const struct compiled *c)
 {
+	struct dp_model *m = d->model;
 	const struct compiled_node *nodes;
 	const struct egress_addr *addrs;
 	size_t n, kept = 0;
@@ -397,7 +419,8 @@ static void ends_build(struct dp_model *m, const struct compiled *c)
 	}
 	addrs = compiled_addrs(c, &n);
 	for (size_t i = 0; i < n; i++)
-		end_add(m, addrs[i].endpoint);
+		if (!addrs[i].spare || d->addr_ids[i])
+			end_add(m, addrs[i].endpoint);
 	n = m->nft_model.n_tunnel_ends;
 	if (n)
 		qsort(m->nft_ends, n, sizeof(*m->nft_ends), address_cmp);
@@ -407,11 +430,12 @@ static void ends_build(struct dp_model *m, const struct compiled *c)
 	m->nft_model.n_tunnel_ends = kept;
 }
 
-static void nft_build(struct dp_model *m, const struct compiled *c)
+static void nft_build(struct desired *d, const struct compiled *c)
 {
+	struct dp_model *m = d->model;
 	struct nft_model *v = &m->nft_model;
 
-	ends_build(m, c);
+	ends_build(d, c);
 	if (v->n_addresses)
 		qsort(m->nft_addresses, v->n_addresses, sizeof(*m->nft_addresses), nft_address_cmp);
 	if (v->n_nodes)
@@ -440,7 +464,7 @@ void desired_build(const struct desired_in *in, struct desired **ret)
 	nodes_build(d->model, in);
 	egress_build(d, in);
 	identities_build(d, in);
-	nft_build(d->model, in->compiled);
+	nft_build(d, in->compiled);
 	dp_model_sort(d->model);
 	*ret = d;
 }

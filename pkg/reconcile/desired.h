@@ -24,10 +24,10 @@ struct desired_in {
 
 struct desired {
 	struct dp_model *model;
-	uint32_t *addr_ids; /* by compiled address; 0 = no id was free */
+	uint32_t *addr_ids; /* by compiled address; 0 = no id was free, or a spare one without */
 	struct dp_identity *identities;
 	size_t n_identities;
-	size_t n_without_id;
+	size_t n_with_id, n_without_id;
 };
 
 void desired_build(const struct desired_in *in, struct desired **ret);

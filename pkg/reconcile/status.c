@@ -65,6 +65,8 @@ static struct json *addresses_emit(const struct reconcile *r, bool *ret_conflict
 	for (size_t i = 0; i < n; i++) {
 		const struct claim *k = claims_find(&r->claims, addrs[i].addr);
 
+		if (addrs[i].spare)
+			continue;
 		*ret_conflict |= addrs[i].assign && k && k->state == CLAIM_CONFLICT;
 		json_append(list, address_emit(r, &addrs[i]));
 	}

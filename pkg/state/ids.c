@@ -60,16 +60,23 @@ static bool address_eq(const struct ids_address *a, const struct ids_address *b)
 	return addr_eq(a->addr, b->addr) && addr_eq(a->endpoint, b->endpoint) && a->vni == b->vni;
 }
 
-int ids_address(struct ids *ids, const struct ids_address *a, uint32_t *ret_id)
+int ids_address_keep(struct ids *ids, const struct ids_address *a, uint32_t *ret_id)
 {
-	const uint32_t span = SLU_ID_MAX - SLU_ID_FIRST;
-
 	for (uint32_t i = SLU_ID_FIRST; i < SLU_ID_MAX; i++)
 		if (ids->addrs[i].taken && address_eq(&ids->addrs[i].a, a)) {
 			ids->addrs[i].used = true;
 			*ret_id = i;
 			return 0;
 		}
+	return -ENOENT;
+}
+
+int ids_address(struct ids *ids, const struct ids_address *a, uint32_t *ret_id)
+{
+	const uint32_t span = SLU_ID_MAX - SLU_ID_FIRST;
+
+	if (ids_address_keep(ids, a, ret_id) == 0)
+		return 0;
 	for (uint32_t k = 0; k < span; k++) {
 		uint32_t i = SLU_ID_FIRST + (ids->next_addr - SLU_ID_FIRST + k) % span;
 

@@ -42,6 +42,8 @@ int ids_store(struct ids *ids, int dirfd, struct err *e);
 
 /* Finds or allocates, and marks as used. 0 or -ENOSPC. */
 int ids_address(struct ids *ids, const struct ids_address *a, uint32_t *ret_id);
+/* Only finds: -ENOENT. */
+int ids_address_keep(struct ids *ids, const struct ids_address *a, uint32_t *ret_id);
 int ids_node(struct ids *ids, const char *name, uint32_t *ret_index);
 /* Forgets all use marks; then everything is asked for again; sweep lets the rest go. */
 void ids_begin(struct ids *ids);
