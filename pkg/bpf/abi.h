@@ -13,7 +13,8 @@
  *   14 REPLY     gateway: a reply on its way back into sluice0 (table SLU_TABLE_REPLY)
  *   15 CHECK     governed, allowed, as the node; judged again after DNAT, then cleared
  *   16..1023     address id: leave as addrs[id]. With DIVERT: owned elsewhere, go to
- *                sluice0. Without: owned here; conntrack zone = id, snat to it.
+ *                sluice0. Without: owned here, snat to it. Conntrack zone of both: id,
+ *                with DIVERT 1024 more, so that no connection meets another's binding
  * On sluice0's egress a mark WITHOUT DIVERT is a node index (1..1023): replies.
  * ct mark, same bits: with DIVERT (pod's node): the address id the connection began with;
  * without DIVERT, nonzero (gateway): node index the connection came from.

@@ -20,12 +20,13 @@
 
 #define PKT_FRAG_FIRST (1u << 0) /* a fragment with offset 0: has ports */
 #define PKT_FRAG_LATER (1u << 1) /* no ports */
-#define PKT_ROUTED     (1u << 2) /* IPv6 routing header with segments left: dst is not the last */
+#define PKT_ROUTED     (1u << 2) /* a routing header or source route: dst is not the last */
 #define PKT_CONTROL    (1u << 3) /* neighbour discovery on the link; set by source.bpf.h */
 #define PKT_V6	       (1u << 4)
 #define PKT_FRAG       (PKT_FRAG_FIRST | PKT_FRAG_LATER)
 
-#define EXT_MAX 8
+#define EXT_MAX	    8
+#define OPTIONS_MAX 40
 
 struct pkt {
 	struct slu_addr src, dst;
@@ -96,6 +97,36 @@ __noinline __u64 slu_ext(struct __sk_buff *skb, __u32 off, __u32 type)
 	return EXT_RETURN(off + ((h.len + 1u) << 3), h.next, flags);
 }
 
+/*
+ * PKT_ROUTED when an IPv4 source route is among the options, or they cannot be read.
+ * A node that accepts source routes would send the packet on to where it was not judged for.
+ */
+__noinline __u32 slu_options(struct __sk_buff *skb, __u32 len)
+{
+	__u8 opt[64] = {};
+	__u32 skip = 0;
+
+	len = (len - 1) & (sizeof(opt) - 1);
+	barrier_var(len); /* so that the verifier sees 1..64 */
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(struct iphdr), opt, len + 1))
+		return PKT_ROUTED;
+#pragma unroll
+	for (int i = 0; i < OPTIONS_MAX; i++) {
+		if (skip) {
+			skip--;
+			continue;
+		}
+		if (opt[i] == IPOPT_END)
+			return 0;
+		if (opt[i] == IPOPT_NOOP)
+			continue;
+		if (opt[i] == IPOPT_LSRR || opt[i] == IPOPT_SSRR || opt[i + 1] < 2)
+			return PKT_ROUTED;
+		skip = opt[i + 1] - 1u;
+	}
+	return 0;
+}
+
 static __always_inline int parse_v4(struct __sk_buff *skb, struct pkt *p, __u32 *ret_proto)
 {
 	struct iphdr ip;
@@ -121,6 +152,8 @@ static __always_inline int parse_v4(struct __sk_buff *skb, struct pkt *p, __u32 
 		p->flags = PKT_FRAG_LATER;
 	else if (frag & 0x2000)
 		p->flags = PKT_FRAG_FIRST;
+	if (head > sizeof(ip))
+		p->flags |= slu_options(skb, head - sizeof(ip));
 	p->ident = bpf_ntohs(ip.id);
 	*ret_proto = ip.protocol;
 	return 0;

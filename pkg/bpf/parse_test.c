@@ -202,6 +202,41 @@ static void walks_ipv4_options(void **state)
 	}
 }
 
+/* Where a source route really leads was not judged, so that the destination does not count. */
+static void drops_source_routes_of_governed_pods(void **state)
+{
+	static const struct {
+		const char *what;
+		uint8_t options[8];
+		int dropped;
+	} rows[] = {
+		{"loose", {131, 7, 4, 198, 18, 1, 9, 0}, 1},
+		{"strict", {137, 7, 4, 198, 18, 1, 9, 0}, 1},
+		{"behind others", {1, 148, 4, 0, 0, 131, 3, 4}, 1},
+		{"of no length", {148, 0, 0, 0, 0, 0, 0, 0}, 1},
+		{"the number inside another option", {148, 4, 131, 137, 1, 1, 1, 0}, 0},
+		{"behind the end", {1, 0, 131, 3, 4, 0, 0, 0}, 0},
+	};
+
+	world();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct packet p;
+
+		world_pod_set(POD_GOVERNED, 0);
+		world_frame(&p, POD_V4, OUT4);
+		packet_ip_options(&p, sizeof(rows[i].options));
+		memcpy(p.b + 34, rows[i].options, sizeof(rows[i].options));
+		packet_udp(&p, 1, 2, 10);
+		packet_finish(&p);
+		if (rows[i].dropped)
+			dropped(&p, SLU_DROP_MALFORMED, rows[i].what);
+		else
+			pass(&p, MARK_REMOTE(0), rows[i].what);
+		world_pod_set(POD_FREE, 0);
+		pass(&p, 0, rows[i].what);
+	}
+}
+
 static void judges_first_fragments_and_marks_later_ones(void **state)
 {
 	static const struct {
@@ -300,6 +335,7 @@ int main(void)
 		cmocka_unit_test(walks_ipv6_extension_headers),
 		cmocka_unit_test(drops_routing_headers_that_name_another_destination),
 		cmocka_unit_test(walks_ipv4_options),
+		cmocka_unit_test(drops_source_routes_of_governed_pods),
 		cmocka_unit_test(judges_first_fragments_and_marks_later_ones),
 		cmocka_unit_test(checks_the_source_of_later_fragments),
 		cmocka_unit_test(drops_first_fragments_without_the_whole_chain),

@@ -175,6 +175,20 @@ int dp_detach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *
 	return r;
 }
 
+int dp_close(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e)
+{
+	union pod_key key;
+	enum bpf_map map = attach_key(a, &key);
+	int r;
+
+	if (a->macvlan)
+		return dp_detach(pins, a, e);
+	r = bpf_map_delete(pins, map, &key, e);
+	if (r < 0)
+		err_wrap(e, "interface %u", a->ifindex);
+	return r;
+}
+
 static int hook_check(struct bpf_pins *pins, uint32_t ifindex, const struct hook *h, struct err *e)
 {
 	const char *dir = h->dir == TC_DIR_INGRESS ? "ingress" : "egress";

@@ -11,6 +11,11 @@
 
 /* Map entry, then attach. Idempotent. On failure undoes what this call did. */
 int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);
+/*
+ * For an interface that is about to go with its pod: the map entry alone. What sends
+ * until then meets a program that drops what it does not know. A macvlan: dp_detach.
+ */
+int dp_close(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);
 /* Program off (veth; a parent keeps it while "macvlans" has entries of it), then map entry. Device
  * gone = fine. */
 int dp_detach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);

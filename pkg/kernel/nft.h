@@ -8,8 +8,10 @@
  *
  * Hooks (M = mark mask, ID = M without DIVERT; reasons by name, see drop_reasons.h):
  *  prerouting -300  our VXLAN to this host (udp dport PORT, fib local): notrack
- *                   mark&DIVERT == 0, id >= 16: ct original zone := id
- *  prerouting -150  ct direction reply: mark := mark & ~M; and on a gateway, if
+ *                   id >= 16: ct original zone := id, and 1024 more with DIVERT, so that a
+ *                   connection of one identity (or of none) never has another's binding
+ *  prerouting -175  (before mangle, where others may set whole marks)
+ *                   ct direction reply: mark := mark & ~M; and on a gateway, if
  *                     iifname != sluice0 and ct mark & M != 0 and ct mark & DIVERT == 0:
  *                     mark |= REPLY; accept
  *                   iifname sluice0: ct state invalid, untracked → TUNNEL_STATE;
@@ -20,7 +22,8 @@
  *                     answered (TCP reset, ICMP prohibited), 100 a second at most
  *  prerouting -99   any id, ct status dnat, original: daddr inside → mark := mark & ~M,
  *                     else → SERVICE_OUTSIDE
- *                   mark id == CHECK: mark := mark & ~M
+ *                   mark id == CHECK: ICMP without a connection to the outside → EXIT_SOURCE
+ *                     (an error about a connection with an identity), else mark := mark & ~M
  *  input -150       udp dport PORT: accept (of this chain); daddr in guarded egress
  *                   addresses and ct state new,invalid → INPUT_GUARD (neighbour
  *                   discovery is untracked, ICMP errors are related: they pass)

@@ -34,6 +34,7 @@ struct chain_def {
 #define REJECTED "rejected"
 #define SERVICE	 "service"
 #define BEGAN	 "began"
+#define STRAY	 "stray"
 
 static const struct chain_def chains[] = {
 	{REPLIES, NULL, 0, 0},
@@ -41,8 +42,9 @@ static const struct chain_def chains[] = {
 	{REJECTED, NULL, 0, 0},
 	{SERVICE, NULL, 0, 0},
 	{BEGAN, NULL, 0, 0},
+	{STRAY, NULL, 0, 0},
 	{RAW, "filter", NF_INET_PRE_ROUTING, -300},
-	{MARKS, "filter", NF_INET_PRE_ROUTING, -150},
+	{MARKS, "filter", NF_INET_PRE_ROUTING, -175}, /* mangle (-150) may set whole marks */
 	{SERVICES, "filter", NF_INET_PRE_ROUTING, -99},
 	{INPUT, "filter", NF_INET_LOCAL_IN, -150},
 	{OUTPUT, "filter", NF_INET_LOCAL_OUT, -300},
@@ -112,6 +114,10 @@ struct rule_def {
 	{                              \
 		STEP_STATE, bits, NULL \
 	}
+#define L4(proto)                              \
+	{                                      \
+		STEP_L4, IPPROTO_##proto, NULL \
+	}
 #define DADDR_IN(set)                    \
 	{                                \
 		STEP_DADDR_IN, set, NULL \
@@ -151,7 +157,7 @@ struct rule_def {
 
 static const struct rule_def rules[] = {
 	{RAW, "tunnel to this host", {UDP_PORT, DO(LOCAL_DADDR), DO(NOTRACK)}},
-	{RAW, "an egress address is a zone", {ADDRESS_ID, DO(ZONE)}},
+	{RAW, "an egress address is a zone", {DO(ANY_ID), DO(ZONE)}},
 
 	{MARKS, "replies keep the connection's way", {DIRECTION(REPLY), GOTO(REPLIES)}},
 	{MARKS, "", {IIF_TUNNEL, GOTO(ARRIVED)}},
@@ -170,18 +176,26 @@ static const struct rule_def rules[] = {
 
 	{REJECTED, "", {COUNT(REJECTED)}},
 	{REJECTED, "", {DO(OVER_RATE), DROP}},
-	{REJECTED, "", {DO(TCP), DO(RESET)}},
+	{REJECTED, "", {L4(TCP), DO(RESET)}},
 	{REJECTED, "", {DO(PROHIBITED)}},
 
 	{SERVICES, "", {UNMARKED, ACCEPT}},
 	{SERVICES,
 	 "translated: judge the new destination",
 	 {DIRECTION(ORIGINAL), DO(DNATTED), GOTO(SERVICE)}},
+	{SERVICES,
+	 "about a connection with an identity: this is none",
+	 {MARK_IS(SLU_ID_CHECK), STATE(STATE_INVALID), L4(ICMP), GOTO(STRAY)}},
+	{SERVICES, "", {MARK_IS(SLU_ID_CHECK), STATE(STATE_INVALID), L4(ICMPV6), GOTO(STRAY)}},
 	{SERVICES, "allowed as the node", {MARK_IS(SLU_ID_CHECK), CLEAR}},
 
 	{SERVICE, "", {DADDR_IN(NFT_SET_INSIDE4), CLEAR, ACCEPT}},
 	{SERVICE, "", {DADDR_IN(NFT_SET_INSIDE6), CLEAR, ACCEPT}},
 	{SERVICE, "", {COUNT(SERVICE_OUTSIDE), DROP}},
+
+	{STRAY, "", {DADDR_IN(NFT_SET_INSIDE4), CLEAR, ACCEPT}},
+	{STRAY, "", {DADDR_IN(NFT_SET_INSIDE6), CLEAR, ACCEPT}},
+	{STRAY, "no connection: nothing would translate its source", {COUNT(EXIT_SOURCE), DROP}},
 
 	{INPUT, "", {UDP_PORT, ACCEPT}},
 	{INPUT,

@@ -196,6 +196,9 @@ static void step_mark(struct nftnl_rule *r, const struct rule_ctx *c, const stru
 		match_mark(r, m->divert, NFT_CMP_EQ, 0);
 		match_mark(r, m->high, NFT_CMP_NEQ, 0);
 		break;
+	case STEP_ANY_ID:
+		match_mark(r, m->high, NFT_CMP_NEQ, 0);
+		break;
 	default:
 		match_mark(r, m->mask, NFT_CMP_EQ, s->arg << m->shift);
 	}
@@ -268,10 +271,10 @@ static void step_process(struct nftnl_rule *r, const struct rule_ctx *c, const s
 	cmp_u32(r, NFT_CMP_NEQ, UINT32_MAX);
 }
 
-static void step_tcp(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+static void step_l4(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	meta_load(r, NFT_META_L4PROTO);
-	cmp_u8(r, IPPROTO_TCP);
+	cmp_u8(r, (uint8_t)s->arg);
 }
 
 static void step_daddr_in(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
@@ -338,7 +341,7 @@ static void step_zone(struct nftnl_rule *r, const struct rule_ctx *c, const stru
 	struct nftnl_expr *x;
 
 	meta_load(r, NFT_META_MARK);
-	bits(r, c->marks.id, 0);
+	bits(r, c->marks.mask, 0);
 	shift_right(r, by);
 	x = expr_add(r, "ct");
 	nftnl_expr_set_u32(x, NFTNL_EXPR_CT_KEY, NFT_CT_ZONE);
@@ -432,6 +435,7 @@ static const step_fn steps[] = {
 	[STEP_UNMARKED] = step_mark,
 	[STEP_DIVERTED] = step_mark,
 	[STEP_ADDRESS_ID] = step_mark,
+	[STEP_ANY_ID] = step_mark,
 	[STEP_MARK_IS] = step_mark,
 	[STEP_IIF] = step_device,
 	[STEP_OIF] = step_device,
@@ -440,7 +444,7 @@ static const step_fn steps[] = {
 	[STEP_DNATTED] = step_ct,
 	[STEP_CT_HAS_NODE] = step_ct,
 	[STEP_PROCESS] = step_process,
-	[STEP_TCP] = step_tcp,
+	[STEP_L4] = step_l4,
 	[STEP_DADDR_IN] = step_daddr_in,
 	[STEP_OWNED_IN] = step_owned_in,
 	[STEP_OVER_RATE] = step_over_rate,

@@ -20,6 +20,7 @@ enum step_code {
 	STEP_UNMARKED,
 	STEP_DIVERTED,
 	STEP_ADDRESS_ID, /* id >= 16 without DIVERT: owned here */
+	STEP_ANY_ID,	 /* id >= 16, DIVERT or not */
 	STEP_MARK_IS,	 /* arg: id, no DIVERT */
 	STEP_IIF,	 /* arg: NFT_CMP_EQ or NEQ to sluice0 */
 	STEP_OIF,
@@ -28,9 +29,9 @@ enum step_code {
 	STEP_DNATTED,
 	STEP_CT_HAS_NODE, /* ct mark: a node index, no DIVERT */
 	STEP_PROCESS,	  /* sent by a process: the kernel's own packets have no uid */
-	STEP_TCP,
-	STEP_DADDR_IN, /* arg: set */
-	STEP_OWNED_IN, /* arg: set of mark . saddr */
+	STEP_L4,	  /* arg: IPPROTO_* */
+	STEP_DADDR_IN,	  /* arg: set */
+	STEP_OWNED_IN,	  /* arg: set of mark . saddr */
 	STEP_OVER_RATE,
 	/* acts */
 	STEP_CLEAR,
@@ -38,7 +39,7 @@ enum step_code {
 	STEP_MARK_NODE,
 	STEP_CT_NODE,
 	STEP_CT_BIT, /* arg: bit of our part of the mark, copied to ct mark if it is set */
-	STEP_ZONE,   /* of the original direction := id */
+	STEP_ZONE,   /* of the original direction := id, and 1024 more with DIVERT */
 	STEP_NOTRACK,
 	STEP_COUNT,	   /* arg: reason */
 	STEP_COUNT_REASON, /* the mark's id is the reason; no match when it is none */

@@ -35,7 +35,9 @@ bool plugin_has_state(const struct plugin *p)
 
 /* An index of an earlier boot is somebody else's by now; without pinned objects nothing of ours is
  * left. */
-int attachment_kernel_undo(struct plugin *p, const struct record *rec, struct err *e)
+static int kernel_undo(struct plugin *p, const struct record *rec,
+		       int (*undo)(struct bpf_pins *, const struct dp_attachment *, struct err *),
+		       struct err *e)
 {
 	__cleanup(bpf_pins_closep) struct bpf_pins *pins = NULL;
 	struct dp_attachment a;
@@ -50,14 +52,20 @@ int attachment_kernel_undo(struct plugin *p, const struct record *rec, struct er
 	if (r < 0)
 		return r;
 	a = attachment_dp(rec);
-	return dp_detach(pins, &a, e);
+	return undo(pins, &a, e);
+}
+
+int attachment_kernel_undo(struct plugin *p, const struct record *rec, struct err *e)
+{
+	return kernel_undo(p, rec, dp_detach, e);
 }
 
 int attachment_undo(struct plugin *p, const struct record *rec, struct err *e)
 {
 	int r;
 
-	r = attachment_kernel_undo(p, rec, e);
+	/* the chain removes the interface after us: until then the pod may still send */
+	r = kernel_undo(p, rec, dp_close, e);
 	if (r < 0)
 		return cni_code_from(r, CNI_DATAPLANE);
 	r = journal_remove(p->journal, rec->container_id, rec->ifname, e);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Frames from words, outermost first:
- *	eth:SRC,DST[,TYPE]   vlan:ID[,TPID]   ip:SRC,DST[,PROTO][,frag=UNITS][,more][,ttl=N]
- *	udp:SPORT,DPORT   tcp:SPORT,DPORT,FLAGS (S A R F P)   icmp:TYPE,CODE[,ID] (v6 too)
+ *	eth:SRC,DST[,TYPE]   vlan:ID[,TPID]
+ *ip:SRC,DST[,PROTO][,frag=UNITS][,more][,ttl=N][,lsrr=HOP] udp:SPORT,DPORT   tcp:SPORT,DPORT,FLAGS
+ *(S A R F P)   icmp:TYPE,CODE[,ID] (v6 too)
  *	arp:request|reply,SENDER-MAC,SENDER-IP,TARGET-MAC,TARGET-IP
  *	na:TARGET,MAC   ra   redirect:TARGET,DESTINATION   vxlan:VNI   data:TEXT   fill:N
  * Going out, headers are laid one after the other; then, from the innermost back,
@@ -84,6 +85,17 @@ static void ip6_put(struct layer *l, char **a)
 		l->at[6] = (uint8_t)number_of(a[2]);
 }
 
+/* A loose source route of one hop, and a byte of padding. */
+static void lsrr_put(struct layer *l, const char *hop)
+{
+	static const uint8_t head[] = {131, 7, 4};
+
+	memcpy(l->at + 20, head, sizeof(head));
+	v4_of(hop, l->at + 20 + sizeof(head));
+	l->at[0] = 0x47;
+	l->len = 28;
+}
+
 static void ip_put(struct layer *l, char **a)
 {
 	unsigned fragment = 0;
@@ -106,6 +118,8 @@ static void ip_put(struct layer *l, char **a)
 			fragment |= 0x2000;
 		else if (!strncmp(a[i], "ttl=", 4))
 			l->at[8] = (uint8_t)number_of(a[i] + 4);
+		else if (!strncmp(a[i], "lsrr=", 5))
+			lsrr_put(l, a[i] + 5);
 		else
 			l->at[9] = (uint8_t)number_of(a[i]), l->fixed = true;
 	}
@@ -327,7 +341,7 @@ static void layer_finish(struct layer *l, const struct layer *next, const struct
 		put16(l->at + 2, (unsigned)len);
 		if (next && !l->fixed)
 			l->at[9] = (uint8_t)proto_of(next, IP4);
-		put16(l->at + 10, fold(sum(0, l->at, 20)));
+		put16(l->at + 10, fold(sum(0, l->at, l->len)));
 	} else if (l->kind == IP6) {
 		put16(l->at + 4, (unsigned)len - 40);
 		if (next && !l->fixed)

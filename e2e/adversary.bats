@@ -1,0 +1,91 @@
+#!/usr/bin/env bats
+# Packets that would leave under a wrong address or past a rule: found by looking
+# for them, kept so that they stay found.
+load lib/lab
+
+setup() { lab_up; }
+teardown() { lab_teardown; }
+
+next_mac() { ip -n "$P-node1" -j link show cni0 | jq -r '.[0].address'; }
+
+send_frame() { on "$1" "$PROBE" frame eth0 "${@:2}"; }
+
+# web_rule RULE: the one rule of the web policy
+web_rule() {
+	policy 20-web.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: web, namespace: default}
+		spec:
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  rules: [$1]
+	END
+}
+
+@test "from an identity to the node's way and back: a connection that lives on never shows the pod's address" {
+	office_up
+	web_add web
+	same before "$EGRESS_V4" "$(ask web udp "$EXT_V4" sport=6001)"
+	counts reset >/dev/null
+	flood_in web 1000 4 flows=2
+	sleep 1
+	web_rule '{name: out, action: Allow, via: {node: {}}}'
+	sleep 1
+	same "the node's way" "${NODE_V4[node1]}" "$(ask web udp "$EXT_V4" sport=6001)"
+	web_policy
+	lab_wait 20 asks_as web "$EGRESS_V4"
+	same "the same ports" "$EGRESS_V4" "$(ask web udp "$EXT_V4" sport=6001)"
+	flood_end web
+	only_from "$EGRESS_V4" "${NODE_V4[node1]}"
+	[ "$(seen udp "${NODE_V4[node1]}")" -gt 500 ]
+}
+
+@test "an ICMP error about a connection with an identity does not leave without it" {
+	gateway_on gw1
+	web_rule '{name: out, ports: [{protocol: UDP, port: 7000}], via: {gateway: office}}'
+	node_start node1 gw1
+	gateway_wait gw1
+	web_add web
+	same udp "$EGRESS_V4" "$(ask web udp "$EXT_V4" sport=6001)"
+	same tcp "${NODE_V4[node1]}" "$(ask web tcp "$EXT_V4")"
+	send_frame web "eth:$(pod_mac web),$(next_mac)" "ip:$(pod_ip web 4),$EXT_V4" icmp:3,3 \
+		"ip:$EXT_V4,$(pod_ip web 4)" "udp:$PORT,6001" data:12345678
+	sleep 0.3
+	only_from "$EGRESS_V4" "${NODE_V4[node1]}"
+	# what belongs to a connection of the node's way still goes
+	same "ping" 0 "$(on web ping -q -c 1 -W 1 "$EXT_V4" >/dev/null; echo $?)"
+}
+
+@test "DEL while the pod sends: nothing leaves between the plugins" {
+	office_up
+	web_add web
+	flood_in web 5000 3 fresh flows=4
+	sleep 0.7
+	cni del web node1
+	sleep 0.3
+	only_from "$EGRESS_V4"
+	same records 0 "$(find "$LAB/node1/state/attachments" -type f | wc -l)"
+	same "map entries" 0 "$(map_dump node1 pods | jq length)"
+}
+
+@test "a source route leads no governed pod past its rules" {
+	local dev
+	office_up
+	web_add web
+	for dev in $(on node1 ls /proc/sys/net/ipv4/conf); do
+		on node1 sysctl -qw "net.ipv4.conf.$dev.accept_source_route=1"
+	done
+	send_frame web "eth:$(pod_mac web),$(next_mac)" "ip:$(pod_ip web 4),10.244.1.1,lsrr=$DENIED_V4" "udp:4000,$PORT" data:x
+	send_frame web "eth:$(pod_mac web),$(next_mac)" "ip:$(pod_ip web 4),10.244.1.1,lsrr=$EXT_V4" "udp:4000,$PORT" data:x
+	sleep 0.3
+	only_from
+}
+
+@test "another tool sets whole marks before routing: a denied packet stays denied" {
+	office_up
+	web_add web
+	on node1 nft 'add table ip other; add chain ip other pre { type filter hook prerouting priority mangle; };
+		add rule ip other pre meta mark set 1'
+	denied web
+	only_from
+}
