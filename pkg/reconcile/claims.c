@@ -13,8 +13,12 @@
 
 #define PROBE_MS	50
 #define PROBES_PER_PASS 4
-#define CONFLICT_MS	10000
-#define BLOCKED_MS	1000
+#define CONFLICT_MS	250 /* doubled each time, up to: */
+#define CONFLICT_MAX_MS 10000
+#define CONFLICT_SAY                                                                               \
+	4 /* times it was held by another before it is called a conflict: an owner that lets go is \
+	     no error */
+#define BLOCKED_MS 1000
 
 static const int announce_after[] = {0, 100, 1000, 1100}; /* at 0, 0.1, 1.1 and 2.2 s */
 #define N_ANNOUNCE ((int)(sizeof(announce_after) / sizeof(announce_after[0])))
@@ -57,13 +61,15 @@ static void claim_blocked(struct claim *k, int64_t now, const char *text)
 
 static void claim_conflict(struct claim *k, int64_t now, const uint8_t mac[6])
 {
-	if (k->state != CLAIM_CONFLICT)
+	int64_t wait = CONFLICT_MS << (k->tries < 6 ? k->tries : 6);
+
+	if (++k->tries == CONFLICT_SAY)
 		log_error("address conflict",
 			  "address=%s interface=%u held_by=%02x:%02x:%02x:%02x:%02x:%02x",
 			  addr_str(k->addr), k->ifindex, mac[0], mac[1], mac[2], mac[3], mac[4],
 			  mac[5]);
 	k->state = CLAIM_CONFLICT;
-	k->retry_at = now + CONFLICT_MS;
+	k->retry_at = now + (wait < CONFLICT_MAX_MS ? wait : CONFLICT_MAX_MS);
 	snprintf(k->problem, sizeof(k->problem), "%02x:%02x:%02x:%02x:%02x:%02x has it", mac[0],
 		 mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
@@ -86,8 +92,10 @@ static void claim_probe(struct claim *k, const struct link_info *l)
 		claim_conflict(k, now, mac);
 	else
 		k->state = CLAIM_HELD;
-	if (r == 0)
+	if (r == 0) {
 		k->problem[0] = '\0';
+		k->tries = 0;
+	}
 }
 
 /* 1 = it waits for a later call. */

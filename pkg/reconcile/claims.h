@@ -25,6 +25,7 @@ struct claim {
 	struct addr addr;
 	enum claim_state state;
 	int64_t retry_at; /* CONFLICT, BLOCKED: when to probe again (ms) */
+	int tries;	  /* probes that another answered, in a row */
 	char problem[160];
 	bool seen; /* wanted in this pass */
 	/* announcing */

@@ -76,10 +76,61 @@ static void compiled_replace(struct reconcile *r, struct compiled *c, uint8_t *s
 	r->held_set = NULL;
 }
 
+static bool is_here(const struct reconcile *r, struct addr a)
+{
+	for (size_t i = 0; i < r->node->n_addrs; i++)
+		if (addr_eq(r->node->addrs[i].addr, a) && !r->node->addrs[i].ours)
+			return true;
+	return false;
+}
+
+static bool node_is_here(const struct reconcile *r, const struct doc_node *n)
+{
+	for (size_t i = 0; i < n->n_addrs; i++)
+		if (n->addrs[i].internal && is_here(r, n->addrs[i].addr))
+			return true;
+	return false;
+}
+
+/*
+ * The Node object of the configured name. If there is none, the one whose InternalIP
+ * this node has: a run of --once by the plugin knows no name but the host's.
+ */
+static const char *own_name(const struct reconcile *r)
+{
+	const struct doc_set *set = r->policies.set;
+	const char *found = r->conf->node_name;
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->n_nodes; i++)
+		if (strcmp(set->nodes[i].meta.name, r->conf->node_name) == 0)
+			return r->conf->node_name;
+	for (size_t i = 0; i < set->n_nodes; i++)
+		if (node_is_here(r, &set->nodes[i])) {
+			found = set->nodes[i].meta.name;
+			n++;
+		}
+	return n == 1 ? found : r->conf->node_name;
+}
+
+static void name_refresh(struct reconcile *r)
+{
+	const char *name = own_name(r);
+
+	if (r->node_name && strcmp(r->node_name, name) == 0)
+		return;
+	if (strcmp(name, r->conf->node_name) != 0)
+		log_info("node found by its address", "node=%s configured=%s", name,
+			 r->conf->node_name);
+	free(r->node_name);
+	r->node_name = mem_strdup(name);
+	r->compiled_inputs = 0;
+}
+
 static int compile_now(struct reconcile *r, const struct cidr *cidrs, size_t n, struct err *e)
 {
 	struct node_view view = {
-		.name = r->conf->node_name,
+		.name = r->node_name,
 		.ifaces = r->node->ifaces,
 		.n_ifaces = r->node->n_ifaces,
 		.cluster_cidrs = cidrs,
@@ -138,6 +189,7 @@ int compile_refresh(struct reconcile *r, struct err *e)
 			*e = r->policies.err;
 		return -EINVAL;
 	}
+	name_refresh(r);
 	r->cidrs_derived = !cidrs_said(r);
 	if (r->cidrs_derived) {
 		records = mem_alloc0(r->n_pods * sizeof(*records));

@@ -20,7 +20,7 @@
 #include "reconcile/priv.h"
 
 #define REREAD_MS   10000
-#define COLLECT_AGE 5 /* seconds: an ADD may still be at work */
+#define COLLECT_AGE 5 /* seconds; a veth that is gone needs no patience */
 
 /* ---- reading ---- */
 
@@ -88,19 +88,27 @@ static bool other_boot(const struct record *rec)
 	return *boot && rec->boot_id && strcmp(boot, rec->boot_id) != 0;
 }
 
-static bool record_dead(const struct reconcile *r, const struct record *rec)
+/*
+ * A veth dies with its namespace. The kernel is asked now: an ADD may have made the veth
+ * after this pass looked at the node.
+ */
+static bool veth_gone(const struct reconcile *r, const struct record *rec)
 {
 	struct link_info link;
+
+	return rec->kind == ATTACH_VETH && rec->ifindex &&
+	       link_get(r->k.rtnl, rec->ifindex, &link, NULL) == -ENODEV;
+}
+
+static bool record_dead(const struct reconcile *r, const struct record *rec)
+{
 	int ns = netns_alive(rec);
 
-	if (ns == 0 || other_boot(rec))
+	if (ns == 0 || other_boot(rec) || veth_gone(r, rec))
 		return true;
-	/*
-	 * A veth dies with its namespace; without one only the path can tell. The kernel
-	 * is asked now: an ADD may have made the veth after this pass looked at the node.
-	 */
 	if (rec->kind == ATTACH_VETH)
-		return rec->ifindex && link_get(r->k.rtnl, rec->ifindex, &link, NULL) == -ENODEV;
+		return false;
+	/* without a host side only the path can tell */
 	return ns < 0 && rec->netns && access(rec->netns, F_OK) < 0 && errno == ENOENT;
 }
 
@@ -284,7 +292,7 @@ static void record_collect(struct reconcile *r, const struct record *rec)
 	struct err e = {0};
 	int rc = 0;
 
-	if (time(NULL) - rec->added_at < COLLECT_AGE)
+	if (time(NULL) - rec->added_at < COLLECT_AGE && !veth_gone(r, rec) && !other_boot(rec))
 		return;
 	attachment_of(rec, &a);
 	if (rec->kind != ATTACH_NONE && rec->ifindex && !other_boot(rec))

@@ -33,6 +33,7 @@ struct pod {
 
 struct reconcile {
 	const struct daemon_conf *conf;
+	char *node_name; /* as objects have it, see compile.c; NULL before the first compile */
 	struct journal *journal;
 	struct ids *ids;
 	struct dp_kernel k;

@@ -107,6 +107,7 @@ void reconcile_free(struct reconcile *r)
 	compiled_free(r->compiled);
 	policies_done(&r->policies);
 	doc_set_free(r->held_set);
+	free(r->node_name);
 	free(r->subjects);
 	free(r->published);
 	node_free(r->node);
@@ -155,7 +156,7 @@ static uint32_t path_mtu(struct reconcile *r)
 
 	nodes = compiled_nodes(r->compiled, &n);
 	for (size_t i = 0; i < n && i < MAX_PATHS; i++) {
-		if (strcmp(nodes[i].name, r->conf->node_name) == 0)
+		if (strcmp(nodes[i].name, r->node_name) == 0)
 			continue;
 		path_look(r, nodes[i].v4, &mtu);
 		path_look(r, nodes[i].v6, &mtu);
@@ -194,7 +195,7 @@ static int want(struct reconcile *r)
 	struct desired_in in = {
 		.compiled = r->compiled,
 		.node = r->node,
-		.node_name = r->conf->node_name,
+		.node_name = r->node_name,
 		.ids = r->ids,
 	};
 	struct desired *d;

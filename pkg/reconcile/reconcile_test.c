@@ -246,9 +246,6 @@ static void collects_what_a_pod_left_behind(void **state)
 	while (sh_status("ip link show veth-p1") == 0)
 		usleep(10000);
 	assert_int_equal(rnode_pass(), 0);
-	assert_true(rnode_record("p1")); /* young: its ADD may still be at work */
-	rnode_pod_age("p1", 60);
-	assert_int_equal(rnode_pass(), 0);
 	assert_false(rnode_record("p1"));
 	assert_false(rnode_entry(pod, &(struct slu_pod){0}));
 	rnode_settle();
@@ -286,6 +283,37 @@ static void never_lets_go_of_an_interface_whose_record_is_there(void **state)
 	assert_int_equal(rnode_pass(), 0);
 	assert_true(rnode_entry(pod, &(struct slu_pod){0}));
 	assert_true(rnode_record("p1"));
+	rnode_pod_age("p1", 60);
+	assert_int_equal(rnode_pass(), 0);
+	assert_false(rnode_record("p1"));
+}
+
+/* Between two nodes of ours an address moves within a second or two. */
+static void claims_an_address_soon_after_another_let_go(void **state)
+{
+	sh("ip -n peer addr add 192.0.2.50/32 dev eth0");
+	rnode_cluster("n1");
+	assert_int_equal(rnode_pass(), 0);
+	assert_int_not_equal(sh_status("ip addr show dev eth0 | grep -q 192.0.2.50"), 0);
+	sh("ip -n peer addr del 192.0.2.50/32 dev eth0");
+	usleep(300000);
+	rnode_settle();
+	sh("ip addr show dev eth0 | grep -q 192.0.2.50/32");
+}
+
+static void finds_its_node_object_by_address(void **state)
+{
+	uint32_t pod, id;
+
+	free(rnode_conf()->node_name);
+	rnode_conf()->node_name = strdup("some-host-name");
+	rnode_restart();
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
+	pod = rnode_pod("p1", 5, WEB);
+	rnode_settle();
+	rnode_decision(entry(pod).policy, "198.51.100.9", &id);
+	assert_int_equal(rnode_egress(id).state, SLU_ADDR_LOCAL);
 }
 
 static void does_not_claim_what_another_has(void **state)
@@ -407,6 +435,8 @@ int main(void)
 		TEST(lets_go_of_an_entry_without_a_record),
 		TEST(never_lets_go_of_an_interface_whose_record_is_there),
 		TEST(does_not_claim_what_another_has),
+		TEST(claims_an_address_soon_after_another_let_go),
+		TEST(finds_its_node_object_by_address),
 		TEST(gives_an_address_back_when_another_node_owns_it),
 		TEST(leaves_other_peoples_things_alone),
 		TEST(refuses_a_table_that_somebody_else_uses),

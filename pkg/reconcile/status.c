@@ -122,7 +122,7 @@ struct json *reconcile_status(struct reconcile *r)
 	conditions_emit(r, conditions, conflict, &ready);
 	json_set(o, "v", json_new_int(1));
 	json_set(o, "ok", json_new_bool(true));
-	json_set(o, "node", json_new_string(r->conf->node_name));
+	json_set(o, "node", json_new_string(r->node_name ? r->node_name : r->conf->node_name));
 	json_set(o, "version", json_new_string(SLUICE_VERSION));
 	json_set(o, "ready", json_new_bool(ready));
 	json_set(o, "generation", json_new_int((int64_t)r->generation));

@@ -243,9 +243,9 @@ static void refuses_a_file_that_is_not_its_own(void **state)
 		struct ids *ids = NULL;
 		struct err e = {0};
 
-		assert_int_equal(atomic_file_store(f->fd, "ids.json", texts[i], strlen(texts[i]),
-						   0600, &e),
-				 0);
+		assert_int_equal(
+			atomic_file_store(f->fd, "ids.json", texts[i], strlen(texts[i]), 0600, &e),
+			0);
 		assert_int_equal(ids_load(f->fd, &ids, &e), -EBADMSG);
 		assert_non_null(strstr(e.msg, "ids.json"));
 	}
