@@ -230,7 +230,9 @@ int daemon_conf_load(struct daemon_conf *c, const char *path, struct err *e)
 	size_t len;
 	int r;
 
-	r = atomic_file_load(AT_FDCWD, path, CONF_MAX_BYTES, &text, &len, e);
+	r = atomic_file_load(AT_FDCWD, path ? path : CONF_FILE, CONF_MAX_BYTES, &text, &len, e);
+	if (r == -ENOENT && !path)
+		return 0;
 	if (r < 0)
 		return r;
 	r = yaml_open(text, len, &y, e);
@@ -239,6 +241,6 @@ int daemon_conf_load(struct daemon_conf *c, const char *path, struct err *e)
 		yaml_close(y);
 	}
 	if (r < 0)
-		err_wrap(e, "%s", path);
+		err_wrap(e, "%s", path ? path : CONF_FILE);
 	return r;
 }

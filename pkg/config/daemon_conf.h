@@ -23,6 +23,7 @@ struct daemon_conf {
 	enum log_format log_format;
 };
 
+#define CONF_FILE	"/etc/sluice/sluiced.yaml"
 #define CONF_POLICY_DIR "/etc/sluice/policies.d"
 #define CONF_STATE_DIR	"/var/lib/sluice"
 #define CONF_RUN_DIR	"/run/sluice"
@@ -30,4 +31,8 @@ struct daemon_conf {
 
 void daemon_conf_init(struct daemon_conf *c);
 void daemon_conf_done(struct daemon_conf *c);
+/*
+ * path NULL: CONF_FILE, and it need not be there. Read by whoever starts sluiced: the
+ * plugin's `sluiced --once` must be the same node as the unit's.
+ */
 int daemon_conf_load(struct daemon_conf *c, const char *path, struct err *e);

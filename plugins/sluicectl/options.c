@@ -10,7 +10,8 @@
 const char ctl_options_help[] =
 	"Options of all verbs:\n"
 	"  -o, --output FORMAT  table (default) or json\n"
-	"  --config FILE        sluiced's settings (YAML); the options below come after it\n"
+	"  --config FILE        sluiced's settings (YAML; default: " CONF_FILE ");\n"
+	"                       the options below come after it\n"
 	"  --node-name NAME     the node to judge for (default: the host name)\n"
 	"  --policy-dir DIR     folder of policies (default: " CONF_POLICY_DIR ")\n"
 	"  --state-dir DIR      records and last good policies (default: " CONF_STATE_DIR ")\n"
@@ -180,7 +181,7 @@ static int own_check(const struct ctl *ctl, int id, struct err *e)
 int ctl_parse(struct ctl *ctl, int argc, char **argv, struct err *e)
 {
 	__cleanup(given_done) struct given_list g = {0};
-	bool cidrs = false;
+	bool cidrs = false, config = false;
 	int r;
 
 	daemon_conf_init(&ctl->conf);
@@ -194,8 +195,11 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv, struct err *e)
 		r = own_check(ctl, g.items[i].id, e);
 		if (r == 0 && g.items[i].id == OPT_CONFIG)
 			r = daemon_conf_load(&ctl->conf, g.items[i].value, e);
+		config = config || g.items[i].id == OPT_CONFIG;
 		cidrs = cidrs || g.items[i].id == OPT_CLUSTER_CIDR;
 	}
+	if (r == 0 && !config)
+		r = daemon_conf_load(&ctl->conf, NULL, e);
 	if (cidrs)
 		ctl->conf.n_cluster_cidrs = 0; /* the command line's replace the file's */
 	for (size_t i = 0; r == 0 && i < g.n; i++)

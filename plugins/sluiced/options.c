@@ -13,7 +13,8 @@ const char options_help[] =
 	"Usage: sluiced [OPTION]…\n"
 	"Keeps this node's kernel true to the Sluice policies.\n"
 	"\n"
-	"  --config FILE        settings (YAML); the options below come after it\n"
+	"  --config FILE        settings (YAML; default: " CONF_FILE ", if it is there);\n"
+	"                       the options below come after it\n"
 	"  --node-name NAME     this node's name (default: the host name)\n"
 	"  --policy-dir DIR     folder of policies (default: " CONF_POLICY_DIR ")\n"
 	"  --state-dir DIR      records, snapshot, ids (default: " CONF_STATE_DIR ")\n"
@@ -151,7 +152,7 @@ static enum mode mode_of(int id, enum mode now)
 /* Two walks: the file must be read before what overrides it. */
 static int walk(struct options *o, int argc, char **argv, bool config_only, struct err *e)
 {
-	bool first_cidr = true;
+	bool first_cidr = true, config = false;
 	int id, r = 0;
 
 	optind = 0;
@@ -163,11 +164,14 @@ static int walk(struct options *o, int argc, char **argv, bool config_only, stru
 			return err_set(e, -EINVAL, "option '%s' needs a value", argv[optind - 1]);
 		if (config_only && id == OPT_CONFIG)
 			r = daemon_conf_load(&o->conf, optarg, e);
+		config |= id == OPT_CONFIG;
 		if (config_only)
 			continue;
 		o->mode = mode_of(id, o->mode);
 		r = value_set(o, id, optarg, &first_cidr, e);
 	}
+	if (r == 0 && config_only && !config)
+		r = daemon_conf_load(&o->conf, NULL, e);
 	if (r == 0 && optind < argc)
 		return err_set(e, -EINVAL, "unexpected argument '%s'", argv[optind]);
 	return r;
