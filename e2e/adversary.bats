@@ -89,3 +89,21 @@ web_rule() {
 	denied web
 	only_from
 }
+
+@test "a path that leads to another namespace does not set the pod free" {
+	local old
+	office_up
+	web_add web
+	nsenter --net="/run/netns/$P-web" sleep 60 3>&- 4>&- &
+	old=$!
+	sleep 0.2
+	umount "/run/netns/$P-web"
+	rm "/run/netns/$P-web"
+	ip netns add "$P-web"
+	sleep 7 # records are collected when they are older than five seconds
+	run nsenter --net="/proc/$old/ns/net" "$PROBE" ask udp "$DENIED_V4" "$PORT" timeout=300
+	same denied timeout "$output"
+	run nsenter --net="/proc/$old/ns/net" "$PROBE" ask udp "$EXT_V4" "$PORT" timeout=300
+	kill "$old"
+	same identity "$EGRESS_V4" "$output"
+}

@@ -89,27 +89,37 @@ static bool other_boot(const struct record *rec)
 }
 
 /*
- * A veth dies with its namespace. The kernel is asked now: an ADD may have made the veth
- * after this pass looked at the node.
+ * A veth dies with its namespace, so while the device is there the pod is. The path
+ * proves less: a runtime may use it again, and /proc/PID is another process to a daemon
+ * in a container. With another name too, the index is somebody else's. The kernel is
+ * asked now: an ADD may have made the veth after this pass looked at the node.
  */
 static bool veth_gone(const struct reconcile *r, const struct record *rec)
 {
 	struct link_info link;
+	int rc;
 
-	return rec->kind == ATTACH_VETH && rec->ifindex &&
-	       link_get(r->k.rtnl, rec->ifindex, &link, NULL) == -ENODEV;
+	if (rec->kind != ATTACH_VETH || !rec->ifindex)
+		return false;
+	rc = link_get(r->k.rtnl, rec->ifindex, &link, NULL);
+	return rc == -ENODEV ||
+	       (rc == 0 && netns_alive(rec) == 0 && strcmp(link.name, rec->host_ifname) != 0);
 }
 
 static bool record_dead(const struct reconcile *r, const struct record *rec)
 {
-	int ns = netns_alive(rec);
+	int ns;
 
-	if (ns == 0 || other_boot(rec) || veth_gone(r, rec))
+	if (other_boot(rec) || veth_gone(r, rec))
 		return true;
-	if (rec->kind == ATTACH_VETH)
+	if (rec->kind == ATTACH_VETH && rec->ifindex)
 		return false;
+	ns = netns_alive(rec);
+	if (ns == 0)
+		return true;
 	/* without a host side only the path can tell */
-	return ns < 0 && rec->netns && access(rec->netns, F_OK) < 0 && errno == ENOENT;
+	return rec->kind != ATTACH_VETH && ns < 0 && rec->netns && access(rec->netns, F_OK) < 0 &&
+	       errno == ENOENT;
 }
 
 static void attachment_of(const struct record *rec, struct dp_attachment *ret)
