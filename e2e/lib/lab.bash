@@ -313,18 +313,19 @@ cni() {
 	local verb=$1 pod=$2 node=$3
 	on "$node" env CNI_PATH="$CNI_PATH" CNI_CACHE="$LAB/cache" \
 		CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=${POD_NAMESPACE:-default};K8S_POD_NAME=$pod" \
-		CAP_ARGS="{\"podLabels\": ${POD_LABELS:-{\}}}" \
+		CAP_ARGS="{\"podLabels\": ${POD_LABELS:-{\}}${POD_CAPS:+, $POD_CAPS}}" \
 		"$CNIRUN" "$verb" "$LAB/$node/net.conflist" "/run/netns/$P-$pod" "$P-$pod"
 }
 
-# pod_add POD [NODE]; labels in POD_LABELS (JSON), namespace in POD_NAMESPACE
+# pod_add POD [NODE]; labels in POD_LABELS (JSON), namespace in POD_NAMESPACE,
+# further runtimeConfig in POD_CAPS ("bandwidth": {…})
 pod_add() {
 	local pod=$1 node=${2:-node1}
 	ip netns add "$P-$pod" || return
 	on "$pod" sysctl -qw net.ipv6.conf.default.accept_dad=0 || return
 	ip -n "$P-$pod" link set lo up || return
-	cni add "$pod" "$node" >"$LAB/$pod.result" 2>&1 || {
-		echo "ADD of $pod on $node failed: $(cat "$LAB/$pod.result")"
+	cni add "$pod" "$node" >"$LAB/$pod.result" 2>"$LAB/$pod.errors" || {
+		echo "ADD of $pod on $node failed: $(cat "$LAB/$pod.result" "$LAB/$pod.errors")"
 		return 1
 	}
 }
@@ -340,6 +341,7 @@ pod_del() {
 # pod_ip POD 4|6, pod_host POD: from the chain's result
 pod_ip() { jq -r --arg colon "$([ "$2" = 6 ] && echo :)" '.ips[].address | split("/")[0] |
 	select(contains(":") == ($colon != ""))' "$LAB/$1.result" | head -n 1; }
+# not from /sys, which shows the namespace it was mounted in
 pod_mac() { ip -n "$P-$1" -j link show eth0 | jq -r '.[0].address'; }
 pod_veth() { jq -r '[.interfaces[] | select((.sandbox // "") == "" and (.name | test("^(veth|cali|eni)")))][0].name' "$LAB/$1.result"; }
 
