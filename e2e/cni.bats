@@ -223,6 +223,29 @@ conf() {
 	nothing_left node1
 }
 
+@test "a deleted pod whose interface is still there says nothing more" {
+	office_up
+	web_add web
+	pod_add plain
+	local pod
+	for pod in web plain; do
+		flood_in "$pod" 1000 2 flows=4
+	done
+	sleep 0.5
+	counts reset >/dev/null
+	for pod in web plain; do conf ".prevResult = $(cat "$LAB/$pod.result")" | plugin DEL "$pod"; done
+	sleep 0.3
+	only_from "$EGRESS_V4" "${NODE_V4[node1]}"
+	counts reset >/dev/null
+	sleep 0.5
+	only_from
+	# and the end of everything lets go of such interfaces too
+	node_stop node1
+	node_args node1
+	on node1 "$BIN/sluiced" "${NODE_ARGS[@]}" --cleanup
+	same plain "${NODE_V4[node1]}" "$(ask plain udp "$EXT_V4")"
+}
+
 @test "uninstalling leaves a working node" {
 	office_up node1
 	web_add web

@@ -9,6 +9,7 @@
 
 #include "bpf/loader.h"
 #include "bpf/maps.h"
+#include "kernel/tc.h"
 #include "reconcile/priv.h"
 
 static int doors_open(const struct daemon_conf *conf, struct dp_kernel *k, struct err *e)
@@ -31,6 +32,17 @@ static void doors_close(struct dp_kernel *k)
 	rtnl_close(k->rtnl);
 }
 
+/* An interface whose pod was deleted has the program and no map entry (dp_close). */
+static int programs_sweep(const struct node_state *node, struct err *e)
+{
+	const char *name = bpf_prog_name(BPF_PROG_FROM_POD);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < node->n_links; i++)
+		rc = tc_detach(node->links[i].ifindex, TC_DIR_INGRESS, name, e);
+	return rc;
+}
+
 static int kernel_empty(const struct dp_kernel *k, struct err *e)
 {
 	__cleanup(dp_model_freep) struct dp_model *nothing = dp_model_new();
@@ -51,9 +63,12 @@ static int kernel_empty(const struct dp_kernel *k, struct err *e)
 		return rc;
 	plan = dp_plan_new(nothing, observed, NULL);
 	rc = dp_apply(k, plan, &out);
-	if (rc < 0 && e)
-		*e = out.err;
-	return rc;
+	if (rc < 0) {
+		if (e)
+			*e = out.err;
+		return rc;
+	}
+	return programs_sweep(node, e);
 }
 
 int reconcile_cleanup(const struct daemon_conf *conf, struct err *e)
