@@ -226,6 +226,15 @@ static int programs_step(struct run *x, const struct dp_step *s, struct err *e)
 	return r;
 }
 
+typedef int (*pod_step_fn)(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);
+
+static pod_step_fn pod_fn(enum dp_op op)
+{
+	if (op == DP_POD_ATTACH)
+		return dp_attach;
+	return op == DP_POD_CLOSE ? dp_close : dp_detach;
+}
+
 static int pod_step(struct run *x, const struct dp_step *s, struct err *e)
 {
 	const struct dp_gate *gate = x->p->gate;
@@ -234,8 +243,7 @@ static int pod_step(struct run *x, const struct dp_step *s, struct err *e)
 
 	if (gate && gate->open(s, gate->data) != 0)
 		return 1;
-	r = s->op == DP_POD_ATTACH ? dp_attach(x->k->pins, &v->a, e)
-				   : dp_detach(x->k->pins, &v->a, e);
+	r = pod_fn(s->op)(x->k->pins, &v->a, e);
 	if (gate)
 		gate->close(gate->data);
 	return r;
@@ -272,7 +280,8 @@ static int (*const step_fns[DP_OP_COUNT])(struct run *, const struct dp_step *, 
 	[DP_PROGRAMS] = programs_step,
 	[DP_PROGRAMS_RETIRE] = programs_step,
 	[DP_POD_ATTACH] = pod_step,
-	[DP_POD_DETACH] = pod_step,
+	[DP_POD_CLOSE] = pod_step,
+	[DP_POD_RELEASE] = pod_step,
 };
 
 /* Becoming an address's local owner needs the address, its NAT and its tunnel end. */

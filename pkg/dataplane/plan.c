@@ -37,7 +37,8 @@ static const char *const op_names[DP_OP_COUNT] = {
 	[DP_PROGRAMS] = "programs",
 	[DP_PROGRAMS_RETIRE] = "programs-retire",
 	[DP_POD_ATTACH] = "pod-attach",
-	[DP_POD_DETACH] = "pod-detach",
+	[DP_POD_CLOSE] = "pod-close",
+	[DP_POD_RELEASE] = "pod-release",
 };
 
 const char *dp_op_name(enum dp_op op)
@@ -164,8 +165,10 @@ static const struct list_kind sender_kind = {
 	sizeof(struct dp_sender), dp_sender_cmp, sender_same, DP_SENDER_SET, DP_SENDER_DEL, true};
 static const struct list_kind owned_kind = {
 	sizeof(struct dp_owned), dp_owned_cmp, owned_same, DP_OWNED_SET, DP_OWNED_DEL, true};
-static const struct list_kind pod_kind = {sizeof(struct dp_pod), dp_pod_cmp,	pod_same,
-					  DP_POD_ATTACH,	 DP_POD_DETACH, true};
+static const struct list_kind pod_kind = {sizeof(struct dp_pod), dp_pod_cmp,   pod_same,
+					  DP_POD_ATTACH,	 DP_POD_CLOSE, true};
+static const struct list_kind pod_release_kind = {sizeof(struct dp_pod), dp_pod_cmp,	 pod_same,
+						  DP_POD_ATTACH,	 DP_POD_RELEASE, true};
 
 #define LIST(m, field) ((struct list){(m)->field, (m)->n_##field})
 
@@ -367,9 +370,10 @@ struct dp_plan *dp_plan_new(const struct dp_model *d, const struct dp_model *o,
 	if (programs && programs_plan_sets(programs))
 		step_add(p, DP_PROGRAMS, 0, NULL);
 	list_diff(p, &pod_kind, LIST(d, pods), LIST(o, pods), PASS_ADD);
-	list_diff(p, &pod_kind, LIST(d, pods), LIST(o, pods), PASS_DEL);
+	list_diff(p, d->link.present ? &pod_kind : &pod_release_kind, LIST(d, pods), LIST(o, pods),
+		  PASS_DEL);
 	if (!d->link.present)
-		plan_network(p, d, o); /* removal: the pods are let go first */
+		plan_network(p, d, o); /* removal: after the pods */
 	if (programs && programs_plan_retires(programs))
 		step_add(p, DP_PROGRAMS_RETIRE, 0, NULL);
 	list_diff(p, &owned_kind, LIST(d, owned), LIST(o, owned), PASS_DEL);

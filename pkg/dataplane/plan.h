@@ -46,7 +46,8 @@ enum dp_op {
 	DP_PROGRAMS,
 	DP_PROGRAMS_RETIRE,
 	DP_POD_ATTACH,
-	DP_POD_DETACH,
+	DP_POD_CLOSE,	/* its record is gone, so it is going: what it still sends is dropped */
+	DP_POD_RELEASE, /* all is taken away, and the pod lives on */
 	DP_OP_COUNT,
 };
 

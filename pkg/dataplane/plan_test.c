@@ -224,7 +224,7 @@ static void frees_an_id_after_everything_else(void **state)
 	own(have);
 	pod_add(have, 12, 3, true);
 	have->nft_differs = 1;
-	expect(want, have, "egress-state=3 nft pod-detach owned-del egress-free addr-del");
+	expect(want, have, "egress-state=3 nft pod-close owned-del egress-free addr-del");
 }
 
 static void mends_what_somebody_removed(void **state)
@@ -316,7 +316,7 @@ static void attaches_new_pods_before_it_lets_old_ones_go(void **state)
 	pod_add(want, 13, 4, true); /* new */
 	pod_add(have, 12, 3, true);
 	pod_add(have, 99, 3, true); /* gone */
-	expect(want, have, "pod-attach pod-attach pod-detach");
+	expect(want, have, "pod-attach pod-attach pod-close");
 }
 
 static void tells_macvlan_pods_of_one_parent_apart(void **state)
@@ -340,7 +340,7 @@ static void takes_all_away_pods_first(void **state)
 	own(have);
 	pod_add(have, 12, 3, true);
 	expect(want, have,
-	       "config inside-del egress-state=3 nft-del pod-detach link-del route-del route-del "
+	       "config inside-del egress-state=3 nft-del pod-release link-del route-del route-del "
 	       "rule-del owned-del egress-free addr-del");
 }
 

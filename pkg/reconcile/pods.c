@@ -204,7 +204,7 @@ void pods_resolve(struct reconcile *r)
 struct gate {
 	struct reconcile *r;
 	int lock;
-	bool listed;
+	bool listed, unread;
 	struct record **records; /* as they are now */
 	size_t n_records;
 };
@@ -246,12 +246,20 @@ static int gate_attach(struct gate *g, const struct dp_attachment *a)
 	return same ? 0 : 1;
 }
 
-static int gate_detach(struct gate *g, const struct dp_attachment *a)
+/* A record that cannot be read may be of any interface. */
+static void gate_unread(const char *name, const struct err *e, void *data)
+{
+	((struct gate *)data)->unread = true;
+}
+
+static int gate_close_pod(struct gate *g, const struct dp_attachment *a)
 {
 	if (!g->listed &&
-	    journal_list(g->r->journal, &g->records, &g->n_records, NULL, NULL, NULL) < 0)
+	    journal_list(g->r->journal, &g->records, &g->n_records, gate_unread, g, NULL) < 0)
 		return 1;
 	g->listed = true;
+	if (g->unread)
+		return 1;
 	for (size_t i = 0; i < g->n_records; i++)
 		if (same_interface(g->records[i], a) && !other_boot(g->records[i]))
 			return 1; /* dead or not: pods_collect knows better, and waits */
@@ -262,7 +270,7 @@ static int gate_open(const struct dp_step *s, void *data)
 {
 	const struct dp_pod *p = s->arg;
 
-	return s->op == DP_POD_ATTACH ? gate_attach(data, &p->a) : gate_detach(data, &p->a);
+	return s->op == DP_POD_ATTACH ? gate_attach(data, &p->a) : gate_close_pod(data, &p->a);
 }
 
 static void gate_close(void *data)
@@ -306,7 +314,7 @@ static void record_collect(struct reconcile *r, const struct record *rec)
 		return;
 	attachment_of(rec, &a);
 	if (rec->kind != ATTACH_NONE && rec->ifindex && !other_boot(rec))
-		rc = dp_detach(r->k.pins, &a, &e);
+		rc = dp_close(r->k.pins, &a, &e);
 	if (rc == 0)
 		rc = journal_remove(r->journal, rec->container_id, rec->ifname, &e);
 	if (rc < 0) {
