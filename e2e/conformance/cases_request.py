@@ -87,6 +87,15 @@ def _(s):
     s.call("ADD", s.conf(pod, cniVersion="9.9.9"), pod).error(1)
 
 
+@case("libcni", "libcni", "no cniVersion, or an empty one, is 0.1.0, and code 1 where that is not offered")
+def _(s):
+    if "0.1.0" in s.offered:
+        raise Skip("offers 0.1.0, which has no chains")
+    pod = s.pod()
+    for none in (None, ""):
+        s.call("ADD", s.conf(pod, cniVersion=none), pod).error(1)
+
+
 @case("libcni", "skel", "a version without CHECK is code 1 for CHECK", CHAINED[:2])
 def _(s, version):
     pod = s.pod()
