@@ -51,7 +51,7 @@ DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/
 CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluicectl/*.c)))
 BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools check check-full demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools check check-full bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -136,7 +136,12 @@ build/e2e/cnirun: $(wildcard e2e/tools/cnirun/*.go)
 	@mkdir -p $(@D)
 	GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/e2e/gocache CGO_ENABLED=0 go build -o $@ $^
 
-e2e-tools: build/e2e/slprobe build/e2e/cnirun
+# static, so that it is small: what a parent holds counts in its children's peak
+build/e2e/slmeter: $(wildcard e2e/tools/meter/*.c e2e/tools/meter/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) -O2 -static $(filter %.c,$^) -o $@
+
+e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter
 
 e2e: all e2e-tools
 	@scripts/e2e $(E2E)
@@ -146,6 +151,12 @@ check:
 
 check-full:
 	@scripts/check --full
+
+bench:
+	@scripts/bench
+
+bench-quick:
+	@scripts/bench --quick
 
 demo:
 	@scripts/demo
