@@ -397,6 +397,20 @@ lab_dump() {
 
 # ---- the end ----
 
+# cgroups_destroy PREFIX: containers of real runtimes (lib/runtimes)
+cgroups_destroy() {
+	local cgroup tries
+	for cgroup in /sys/fs/cgroup/"$1" /sys/fs/cgroup/*/"$1"; do
+		[ -d "$cgroup" ] || continue
+		for tries in {1..30}; do
+			find "$cgroup" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u | xargs -r kill -KILL 2>/dev/null
+			find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
+			[ -d "$cgroup" ] || break
+			[ "$tries" -lt 3 ] || sleep 0.1
+		done
+	done
+}
+
 # lab_destroy [FOLDER]: ends and removes all that the lab made, from any state
 lab_destroy() {
 	local lab=${1:-${LAB:-}} prefix file ns
@@ -410,6 +424,7 @@ lab_destroy() {
 		ip netns pids "${ns##*/}" 2>/dev/null | xargs -r kill -KILL 2>/dev/null
 		ip netns del "${ns##*/}" 2>/dev/null || rm -f "$ns"
 	done
+	cgroups_destroy "$prefix"
 	awk -v lab="$lab/" 'index($5, lab) == 1 { print $5 }' /proc/self/mountinfo | while read -r mount; do
 		umount -l "$mount"
 	done
