@@ -545,14 +545,15 @@ kernel_state() {
 		programs "$1" "$link" ingress
 		programs "$1" "$link" egress
 	done
-	for map in pods policies ranges identities picks addrs nodes senders owned inside config; do
+	# not the two large arrays: what they hold is immutable while something refers to it
+	for map in pods policies identities addrs nodes senders owned inside config; do
 		echo "map $map"
 		map_dump "$1" "$map" | jq -Sc 'sort_by(.key) | .[] | select(.value | tostring | test("[1-9a-f]"))' || true
 	done
 }
 
 # programs NODE IFACE ingress|egress: ids at the device, by TCX or clsact
-programs() { on "$1" "$PROBE" tcx list "$2" "$3" || on "$1" tc filter show dev "$2" "$3" | grep -o ' id [0-9]*'; }
+programs() { on "$1" "$PROBE" tcx list "$2" "$3" || on "$1" tc filter show dev "$2" "$3" | grep -o ' id [0-9]*' || true; }
 programs_off() { on "$1" "$PROBE" tcx clear "$2" "$3" || on "$1" tc filter del dev "$2" "$3"; }
 
 # server_in POD: a server on port 8080 of a pod
