@@ -67,6 +67,8 @@ static void compiled_replace(struct reconcile *r, struct compiled *c, uint8_t *s
 		program_free(r->progs[i].program);
 		r->progs[i].program = NULL;
 	}
+	for (size_t i = 0; i < r->n_pods; i++)
+		r->pods[i].resolved = false;
 	compiled_free(r->compiled);
 	free(r->subjects);
 	r->compiled = c;

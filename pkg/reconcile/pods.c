@@ -19,7 +19,9 @@
 #include "reconcile/pod_subject.h"
 #include "reconcile/priv.h"
 
-#define REREAD_MS   10000
+#define REREAD_MS 10000
+#define ATTACH_MS \
+	250 /* of attaching in a row: each waits for the kernel (TCX: RCU), and plugins for us */
 #define COLLECT_AGE 5 /* seconds; a veth that is gone needs no patience */
 
 /* ---- reading ---- */
@@ -131,10 +133,24 @@ static void attachment_of(const struct record *rec, struct dp_attachment *ret)
 		ret->pod.addr[ret->pod.naddr++] = slu_addr_make(rec->addrs[i]);
 }
 
+/* Seen a moment ago, under its name: the usual case, and no question to the kernel. */
+static bool veth_seen(const struct reconcile *r, const struct record *rec)
+{
+	const struct link_info *l;
+
+	if (rec->kind != ATTACH_VETH || other_boot(rec))
+		return false;
+	l = node_link(r->node, rec->ifindex);
+	return l && strcmp(l->name, rec->host_ifname) == 0;
+}
+
 void pods_look(struct reconcile *r)
 {
-	for (size_t i = 0; i < r->n_pods; i++)
-		r->pods[i].dead = record_dead(r, r->pods[i].rec);
+	for (size_t i = 0; i < r->n_pods; i++) {
+		const struct record *rec = r->pods[i].rec;
+
+		r->pods[i].dead = !veth_seen(r, rec) && record_dead(r, rec);
+	}
 }
 
 /* ---- who they are to the policies ---- */
@@ -171,6 +187,7 @@ static void pod_resolve(struct reconcile *r, struct pod *p)
 	struct pod_info info;
 	int rc;
 
+	p->key = 0;
 	pod_subject(&img, p->rec, &info);
 	p->spread = pod_spread(info.namespace, info.name);
 	p->flags = source_exempt(r, info.namespace) ? SLU_POD_NO_SOURCE_CHECK : 0;
@@ -184,6 +201,21 @@ static void pod_resolve(struct reconcile *r, struct pod *p)
 	attachment_of(p->rec, &p->a);
 	p->a.pod.flags = p->flags;
 	p->a.pod.spread = p->spread;
+	p->resolved = true;
+}
+
+/* The answer of an earlier pass stands, and the program's binding with it. */
+static bool pod_known(struct reconcile *r, const struct pod *p)
+{
+	struct prog *prog;
+
+	if (!p->resolved)
+		return false;
+	if (!p->key)
+		return true;
+	prog = prog_get(r, p->key);
+	prog->wanted |= prog->binding.n > 0;
+	return prog->wanted;
 }
 
 void pods_resolve(struct reconcile *r)
@@ -193,8 +225,9 @@ void pods_resolve(struct reconcile *r)
 	for (size_t i = 0; i < r->n_pods; i++) {
 		struct pod *p = &r->pods[i];
 
-		p->key = 0;
-		if (!p->dead && p->rec->kind != ATTACH_NONE && p->rec->ifindex)
+		if (p->dead || p->rec->kind == ATTACH_NONE || !p->rec->ifindex)
+			p->key = 0;
+		else if (!pod_known(r, p))
 			pod_resolve(r, p);
 	}
 }
@@ -204,7 +237,8 @@ void pods_resolve(struct reconcile *r)
 struct gate {
 	struct reconcile *r;
 	int lock;
-	bool listed, unread;
+	int64_t until;
+	bool listed, unread, late;
 	struct record **records; /* as they are now */
 	size_t n_records;
 };
@@ -231,7 +265,8 @@ static int gate_attach(struct gate *g, const struct dp_attachment *a)
 	bool same;
 	int rc;
 
-	if (!rec ||
+	g->late |= clock_ms() > g->until;
+	if (!rec || g->late ||
 	    journal_lock(g->r->journal, rec->container_id, rec->ifname, 0, &g->lock, NULL) < 0)
 		return 1;
 	rc = journal_load(g->r->journal, rec->container_id, rec->ifname, &now, NULL);
@@ -287,18 +322,19 @@ void pods_gate(struct reconcile *r, struct dp_gate *ret)
 
 	g->r = r;
 	g->lock = -1;
+	g->until = clock_ms() + ATTACH_MS;
 	*ret = (struct dp_gate){gate_open, gate_close, g};
 }
 
-void pods_gate_done(struct dp_gate *gate)
+bool pods_gate_done(struct dp_gate *gate)
 {
 	struct gate *g = gate->data;
+	bool late = g->late;
 
-	if (!g)
-		return;
 	records_free(g->records, g->n_records);
 	free(g);
 	gate->data = NULL;
+	return late;
 }
 
 /* ---- what is over ---- */

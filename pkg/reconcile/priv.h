@@ -24,7 +24,8 @@ struct prog {
 /* A record, and what it comes to. */
 struct pod {
 	struct record *rec;
-	bool dead; /* its boot, namespace or interface is gone */
+	bool dead;     /* its boot, namespace or interface is gone */
+	bool resolved; /* by the policies as they are compiled now */
 	bool undecided;
 	uint64_t key; /* 0: no policy selects it */
 	uint32_t flags, spread;
@@ -79,7 +80,8 @@ void pods_forget(struct reconcile *r);
 void pods_resolve(struct reconcile *r);
 void pods_collect(struct reconcile *r); /* records whose pod is gone */
 void pods_gate(struct reconcile *r, struct dp_gate *ret);
-void pods_gate_done(struct dp_gate *gate);
+/* True: there was no time for all, another pass is due. */
+bool pods_gate_done(struct dp_gate *gate);
 
 /* programs.c */
 struct prog *prog_get(struct reconcile *r, uint64_t key);

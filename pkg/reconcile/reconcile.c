@@ -312,12 +312,13 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 {
 	struct dp_gate gate;
 	struct dp_outcome out;
+	bool late;
 	int rc;
 
 	pods_gate(r, &gate);
 	plan->gate = &gate;
 	rc = dp_apply(&r->k, plan, &out);
-	pods_gate_done(&gate);
+	late = pods_gate_done(&gate);
 	plan->gate = NULL;
 	plan_log(plan);
 	claims_note(r, plan);
@@ -330,7 +331,7 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 	}
 	if (rc == 0) {
 		known_keep(r);
-		return 0;
+		return late;
 	}
 	dp_model_free(r->known);
 	r->known = NULL;
@@ -391,7 +392,8 @@ static int pass(struct reconcile *r, struct err *e)
 	}
 	more = want(r);
 	rc = act(r, e);
-	if (rc == 0)
+	more |= rc > 0;
+	if (rc >= 0)
 		rc = publish(r, e);
 	if (rc < 0)
 		return rc;
