@@ -13,6 +13,20 @@
 #include "reconcile/reconcile.h"
 #include "state/record.h"
 
+/* Policies of the default namespace, named as the app that they select. */
+#define WEB "{\"app\":\"web\"}"
+
+#define POLICY(name, rules)                                          \
+	"apiVersion: sluice.dev/v1alpha1\n"                          \
+	"kind: EgressPolicy\n"                                       \
+	"metadata: {name: " name "}\n"                               \
+	"spec:\n"                                                    \
+	"  subject: {podSelector: {matchLabels: {app: " name "}}}\n" \
+	"  rules:\n" rules
+
+#define AS_OFFICE "  - {name: out, action: Allow, via: {gateway: office}}\n"
+#define DENY_DOCS "  - {name: no, action: Deny, to: [{cidr: 203.0.113.0/24}]}\n"
+
 #define RNODE "/mnt" /* the tmpfs: state, run, bpf, policies */
 
 int rnode_setup(void **state); /* skips when not root */
