@@ -231,6 +231,8 @@ int dp_check(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e
 		err_wrap(e, "interface %u", a->ifindex);
 		return r;
 	}
+	if (!(a->pod.flags & SLU_POD_KEEP)) /* comes and goes as connections end */
+		have.flags &= ~SLU_POD_KEEP;
 	if (memcmp(&have, &a->pod, sizeof(have)))
 		return err_set(e, -ESTALE,
 			       "interface %u: the entry in map %s differs (policy %u, expected %u)",

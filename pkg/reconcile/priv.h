@@ -53,6 +53,7 @@ struct reconcile {
 	struct prog *progs;
 	size_t n_progs;
 	struct claims claims;
+	struct keep *keep;
 	struct desired *desired;
 	uint64_t addr_digest;	/* address → id of the last pass */
 	struct dp_model *known; /* maps as we left them; NULL: read them */
@@ -96,6 +97,12 @@ int prog_now(struct reconcile *r, struct prog *p, struct err *e);
 /* Seconds without a pod after which a program leaves the snapshot, and then the kernel. */
 #define PROG_HIDE_AFTER	  60
 #define PROG_RETIRE_AFTER 75
+
+/* keep_apply.c: existingConnections. Before and after what changes who pods are. */
+void keep_before(struct reconcile *r, struct dp_model *observed,
+		 const struct programs_plan *programs);
+void keep_after(struct reconcile *r);
+void keep_free(struct keep *k);
 
 /* publish.c: the snapshot for plugins that find no daemon */
 int publish(struct reconcile *r, struct err *e);

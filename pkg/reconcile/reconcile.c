@@ -101,6 +101,7 @@ void reconcile_free(struct reconcile *r)
 	}
 	free(r->progs);
 	claims_done(&r->claims);
+	keep_free(r->keep);
 	desired_free(r->desired);
 	dp_model_free(r->known);
 	tables_free(r->tables);
@@ -325,6 +326,7 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 	r->changes += out.done;
 	if (programs_done(plan)) {
 		progs_commit(r, programs);
+		keep_after(r);
 	} else {
 		tables_free(r->tables);
 		r->tables = NULL;
@@ -351,12 +353,13 @@ static int act(struct reconcile *r, struct err *e)
 	if (rc < 0)
 		return rc;
 	progs_assign(r, observed);
-	pods_want(r);
 	rc = ids_store(r->ids, journal_state_dirfd(r->journal), e);
 	if (rc == 0)
 		rc = progs_plan(r, observed, &programs, e);
 	if (rc < 0)
 		return rc;
+	keep_before(r, observed, programs);
+	pods_want(r);
 	plan = dp_plan_new(r->desired->model, observed, programs);
 	return carry_out(r, plan, programs, e);
 }

@@ -90,6 +90,7 @@ static const struct verb {
 	{"ask", ask_main,
 	 "udp|tcp ADDR PORT [timeout=MS] [size=N] [sport=N] [from=ADDR] [wait] [port]"},
 	{"bulk", bulk_main, "up|down ADDR PORT BYTES"},
+	{"talk", talk_main, "ADDR PORT   a TCP connection; each line of stdin asks if it is alive"},
 	{"flood", flood_main, "ADDR PORT PPS SECONDS [flows=N] [size=N] [fresh]"},
 	{"frame", frame_main, "IFACE [ring] [bypass] [count=N] LAYER…"},
 	{"dgram", dgram_main, "ADDR PORT [sport=N] [count=N] LAYER…"},

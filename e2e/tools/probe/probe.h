@@ -29,6 +29,7 @@ int counts_main(int argc, char **argv);
 /* ask.c */
 int ask_main(int argc, char **argv);
 int bulk_main(int argc, char **argv);
+int talk_main(int argc, char **argv);
 /* flood.c */
 int flood_main(int argc, char **argv);
 /* raw.c */

@@ -1,0 +1,250 @@
+#!/usr/bin/env bats
+# existingConnections: an edit of who a pod is concerns new connections; those that are
+# open keep the address they began with, until they end. A verdict concerns them at once.
+load lib/lab
+
+setup() {
+	lab_up node1 gw1
+	declare -gA TALK=()
+	A=172.31.7.50 B=172.31.7.51 C=172.31.7.60 NODE=${NODE_V4[node1]}
+}
+teardown() { lab_teardown; }
+
+# here: A and B on node1; there: C on gw1. Daemons on both.
+gateways_up() {
+	policy 10-gateways.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressGateway
+		metadata: {name: here}
+		spec:
+		  addresses: [{range: $A-$B}]
+		  nodeSelector: {matchLabels: {kubernetes.io/hostname: node1}}
+		  allowedNamespaces: {}
+		---
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressGateway
+		metadata: {name: there}
+		spec:
+		  addresses: [{range: $C}]
+		  nodeSelector: {matchLabels: {kubernetes.io/hostname: gw1}}
+		  allowedNamespaces: {}
+	END
+	node_start node1 gw1
+	lab_wait 50 has_address node1 "$B"
+	lab_wait 50 has_address gw1 "$C"
+}
+
+HERE_A="via: {gateway: here, addresses: [172.31.7.50]}"
+HERE_B="via: {gateway: here, addresses: [172.31.7.51]}"
+THERE="via: {gateway: there}"
+
+# web_as RULE [SPEC-LINE]: what the pod is from now on
+web_as() {
+	policy 20-web.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: web, namespace: default}
+		spec:
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  ${2:-existingConnections: Keep}
+		  rules:
+		  - name: out
+		    action: ${ACTION:-Allow}
+		    ${1:-}
+	END
+}
+
+# talk_open POD; talk POD: "ADDR alive" or "ADDR dead"; talk_close POD
+talk_open() {
+	local fd
+	mkfifo "$LAB/$1.in"
+	daemon "$1-talk" on "$1" sh -c "exec '$PROBE' talk $EXT_V4 $PORT <'$LAB/$1.in'"
+	exec {fd}>"$LAB/$1.in"
+	TALK[$1]=$fd
+	lab_wait 20 grep -q open "$LAB/log/$1-talk"
+}
+talk() {
+	local n
+	n=$(wc -l <"$LAB/log/$1-talk")
+	echo ping >&"${TALK[$1]}"
+	lab_wait 30 eval "[ \$(wc -l <'$LAB/log/$1-talk') -gt $n ]"
+	tail -n 1 "$LAB/log/$1-talk"
+}
+talk_close() {
+	local fd=${TALK[$1]}
+	exec {fd}>&-
+	lab_wait 20 gone "$(cat "$LAB/pids/$1-talk")"
+}
+
+# The flow with source port 6001, again and again
+udp_flow() { ask web udp "$EXT_V4" sport=6001; }
+
+kept() { map_dump node1 kept | jq length; }
+flagged() { map_dump node1 pods | jq '[.[] | .value[4] | select(. == "0x04")] | length'; }
+nothing_kept() { [ "$(kept)" = 0 ] && [ "$(flagged)" = 0 ]; }
+
+# begins ADDR: a TCP connection and a UDP flow that began as ADDR
+begins() {
+	web_add web
+	lab_wait 30 asks_as web "$1"
+	talk_open web
+	same "tcp began" "$1 alive" "$(talk web)"
+	same "udp began" "$1" "$(udp_flow)"
+	counts reset >/dev/null
+	BEFORE=$1
+}
+
+# stays OLD NEW: what is open is seen as OLD, what begins as NEW
+stays() {
+	same "the open connection" "$1 alive" "$(talk web)"
+	same "the open flow" "$1" "$(udp_flow)"
+	same "a new connection" "$2" "$(ask web tcp "$EXT_V4")"
+	same "a new flow" "$2" "$(ask web udp "$EXT_V4")"
+	only_from "$1" "$2" "$BEFORE"
+	counts reset >/dev/null
+	BEFORE=$2
+}
+
+# edit OLD NEW RULE
+edit() {
+	web_as "$3"
+	lab_wait 30 asks_as web "$2"
+	stays "$1" "$2"
+}
+
+@test "from one local address to another, and back" {
+	gateways_up
+	web_as "$HERE_A"
+	begins "$A"
+	edit "$A" "$B" "$HERE_B"
+	[ "$(kept)" -ge 2 ]
+	same flagged 1 "$(flagged)"
+	cni check web node1
+	edit "$A" "$A" "$HERE_A"
+}
+
+@test "from a local address to another node's, to none, without the policy" {
+	gateways_up
+	web_as "$HERE_A"
+	begins "$A"
+	edit "$A" "$C" "$THERE"
+	edit "$A" "$NODE" ""
+	rm "$LAB/policies/20-web.yaml"
+	lab_wait 30 asks_as web "$NODE"
+	stays "$A" "$NODE"
+}
+
+@test "from another node's address to a local one, to none, without the policy" {
+	gateways_up
+	web_as "$THERE"
+	begins "$C"
+	edit "$C" "$A" "$HERE_A"
+	edit "$C" "$NODE" ""
+	rm "$LAB/policies/20-web.yaml"
+	lab_wait 30 asks_as web "$NODE"
+	stays "$C" "$NODE"
+}
+
+@test "a policy that appears: what is open stays as the node" {
+	gateways_up
+	begins "$NODE"
+	edit "$NODE" "$C" "$THERE"
+	edit "$NODE" "$A" "$HERE_A"
+}
+
+@test "a verdict ends it at once, whatever it was kept as" {
+	gateways_up
+	web_as "$HERE_A"
+	begins "$A"
+	edit "$A" "$B" "$HERE_B"
+	ACTION=Deny web_as "$HERE_B"
+	lab_wait 30 asks_as web timeout
+	same "the open connection" "$A dead" "$(talk web)"
+	same "the open flow" timeout "$(udp_flow)"
+	only_from "$A" "$B"
+}
+
+@test "Reset: it breaks and begins anew as the new one" {
+	gateways_up
+	web_as "$HERE_A"
+	begins "$A"
+	web_as "$HERE_B" "existingConnections: Reset"
+	lab_wait 30 asks_as web "$B"
+	same "the open connection" "$A dead" "$(talk web)"
+	same "the open flow" "$B" "$(udp_flow)"
+	web_as "$THERE" "existingConnections: Reset"
+	lab_wait 30 asks_as web "$C"
+	same "the open flow, again" "$C" "$(udp_flow)"
+	web_as "" "existingConnections: Reset"
+	lab_wait 30 asks_as web "$NODE"
+	same "the open flow, at last" "$NODE" "$(udp_flow)"
+	only_from "$A" "$B" "$C" "$NODE"
+	same kept 0 "$(kept)"
+}
+
+@test "a restart of the daemon in between, and an edit while it is down" {
+	gateways_up
+	web_as "$HERE_A"
+	begins "$A"
+	edit "$A" "$B" "$HERE_B"
+	node_stop node1 KILL
+	stays "$A" "$B"
+	node_start node1
+	stays "$A" "$B"
+	node_stop node1
+	web_as "$THERE"
+	node_start node1
+	lab_wait 30 asks_as web "$C"
+	same "the open connection" "$A alive" "$(talk web)"
+	same "the open flow" "$A" "$(udp_flow)"
+	only_from "$A" "$B" "$C"
+}
+
+@test "when what was open has ended, nothing of it is left" {
+	gateways_up
+	on node1 sysctl -qw net.netfilter.nf_conntrack_udp_timeout=2 net.netfilter.nf_conntrack_udp_timeout_stream=2
+	web_as "$HERE_A"
+	begins "$A"
+	edit "$A" "$B" "$HERE_B"
+	talk_close web
+	lab_wait 400 nothing_kept
+	same kept 0 "$(kept)"
+	same flagged 0 "$(flagged)"
+	same "the same port" "$B" "$(udp_flow)"
+	only_from "$A" "$B"
+}
+
+@test "a pod that gets the address of one that is gone inherits nothing" {
+	gateways_up
+	web_as "$HERE_A"
+	begins "$A"
+	edit "$A" "$B" "$HERE_B"
+	local ip
+	ip=$(pod_ip web 4)
+	pod_del web
+	lab_wait 30 nothing_kept
+	same "entries" "" "$(on node1 conntrack -L -s "$ip" 2>/dev/null)"
+	jq --arg ip "$ip" '.plugins[0].ipam.ranges[0][0] += {rangeStart: $ip, rangeEnd: $ip}' \
+		"$LAB/node1/net.conflist" >"$LAB/new" && mv "$LAB/new" "$LAB/node1/net.conflist"
+	web_add web
+	same "the same address" "$ip" "$(pod_ip web 4)"
+	same "the same flow" "$B" "$(udp_flow)"
+}
+
+@test "new flows all the while: the old address or the new one, nobody else" {
+	gateways_up
+	web_as "$THERE"
+	web_add web
+	lab_wait 30 asks_as web "$C"
+	counts reset >/dev/null
+	flood_in web 3000 5 fresh flows=50
+	sleep 1
+	web_as ""
+	sleep 1
+	web_as "$HERE_A"
+	sleep 1
+	web_as "$THERE"
+	flood_end web
+	counts
+	only_from "$A" "$C" "$NODE"
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A drop is never kept out of the way: a connection whose packets would be dropped now,
+ * by a verdict or because its identity is not to be had, is left to be dropped. Only an
+ * identity that changes into another one is what existingConnections is about.
+ *
+ * One connection may have an entry in several zones: it was sent as somebody else in
+ * between, and the entries of before have not run out. If one of them is what the
+ * connection would be now, that is what it is.
+ */
+#include "reconcile/keep.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define DNS_PORT 53
+#define NOBODY	 UINT32_MAX /* its packets are dropped */
+
+int kept_cmp(const void *a, const void *b)
+{
+	return memcmp(&((const struct kept *)a)->flow, &((const struct kept *)b)->flow,
+		      sizeof(struct slu_flow));
+}
+
+static int pod_cmp(const void *a, const void *b)
+{
+	return addr_cmp(((const struct keep_pod *)a)->addr, ((const struct keep_pod *)b)->addr);
+}
+
+static const struct keep_pod *pod_find(const struct keep_in *in, struct addr a)
+{
+	const struct keep_pod key = {.addr = a};
+
+	return in->n_pods ? bsearch(&key, in->pods, in->n_pods, sizeof(key), pod_cmp) : NULL;
+}
+
+/* ---- is it judged at all ---- */
+
+/* The list is merged: only the last prefix that does not lie behind can hold it. */
+static bool prefixes_hold(const struct cidr *list, size_t n, struct addr a)
+{
+	struct cidr host = cidr_host(a);
+	size_t lo = 0, hi = n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (cidr_cmp(list[mid], host) <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo > 0 && cidr_contains_addr(list[lo - 1], a);
+}
+
+static bool outside(const struct keep_in *in, const struct ct_flow *f)
+{
+	const struct nft_model *nft = &in->model->nft_model;
+
+	if (addr_is_multicast(f->dst) ||
+	    prefixes_hold(in->model->nft_inside, nft->n_inside, f->dst))
+		return false;
+	for (size_t i = 0; f->dport == DNS_PORT && i < in->n_resolvers; i++)
+		if (addr_eq(in->resolvers[i], f->dst))
+			return false;
+	return true;
+}
+
+/* ---- who it was, who it would be ---- */
+
+static bool is_id(uint32_t v)
+{
+	return v >= SLU_ID_FIRST && v < SLU_ID_MAX;
+}
+
+static uint32_t flow_began(const struct ct_flow *f)
+{
+	uint32_t id = f->zone < SLU_ID_MAX ? f->zone : f->zone - SLU_ID_MAX; /* by tunnel */
+
+	return is_id(id) ? id : 0;
+}
+
+/* The id stands for an address, and for a connection from here the one that it was given. */
+static bool id_stands(const struct keep_in *in, const struct ct_flow *f, uint32_t id)
+{
+	const struct slu_egress *e = &in->model->egress[id];
+
+	if (id == 0)
+		return true;
+	if (e->state == SLU_ADDR_FREE)
+		return false;
+	return f->zone != id || f->dnat || memcmp(&e->addr, &f->seen, sizeof(struct slu_addr)) == 0;
+}
+
+static uint32_t identity_now(const struct keep_in *in, const struct keep_pod *p,
+			     const struct dp_identity *who, bool v4)
+{
+	int family = v4 ? 0 : 1;
+	uint32_t id;
+
+	if (!who->n[family])
+		return who->none[family] == SLU_OK ? 0 : NOBODY;
+	id = who->picks[family][p->spread % who->n[family]];
+	if (!is_id(id))
+		return NOBODY;
+	if (who->or_node && in->model->egress[id].state == SLU_ADDR_NO_OWNER)
+		return 0;
+	return id;
+}
+
+/* Its policy gives the identity; where none does, it is the one that lets it pass. */
+static bool says_reset(const struct program *program, const struct decision *d)
+{
+	uint32_t rule = d->identity_rule != UINT32_MAX ? d->identity_rule : d->verdict_rule;
+
+	return rule != UINT32_MAX && program->rules[rule]->policy->reset;
+}
+
+static uint32_t flow_now(const struct keep_in *in, const struct keep_pod *p,
+			 const struct ct_flow *f, bool *ret_reset)
+{
+	const struct decision *d;
+
+	*ret_reset = false;
+	if (p->flags & SLU_POD_QUARANTINE)
+		return NOBODY;
+	if (!p->program)
+		return 0;
+	d = program_decide(p->program, f->dst, L4_KEY(f->proto, f->dport));
+	if (d->verdict != VERDICT_ALLOW)
+		return NOBODY;
+	*ret_reset = says_reset(p->program, d);
+	if (!d->identity)
+		return 0;
+	if (p->flags & SLU_POD_NO_SOURCE_CHECK || addr_is_link_local(f->dst))
+		return NOBODY;
+	return identity_now(in, p, &in->identities[d->identity], addr_is_v4(f->dst));
+}
+
+enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *f, uint32_t *ret_id)
+{
+	const struct keep_pod *p = pod_find(in, f->src);
+	uint32_t began, now;
+	bool reset;
+
+	if (!p || f->ended || f->sport == 0 || !outside(in, f))
+		return KEEP_NOTHING;
+	began = flow_began(f);
+	now = flow_now(in, p, f, &reset);
+	if (now == NOBODY || now == began)
+		return KEEP_NOTHING;
+	if (!p->stranger && !reset && id_stands(in, f, began)) {
+		*ret_id = began;
+		return KEEP_OPEN;
+	}
+	/* a service's endpoint would be picked anew, too, and its mark is cleared in any case */
+	return f->dnat ? KEEP_NOTHING : KEEP_ANEW;
+}
+
+/* ---- all of them ---- */
+
+static struct slu_flow flow_key(const struct ct_flow *f)
+{
+	return (struct slu_flow){
+		.local = slu_addr_make(f->src),
+		.remote = slu_addr_make(f->dst),
+		.lport = htons(f->sport),
+		.rport = htons(f->dport),
+		.proto = f->proto,
+	};
+}
+
+/* Those that are as they would begin now, id NOBODY, come before others with the same key. */
+static int choice_cmp(const void *a, const void *b)
+{
+	const struct kept *x = a, *y = b;
+	int c = kept_cmp(a, b);
+
+	return c ? c : (x->id == NOBODY ? 0 : 1) - (y->id == NOBODY ? 0 : 1);
+}
+
+static void choices_settle(struct keep_sets *s)
+{
+	size_t kept = 0;
+
+	if (s->n_open)
+		qsort(s->open, s->n_open, sizeof(*s->open), choice_cmp);
+	for (size_t i = 0; i < s->n_open; i++)
+		if (i == 0 || kept_cmp(&s->open[kept - 1], &s->open[i]) != 0)
+			s->open[kept++] = s->open[i];
+	s->n_open = 0;
+	for (size_t i = 0; i < kept; i++)
+		if (s->open[i].id != NOBODY)
+			s->open[s->n_open++] = s->open[i];
+}
+
+void keep_select(const struct keep_in *in, const struct ct_flow *flows, size_t n,
+		 struct keep_sets *ret)
+{
+	*ret = (struct keep_sets){0};
+	for (size_t i = 0; i < n; i++) {
+		struct kept k = {.flow = flow_key(&flows[i]), .id = NOBODY};
+		enum keep_answer a = keep_judge(in, &flows[i], &k.id);
+
+		if (a == KEEP_ANEW) {
+			MEM_GROW(ret->anew, ret->n_anew);
+			ret->anew[ret->n_anew++] = flows[i];
+			continue;
+		}
+		if (a == KEEP_NOTHING && flows[i].ended)
+			continue;
+		MEM_GROW(ret->open, ret->n_open);
+		ret->open[ret->n_open++] = k;
+	}
+	choices_settle(ret);
+}
+
+void keep_sets_done(struct keep_sets *sets)
+{
+	free(sets->open);
+	free(sets->anew);
+	*sets = (struct keep_sets){0};
+}

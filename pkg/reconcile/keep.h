@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * existingConnections: which open connections an edit of identity does not concern, and
+ * under which address they go on. PURE: a function of the connections (conntrack knows
+ * what each began as), the programs and the address ids. What the kernel is told is in
+ * keep_apply.c.
+ *
+ *	began as	the zone of its original direction: an address id, SLU_ID_MAX more when
+ *			it went by tunnel; anything else: the node
+ *	would be now	the program's decision, its identity, the pod's pick
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/model.h"
+#include "dataplane/programs.h"
+#include "kernel/conntrack.h"
+#include "policy/compile.h"
+
+struct keep_pod { /* one address of a pod */
+	struct addr addr;
+	const struct program *program; /* NULL: no policy selects it */
+	uint32_t spread, flags;	       /* SLU_POD_* */
+	bool stranger; /* what began otherwise is not known to be the pod's own: forget it */
+};
+
+struct keep_in {
+	const struct keep_pod *pods; /* sorted by addr, unique */
+	size_t n_pods;
+	const struct dp_identity *identities; /* by compiled index */
+	const struct dp_model *model;	      /* desired: marks, ids that stand, what is inside */
+	const struct addr *resolvers;	      /* whose port 53 is inside */
+	size_t n_resolvers;
+};
+
+enum keep_answer {
+	KEEP_NOTHING, /* as it would begin now; or dropped now, whoever it was */
+	KEEP_OPEN,    /* goes on under the id it began with */
+	KEEP_ANEW,    /* the entry must go, so that it begins anew: Reset, or its address is gone */
+};
+
+enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *flow, uint32_t *ret_id);
+
+struct kept { /* an entry of the map "kept" */
+	struct slu_flow flow;
+	uint32_t id;
+};
+
+struct keep_sets {
+	struct kept *open; /* sorted by kept_cmp, unique */
+	size_t n_open;
+	struct ct_flow *anew;
+	size_t n_anew;
+};
+
+void keep_select(const struct keep_in *in, const struct ct_flow *flows, size_t n,
+		 struct keep_sets *ret);
+void keep_sets_done(struct keep_sets *sets);
+int kept_cmp(const void *a, const void *b); /* by flow; those of one pod address are together */
