@@ -31,6 +31,10 @@
 	500 /* a pass at least this often: what no event tells is mended within a second */
 #define ONCE_PASSES 400
 
+#define LOCK_PAUSE_MS	50
+#define LOCK_TRIES_RUN	600 /* half a minute */
+#define LOCK_TRIES_ONCE 20
+
 struct daemon {
 	const struct daemon_conf *conf;
 	struct reconcile *r;
@@ -132,19 +136,29 @@ static void on_hup(int signo, void *data)
 
 /* ---- setting up ---- */
 
-/* Two daemons on one state folder would undo each other's work. */
-static int lock_alone(struct daemon *d, struct err *e)
+/*
+ * Two of us on one state folder would give one number to two things, whether daemon or
+ * --once. A run of --once ends soon, so a daemon waits for it.
+ */
+static int lock_alone(const struct daemon_conf *conf, int tries, int *ret_fd, struct err *e)
 {
-	__cleanup_free char *path = mem_printf("%s/sluiced.lock", d->conf->run_dir);
-	int rc = dir_make(d->conf->run_dir, 0755, e);
+	__cleanup_free char *path = mem_printf("%s/sluiced.lock", conf->run_dir);
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+	__cleanup_close int fd = -1;
+	int rc = dir_make(conf->run_dir, 0755, e);
 
 	if (rc < 0)
 		return rc;
-	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (d->lock_fd < 0)
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
 		return err_sys(e, -errno, "open %s", path);
-	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(e, -errno, "%s: another sluiced is running with this runDir", path);
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (tries-- <= 0)
+			return err_set(e, -EBUSY, "%s: another sluiced is at work in this runDir",
+				       path);
+		nanosleep(&pause, NULL);
+	}
+	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
@@ -219,7 +233,7 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 	struct server_in in = {.run_dir = conf->run_dir, .asked = on_asked, .data = &d};
 	int rc;
 
-	rc = lock_alone(&d, e);
+	rc = lock_alone(conf, LOCK_TRIES_RUN, &d.lock_fd, e);
 	if (rc == 0)
 		rc = reconcile_new(conf, &d.r, e);
 	if (rc == 0)
@@ -240,9 +254,13 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 
 int daemon_once(const struct daemon_conf *conf, struct err *e)
 {
+	__cleanup_close int lock = -1;
 	__cleanup(reconcile_freep) struct reconcile *r = NULL;
-	int rc = reconcile_new(conf, &r, e);
+	int rc;
 
+	rc = lock_alone(conf, LOCK_TRIES_ONCE, &lock, e);
+	if (rc == 0)
+		rc = reconcile_new(conf, &r, e);
 	if (rc < 0)
 		return rc;
 	for (int i = 0; i < ONCE_PASSES; i++) {

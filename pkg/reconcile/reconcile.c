@@ -364,12 +364,39 @@ static int act(struct reconcile *r, struct err *e)
 	return carry_out(r, plan, programs, e);
 }
 
+/*
+ * Somebody removed the pins, or all of the bpffs. What is attached runs on with its old
+ * maps; new ones are loaded and filled like those of a new node, pods last.
+ */
+static int pins_refresh(struct reconcile *r, struct err *e)
+{
+	struct bpf_pins *pins = NULL;
+	int rc;
+
+	if (bpf_pins_open(r->conf->bpffs, &pins, NULL) == 0) {
+		bpf_pins_close(pins);
+		return 0;
+	}
+	log_warn("pinned programs are gone", "bpffs=%s", log_quote(r->conf->bpffs));
+	rc = bpf_load(r->conf->bpffs, e);
+	if (rc == 0)
+		rc = bpf_pins_open(r->conf->bpffs, &pins, e);
+	if (rc < 0)
+		return rc;
+	bpf_pins_close(r->k.pins);
+	r->k.pins = pins;
+	reconcile_forget(r);
+	return 0;
+}
+
 static int look(struct reconcile *r, struct err *e)
 {
 	struct node_state *node = NULL;
 	int rc;
 
-	rc = pods_read(r, e);
+	rc = pins_refresh(r, e);
+	if (rc == 0)
+		rc = pods_read(r, e);
 	if (rc == 0)
 		rc = node_observe(r->k.rtnl, &node, e);
 	if (rc < 0)

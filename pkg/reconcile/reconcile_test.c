@@ -200,6 +200,19 @@ static void puts_back_a_pods_entry_and_program(void **state)
 	assert_int_not_equal(entry(pod).policy, 0);
 }
 
+static void loads_again_what_was_unpinned(void **state)
+{
+	uint32_t pod, id;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS AS_OFFICE));
+	pod = rnode_pod("p1", 5, WEB);
+	rnode_settle();
+	sh("rm -r " RNODE "/bpf/v1");
+	rnode_settle();
+	assert_int_equal(rnode_decision(entry(pod).policy, "203.0.113.9", &id), SLU_DENY);
+}
+
 static void leaves_a_pod_alone_while_its_add_is_at_work(void **state)
 {
 	struct journal *j = NULL;
@@ -423,6 +436,7 @@ int main(void)
 		TEST(touches_nothing_without_any_valid_policies),
 		TEST(mends_what_is_removed),
 		TEST(puts_back_a_pods_entry_and_program),
+		TEST(loads_again_what_was_unpinned),
 		TEST(leaves_a_pod_alone_while_its_add_is_at_work),
 		TEST(collects_what_a_pod_left_behind),
 		TEST(lets_go_of_an_entry_without_a_record),
