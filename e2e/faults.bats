@@ -130,4 +130,22 @@ flush_tables() { ip -n "$P-node1" route flush table 5347 && ip -n "$P-node1" -6 
 gateway_programs() { programs_off gw1 sluice0 ingress && programs_off gw1 sluice0 egress; }
 @test "no daemon, the gateway's programs gone: closed" { without_daemons gateway_programs; }
 @test "no daemon, the gateway's nft table gone: closed" { without_daemons on gw1 nft delete table inet sluice; }
+
+# flushed NODE GATEWAY: a firewall's restart flushes everything; verdicts hold as well
+flushed() {
+	office_up "$2"
+	web_add web
+	node_stop node1
+	node_stop gw1
+	counts reset >/dev/null
+	flood_in web 500 2 fresh flows=20
+	sleep 0.5
+	on "$1" nft flush ruleset
+	flood_end web
+	denied web
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+}
+@test "no daemon, the node's whole ruleset flushed: closed" { flushed node1 gw1; }
+@test "no daemon, the gateway's whole ruleset flushed: closed" { flushed gw1 gw1; }
+@test "no daemon, the ruleset of a node that owns the address flushed: closed" { flushed node1 node1; }
 @test "no daemon, the gateway's address gone: closed" { without_daemons ip -n "$P-gw1" addr del "$EGRESS_V4/32" dev eth0; }

@@ -15,8 +15,14 @@
  *   16..1023     address id: leave as addrs[id]. With DIVERT: owned elsewhere, go to
  *                sluice0. Without: owned here, snat to it. Conntrack zone of both: id,
  *                with DIVERT 1024 more, so that no connection meets another's binding
+ * EVERY packet that a policy decides on leaves from_pod and from_tunnel WITH DIVERT: as it
+ * stands it would be routed into sluice0 and dropped there. Where DIVERT is not meant
+ * (reasons, CHECK, addresses owned here), nft takes it off first thing, told by skb priority
+ * SLU_PRIORITY_RELEASE or by the device sluice0; so with nft flushed nothing gets out, while
+ * traffic inside the cluster, which the routing table throws back, goes on.
  * On sluice0's egress a mark WITHOUT DIVERT is a node index (1..1023): replies.
- * ct mark, same bits: with DIVERT (pod's node): the address id the connection began with;
+ * ct mark, same bits: DIVERT alone (pod's node): the connection has an identity, and must not
+ * leave without a mark;
  * without DIVERT, nonzero (gateway): node index the connection came from.
  *
  * WHAT IS IMMUTABLE. A class, an identity, a pick and an address id never change
@@ -31,6 +37,7 @@
 #define SLU_ABI 1
 
 #define SLU_MARK_MASK_DEFAULT 0xffe00000u
+#define SLU_PRIORITY_RELEASE  0x534c5552u
 #define SLU_ID_REPLY	      14
 #define SLU_ID_CHECK	      15
 #define SLU_ID_FIRST	      16

@@ -34,7 +34,7 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu
 					 const struct pkt *p)
 {
 	struct slu_config *c = config_get();
-	__u32 judged = judge(pod, p), reason = JUDGED_REASON(judged), id, bits = 0;
+	__u32 judged = judge(pod, p), reason = JUDGED_REASON(judged), id;
 
 	if (!c || reason >= SLU_MARK_REASONS)
 		return drop(skb, reason ? reason : SLU_DROP_NO_POLICY);
@@ -52,9 +52,9 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu
 		id = identify(pod, p, JUDGED_IDENTITY(judged));
 	else
 		id = SLU_ID_CHECK;
-	if (id & OUTCOME_DIVERT)
-		bits = c->divert;
-	mark_set(skb, c, bits | (id & (SLU_ID_MAX - 1)) << (c->mark_shift & 31));
+	/* Into sluice0 and dropped there, unless nft is in force and takes DIVERT off again. */
+	skb->priority = id & OUTCOME_DIVERT ? 0 : SLU_PRIORITY_RELEASE;
+	mark_set(skb, c, c->divert | (id & (SLU_ID_MAX - 1)) << (c->mark_shift & 31));
 	return TC_ACT_UNSPEC;
 }
 

@@ -37,10 +37,18 @@ static __always_inline int to_address(struct __sk_buff *skb, const struct slu_co
 {
 	struct slu_egress *a;
 
-	a = id >= SLU_ID_FIRST ? bpf_map_lookup_elem(&addrs, &id) : NULL;
+	/* nft would have dropped or released it: it is not in force */
+	if (id < SLU_ID_FIRST)
+		return id && id < SLU_MARK_REASONS ? id : SLU_DROP_TUNNEL_NO_ENTRY;
+	a = bpf_map_lookup_elem(&addrs, &id);
 	if (!a)
 		return SLU_DROP_TUNNEL_NO_ENTRY;
-	/* LOCAL: it became ours after from_pod looked; the tunnel reaches us through lo. */
+	/*
+	 * LOCAL: it became ours after from_pod looked; the tunnel reaches us through lo. What
+	 * came by tunnel and is to leave by tunnel again was not released by nft.
+	 */
+	if (skb->ingress_ifindex == skb->ifindex)
+		return SLU_DROP_TUNNEL_NO_ENTRY;
 	if (a->state == SLU_ADDR_NO_OWNER)
 		return SLU_DROP_NO_OWNER;
 	if (a->state == SLU_ADDR_FREE)
@@ -148,7 +156,7 @@ int slu_from_tunnel(struct __sk_buff *skb)
 	id = bpf_map_lookup_elem(&owned, &local);
 	if (id && inside_flags(&p.src) & SLU_INSIDE_POD && is_outside(&p.dst)) {
 		skb->priority = *node;
-		return from_tunnel_accept(skb, c, *id << (c->mark_shift & 31));
+		return from_tunnel_accept(skb, c, c->divert | *id << (c->mark_shift & 31));
 	}
 	if (local.vni != SLU_VNI_ADDRESS ||
 	    (!addr_same(&local.endpoint, &c->self_v4) && !addr_same(&local.endpoint, &c->self_v6)))

@@ -219,7 +219,8 @@ static void drops_what_has_no_way_out(void **state)
 		{"no owner", WORLD_DIVERT | 20u << 21, SLU_DROP_NO_OWNER},
 		{"a free id", WORLD_DIVERT | 22u << 21, SLU_DROP_TUNNEL_NO_ENTRY},
 		{"an unused id", WORLD_DIVERT | 500u << 21, SLU_DROP_TUNNEL_NO_ENTRY},
-		{"a reason with DIVERT", WORLD_DIVERT | 3u << 21, SLU_DROP_TUNNEL_NO_ENTRY},
+		{"a reason that nft has not seen", WORLD_DIVERT | 3u << 21, SLU_DROP_NO_GATEWAY},
+		{"CHECK that nft has not seen", WORLD_DIVERT | 15u << 21, SLU_DROP_TUNNEL_NO_ENTRY},
 		{"DIVERT alone", WORLD_DIVERT, SLU_DROP_TUNNEL_NO_ENTRY},
 		{"an unknown node", 700u << 21, SLU_DROP_TUNNEL_NO_ENTRY},
 	};
@@ -346,7 +347,7 @@ static void takes_requests_and_replies(void **state)
 		const char *mac = i & 1 ? "02:00:00:00:00:99" : DEVICE_MAC;
 		struct packet in, p;
 
-		count_only(world_mark(rows[i].id), rows[i].node);
+		count_only(rows[i].id ? WORLD_DIVERT | world_mark(rows[i].id) : 0, rows[i].node);
 		inner(&in, rows[i].in_src, rows[i].in_dst, SENDER_MAC, mac);
 		outer(&p, rows[i].src, rows[i].dst, rows[i].vni, &in);
 		arrives(&p);

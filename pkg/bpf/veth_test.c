@@ -180,7 +180,7 @@ static void judges_frames_from_a_packet_ring(void **state)
 	ring_send(&p);
 	expect_counted("IPv4 from a ring");
 	world_udp(&p, POD_V6, "2001:db8:1::9", 443);
-	count_mark(world_mark(SLU_DROP_DENIED));
+	count_mark(WORLD_DIVERT | world_mark(SLU_DROP_DENIED));
 	ring_send(&p);
 	expect_counted("IPv6 from a ring");
 	before = world_drops(SLU_DROP_SPOOFED_SOURCE);

@@ -8,6 +8,7 @@
  *
  * Hooks (M = mark mask, ID = M without DIVERT; reasons by name, see drop_reasons.h):
  *  prerouting -300  our VXLAN to this host (udp dport PORT, fib local): notrack
+ *                   DIVERT and priority RELEASE, or from sluice0: mark := mark & ~DIVERT
  *                   id >= 16: ct original zone := id, and 1024 more with DIVERT, so that a
  *                   connection of one identity (or of none) never has another's binding
  *  prerouting -175  (before mangle, where others may set whole marks)
@@ -20,6 +21,7 @@
  *                     id == 0 (a reply come home, but original direction): TUNNEL_STATE
  *                   id in 1..13: counted and dropped by its reason; REJECTED is
  *                     answered (TCP reset, ICMP prohibited), 100 a second at most
+ *                   id >= 16, new: ct mark |= DIVERT (the connection has an identity)
  *  prerouting -99   any id, ct status dnat, original: daddr inside → mark := mark & ~M,
  *                     else → SERVICE_OUTSIDE
  *                   mark id == CHECK: ICMP without a connection to the outside → EXIT_SOURCE
@@ -27,15 +29,17 @@
  *  input -150       udp dport PORT: accept (of this chain); daddr in guarded egress
  *                   addresses and ct state new,invalid → INPUT_GUARD (neighbour
  *                   discovery is untracked, ICMP errors are related: they pass)
- *  output -300      udp dport PORT: sent by a process (it has a uid) → FORGED_TUNNEL;
+ *  output -300      saddr a guarded egress address, sent by a process → EXIT_SOURCE
+ *                   udp dport PORT: sent by a process (it has a uid) → FORGED_TUNNEL;
  *                   else (the kernel's own) notrack
  *  forward -150     udp dport PORT, daddr in tunnel ends (nodes, egress addresses)
  *                   → FORGED_TUNNEL
- *  postrouting -150 (nat) DIVERT, oifname sluice0: ct mark := DIVERT | id, as the
- *                   connection began; snat to itself; id >= 16 without
+ *  postrouting -150 (nat) DIVERT, oifname sluice0: snat to itself; id >= 16 without
  *                   DIVERT: snat to map[mark & M]. The translation itself happens at
  *                   100, whatever the priority: that only decides whose rule is first
- *  postrouting +150 DIVERT, oifname != sluice0 → EXIT_DEVICE; id >= 16 without
+ *  postrouting +150 no mark, ct original, ct mark & M, daddr outside → EXIT_SOURCE:
+ *                     another tool wrote the whole mark
+ *                   DIVERT, oifname != sluice0 → EXIT_DEVICE; id >= 16 without
  *                   DIVERT: oifname sluice0 → EXIT_DEVICE; (mark & M . saddr) not in
  *                   the set of addresses → EXIT_SOURCE
  *                   REPLY, oifname sluice0: mark := node index from ct mark, behind the

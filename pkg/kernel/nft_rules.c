@@ -33,7 +33,6 @@ struct chain_def {
 #define ARRIVED	 "arrived"
 #define REJECTED "rejected"
 #define SERVICE	 "service"
-#define BEGAN	 "began"
 #define STRAY	 "stray"
 
 static const struct chain_def chains[] = {
@@ -41,7 +40,6 @@ static const struct chain_def chains[] = {
 	{ARRIVED, NULL, 0, 0},
 	{REJECTED, NULL, 0, 0},
 	{SERVICE, NULL, 0, 0},
-	{BEGAN, NULL, 0, 0},
 	{STRAY, NULL, 0, 0},
 	{RAW, "filter", NF_INET_PRE_ROUTING, -300},
 	{MARKS, "filter", NF_INET_PRE_ROUTING, -175}, /* mangle (-150) may set whole marks */
@@ -142,10 +140,6 @@ struct rule_def {
 	{                                           \
 		STEP_COUNT, SLU_DROP_##reason, NULL \
 	}
-#define CT_BIT(n)                    \
-	{                            \
-		STEP_CT_BIT, n, NULL \
-	}
 #define GOTO(chain)                 \
 	{                           \
 		STEP_GOTO, 0, chain \
@@ -157,6 +151,8 @@ struct rule_def {
 
 static const struct rule_def rules[] = {
 	{RAW, "tunnel to this host", {UDP_PORT, DO(LOCAL_DADDR), DO(NOTRACK)}},
+	{RAW, "we are in force: DIVERT only where it is meant", {DO(TO_RELEASE), DO(RELEASE)}},
+	{RAW, "", {IIF_TUNNEL, DIVERTED, DO(RELEASE)}},
 	{RAW, "an egress address is a zone", {DO(ANY_ID), DO(ZONE)}},
 
 	{MARKS, "replies keep the connection's way", {DIRECTION(REPLY), GOTO(REPLIES)}},
@@ -164,6 +160,9 @@ static const struct rule_def rules[] = {
 	{MARKS, "", {UNMARKED, ACCEPT}},
 	{MARKS, "", {MARK_IS(SLU_DROP_REJECTED), GOTO(REJECTED)}},
 	{MARKS, "verdicts", {DO(COUNT_REASON), DROP}},
+	{MARKS,
+	 "if its mark is lost, it does not leave",
+	 {DO(ANY_ID), STATE(STATE_NEW), DO(CT_IDENTITY)}},
 
 	{REPLIES, "", {CLEAR}},
 	{REPLIES,
@@ -205,30 +204,28 @@ static const struct rule_def rules[] = {
 	 "",
 	 {DADDR_IN(NFT_SET_GUARDED6), STATE(STATE_NEW | STATE_INVALID), COUNT(INPUT_GUARD), DROP}},
 
+	{OUTPUT,
+	 "a process that took an egress address",
+	 {{STEP_SADDR_IN, NFT_SET_GUARDED4, NULL}, DO(PROCESS), COUNT(EXIT_SOURCE), DROP}},
+	{OUTPUT,
+	 "",
+	 {{STEP_SADDR_IN, NFT_SET_GUARDED6, NULL}, DO(PROCESS), COUNT(EXIT_SOURCE), DROP}},
 	{OUTPUT, "made by a process", {UDP_PORT, DO(PROCESS), COUNT(FORGED_TUNNEL), DROP}},
 	{OUTPUT, "made by the kernel", {UDP_PORT, DO(NOTRACK)}},
 
 	{FORWARD, "made by a pod", {UDP_PORT, DADDR_IN(NFT_SET_ENDS4), COUNT(FORGED_TUNNEL), DROP}},
 	{FORWARD, "", {UDP_PORT, DADDR_IN(NFT_SET_ENDS6), COUNT(FORGED_TUNNEL), DROP}},
 
-	{NAT, "first binding wins: no masquerade after this", {DIVERTED, OIF_TUNNEL, GOTO(BEGAN)}},
+	{NAT,
+	 "first binding wins: no masquerade after this",
+	 {DIVERTED, OIF_TUNNEL, {STEP_SNAT_SELF, NFPROTO_IPV4, NULL}}},
+	{NAT, "", {DIVERTED, OIF_TUNNEL, {STEP_SNAT_SELF, NFPROTO_IPV6, NULL}}},
 	{NAT, "the egress address", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT4, NULL}}},
 	{NAT, "", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT6, NULL}}},
 
-	{BEGAN, "what a connection began as (existingConnections)", {CT_BIT(0)}},
-	{BEGAN, "", {CT_BIT(1)}},
-	{BEGAN, "", {CT_BIT(2)}},
-	{BEGAN, "", {CT_BIT(3)}},
-	{BEGAN, "", {CT_BIT(4)}},
-	{BEGAN, "", {CT_BIT(5)}},
-	{BEGAN, "", {CT_BIT(6)}},
-	{BEGAN, "", {CT_BIT(7)}},
-	{BEGAN, "", {CT_BIT(8)}},
-	{BEGAN, "", {CT_BIT(9)}},
-	{BEGAN, "", {CT_BIT(10)}},
-	{BEGAN, "", {{STEP_SNAT_SELF, NFPROTO_IPV4, NULL}}},
-	{BEGAN, "", {{STEP_SNAT_SELF, NFPROTO_IPV6, NULL}}},
-
+	{EXIT,
+	 "somebody took the mark off",
+	 {UNMARKED, DIRECTION(ORIGINAL), DO(CT_MARKED), GOTO(STRAY)}},
 	{EXIT, "", {UNMARKED, ACCEPT}},
 	{EXIT, "", {DIVERTED, OIF_OTHER, COUNT(EXIT_DEVICE), DROP}},
 	{EXIT, "", {DIVERTED, ACCEPT}},
@@ -243,6 +240,9 @@ static const struct rule_def rules[] = {
 static const struct rule_def bridge_rules[] = {
 	{NULL, "", {UNMARKED, ACCEPT}},
 	{NULL, "inside, or allowed as the pod is", {MARK_IS(SLU_ID_CHECK), ACCEPT}},
+	{NULL,
+	 "the same, where IP hooks do not see bridged frames",
+	 {DO(CHECK_UNRELEASED), ACCEPT}},
 	{NULL, "must not pass by the node", {COUNT(BRIDGED), DROP}},
 };
 

@@ -199,9 +199,26 @@ static void step_mark(struct nftnl_rule *r, const struct rule_ctx *c, const stru
 	case STEP_ANY_ID:
 		match_mark(r, m->high, NFT_CMP_NEQ, 0);
 		break;
+	case STEP_CHECK_UNRELEASED:
+		match_mark(r, m->mask, NFT_CMP_EQ, m->divert | SLU_ID_CHECK << m->shift);
+		break;
 	default:
 		match_mark(r, m->mask, NFT_CMP_EQ, s->arg << m->shift);
 	}
+}
+
+static void step_to_release(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	match_mark(r, c->marks.divert, NFT_CMP_NEQ, 0);
+	meta_load(r, NFT_META_PRIORITY);
+	cmp_u32(r, NFT_CMP_EQ, SLU_PRIORITY_RELEASE);
+}
+
+static void step_release(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	meta_load(r, NFT_META_MARK);
+	bits(r, ~c->marks.divert, 0);
+	meta_store(r, NFT_META_MARK);
 }
 
 static void step_set_mark(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
@@ -256,6 +273,10 @@ static void step_ct(struct nftnl_rule *r, const struct rule_ctx *c, const struct
 		ct_load(r, NFT_CT_STATUS);
 		match_bits(r, IPS_DST_NAT, NFT_CMP_NEQ, 0);
 		break;
+	case STEP_CT_MARKED:
+		ct_load(r, NFT_CT_MARK);
+		match_bits(r, c->marks.mask, NFT_CMP_NEQ, 0);
+		break;
 	default: /* STEP_CT_HAS_NODE */
 		ct_load(r, NFT_CT_MARK);
 		match_bits(r, c->marks.divert, NFT_CMP_EQ, 0);
@@ -277,12 +298,12 @@ static void step_l4(struct nftnl_rule *r, const struct rule_ctx *c, const struct
 	cmp_u8(r, (uint8_t)s->arg);
 }
 
-static void step_daddr_in(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+static void step_addr_in(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	bool v4 = set_is_v4(s->arg);
 
 	match_family(r, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
-	load_addr(r, v4, false, NFT_REG_1);
+	load_addr(r, v4, s->code == STEP_SADDR_IN, NFT_REG_1);
 	lookup(r, s->arg);
 }
 
@@ -324,14 +345,9 @@ static void step_ct_node(struct nftnl_rule *r, const struct rule_ctx *c, const s
 	ct_mark_change(r, ~c->marks.mask, c->node << c->marks.shift);
 }
 
-/* One register cannot be or-ed into another before kernel 6.13, so bit by bit: new connections
- * only. */
-static void step_ct_bit(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+static void step_ct_identity(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
-	uint32_t bit = 1u << (c->marks.shift + s->arg);
-
-	match_mark(r, bit, NFT_CMP_NEQ, 0);
-	ct_mark_change(r, ~bit, bit);
+	ct_mark_change(r, ~c->marks.divert, c->marks.divert);
 }
 
 /* The kernel reads the zone as the register's first two bytes. */
@@ -436,6 +452,10 @@ static const step_fn steps[] = {
 	[STEP_DIVERTED] = step_mark,
 	[STEP_ADDRESS_ID] = step_mark,
 	[STEP_ANY_ID] = step_mark,
+	[STEP_CHECK_UNRELEASED] = step_mark,
+	[STEP_TO_RELEASE] = step_to_release,
+	[STEP_RELEASE] = step_release,
+	[STEP_CT_MARKED] = step_ct,
 	[STEP_MARK_IS] = step_mark,
 	[STEP_IIF] = step_device,
 	[STEP_OIF] = step_device,
@@ -445,14 +465,15 @@ static const step_fn steps[] = {
 	[STEP_CT_HAS_NODE] = step_ct,
 	[STEP_PROCESS] = step_process,
 	[STEP_L4] = step_l4,
-	[STEP_DADDR_IN] = step_daddr_in,
+	[STEP_DADDR_IN] = step_addr_in,
+	[STEP_SADDR_IN] = step_addr_in,
 	[STEP_OWNED_IN] = step_owned_in,
 	[STEP_OVER_RATE] = step_over_rate,
 	[STEP_CLEAR] = step_set_mark,
 	[STEP_MARK] = step_set_mark,
 	[STEP_MARK_NODE] = step_set_mark,
 	[STEP_CT_NODE] = step_ct_node,
-	[STEP_CT_BIT] = step_ct_bit,
+	[STEP_CT_IDENTITY] = step_ct_identity,
 	[STEP_ZONE] = step_zone,
 	[STEP_NOTRACK] = step_notrack,
 	[STEP_COUNT] = step_count,

@@ -19,27 +19,32 @@ enum step_code {
 	STEP_MARKED,	  /* any of our bits */
 	STEP_UNMARKED,
 	STEP_DIVERTED,
-	STEP_ADDRESS_ID, /* id >= 16 without DIVERT: owned here */
-	STEP_ANY_ID,	 /* id >= 16, DIVERT or not */
-	STEP_MARK_IS,	 /* arg: id, no DIVERT */
-	STEP_IIF,	 /* arg: NFT_CMP_EQ or NEQ to sluice0 */
+	STEP_ADDRESS_ID,       /* id >= 16 without DIVERT: owned here */
+	STEP_ANY_ID,	       /* id >= 16, DIVERT or not */
+	STEP_CHECK_UNRELEASED, /* CHECK with DIVERT */
+	STEP_TO_RELEASE,       /* DIVERT is only for the case that we are not there */
+	STEP_MARK_IS,	       /* arg: id, no DIVERT */
+	STEP_IIF,	       /* arg: NFT_CMP_EQ or NEQ to sluice0 */
 	STEP_OIF,
 	STEP_DIRECTION, /* arg: IP_CT_DIR_*; nothing matches without a connection */
 	STEP_STATE,	/* arg: any of these bits */
 	STEP_DNATTED,
 	STEP_CT_HAS_NODE, /* ct mark: a node index, no DIVERT */
+	STEP_CT_MARKED,	  /* ct mark: any of our bits */
 	STEP_PROCESS,	  /* sent by a process: the kernel's own packets have no uid */
 	STEP_L4,	  /* arg: IPPROTO_* */
 	STEP_DADDR_IN,	  /* arg: set */
-	STEP_OWNED_IN,	  /* arg: set of mark . saddr */
+	STEP_SADDR_IN,
+	STEP_OWNED_IN, /* arg: set of mark . saddr */
 	STEP_OVER_RATE,
 	/* acts */
 	STEP_CLEAR,
-	STEP_MARK, /* arg: id */
+	STEP_RELEASE, /* DIVERT off */
+	STEP_MARK,    /* arg: id */
 	STEP_MARK_NODE,
 	STEP_CT_NODE,
-	STEP_CT_BIT, /* arg: bit of our part of the mark, copied to ct mark if it is set */
-	STEP_ZONE,   /* of the original direction := id, and 1024 more with DIVERT */
+	STEP_CT_IDENTITY, /* ct mark: DIVERT */
+	STEP_ZONE,	  /* of the original direction := id, and 1024 more with DIVERT */
 	STEP_NOTRACK,
 	STEP_COUNT,	   /* arg: reason */
 	STEP_COUNT_REASON, /* the mark's id is the reason; no match when it is none */

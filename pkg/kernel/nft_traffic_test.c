@@ -116,7 +116,7 @@ static void diverted_packets_enter_the_tunnel_as_the_pod(void **state)
 	sh("iptables -t nat -A POSTROUTING -j MASQUERADE");
 	lab_mark_pod(LAB_DIVERT | LAB_ID(900));
 	lab_datagram(c4, EXT4, 7, far4, POD4);
-	sh("conntrack -L -s " POD4 " 2>/dev/null | grep -q 'mark=%u '", LAB_DIVERT | LAB_ID(900));
+	sh("conntrack -L -s " POD4 " 2>/dev/null | grep -q 'mark=%u '", LAB_DIVERT);
 	lab_datagram(c6, EXT6, 7, far6, POD6);
 	assert_int_equal(lab_counted(l, SLU_DROP_TUNNEL_STATE), 0); /* the answers came home */
 	assert_false(lab_foreign_lost());
@@ -124,6 +124,45 @@ static void diverted_packets_enter_the_tunnel_as_the_pod(void **state)
 	pod_is_seen_as(l, true, NULL);
 	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_DEVICE), 1);
 	close(far4), close(far6), close(c4), close(c6);
+}
+
+/* As long as the table is there. Without it, DIVERT leads everything into sluice0. */
+static void nothing_leaves_when_the_table_is_gone(void **state)
+{
+	static const uint32_t marks[] = {LAB_ID(16), LAB_ID(SLU_ID_CHECK), LAB_ID(SLU_DROP_DENIED),
+					 LAB_DIVERT | LAB_ID(900)};
+	struct lab *l = fresh(state);
+	int far = lab_socket(l->tun, SOCK_DGRAM, EXT4, 7);
+
+	sh("nft add chain inet t cni '{ type nat hook postrouting priority 100; }' && "
+	   "nft add rule inet t cni oifname e0 masquerade");
+	expect_ok(nft_delete(l->n, &l->e), &l->e);
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		lab_mark_pod(marks[i]);
+		pod_is_seen_as(l, true, NULL);
+	}
+	close(far);
+}
+
+/* An identity is a property of the connection: what lost its mark must not leave without it. */
+static void a_mark_that_others_wrote_over_costs_the_packet(void **state)
+{
+	struct lab *l = fresh(state);
+
+	sh("nft add chain inet t clobber '{ type filter hook prerouting priority -150; }' && "
+	   "nft add rule inet t clobber meta mark set 1");
+	lab_mark_pod(LAB_ID(16));
+	pod_is_seen_as(l, true, NULL);
+	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 1);
+}
+
+static void a_process_does_not_speak_as_an_egress_address(void **state)
+{
+	struct lab *l = fresh(state);
+
+	sh("ip addr add 203.0.113.10/32 dev lo");
+	sh("ping -c 1 -W 1 -I 203.0.113.10 " EXT4 " >/dev/null 2>&1 || true");
+	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 1);
 }
 
 /* The node index is an id of an address too (700): the exit guard must not mistake it. */
@@ -166,9 +205,7 @@ static void tunnel_packets_of_no_connection_are_dropped(void **state)
 	lab_datagram(client, EXT4, 7, server, NULL);
 	lab_mark_tunnel(0, 14); /* as a reply, but there was no question */
 	lab_datagram(client, EXT4, 7, server, NULL);
-	lab_mark_tunnel(LAB_DIVERT | LAB_ID(16), 14);
-	lab_datagram(client, EXT4, 7, server, NULL);
-	assert_int_equal(lab_counted(l, SLU_DROP_TUNNEL_STATE), 3);
+	assert_int_equal(lab_counted(l, SLU_DROP_TUNNEL_STATE), 2);
 	lab_mark_tunnel(LAB_ID(16), 14);
 	lab_datagram(client, EXT4, 7, server, "203.0.113.10");
 	/* its node goes: the reply has nowhere to go */
@@ -379,6 +416,9 @@ int main(void)
 		TEST(another_id_is_another_zone_at_once),
 		TEST(nothing_leaves_without_its_address),
 		TEST(diverted_packets_enter_the_tunnel_as_the_pod),
+		TEST(nothing_leaves_when_the_table_is_gone),
+		TEST(a_mark_that_others_wrote_over_costs_the_packet),
+		TEST(a_process_does_not_speak_as_an_egress_address),
 		TEST(a_gateway_sends_replies_back_to_the_node),
 		TEST(tunnel_packets_of_no_connection_are_dropped),
 		TEST(destinations_are_judged_again_behind_a_service),

@@ -346,13 +346,21 @@ uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, u
 /* Our bits are all set on entry, and foreign ones too: the first must go, the others stay. */
 void world_expect_mark(enum bpf_prog prog, const struct packet *p, uint32_t mark, const char *what)
 {
+	uint32_t priority = 0;
 	struct world_run r;
 
 	world_run(prog, p, ALL_OURS | FOREIGN_MARK, &r);
 	if (r.verdict != (uint32_t)TC_ACT_UNSPEC)
 		fail_msg("%s: verdict %d", what, (int)r.verdict);
+	/* from_pod: DIVERT always, and a priority where nft is to take it off (abi.h) */
+	if (prog == BPF_PROG_FROM_POD && mark)
+		priority = mark & WORLD_DIVERT ? 0 : SLU_PRIORITY_RELEASE;
+	if (prog == BPF_PROG_FROM_POD && mark)
+		mark |= WORLD_DIVERT;
 	if (r.mark != (mark | FOREIGN_MARK))
 		fail_msg("%s: mark %#x, expected %#x", what, r.mark, mark | FOREIGN_MARK);
+	if (r.priority != priority)
+		fail_msg("%s: priority %#x, expected %#x", what, r.priority, priority);
 }
 
 void world_expect_drop(enum bpf_prog prog, const struct packet *p, unsigned int reason,

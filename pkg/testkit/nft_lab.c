@@ -198,15 +198,20 @@ void lab_free(struct lab *l)
 
 void lab_mark_pod(uint32_t mark)
 {
-	sh("nft 'flush chain inet t pod; add rule inet t pod meta mark set 0x%x'",
-	   mark | LAB_FOREIGN);
+	uint32_t priority = mark & LAB_DIVERT ? 0 : SLU_PRIORITY_RELEASE;
+
+	if (mark)
+		mark |= LAB_DIVERT;
+	sh("nft 'flush chain inet t pod; add rule inet t pod meta mark set 0x%x meta priority set "
+	   "%x:%x'",
+	   mark | LAB_FOREIGN, priority >> 16, priority & 0xffff);
 }
 
 void lab_mark_tunnel(uint32_t mark, uint32_t priority)
 {
 	sh("nft 'flush chain inet t tunnel; add rule inet t tunnel meta mark set 0x%x meta "
 	   "priority set 0:%x'",
-	   mark | LAB_FOREIGN, priority);
+	   mark | LAB_FOREIGN | (mark ? LAB_DIVERT : 0), priority);
 }
 
 bool lab_foreign_lost(void)
