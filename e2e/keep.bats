@@ -54,11 +54,11 @@ web_as() {
 	END
 }
 
-# talk_open POD; talk POD: "ADDR alive" or "ADDR dead"; talk_close POD
+# talk_open POD [ADDR]; talk POD: "ADDR alive" or "ADDR dead"; talk_close POD
 talk_open() {
 	local fd
 	mkfifo "$LAB/$1.in"
-	daemon "$1-talk" on "$1" sh -c "exec '$PROBE' talk $EXT_V4 $PORT <'$LAB/$1.in'"
+	daemon "$1-talk" on "$1" sh -c "exec '$PROBE' talk ${2:-$EXT_V4} $PORT <'$LAB/$1.in'"
 	exec {fd}>"$LAB/$1.in"
 	TALK[$1]=$fd
 	lab_wait 20 grep -q open "$LAB/log/$1-talk"
@@ -92,6 +92,13 @@ begins() {
 	same "udp began" "$1" "$(udp_flow)"
 	counts reset >/dev/null
 	BEFORE=$1
+}
+
+# stays6 OLD NEW: the same for IPv6
+stays6() {
+	same "the open connection" "$1 alive" "$(talk web)"
+	same "the open flow" "$1" "$(ask web udp "$EXT_V6" sport=6001)"
+	same "a new connection" "$2" "$(ask web tcp "$EXT_V6")"
 }
 
 # stays OLD NEW: what is open is seen as OLD, what begins as NEW
@@ -150,6 +157,28 @@ edit() {
 	begins "$NODE"
 	edit "$NODE" "$C" "$THERE"
 	edit "$NODE" "$A" "$HERE_A"
+}
+
+@test "the same for IPv6" {
+	gateways_up
+	local v6=fd31:7::5
+	sed -i "s|\[{range: $A-$B}\]|[{range: $A-$B}, {range: \"${v6}0-${v6}1\"}]|; s|\[{range: $C}\]|[{range: $C}, {range: \"fd31:7::60\"}]|" \
+		"$LAB/policies/10-gateways.yaml"
+	lab_wait 50 has_address node1 "${v6}1"
+	lab_wait 50 has_address gw1 fd31:7::60
+	web_as "via: {gateway: here, addresses: [\"${v6}0\"]}"
+	web_add web
+	talk_open web "$EXT_V6"
+	same "udp began" "${v6}0" "$(ask web udp "$EXT_V6" sport=6001)"
+	web_as "via: {gateway: here, addresses: [\"${v6}1\"]}"
+	lab_wait 30 asks_as web "${v6}1" "$EXT_V6"
+	stays6 "${v6}0" "${v6}1"
+	web_as "$THERE"
+	lab_wait 30 asks_as web fd31:7::60 "$EXT_V6"
+	stays6 "${v6}0" fd31:7::60
+	web_as ""
+	lab_wait 30 asks_as web "${NODE_V6[node1]}" "$EXT_V6"
+	stays6 "${v6}0" "${NODE_V6[node1]}"
 }
 
 @test "a verdict ends it at once, whatever it was kept as" {

@@ -78,6 +78,27 @@ static void replaces_programs_and_keeps_maps(void **state)
 	bpf_pins_close(p);
 }
 
+static void changes_only_what_is_there(void **state)
+{
+	uint32_t value = 7;
+	struct slu_addr key = world_addr("192.0.2.10");
+	struct bpf_pins *p;
+	struct err e = {};
+
+	world();
+	expect_ok(bpf_load(DIR, &e), &e);
+	expect_ok(bpf_pins_open(DIR, &p, &e), &e);
+	assert_int_equal(bpf_map_change(p, BPF_MAP_SENDERS, &key, &value, &e), -ENOENT);
+	assert_int_equal(bpf_map_lookup(p, BPF_MAP_SENDERS, &key, &value, &e), -ENOENT);
+	expect_ok(bpf_map_set(p, BPF_MAP_SENDERS, &key, &value, &e), &e);
+	value = 8;
+	expect_ok(bpf_map_change(p, BPF_MAP_SENDERS, &key, &value, &e), &e);
+	value = 0;
+	expect_ok(bpf_map_lookup(p, BPF_MAP_SENDERS, &key, &value, &e), &e);
+	assert_int_equal(value, 8);
+	bpf_pins_close(p);
+}
+
 static void repairs_a_pin_that_was_removed(void **state)
 {
 	struct err e = {};
@@ -295,6 +316,7 @@ int main(void)
 		cmocka_unit_test(says_that_nothing_is_loaded),
 		cmocka_unit_test(loads_once_and_only_once),
 		cmocka_unit_test(replaces_programs_and_keeps_maps),
+		cmocka_unit_test(changes_only_what_is_there),
 		cmocka_unit_test(repairs_a_pin_that_was_removed),
 		cmocka_unit_test(repairs_after_a_load_that_died_halfway),
 		cmocka_unit_test(refuses_a_pinned_map_of_another_shape),

@@ -8,8 +8,7 @@
  *	the edit (dataplane/plan)
  *	after	the same look again: what began in between is kept, too, what is not
  *		needed goes, and what is to begin anew is forgotten
- *	later	every few seconds the same look for all that have something kept; a pod
- *		without an entry loses its flag in the next pass
+ *	later	every few seconds the same look for all that have something kept
  *
  * The map is the memory: a restart finds it there. Only a flagged pod's entries are
  * believed, since a pod that got the address later was never flagged. When a pod goes,
@@ -168,35 +167,37 @@ static bool pod_has_kept(const struct keep *k, const struct pod *p)
 }
 
 /* Never makes an entry: a pod's own DEL may have just removed it. */
-static void flag_write(const struct reconcile *r, struct dp_gate *gate, struct dp_pod *pod)
+static void flag_turn(const struct reconcile *r, struct dp_gate *gate, struct dp_pod *pod)
 {
 	const struct dp_step step = {.op = DP_POD_ATTACH, .arg = pod};
-	struct slu_pod flagged = pod->a.pod;
+	struct slu_pod turned = pod->a.pod;
 	struct err e = {0};
 	int rc;
 
 	if (gate->open(&step, gate->data) != 0)
 		return;
-	flagged.flags |= SLU_POD_KEEP;
-	rc = bpf_map_change(r->k.pins, BPF_MAP_PODS, &pod->a.ifindex, &flagged, &e);
+	turned.flags ^= SLU_POD_KEEP;
+	rc = bpf_map_change(r->k.pins, BPF_MAP_PODS, &pod->a.ifindex, &turned, &e);
 	gate->close(gate->data);
 	if (rc == 0)
-		pod->a.pod.flags = flagged.flags;
+		pod->a.pod = turned;
 	else if (rc != -ENOENT)
 		log_warn("pod not flagged", "interface=%u error=%s", pod->a.ifindex,
 			 log_quote(e.msg));
 }
 
-static void flags_write(const struct keep *k, struct reconcile *r, struct dp_model *m)
+/* Flags for those that have something kept; and, after the edit, for nobody else. */
+static void flags_write(const struct keep *k, struct reconcile *r, struct dp_model *m, bool after)
 {
 	struct dp_gate gate;
 
 	pods_gate(r, &gate);
 	for (size_t i = 0; i < r->n_pods; i++) {
-		struct dp_pod *have = pod_has_kept(k, &r->pods[i]) ? pod_in(m, &r->pods[i]) : NULL;
+		struct dp_pod *have = pod_in(m, &r->pods[i]);
+		bool wants = pod_has_kept(k, &r->pods[i]);
 
-		if (have && !(have->a.pod.flags & SLU_POD_KEEP))
-			flag_write(r, &gate, have);
+		if (have && (wants || after) && wants != !!(have->a.pod.flags & SLU_POD_KEEP))
+			flag_turn(r, &gate, have);
 	}
 	pods_gate_done(&gate);
 }
@@ -242,7 +243,7 @@ static void edits_keep(struct keep *k, struct reconcile *r, struct dp_model *obs
 	if (look_make(&look, k, &e) < 0)
 		keep_trouble(k, "open connections not known", &e);
 	keep_map_add(k, r, look.sets.open, look.sets.n_open);
-	flags_write(k, r, observed);
+	flags_write(k, r, observed, false);
 }
 
 /* As long as the map could not be read, flags stay as they are. */
@@ -251,6 +252,7 @@ static void flags_want(const struct keep *k, struct reconcile *r, const struct d
 	for (size_t i = 0; i < r->n_pods; i++) {
 		struct pod *p = &r->pods[i];
 
+		p->a.pod.flags = p->flags; /* the pod may be as an earlier pass left it */
 		if (k->loaded ? pod_has_kept(k, p) : pod_flagged(observed, p))
 			p->a.pod.flags |= SLU_POD_KEEP;
 	}
@@ -335,7 +337,7 @@ void keep_after(struct reconcile *r)
 	k->trouble = false;
 	keep_map_prune(k, r, wanted_stays, &(struct wanted){k, &look.sets});
 	keep_map_add(k, r, look.sets.open, look.sets.n_open);
-	flags_write(k, r, r->desired->model);
+	flags_write(k, r, r->desired->model, true);
 	anew_forget(k, &look.sets);
 	for (size_t i = 0; i < k->n_live; i++)
 		k->live[i].stranger = k->live[i].edited = false;

@@ -48,6 +48,24 @@ static void gives_an_address_the_same_id_again(void **state)
 	ids_free(ids);
 }
 
+static void keeps_an_id_but_gives_none(void **state)
+{
+	struct ids *ids = ids_new();
+	struct ids_address a = address(1), b = address(2);
+	uint32_t id = 0;
+
+	assert_int_equal(ids_address_keep(ids, &a, &id), -ENOENT);
+	give(ids, 1);
+	give(ids, 2);
+	ids_begin(ids);
+	assert_int_equal(ids_address_keep(ids, &b, &id), 0);
+	assert_int_equal(id, SLU_ID_FIRST + 1);
+	ids_sweep(ids);
+	assert_int_equal(ids_address_keep(ids, &a, &id), -ENOENT);
+	assert_int_equal(ids_address_keep(ids, &b, &id), 0);
+	ids_free(ids);
+}
+
 static void gives_a_freed_id_out_last(void **state)
 {
 	struct ids *ids = ids_new();
@@ -266,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gives_an_address_the_same_id_again),
+		cmocka_unit_test(keeps_an_id_but_gives_none),
 		cmocka_unit_test(gives_a_freed_id_out_last),
 		cmocka_unit_test(says_when_no_id_is_free),
 		cmocka_unit_test(sweeps_only_what_nobody_asked_for),
