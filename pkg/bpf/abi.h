@@ -38,6 +38,7 @@
 
 #define SLU_MARK_MASK_DEFAULT 0xffe00000u
 #define SLU_PRIORITY_RELEASE  0x534c5552u
+#define SLU_PRIORITY_SEEN     0x534c5553u /* no policy decides, but from_pod looked at it */
 #define SLU_ID_REPLY	      14
 #define SLU_ID_CHECK	      15
 #define SLU_ID_FIRST	      16

@@ -39,6 +39,7 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu
 	if (!c || reason >= SLU_MARK_REASONS)
 		return drop(skb, reason ? reason : SLU_DROP_NO_POLICY);
 	if (judged & JUDGED_UNTOUCHED) {
+		skb->priority = SLU_PRIORITY_SEEN;
 		mark_set(skb, c, 0);
 		return TC_ACT_UNSPEC;
 	}

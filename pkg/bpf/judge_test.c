@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -336,6 +337,7 @@ static void never_marks_before_the_configuration_is_there(void **state)
 {
 	struct slu_config saved, none = {};
 	struct err e = {};
+	struct world_run r;
 	struct packet p;
 	uint32_t zero = 0;
 
@@ -344,7 +346,9 @@ static void never_marks_before_the_configuration_is_there(void **state)
 	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_CONFIG, &zero, &none, &e), 0);
 	world_udp(&p, POD_V4, OUT4, 443);
 	world_pod_set(POD_FREE, 0);
-	pass(&p, SLU_MARK_MASK_DEFAULT, "no policy");
+	world_run(PROG, &p, SLU_MARK_MASK_DEFAULT, &r);
+	assert_int_equal(r.verdict, TC_ACT_UNSPEC);
+	assert_int_equal(r.mark, SLU_MARK_MASK_DEFAULT);
 	world_pod_set(POD_GOVERNED, 0);
 	dropped(&p, SLU_DROP_NO_POLICY, "governed");
 	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_CONFIG, &zero, &saved, &e), 0);

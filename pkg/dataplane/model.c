@@ -27,6 +27,7 @@ void dp_model_free(struct dp_model *m)
 	free(m->nft_nodes);
 	free(m->nft_inside);
 	free(m->nft_ends);
+	free(m->nft_governed);
 	free(m);
 }
 

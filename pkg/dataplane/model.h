@@ -112,7 +112,7 @@ struct dp_model {
 	struct nft_address *nft_addresses;
 	uint32_t *nft_nodes;
 	struct cidr *nft_inside;
-	struct addr *nft_ends;
+	struct addr *nft_ends, *nft_governed;
 };
 
 struct dp_model *dp_model_new(void);

@@ -11,6 +11,8 @@
  *                   DIVERT and priority RELEASE, or from sluice0: mark := mark & ~DIVERT
  *                   id >= 16: ct original zone := id, and 1024 more with DIVERT, so that a
  *                   connection of one identity (or of none) never has another's binding
+ *                   no mark, priority not SEEN, saddr a governed pod's, daddr outside →
+ *                     UNJUDGED: somebody took from_pod off its interface
  *  prerouting -175  (before mangle, where others may set whole marks)
  *                   ct direction reply: mark := mark & ~M; and on a gateway, if
  *                     iifname != sluice0 and ct mark & M != 0 and ct mark & DIVERT == 0:
@@ -76,6 +78,8 @@ struct nft_model {
 	size_t n_inside;
 	const struct addr *tunnel_ends;
 	size_t n_tunnel_ends;
+	const struct addr *governed; /* addresses of this node's pods that policies select */
+	size_t n_governed;
 };
 
 int nft_open(struct nft **ret, struct err *e); /* in the calling thread's namespace */

@@ -34,6 +34,7 @@ struct chain_def {
 #define REJECTED "rejected"
 #define SERVICE	 "service"
 #define STRAY	 "stray"
+#define UNJUDGED "unjudged"
 
 static const struct chain_def chains[] = {
 	{REPLIES, NULL, 0, 0},
@@ -41,6 +42,7 @@ static const struct chain_def chains[] = {
 	{REJECTED, NULL, 0, 0},
 	{SERVICE, NULL, 0, 0},
 	{STRAY, NULL, 0, 0},
+	{UNJUDGED, NULL, 0, 0},
 	{RAW, "filter", NF_INET_PRE_ROUTING, -300},
 	{MARKS, "filter", NF_INET_PRE_ROUTING, -175}, /* mangle (-150) may set whole marks */
 	{SERVICES, "filter", NF_INET_PRE_ROUTING, -99},
@@ -153,6 +155,10 @@ static const struct rule_def rules[] = {
 	{RAW, "tunnel to this host", {UDP_PORT, DO(LOCAL_DADDR), DO(NOTRACK)}},
 	{RAW, "we are in force: DIVERT only where it is meant", {DO(TO_RELEASE), DO(RELEASE)}},
 	{RAW, "", {IIF_TUNNEL, DIVERTED, DO(RELEASE)}},
+	{RAW,
+	 "its program was taken off",
+	 {DO(UNSEEN), {STEP_SADDR_IN, NFT_SET_GOVERNED4, NULL}, GOTO(UNJUDGED)}},
+	{RAW, "", {DO(UNSEEN), {STEP_SADDR_IN, NFT_SET_GOVERNED6, NULL}, GOTO(UNJUDGED)}},
 	{RAW, "an egress address is a zone", {DO(ANY_ID), DO(ZONE)}},
 
 	{MARKS, "replies keep the connection's way", {DIRECTION(REPLY), GOTO(REPLIES)}},
@@ -195,6 +201,10 @@ static const struct rule_def rules[] = {
 	{STRAY, "", {DADDR_IN(NFT_SET_INSIDE4), CLEAR, ACCEPT}},
 	{STRAY, "", {DADDR_IN(NFT_SET_INSIDE6), CLEAR, ACCEPT}},
 	{STRAY, "no connection: nothing would translate its source", {COUNT(EXIT_SOURCE), DROP}},
+
+	{UNJUDGED, "", {DADDR_IN(NFT_SET_INSIDE4), ACCEPT}},
+	{UNJUDGED, "", {DADDR_IN(NFT_SET_INSIDE6), ACCEPT}},
+	{UNJUDGED, "", {COUNT(UNJUDGED), DROP}},
 
 	{INPUT, "", {UDP_PORT, ACCEPT}},
 	{INPUT,
@@ -297,7 +307,8 @@ void nft_node_name(char *buf, size_t len, uint32_t node)
 bool nft_reason_counted(unsigned int reason)
 {
 	return (reason >= 1 && reason < SLU_MARK_REASONS) || reason == SLU_DROP_TUNNEL_NO_ENTRY ||
-	       (reason >= SLU_DROP_SERVICE_OUTSIDE && reason <= SLU_DROP_INPUT_GUARD);
+	       (reason >= SLU_DROP_SERVICE_OUTSIDE && reason <= SLU_DROP_INPUT_GUARD) ||
+	       reason == SLU_DROP_UNJUDGED;
 }
 
 static struct rule_ctx ctx_of(const struct nft_model *m, uint32_t node)

@@ -39,6 +39,8 @@ static const struct set_def sets[NFT_SET_N] = {
 	[NFT_SET_ENDS6] = {"ends6", 0, TYPE_IPV6, 16, 0, 0},
 	[NFT_SET_GUARDED4] = {"guarded4", 0, TYPE_IPV4, 4, 0, 0},
 	[NFT_SET_GUARDED6] = {"guarded6", 0, TYPE_IPV6, 16, 0, 0},
+	[NFT_SET_GOVERNED4] = {"governed4", 0, TYPE_IPV4, 4, 0, 0},
+	[NFT_SET_GOVERNED6] = {"governed6", 0, TYPE_IPV6, 16, 0, 0},
 	[NFT_SET_OWNED4] = {"owned4", NFT_SET_CONCAT, TYPE_PAIR(TYPE_MARK, TYPE_IPV4), 8, 0, 0},
 	[NFT_SET_OWNED6] = {"owned6", NFT_SET_CONCAT, TYPE_PAIR(TYPE_MARK, TYPE_IPV6), 20, 0, 0},
 	[NFT_SET_SNAT4] = {"snat4", NFT_SET_MAP, TYPE_MARK, 4, TYPE_IPV4, 4},
@@ -252,6 +254,8 @@ void nft_sets_picture(struct nft_picture *p, const struct nft_model *m)
 		add_inside(p, m->inside[i]);
 	for (i = 0; i < m->n_tunnel_ends; i++)
 		add_addr(p, NFT_SET_ENDS4, m->tunnel_ends[i]);
+	for (i = 0; i < m->n_governed; i++)
+		add_addr(p, NFT_SET_GOVERNED4, m->governed[i]);
 	for (i = 0; i < m->n_addresses; i++)
 		add_address(p, &m->addresses[i], &marks);
 	for (i = 0; i < m->n_nodes; i++)

@@ -207,6 +207,13 @@ static void step_mark(struct nftnl_rule *r, const struct rule_ctx *c, const stru
 	}
 }
 
+static void step_unseen(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	match_mark(r, c->marks.mask, NFT_CMP_EQ, 0);
+	meta_load(r, NFT_META_PRIORITY);
+	cmp_u32(r, NFT_CMP_NEQ, SLU_PRIORITY_SEEN);
+}
+
 static void step_to_release(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	match_mark(r, c->marks.divert, NFT_CMP_NEQ, 0);
@@ -453,6 +460,7 @@ static const step_fn steps[] = {
 	[STEP_ADDRESS_ID] = step_mark,
 	[STEP_ANY_ID] = step_mark,
 	[STEP_CHECK_UNRELEASED] = step_mark,
+	[STEP_UNSEEN] = step_unseen,
 	[STEP_TO_RELEASE] = step_to_release,
 	[STEP_RELEASE] = step_release,
 	[STEP_CT_MARKED] = step_ct,

@@ -22,6 +22,7 @@ enum step_code {
 	STEP_ADDRESS_ID,       /* id >= 16 without DIVERT: owned here */
 	STEP_ANY_ID,	       /* id >= 16, DIVERT or not */
 	STEP_CHECK_UNRELEASED, /* CHECK with DIVERT */
+	STEP_UNSEEN,	       /* no mark, and from_pod did not look at it */
 	STEP_TO_RELEASE,       /* DIVERT is only for the case that we are not there */
 	STEP_MARK_IS,	       /* arg: id, no DIVERT */
 	STEP_IIF,	       /* arg: NFT_CMP_EQ or NEQ to sluice0 */

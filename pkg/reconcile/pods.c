@@ -232,6 +232,36 @@ void pods_resolve(struct reconcile *r)
 	}
 }
 
+static int addr_order(const void *a, const void *b)
+{
+	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
+}
+
+void pods_mark_governed(struct reconcile *r)
+{
+	struct dp_model *m = r->desired->model;
+	size_t n = 0, kept = 0;
+
+	for (size_t i = 0; i < r->n_pods; i++) {
+		const struct pod *p = &r->pods[i];
+
+		if (p->dead || p->rec->kind != ATTACH_VETH ||
+		    (!p->key && !(p->flags & SLU_POD_QUARANTINE)))
+			continue;
+		for (size_t k = 0; k < p->rec->n_addrs; k++) {
+			MEM_GROW(m->nft_governed, n);
+			m->nft_governed[n++] = p->rec->addrs[k];
+		}
+	}
+	if (n)
+		qsort(m->nft_governed, n, sizeof(*m->nft_governed), addr_order);
+	for (size_t i = 0; i < n; i++)
+		if (!kept || !addr_eq(m->nft_governed[kept - 1], m->nft_governed[i]))
+			m->nft_governed[kept++] = m->nft_governed[i];
+	m->nft_model.governed = m->nft_governed;
+	m->nft_model.n_governed = kept;
+}
+
 /* ---- the gate ---- */
 
 struct gate {

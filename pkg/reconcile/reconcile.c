@@ -216,6 +216,7 @@ static int want(struct reconcile *r)
 		log_error("no free id for addresses", "count=%zu", d->n_without_id);
 	ids_verify(r);
 	pods_resolve(r);
+	pods_mark_governed(r);
 	return more;
 }
 

@@ -346,7 +346,7 @@ uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, u
 /* Our bits are all set on entry, and foreign ones too: the first must go, the others stay. */
 void world_expect_mark(enum bpf_prog prog, const struct packet *p, uint32_t mark, const char *what)
 {
-	uint32_t priority = 0;
+	uint32_t priority = prog == BPF_PROG_FROM_POD && !mark ? SLU_PRIORITY_SEEN : 0;
 	struct world_run r;
 
 	world_run(prog, p, ALL_OURS | FOREIGN_MARK, &r);
