@@ -347,7 +347,7 @@ static void never_marks_before_the_configuration_is_there(void **state)
 	world_udp(&p, POD_V4, OUT4, 443);
 	world_pod_set(POD_FREE, 0);
 	world_run(PROG, &p, SLU_MARK_MASK_DEFAULT, &r);
-	assert_int_equal(r.verdict, TC_ACT_UNSPEC);
+	assert_int_equal((int)r.verdict, TC_ACT_UNSPEC);
 	assert_int_equal(r.mark, SLU_MARK_MASK_DEFAULT);
 	world_pod_set(POD_GOVERNED, 0);
 	dropped(&p, SLU_DROP_NO_POLICY, "governed");
