@@ -201,7 +201,8 @@ struct slu_flow {
 /*
  * map "kept": HASH, key struct slu_flow as the pod sends it (parent 0; TCP, UDP and SCTP)
  * → __u32 address id, 0 = as the node. Connections that were open when an edit gave their
- * pod another identity (existingConnections: Keep); a verdict against them still counts.
+ * pod another identity (existingConnections: Keep); a verdict against them still counts,
+ * and a TCP SYN deletes its entry: a new connection with the same ports.
  */
 #define SLU_MAX_KEPT 65536
 

@@ -9,11 +9,26 @@
 #include "bpf/judge.bpf.h"
 #include "bpf/source.bpf.h"
 
+#define TCP_FLAGS_AT  13
+#define TCP_FLAGS_SYN 0x02
+#define TCP_FLAGS_ALL 0x17 /* FIN, SYN, RST, ACK */
+
+static __always_inline bool tcp_begins(struct __sk_buff *skb, const struct pkt *p)
+{
+	__u8 flags;
+
+	return pkt_proto(p) == IPPROTO_TCP &&
+	       !bpf_skb_load_bytes(skb, p->l4 + TCP_FLAGS_AT, &flags, sizeof(flags)) &&
+	       (flags & TCP_FLAGS_ALL) == TCP_FLAGS_SYN;
+}
+
 /*
  * The address id that an open connection began with, when an edit has since given
- * its pod another identity; 0 = as the node. False: decide as for a new one.
+ * its pod another identity; 0 = as the node. False: decide as for a new one, which a
+ * SYN is even if it has the ports of one that was open.
  */
-static __always_inline bool kept_id(const struct slu_pod *pod, const struct pkt *p, __u32 *ret_id)
+static __always_inline bool kept_id(struct __sk_buff *skb, const struct slu_pod *pod,
+				    const struct pkt *p, __u32 *ret_id)
 {
 	struct slu_flow f = {.local = p->src, .remote = p->dst};
 	__u32 *id;
@@ -26,6 +41,10 @@ static __always_inline bool kept_id(const struct slu_pod *pod, const struct pkt 
 	id = bpf_map_lookup_elem(&kept, &f);
 	if (!id)
 		return false;
+	if (tcp_begins(skb, p)) {
+		bpf_map_delete_elem(&kept, &f);
+		return false;
+	}
 	*ret_id = *id;
 	return true;
 }
@@ -47,7 +66,7 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu
 		return drop(skb, SLU_DROP_NO_POLICY);
 	if (reason)
 		id = reason;
-	else if (!(judged & JUDGED_INSIDE) && kept_id(pod, p, &id))
+	else if (!(judged & JUDGED_INSIDE) && kept_id(skb, pod, p, &id))
 		id = id ? address_mark(id, false) : SLU_ID_CHECK;
 	else if (JUDGED_IDENTITY(judged))
 		id = identify(pod, p, JUDGED_IDENTITY(judged));

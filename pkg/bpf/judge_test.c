@@ -247,16 +247,21 @@ static void judges_by_the_kind_of_pod(void **state)
 	}
 }
 
-static void keep(const char *dst, uint16_t sport, uint16_t dport, uint32_t id)
+static void keep_proto(uint8_t proto, const char *dst, uint16_t sport, uint32_t id)
 {
 	struct slu_flow f = {.local = world_addr(strchr(dst, ':') ? POD_V6 : POD_V4),
 			     .remote = world_addr(dst),
 			     .lport = htons(sport),
-			     .rport = htons(dport),
-			     .proto = IPPROTO_UDP};
+			     .rport = htons(443),
+			     .proto = proto};
 	struct err e = {0};
 
 	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_KEPT, &f, &id, &e), 0);
+}
+
+static void keep(const char *dst, uint16_t sport, uint32_t id)
+{
+	keep_proto(IPPROTO_UDP, dst, sport, id);
 }
 
 static void keep_pod(enum world_pod kind, uint32_t policy)
@@ -280,8 +285,8 @@ static void keeps_the_identity_of_open_connections(void **state)
 	world_net(NET_LOCAL, 0, local);
 	world_net(NET_DENIED, 0, denied);
 	world_udp(&p, POD_V4, local, 443);
-	keep(local, 5000, 443, 18);
-	keep(denied, 5000, 443, 18);
+	keep(local, 5000, 18);
+	keep(denied, 5000, 18);
 	for (int flagged = 0; flagged < 2; flagged++) {
 		if (flagged)
 			keep_pod(POD_GOVERNED, 1);
@@ -300,20 +305,45 @@ static void keeps_the_identity_of_open_connections(void **state)
 		packet_finish(&p);
 		pass(&p, world_mark(SLU_DROP_DENIED), "a verdict counts at once");
 	}
-	keep(local, 5000, 443, 0);
+	keep(local, 5000, 0);
 	world_frame(&p, POD_V4, local);
 	packet_udp(&p, 5000, 443, 10);
 	packet_finish(&p);
 	pass(&p, CHECK, "began as the node");
-	keep(local, 5000, 443, 22);
+	keep(local, 5000, 22);
 	pass(&p, world_mark(SLU_DROP_NO_ID), "its address is gone");
-	keep(local, 5000, 443, 16);
+	keep(local, 5000, 16);
 	keep_pod(POD_FREE, 0);
 	pass(&p, world_mark(16), "no policy selects the pod any more");
 	world_frame(&p, POD_V4, local);
 	packet_udp(&p, 5001, 443, 10);
 	packet_finish(&p);
 	pass(&p, CHECK, "nor its new connections");
+}
+
+/* A connection that begins is a new one, even with the ports of one that was open. */
+static void a_syn_ends_what_was_kept(void **state)
+{
+	static const struct {
+		uint8_t flags;
+		bool kept;
+	} t[] = {{PACKET_TCP_ACK, true},
+		 {PACKET_TCP_SYN | PACKET_TCP_ACK, true},
+		 {PACKET_TCP_SYN, false},
+		 {PACKET_TCP_ACK, false}};
+	struct packet p;
+	char local[48];
+
+	world();
+	world_net(NET_LOCAL, 0, local);
+	keep_proto(IPPROTO_TCP, local, 5000, 18);
+	keep_pod(POD_GOVERNED, 1);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		world_frame(&p, POD_V4, local);
+		packet_tcp(&p, 5000, 443, t[i].flags);
+		packet_finish(&p);
+		pass(&p, t[i].kept ? WORLD_DIVERT | world_mark(18) : world_mark(16), "TCP");
+	}
 }
 
 static void takes_dns_over_tcp_but_not_other_protocols_as_inside(void **state)
@@ -364,6 +394,7 @@ int main(void)
 		cmocka_unit_test(drops_what_a_broken_class_points_to),
 		cmocka_unit_test(judges_by_the_kind_of_pod),
 		cmocka_unit_test(keeps_the_identity_of_open_connections),
+		cmocka_unit_test(a_syn_ends_what_was_kept),
 		cmocka_unit_test(takes_dns_over_tcp_but_not_other_protocols_as_inside),
 		cmocka_unit_test(never_marks_before_the_configuration_is_there),
 	};

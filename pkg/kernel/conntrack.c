@@ -130,15 +130,16 @@ const struct nlattr *ct_top(const struct nlmsghdr *h, int type)
 bool ct_tuple_addr(const struct nlattr *tuple, bool source, struct addr *ret)
 {
 	const struct nlattr *ip = ct_nested(tuple, CTA_TUPLE_IP);
-	const struct nlattr *v4 = ct_nested(ip, source ? CTA_IP_V4_SRC : CTA_IP_V4_DST);
-	const struct nlattr *v6 = ct_nested(ip, source ? CTA_IP_V6_SRC : CTA_IP_V6_DST);
+	const struct nlattr *a = ct_nested(ip, source ? CTA_IP_V4_SRC : CTA_IP_V4_DST);
 
-	if (v4 && mnl_attr_get_payload_len(v4) == 4)
-		*ret = addr_from_v4(mnl_attr_get_payload(v4));
-	else if (v6 && mnl_attr_get_payload_len(v6) == 16)
-		*ret = addr_from_v6(mnl_attr_get_payload(v6));
-	else
+	if (a && mnl_attr_get_payload_len(a) == 4) {
+		*ret = addr_from_v4(mnl_attr_get_payload(a));
+		return true;
+	}
+	a = ct_nested(ip, source ? CTA_IP_V6_SRC : CTA_IP_V6_DST);
+	if (!a || mnl_attr_get_payload_len(a) != 16)
 		return false;
+	*ret = addr_from_v6(mnl_attr_get_payload(a));
 	return true;
 }
 

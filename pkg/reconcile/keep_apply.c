@@ -24,6 +24,8 @@
 #include "reconcile/keep_priv.h"
 
 #define CHECK_MS 10000
+#define SHARE \
+	50 /* a table so large that a look takes long is looked at less often: 2 % of the time */
 #define WATCH_MS 30000 /* after an edit: what was seen half may be seen whole the next time */
 
 /* ---- what is there from before ---- */
@@ -327,10 +329,16 @@ void keep_after(struct reconcile *r)
 	struct keep *k = r->keep;
 	struct err e = {0};
 	size_t had = k->n_kept;
+	int64_t began = clock_ms(), took;
+	int rc;
 
 	if (!k->loaded || !after_looks(k))
 		return;
-	if (look_make(&look, k, &e) < 0) {
+	rc = look_make(&look, k, &e);
+	took = clock_ms() - began;
+	if (k->check_at < began + took * SHARE)
+		k->check_at = began + took * SHARE;
+	if (rc < 0) {
 		keep_trouble(k, "open connections not known", &e);
 		return;
 	}
