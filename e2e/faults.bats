@@ -12,8 +12,8 @@ under_fire() {
 	office_up
 	web_add web
 	counts reset >/dev/null
-	flood_in web 1000 3 fresh flows=50
-	sleep 1
+	flood_in web 1000 2 fresh flows=50
+	sleep 0.5
 	"$@"
 	flood_end web
 	only_from "$EGRESS_V4" || return
