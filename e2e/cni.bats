@@ -6,12 +6,13 @@ setup() { lab_up; }
 teardown() { lab_teardown; }
 
 # plugin VERB POD [NAME=VALUE…] with stdin: the binary itself in node1
+PLUGIN_UNDER= # a command that runs the plugin, as strace
 plugin() {
 	local verb=$1 pod=$2
 	shift 2
 	on node1 env -i PATH="$PATH" CNI_PATH="$CNI_PATH" CNI_COMMAND="$verb" CNI_CONTAINERID="$P-$pod" \
 		CNI_NETNS="/run/netns/$P-$pod" CNI_IFNAME=eth0 \
-		CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=$pod" "$@" "$BIN/sluice"
+		CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=$pod" "$@" $PLUGIN_UNDER "$BIN/sluice"
 }
 
 # conf [JQ-EDIT]: our entry as libcni would send it
@@ -165,27 +166,36 @@ conf() {
 	nothing_left node1
 }
 
-@test "kill -9 in the middle of ADD: DEL finishes it, whatever had been done" {
+# killed_add POD N: ADD of a pod that is there already, killed at its Nth system call
+killed_add() {
+	local ns=/run/netns/$P-$1 prev
+	ip netns add "$P-$1"
+	ip link add eth0 netns "$P-$1" type veth peer name "v$1" netns "$P-node1"
+	ip -n "$P-node1" link set "v$1" master cni0 up
+	ip -n "$P-$1" link set eth0 up
+	ip -n "$P-$1" addr add "10.244.1.$((100 + $2))/24" dev eth0
+	ip -n "$P-$1" route add default via 10.244.1.1
+	prev=$(jq -n --arg pod "$1" --arg ns "$ns" --arg ip "10.244.1.$((100 + $2))/24" '{cniVersion: "1.0.0",
+		interfaces: [{name: ("v" + $pod)}, {name: "eth0", sandbox: $ns}], ips: [{address: $ip, interface: 1}]}')
+	conf ".prevResult = $prev | .runtimeConfig.podLabels.app = \"web\"" >"$LAB/conf"
+	PLUGIN_UNDER="strace -qq -o /dev/null -e trace=all -e inject=all:signal=KILL:when=$2" \
+		plugin ADD "$1" <"$LAB/conf" >/dev/null 2>&1
+}
+
+@test "kill -9 at every kind of place in ADD: a pod with a record is finished by the daemon, DEL undoes it" {
 	office_up
 	pod_add model
-	local prev i
-	for i in 1 2 3 4 5 6 7 8 9 10; do
-		ip netns add "$P-k$i"
-		ip link add "eth0" netns "$P-k$i" type veth peer name "vethk$i" netns "$P-node1"
-		ip -n "$P-node1" link set "vethk$i" up
-		ip -n "$P-k$i" link set eth0 up
-		ip -n "$P-k$i" addr add "10.244.1.$((200 + i))/24" dev eth0
-		prev=$(jq -n --arg i "$i" --arg ns "/run/netns/$P-k$i" '{cniVersion: "1.0.0", interfaces: [
-			{name: ("vethk" + $i)}, {name: "eth0", sandbox: $ns}],
-			ips: [{address: "10.244.1.\(200 + ($i | tonumber))/24", interface: 1}]}')
-		conf ".prevResult = $prev | .runtimeConfig.podLabels.app = \"web\"" >"$LAB/conf"
-		plugin ADD "k$i" <"$LAB/conf" >/dev/null 3>&- &
-		sleep "0.00$i"
-		kill -KILL $! 2>/dev/null || true
-		wait $! 2>/dev/null || true
-		conf | plugin DEL "k$i"
-		ip netns del "$P-k$i"
+	local n finished=0
+	for n in 30 60 75 85 90 95 100 105 110 115 120 125; do
+		killed_add "k$n" "$n" || true
+		if compgen -G "$LAB/node1/state/attachments/*k$n*" >/dev/null; then
+			lab_wait 30 asks_as "k$n" "$EGRESS_V4" || lab_fail "killed at $n: not finished"
+			((finished += 1))
+		fi
+		conf | plugin DEL "k$n"
+		ip netns del "$P-k$n"
 	done
+	[ "$finished" -ge 3 ]
 	pod_del model
 	lab_wait 20 nothing_left node1
 	nothing_left node1
