@@ -42,6 +42,7 @@ void tables_free(struct dp_tables *t);
 DEFINE_CLEANUP(struct dp_tables *, tables_free);
 /* Reads what is in the kernel: at the start, and after an apply that failed. */
 int tables_load(struct bpf_pins *pins, struct dp_tables **ret, struct err *e);
+uint32_t tables_last(const struct dp_tables *t); /* the highest policy id, 0 = none */
 bool tables_has(const struct dp_tables *t, uint32_t policy);
 
 /* -ENOSPC when a map would be too small, with its name. Nothing to do: an empty plan. */

@@ -120,6 +120,16 @@ const struct table_policy *tables_find(const struct dp_tables *t, uint32_t id)
 	return NULL;
 }
 
+uint32_t tables_last(const struct dp_tables *t)
+{
+	uint32_t last = 0;
+
+	for (size_t i = 0; i < t->n_policies; i++)
+		if (t->policies[i].id > last)
+			last = t->policies[i].id;
+	return last;
+}
+
 bool tables_has(const struct dp_tables *t, uint32_t policy)
 {
 	return tables_find(t, policy) != NULL;

@@ -236,6 +236,7 @@ static int see(struct reconcile *r, struct dp_model **ret, struct err *e)
 		rc = tables_load(r->k.pins, &r->tables, e);
 		if (rc < 0)
 			return rc;
+		ids_policy_above(r->ids, tables_last(r->tables));
 		progs_flush(r);
 	}
 	rc = dp_observe(&r->k, &in, ret, e);

@@ -171,6 +171,14 @@ uint32_t ids_policy_add(struct ids *ids, uint64_t key)
 	return ids->next_policy++;
 }
 
+void ids_policy_above(struct ids *ids, uint32_t id)
+{
+	if (ids->next_policy > id)
+		return;
+	ids->next_policy = id + 1;
+	ids->dirty = true;
+}
+
 void ids_policy_drop(struct ids *ids, uint32_t id)
 {
 	for (size_t i = 0; i < ids->n_policies; i++) {

@@ -280,6 +280,17 @@ static void starts_empty_without_a_file(void **state)
 	ids_free(ids);
 }
 
+static void gives_no_policy_an_id_that_the_kernel_uses(void **state)
+{
+	struct ids *ids = ids_new();
+
+	ids_policy_above(ids, 7);
+	assert_int_equal(ids_policy_add(ids, 100), 8);
+	ids_policy_above(ids, 3);
+	assert_int_equal(ids_policy_add(ids, 101), 9);
+	ids_free(ids);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +308,7 @@ int main(void)
 						folder_remove),
 		cmocka_unit_test_setup_teardown(refuses_a_file_that_is_not_its_own, folder_make,
 						folder_remove),
+		cmocka_unit_test(gives_no_policy_an_id_that_the_kernel_uses),
 		cmocka_unit_test_setup_teardown(starts_empty_without_a_file, folder_make,
 						folder_remove),
 	};
