@@ -110,7 +110,7 @@ def versions():
     return {"sluice": first_line("git", "-C", str(pathlib.Path(__file__).parent), "describe", "--always", "--dirty"),
             "containernetworking-plugins": package,
             "compiler": first_line("gcc", "--version"), "clang": first_line("clang-14", "--version"),
-            "iperf3": first_line("iperf3", "--version"), "python": platform.python_version()}
+            "python": platform.python_version()}
 
 
 class Load:

@@ -5,6 +5,7 @@
  *	serve	a UDP sink that counts and, on the same port, a TCP echo
  *	blast	datagrams as fast as they go: "SENT RECEIVED WALL-NS CPU-NS"
  *	turns	one byte there and back over TCP, again and again: "TURNS WALL-NS CPU-NS"
+ *	stream	as much as goes over one TCP connection: "BYTES WALL-NS CPU-NS"
  *
  * On a path of veth pairs a packet is carried to its end by the processor that
  * sent it: in the sender's own time, or in that of ksoftirqd when there is too
@@ -28,6 +29,9 @@
 #define BATCH	  32
 #define SIZE_MAX_ 1472
 #define ASK	  "how many?"
+#define STREAM	  's'
+#define TURNS	  't'
+#define PATIENCE  5 /* seconds: a path that swallows everything must end the measurement */
 
 /* ---- what the sender's processor did ---- */
 
@@ -100,6 +104,14 @@ static void cost_end(struct cost *c)
 
 /* ---- sockets ---- */
 
+static void patience_set(int fd)
+{
+	struct timeval limit = {.tv_sec = PATIENCE};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
 static int socket_to(const char *addr, long port, int type)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -107,6 +119,7 @@ static int socket_to(const char *addr, long port, int type)
 
 	if (inet_pton(AF_INET, addr, &sa.sin_addr) != 1)
 		fail("%s is not an IPv4 address", addr);
+	patience_set(fd);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)))
 		fail("connect to %s: %m", addr);
 	return fd;
@@ -162,19 +175,43 @@ static void sink_ready(int fd)
 	}
 }
 
-/* One client at a time is enough. */
-static void echo_all(int listener)
+static void echo(int fd)
 {
-	int one = 1, fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	char data[256];
 	ssize_t n;
 
-	if (fd < 0)
-		return;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	while ((n = read(fd, data, sizeof(data))) > 0)
 		if (write(fd, data, (size_t)n) != n)
 			break;
+}
+
+/* All that comes, then how much it was. */
+static void drain(int fd)
+{
+	static char data[256 << 10];
+	uint64_t total = 0;
+	ssize_t n;
+
+	while ((n = read(fd, data, sizeof(data))) > 0)
+		total += (uint64_t)n;
+	if (n == 0)
+		dprintf(fd, "%llu", (unsigned long long)total);
+}
+
+/* One client at a time is enough. Its first byte says what it wants. */
+static void client_serve(int listener)
+{
+	int one = 1, fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	char what = 0;
+
+	if (fd < 0)
+		return;
+	patience_set(fd);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (read(fd, &what, 1) == 1 && what == STREAM)
+		drain(fd);
+	else if (what == TURNS)
+		echo(fd);
 	close(fd);
 }
 
@@ -188,7 +225,7 @@ int serve_main(int argc, char **argv)
 		if (fds[0].revents)
 			sink_ready(fds[0].fd);
 		if (fds[1].revents)
-			echo_all(fds[1].fd);
+			client_serve(fds[1].fd);
 	}
 	return 1;
 }
@@ -238,25 +275,54 @@ int blast_main(int argc, char **argv)
 	return 0;
 }
 
-/* ---- turns ---- */
+/* ---- over TCP ---- */
+
+static int tcp_open(char **argv, char what)
+{
+	int one = 1, fd = socket_to(argv[0], number_of(argv[1]), SOCK_STREAM);
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (write(fd, &what, 1) != 1)
+		fail("write: %m");
+	return fd;
+}
+
+static int tcp_print(uint64_t n, struct cost *c)
+{
+	printf("%llu %llu %llu\n", (unsigned long long)n, (unsigned long long)c->wall,
+	       (unsigned long long)c->cpu);
+	return 0;
+}
 
 int turns_main(int argc, char **argv)
 {
-	int one = 1, fd = socket_to(argv[0], number_of(argv[1]), SOCK_STREAM);
-	uint64_t turns = 0, end;
-	struct cost c;
+	int fd = tcp_open(argv, TURNS);
+	struct cost c = cost_start();
+	uint64_t turns = 0, end = c.wall + (uint64_t)number_of(argv[2]) * 1000000u;
 	char b = 'x';
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	c = cost_start();
-	end = c.wall + (uint64_t)number_of(argv[2]) * 1000000u;
 	while (now_ns() < end) {
 		if (write(fd, &b, 1) != 1 || read(fd, &b, 1) != 1)
 			fail("turn: %m");
 		turns++;
 	}
 	cost_end(&c);
-	printf("%llu %llu %llu\n", (unsigned long long)turns, (unsigned long long)c.wall,
-	       (unsigned long long)c.cpu);
-	return 0;
+	return tcp_print(turns, &c);
+}
+
+int stream_main(int argc, char **argv)
+{
+	static char data[128 << 10], answer[32];
+	int fd = tcp_open(argv, STREAM);
+	struct cost c = cost_start();
+	uint64_t end = c.wall + (uint64_t)number_of(argv[2]) * 1000000u;
+
+	while (now_ns() < end)
+		if (write(fd, data, sizeof(data)) < 0)
+			fail("stream: %m");
+	shutdown(fd, SHUT_WR);
+	if (read(fd, answer, sizeof(answer) - 1) <= 0)
+		fail("stream: no answer: %m");
+	cost_end(&c);
+	return tcp_print((uint64_t)number_of(answer), &c);
 }

@@ -49,6 +49,7 @@ static const struct {
 	{"serve", "PORT", 1, serve_main},
 	{"blast", "ADDR PORT MILLISECONDS SIZE", 4, blast_main},
 	{"turns", "ADDR PORT MILLISECONDS", 3, turns_main},
+	{"stream", "ADDR PORT MILLISECONDS", 3, stream_main},
 };
 
 int main(int argc, char **argv)

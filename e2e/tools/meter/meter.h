@@ -14,3 +14,4 @@ int calls_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
 int blast_main(int argc, char **argv);
 int turns_main(int argc, char **argv);
+int stream_main(int argc, char **argv);
