@@ -51,7 +51,7 @@ DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/
 CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluicectl/*.c)))
 BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools check check-full bench bench-quick demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -142,6 +142,13 @@ build/e2e/slmeter: $(wildcard e2e/tools/meter/*.c e2e/tools/meter/*.h)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) -O2 -static $(filter %.c,$^) -o $@
 
 e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter
+
+# what one run of from_pod costs: a world of the unit tests, for the benchmarks
+build/e2e/from_pod: e2e/bench/from_pod.c $(LIB) $(TESTKIT)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) -o $@
+
+bench-tools: e2e-tools build/e2e/from_pod
 
 e2e: all e2e-tools
 	@scripts/e2e $(E2E)

@@ -83,9 +83,11 @@ class Calls:
         self.out.mkdir(exist_ok=True)
 
     def __call__(self, *calls):
-        """calls: (program, stdin file, environment, option) → a dict each, and the wall time of all."""
+        """calls: (program or [program, argument…], stdin file, environment, option) → a dict each, and
+        the wall time of all."""
         for n, (program, stdin, environment, option) in enumerate(calls):
-            fields = [option or "-", stdin, self.out / str(n), program, *(f"{k}={v}" for k, v in environment.items())]
+            words = program if isinstance(program, list) else [program]
+            fields = [option or "-", stdin, self.out / str(n), "\1".join(map(str, words)), *(f"{k}={v}" for k, v in environment.items())]
             self.process.stdin.write("\t".join(map(str, fields)) + "\n")
         self.process.stdin.write("\n")
         self.process.stdin.flush()

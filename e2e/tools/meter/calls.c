@@ -4,6 +4,7 @@
  *
  *	OPTION <tab> STDIN-FILE <tab> STDOUT-FILE <tab> PROGRAM [<tab> NAME=VALUE]…
  *
+ * where PROGRAM may have arguments, each after a byte 1.
  * An empty line runs the calls read so far, all at once; the answer is a line
  * "EXIT WALL-NS CPU-NS RSS-KIB" for each in their order, and "all WALL-NS".
  *
@@ -33,12 +34,13 @@
 
 #define MAX_CALLS 256
 #define MAX_ENV	  32
+#define MAX_ARGS  32
 #define LINE_MAX_ 8192
 
 struct call {
 	char line[LINE_MAX_];
-	const char *option, *in, *out, *program;
-	char *env[MAX_ENV + 1];
+	const char *option, *in, *out;
+	char *argv[MAX_ARGS + 1], *env[MAX_ENV + 1];
 	pid_t pid;
 	uint64_t start, wall;
 	struct rusage use;
@@ -47,7 +49,7 @@ struct call {
 
 static struct call calls[MAX_CALLS];
 
-static const char *field(char **rest)
+static char *field(char **rest)
 {
 	char *f = strsep(rest, "\t");
 
@@ -58,13 +60,17 @@ static const char *field(char **rest)
 
 static void call_parse(struct call *c)
 {
-	char *rest = c->line;
+	char *rest = c->line, *words;
 	size_t n = 0;
 
 	c->option = field(&rest);
 	c->in = field(&rest);
 	c->out = field(&rest);
-	c->program = field(&rest);
+	words = field(&rest);
+	while (words && n < MAX_ARGS)
+		c->argv[n++] = strsep(&words, "\1");
+	c->argv[n] = NULL;
+	n = 0;
 	while (rest && n < MAX_ENV)
 		c->env[n++] = strsep(&rest, "\t");
 	c->env[n] = NULL;
@@ -90,7 +96,6 @@ static void tcx_hide(void)
 /* Between vfork and exec: nothing but system calls. */
 static void child(const struct call *c)
 {
-	char *const argv[] = {(char *)(uintptr_t)c->program, NULL};
 	int in = open(c->in, O_RDONLY), out = open(c->out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
 	if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0)
@@ -98,7 +103,7 @@ static void child(const struct call *c)
 	syscall(SYS_close_range, 3u, ~0u, 0u);
 	if (strcmp(c->option, "clsact") == 0)
 		tcx_hide();
-	execve(c->program, argv, c->env);
+	execve(c->argv[0], c->argv, c->env);
 	_exit(127);
 }
 
