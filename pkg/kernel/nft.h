@@ -39,8 +39,9 @@
  *  postrouting -150 (nat) DIVERT, oifname sluice0: snat to itself; id >= 16 without
  *                   DIVERT: snat to map[mark & M]. The translation itself happens at
  *                   100, whatever the priority: that only decides whose rule is first
- *  postrouting +150 no mark, ct original, ct mark & M, daddr outside → EXIT_SOURCE:
- *                     another tool wrote the whole mark
+ *  postrouting +150 no mark, ct original, new or established, ct mark & M, daddr outside
+ *                     → EXIT_SOURCE: another tool wrote the whole mark. (Related are
+ *                     errors: the gateway's own, about answers, never had one)
  *                   DIVERT, oifname != sluice0 → EXIT_DEVICE; id >= 16 without
  *                   DIVERT: oifname sluice0 → EXIT_DEVICE; (mark & M . saddr) not in
  *                   the set of addresses → EXIT_SOURCE

@@ -234,8 +234,9 @@ static const struct rule_def rules[] = {
 	{NAT, "", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT6, NULL}}},
 
 	{EXIT,
-	 "somebody took the mark off",
-	 {UNMARKED, DIRECTION(ORIGINAL), DO(CT_MARKED), GOTO(STRAY)}},
+	 "somebody took the mark off (the node's own errors have none)",
+	 {UNMARKED, DIRECTION(ORIGINAL), STATE(STATE_NEW | STATE_BEGUN), DO(CT_MARKED),
+	  GOTO(STRAY)}},
 	{EXIT, "", {UNMARKED, ACCEPT}},
 	{EXIT, "", {DIVERTED, OIF_OTHER, COUNT(EXIT_DEVICE), DROP}},
 	{EXIT, "", {DIVERTED, ACCEPT}},

@@ -8,6 +8,7 @@
 
 /* include/net/netfilter/nf_conntrack.h, as nft(8) has them */
 #define STATE_INVALID	(1u << 0)
+#define STATE_BEGUN	(1u << 1) /* established */
 #define STATE_NEW	(1u << 3)
 #define STATE_UNTRACKED (1u << 6)
 

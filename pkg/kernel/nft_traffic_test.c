@@ -165,6 +165,30 @@ static void a_process_does_not_speak_as_an_egress_address(void **state)
 	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 1);
 }
 
+/* An error about an answer belongs to the connection, in its original direction, but has no mark.
+ */
+static void a_gateway_says_that_a_reply_is_too_big_for_the_tunnel(void **state)
+{
+	struct lab *l = fresh(state);
+	int server = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7), discover = IP_PMTUDISC_DO;
+	int client = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 4000);
+	char big[1401];
+
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	setsockopt(server, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof(discover));
+	lab_sh(l->tun, "ip addr del " EXT4 "/32 dev lo");
+	sh("ip link set sluice0 mtu 1300");
+	lab_mark_tunnel(LAB_ID(16), 14);
+	lab_datagram(client, EXT4, 7, server, "203.0.113.10");
+	assert_int_equal(lab_send(server, "203.0.113.10", 4000, big), 0);
+	for (int i = 0; i < 50 && lab_send(server, "203.0.113.10", 4000, big) == 0; i++)
+		usleep(10000);
+	assert_int_equal(lab_send(server, "203.0.113.10", 4000, big), -EMSGSIZE);
+	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 0);
+	close(server), close(client);
+}
+
 /* The node index is an id of an address too (700): the exit guard must not mistake it. */
 static void a_gateway_sends_replies_back_to_the_node(void **state)
 {
@@ -420,6 +444,7 @@ int main(void)
 		TEST(a_mark_that_others_wrote_over_costs_the_packet),
 		TEST(a_process_does_not_speak_as_an_egress_address),
 		TEST(a_gateway_sends_replies_back_to_the_node),
+		TEST(a_gateway_says_that_a_reply_is_too_big_for_the_tunnel),
 		TEST(tunnel_packets_of_no_connection_are_dropped),
 		TEST(destinations_are_judged_again_behind_a_service),
 		TEST(replies_to_inbound_connections_pass_every_verdict),
