@@ -51,7 +51,7 @@ DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/
 CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluicectl/*.c)))
 BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full bench bench-quick demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -158,6 +158,11 @@ check:
 
 check-full:
 	@scripts/check --full
+
+# the data path on Debian's kernels, in virtual machines
+check-kernels: all e2e-tools
+	@scripts/install-deps --full
+	@e2e/kernels/run
 
 bench:
 	@scripts/bench
