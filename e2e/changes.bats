@@ -90,7 +90,7 @@ web_variant() {
 	pod_add plain
 	local node
 	same before "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
-	for node in node1 gw1; do kernel_state "$node" >"$LAB/$node.before"; done
+	for node in node1 gw1; do kernel_settled "$node" >"$LAB/$node.before"; done
 	flood_in web 2000 4 flows=4
 	node_stop node1 KILL
 	node_stop gw1 KILL
@@ -247,8 +247,8 @@ is_ready() { ctl "$1" status | grep -q '^ready *yes'; }
 @test "sluiced --once leaves what the daemon would, and is idempotent" {
 	office_up gw1
 	web_add web
+	kernel_settled node1 >"$LAB/before"
 	node_stop node1
-	kernel_state node1 >"$LAB/before"
 	node_args node1
 	on node1 "$BIN/sluiced" "${NODE_ARGS[@]}" --once
 	on node1 "$BIN/sluiced" "${NODE_ARGS[@]}" --once

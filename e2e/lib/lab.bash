@@ -552,6 +552,18 @@ kernel_state() {
 	done
 }
 
+# kernel_settled NODE: the same once the daemon has had its say about the last pod
+kernel_settled() {
+	local before after=
+	before=$(kernel_state "$1")
+	until [ "$before" = "$after" ]; do
+		sleep 0.3
+		after=$before
+		before=$(kernel_state "$1")
+	done
+	echo "$before"
+}
+
 # programs NODE IFACE ingress|egress: ids at the device, by TCX or clsact
 programs() { on "$1" "$PROBE" tcx list "$2" "$3" || on "$1" tc filter show dev "$2" "$3" | grep -o ' id [0-9]*' || true; }
 programs_off() { on "$1" "$PROBE" tcx clear "$2" "$3" || on "$1" tc filter del dev "$2" "$3"; }
