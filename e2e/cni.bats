@@ -6,13 +6,13 @@ setup() { lab_up; }
 teardown() { lab_teardown; }
 
 # plugin VERB POD [NAME=VALUE…] with stdin: the binary itself in node1
-PLUGIN_UNDER= # a command that runs the plugin, as strace
+PLUGIN_UNDER=() # a command that runs the plugin, as strace
 plugin() {
 	local verb=$1 pod=$2
 	shift 2
 	on node1 env -i PATH="$PATH" CNI_PATH="$CNI_PATH" CNI_COMMAND="$verb" CNI_CONTAINERID="$P-$pod" \
 		CNI_NETNS="/run/netns/$P-$pod" CNI_IFNAME=eth0 \
-		CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=$pod" "$@" $PLUGIN_UNDER "$BIN/sluice"
+		CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=$pod" "$@" "${PLUGIN_UNDER[@]}" "$BIN/sluice"
 }
 
 # conf [JQ-EDIT]: our entry as libcni would send it
@@ -178,8 +178,8 @@ killed_add() {
 	prev=$(jq -n --arg pod "$1" --arg ns "$ns" --arg ip "10.244.1.$((100 + $2))/24" '{cniVersion: "1.0.0",
 		interfaces: [{name: ("v" + $pod)}, {name: "eth0", sandbox: $ns}], ips: [{address: $ip, interface: 1}]}')
 	conf ".prevResult = $prev | .runtimeConfig.podLabels.app = \"web\"" >"$LAB/conf"
-	PLUGIN_UNDER="strace -qq -o /dev/null -e trace=all -e inject=all:signal=KILL:when=$2" \
-		plugin ADD "$1" <"$LAB/conf" >/dev/null 2>&1
+	local PLUGIN_UNDER=(strace -qq -o /dev/null -e trace=all -e "inject=all:signal=KILL:when=$2")
+	plugin ADD "$1" <"$LAB/conf" >/dev/null 2>&1
 }
 
 @test "kill -9 at every kind of place in ADD: a pod with a record is finished by the daemon, DEL undoes it" {

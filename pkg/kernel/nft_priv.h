@@ -6,8 +6,9 @@
  * batch makes it so?) is a comparison of two pictures.
  *
  *	nft.c		socket, batches, dumps; observe, apply, delete, counters
- *	nft_rules.c	the static part: chains, rules and counters as data
- *	nft_steps.c	what a rule is made of, as nftables expressions
+ *	nft_ruleset.c	the static part: chains and rules as data
+ *	nft_rules.c	of it pictures and messages
+ *	nft_steps.c	what a rule is made of; nft_expr.c: in nftables expressions
  *	nft_sets.c	sets: what they hold by the model, differences, messages
  *	nft_observe.c	the kernel's picture
  *	nft_foreign.c	other people's forward policies; events

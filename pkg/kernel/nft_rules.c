@@ -1,267 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The static part of the table as data: a rule is a row of steps, each step one
- * match or one act, so that the rows read like the ruleset. A table of a few
- * dozen rows, plus one small chain per node; everything else is in sets.
- */
-#include "kernel/nft_steps.h"
+/* The ruleset, as a picture to compare with and as messages to the kernel. */
+#include "kernel/nft_ruleset.h"
 
-#include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <linux/netfilter_bridge.h>
-
 #include <libnftnl/udata.h>
-
-struct chain_def {
-	const char *name;
-	const char *type; /* NULL: reached by goto only */
-	uint32_t hook;
-	int32_t prio;
-};
-
-#define RAW	 "prerouting_raw"
-#define MARKS	 "prerouting_marks"
-#define SERVICES "prerouting_services"
-#define INPUT	 "input_guard"
-#define OUTPUT	 "output_tunnel"
-#define FORWARD	 "forward_tunnel"
-#define NAT	 "postrouting_nat"
-#define EXIT	 "postrouting_exit"
-#define REPLIES	 "replies"
-#define ARRIVED	 "arrived"
-#define REJECTED "rejected"
-#define SERVICE	 "service"
-#define STRAY	 "stray"
-#define UNJUDGED "unjudged"
-
-static const struct chain_def chains[] = {
-	{REPLIES, NULL, 0, 0},
-	{ARRIVED, NULL, 0, 0},
-	{REJECTED, NULL, 0, 0},
-	{SERVICE, NULL, 0, 0},
-	{STRAY, NULL, 0, 0},
-	{UNJUDGED, NULL, 0, 0},
-	{RAW, "filter", NF_INET_PRE_ROUTING, -300},
-	{MARKS, "filter", NF_INET_PRE_ROUTING, -175}, /* mangle (-150) may set whole marks */
-	{SERVICES, "filter", NF_INET_PRE_ROUTING, -99},
-	{INPUT, "filter", NF_INET_LOCAL_IN, -150},
-	{OUTPUT, "filter", NF_INET_LOCAL_OUT, -300},
-	{FORWARD, "filter", NF_INET_FORWARD, -150},
-	{NAT, "nat", NF_INET_POST_ROUTING, -150},
-	{EXIT, "filter", NF_INET_POST_ROUTING, 150},
-};
-
-#define MAX_STEPS 8
-/*
- * Frames that a bridge sends on by itself meet no IP hook, so no verdict and no
- * address: what a policy has decided something about must come up to the node.
- */
-static const struct chain_def bridge_chain = {"bridged", "filter", NF_BR_FORWARD, -200};
-
-struct rule_def {
-	const char *chain;
-	const char *why; /* shown by `nft list` */
-	struct step steps[MAX_STEPS];
-};
-
-#define UDP_PORT                       \
-	{                              \
-		STEP_UDP_PORT, 0, NULL \
-	}
-#define MARKED                       \
-	{                            \
-		STEP_MARKED, 0, NULL \
-	}
-#define UNMARKED                       \
-	{                              \
-		STEP_UNMARKED, 0, NULL \
-	}
-#define DIVERTED                       \
-	{                              \
-		STEP_DIVERTED, 0, NULL \
-	}
-#define ADDRESS_ID                       \
-	{                                \
-		STEP_ADDRESS_ID, 0, NULL \
-	}
-#define MARK_IS(id)                    \
-	{                              \
-		STEP_MARK_IS, id, NULL \
-	}
-#define IIF_TUNNEL                         \
-	{                                  \
-		STEP_IIF, NFT_CMP_EQ, NULL \
-	}
-#define IIF_OTHER                           \
-	{                                   \
-		STEP_IIF, NFT_CMP_NEQ, NULL \
-	}
-#define OIF_TUNNEL                         \
-	{                                  \
-		STEP_OIF, NFT_CMP_EQ, NULL \
-	}
-#define OIF_OTHER                           \
-	{                                   \
-		STEP_OIF, NFT_CMP_NEQ, NULL \
-	}
-#define DIRECTION(d)                                \
-	{                                           \
-		STEP_DIRECTION, IP_CT_DIR_##d, NULL \
-	}
-#define STATE(bits)                    \
-	{                              \
-		STEP_STATE, bits, NULL \
-	}
-#define L4(proto)                              \
-	{                                      \
-		STEP_L4, IPPROTO_##proto, NULL \
-	}
-#define DADDR_IN(set)                    \
-	{                                \
-		STEP_DADDR_IN, set, NULL \
-	}
-#define OWNED_IN(set)                    \
-	{                                \
-		STEP_OWNED_IN, set, NULL \
-	}
-#define CLEAR                       \
-	{                           \
-		STEP_CLEAR, 0, NULL \
-	}
-#define ACCEPT                                \
-	{                                     \
-		STEP_VERDICT, NF_ACCEPT, NULL \
-	}
-#define DROP                                \
-	{                                   \
-		STEP_VERDICT, NF_DROP, NULL \
-	}
-#define COUNT(reason)                               \
-	{                                           \
-		STEP_COUNT, SLU_DROP_##reason, NULL \
-	}
-#define GOTO(chain)                 \
-	{                           \
-		STEP_GOTO, 0, chain \
-	}
-#define DO(what)                     \
-	{                            \
-		STEP_##what, 0, NULL \
-	}
-
-static const struct rule_def rules[] = {
-	{RAW, "tunnel to this host", {UDP_PORT, DO(LOCAL_DADDR), DO(NOTRACK)}},
-	{RAW, "we are in force: DIVERT only where it is meant", {DO(TO_RELEASE), DO(RELEASE)}},
-	{RAW, "", {IIF_TUNNEL, DIVERTED, DO(RELEASE)}},
-	{RAW,
-	 "its program was taken off",
-	 {DO(UNSEEN), {STEP_SADDR_IN, NFT_SET_GOVERNED4, NULL}, GOTO(UNJUDGED)}},
-	{RAW, "", {DO(UNSEEN), {STEP_SADDR_IN, NFT_SET_GOVERNED6, NULL}, GOTO(UNJUDGED)}},
-	{RAW, "an egress address is a zone", {DO(ANY_ID), DO(ZONE)}},
-
-	{MARKS, "replies keep the connection's way", {DIRECTION(REPLY), GOTO(REPLIES)}},
-	{MARKS, "", {IIF_TUNNEL, GOTO(ARRIVED)}},
-	{MARKS, "", {UNMARKED, ACCEPT}},
-	{MARKS, "", {MARK_IS(SLU_DROP_REJECTED), GOTO(REJECTED)}},
-	{MARKS, "verdicts", {DO(COUNT_REASON), DROP}},
-	{MARKS,
-	 "if its mark is lost, it does not leave",
-	 {DO(ANY_ID), STATE(STATE_NEW), DO(CT_IDENTITY)}},
-
-	{REPLIES, "", {CLEAR}},
-	{REPLIES,
-	 "back into the tunnel",
-	 {IIF_OTHER, DO(CT_HAS_NODE), {STEP_MARK, SLU_ID_REPLY, NULL}}},
-
-	{ARRIVED, "", {STATE(STATE_INVALID | STATE_UNTRACKED), COUNT(TUNNEL_STATE), DROP}},
-	{ARRIVED, "remember the pod's node", {ADDRESS_ID, DO(TO_NODE_IN)}},
-	{ARRIVED, "no such node, or a reply nobody asked for", {COUNT(TUNNEL_STATE), DROP}},
-
-	{REJECTED, "", {COUNT(REJECTED)}},
-	{REJECTED, "", {DO(OVER_RATE), DROP}},
-	{REJECTED, "", {L4(TCP), DO(RESET)}},
-	{REJECTED, "", {DO(PROHIBITED)}},
-
-	{SERVICES, "", {UNMARKED, ACCEPT}},
-	{SERVICES,
-	 "translated: judge the new destination",
-	 {DIRECTION(ORIGINAL), DO(DNATTED), GOTO(SERVICE)}},
-	{SERVICES,
-	 "about a connection with an identity: this is none",
-	 {MARK_IS(SLU_ID_CHECK), STATE(STATE_INVALID), L4(ICMP), GOTO(STRAY)}},
-	{SERVICES, "", {MARK_IS(SLU_ID_CHECK), STATE(STATE_INVALID), L4(ICMPV6), GOTO(STRAY)}},
-	{SERVICES, "allowed as the node", {MARK_IS(SLU_ID_CHECK), CLEAR}},
-
-	{SERVICE, "", {DADDR_IN(NFT_SET_INSIDE4), CLEAR, ACCEPT}},
-	{SERVICE, "", {DADDR_IN(NFT_SET_INSIDE6), CLEAR, ACCEPT}},
-	{SERVICE, "", {COUNT(SERVICE_OUTSIDE), DROP}},
-
-	{STRAY, "", {DADDR_IN(NFT_SET_INSIDE4), CLEAR, ACCEPT}},
-	{STRAY, "", {DADDR_IN(NFT_SET_INSIDE6), CLEAR, ACCEPT}},
-	{STRAY, "no connection: nothing would translate its source", {COUNT(EXIT_SOURCE), DROP}},
-
-	{UNJUDGED, "", {DADDR_IN(NFT_SET_INSIDE4), ACCEPT}},
-	{UNJUDGED, "", {DADDR_IN(NFT_SET_INSIDE6), ACCEPT}},
-	{UNJUDGED, "", {COUNT(UNJUDGED), DROP}},
-
-	{INPUT, "", {UDP_PORT, ACCEPT}},
-	{INPUT,
-	 "no binding: not for the gateway itself",
-	 {DADDR_IN(NFT_SET_GUARDED4), STATE(STATE_NEW | STATE_INVALID), COUNT(INPUT_GUARD), DROP}},
-	{INPUT,
-	 "",
-	 {DADDR_IN(NFT_SET_GUARDED6), STATE(STATE_NEW | STATE_INVALID), COUNT(INPUT_GUARD), DROP}},
-
-	{OUTPUT,
-	 "a process that took an egress address",
-	 {{STEP_SADDR_IN, NFT_SET_GUARDED4, NULL}, DO(PROCESS), COUNT(EXIT_SOURCE), DROP}},
-	{OUTPUT,
-	 "",
-	 {{STEP_SADDR_IN, NFT_SET_GUARDED6, NULL}, DO(PROCESS), COUNT(EXIT_SOURCE), DROP}},
-	{OUTPUT, "made by a process", {UDP_PORT, DO(PROCESS), COUNT(FORGED_TUNNEL), DROP}},
-	{OUTPUT, "made by the kernel", {UDP_PORT, DO(NOTRACK)}},
-
-	{FORWARD, "made by a pod", {UDP_PORT, DADDR_IN(NFT_SET_ENDS4), COUNT(FORGED_TUNNEL), DROP}},
-	{FORWARD, "", {UDP_PORT, DADDR_IN(NFT_SET_ENDS6), COUNT(FORGED_TUNNEL), DROP}},
-
-	{NAT,
-	 "first binding wins: no masquerade after this",
-	 {DIVERTED, OIF_TUNNEL, {STEP_SNAT_SELF, NFPROTO_IPV4, NULL}}},
-	{NAT, "", {DIVERTED, OIF_TUNNEL, {STEP_SNAT_SELF, NFPROTO_IPV6, NULL}}},
-	{NAT, "the egress address", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT4, NULL}}},
-	{NAT, "", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT6, NULL}}},
-
-	{EXIT,
-	 "somebody took the mark off (the node's own errors have none)",
-	 {UNMARKED, DIRECTION(ORIGINAL), STATE(STATE_NEW | STATE_BEGUN), DO(CT_MARKED),
-	  GOTO(STRAY)}},
-	{EXIT, "", {UNMARKED, ACCEPT}},
-	{EXIT, "", {DIVERTED, OIF_OTHER, COUNT(EXIT_DEVICE), DROP}},
-	{EXIT, "", {DIVERTED, ACCEPT}},
-	{EXIT, "", {ADDRESS_ID, OIF_TUNNEL, COUNT(EXIT_DEVICE), DROP}},
-	{EXIT, "its own address", {ADDRESS_ID, OWNED_IN(NFT_SET_OWNED4), ACCEPT}},
-	{EXIT, "", {ADDRESS_ID, OWNED_IN(NFT_SET_OWNED6), ACCEPT}},
-	{EXIT, "", {ADDRESS_ID, COUNT(EXIT_SOURCE), DROP}},
-	{EXIT, "home", {MARK_IS(SLU_ID_REPLY), OIF_TUNNEL, DO(TO_NODE_OUT)}},
-	{EXIT, "", {MARK_IS(SLU_ID_REPLY), OIF_TUNNEL, COUNT(TUNNEL_NO_ENTRY), DROP}},
-};
-
-static const struct rule_def bridge_rules[] = {
-	{NULL, "", {UNMARKED, ACCEPT}},
-	{NULL, "inside, or allowed as the pod is", {MARK_IS(SLU_ID_CHECK), ACCEPT}},
-	{NULL,
-	 "the same, where IP hooks do not see bridged frames",
-	 {DO(CHECK_UNRELEASED), ACCEPT}},
-	{NULL, "must not pass by the node", {COUNT(BRIDGED), DROP}},
-};
-
-/* One chain per node, for both ways: a mark cannot be or-ed with a register before kernel 6.13. */
-static const struct rule_def node_rules[] = {
-	{NULL, "reply", {MARK_IS(SLU_ID_REPLY), DO(MARK_NODE), ACCEPT}},
-	{NULL, "", {DO(CT_NODE)}},
-};
 
 /* ---- building ---- */
 
@@ -322,12 +66,13 @@ static struct rule_ctx ctx_of(const struct nft_model *m, uint32_t node)
 
 /* ---- as a picture ---- */
 
-static void picture_rules(struct nft_entry *entry, const struct rule_def *def, size_t n,
-			  const char *chain, const struct rule_ctx *c)
+static void picture_rules(struct nft_entry *entry, const struct ruleset *set, const char *chain,
+			  const struct rule_ctx *c)
 {
+	const struct rule_def *def = set->rules;
 	size_t i;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < set->n_rules; i++) {
 		__cleanup(nftnl_rule_freep) struct nftnl_rule *r = NULL;
 
 		if (def[i].chain && strcmp(def[i].chain, chain) != 0)
@@ -353,14 +98,15 @@ void nft_rules_picture(struct nft_picture *p, const struct nft_model *m)
 	char name[24];
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(chains); i++)
-		picture_rules(picture_chain(p, chains[i].name, &chains[i]), rules,
-			      ARRAY_SIZE(rules), chains[i].name, &c);
+	for (i = 0; i < nft_ruleset.n_chains; i++) {
+		const struct chain_def *def = &nft_ruleset.chains[i];
+
+		picture_rules(picture_chain(p, def->name, def), &nft_ruleset, def->name, &c);
+	}
 	for (i = 0; i < m->n_nodes; i++) {
 		c.node = m->nodes[i];
 		nft_node_name(name, sizeof(name), c.node);
-		picture_rules(picture_chain(p, name, NULL), node_rules, ARRAY_SIZE(node_rules),
-			      name, &c);
+		picture_rules(picture_chain(p, name, NULL), &nft_ruleset_node, name, &c);
 	}
 	for (i = 0; i < SLU_REASON_MAX; i++) {
 		snprintf(name, sizeof(name), "r%zu", i);
@@ -435,8 +181,8 @@ void nft_rules_put_chains(struct nft_batch *b)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(chains); i++)
-		put_chain(b, chains[i].name, &chains[i]);
+	for (i = 0; i < nft_ruleset.n_chains; i++)
+		put_chain(b, nft_ruleset.chains[i].name, &nft_ruleset.chains[i]);
 }
 
 void nft_rules_put_rules(struct nft_batch *b, const struct nft_model *m)
@@ -444,8 +190,8 @@ void nft_rules_put_rules(struct nft_batch *b, const struct nft_model *m)
 	struct rule_ctx c = ctx_of(m, 0);
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(rules); i++)
-		put_rule(b, &rules[i], rules[i].chain, &c);
+	for (i = 0; i < nft_ruleset.n_rules; i++)
+		put_rule(b, &nft_ruleset.rules[i], nft_ruleset.rules[i].chain, &c);
 }
 
 static void put_del(struct nft_batch *b, uint16_t type, const char *chain)
@@ -468,8 +214,8 @@ void nft_rules_put_node(struct nft_batch *b, const struct nft_model *m, uint32_t
 	nft_node_name(name, sizeof(name), node);
 	put_chain(b, name, NULL);
 	put_del(b, NFT_MSG_DELRULE, name);
-	for (i = 0; i < ARRAY_SIZE(node_rules); i++)
-		put_rule(b, &node_rules[i], name, &c);
+	for (i = 0; i < nft_ruleset_node.n_rules; i++)
+		put_rule(b, &nft_ruleset_node.rules[i], name, &c);
 }
 
 void nft_rules_put_node_del(struct nft_batch *b, const char *name)
@@ -489,23 +235,23 @@ static struct rule_ctx bridge_ctx(const struct nft_model *m)
 
 void nft_bridge_picture(struct nft_picture *p, const struct nft_model *m)
 {
-	const struct chain_def *def = &bridge_chain;
+	const struct chain_def *def = nft_ruleset_bridge.chains;
 	struct rule_ctx c = bridge_ctx(m);
 	char counter[8];
 
 	snprintf(counter, sizeof(counter), "r%u", SLU_DROP_BRIDGED);
 	nft_picture_entry(p, "counter", counter);
-	picture_rules(picture_chain(p, def->name, def), bridge_rules, ARRAY_SIZE(bridge_rules),
-		      def->name, &c);
+	picture_rules(picture_chain(p, def->name, def), &nft_ruleset_bridge, def->name, &c);
 }
 
 void nft_bridge_put(struct nft_batch *b, const struct nft_model *m, const struct nft_count *counts)
 {
+	const struct chain_def *def = nft_ruleset_bridge.chains;
 	struct rule_ctx c = bridge_ctx(m);
 	size_t i;
 
 	put_counter(b, SLU_DROP_BRIDGED, &counts[SLU_DROP_BRIDGED]);
-	put_chain(b, bridge_chain.name, &bridge_chain);
-	for (i = 0; i < ARRAY_SIZE(bridge_rules); i++)
-		put_rule(b, &bridge_rules[i], bridge_chain.name, &c);
+	put_chain(b, def->name, def);
+	for (i = 0; i < nft_ruleset_bridge.n_rules; i++)
+		put_rule(b, &nft_ruleset_bridge.rules[i], def->name, &c);
 }

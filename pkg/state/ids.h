@@ -61,5 +61,6 @@ uint32_t ids_policy_add(struct ids *ids, uint64_t key);
 /* All, sorted by id; borrowed until the next call that changes something. */
 const struct ids_policy *ids_policy_list(const struct ids *ids, size_t *ret_n);
 void ids_policy_drop(struct ids *ids, uint32_t id);
-/* New policies get ids above this one: what is in the kernel when ids.json was lost is somebody's. */
+/* New policies get ids above this one: what is in the kernel when ids.json was lost is somebody's.
+ */
 void ids_policy_above(struct ids *ids, uint32_t id);
