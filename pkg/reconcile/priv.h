@@ -80,7 +80,7 @@ void pods_look(struct reconcile *r); /* which of them are dead, after it */
 void pods_forget(struct reconcile *r);
 void pods_resolve(struct reconcile *r);
 void pods_mark_governed(struct reconcile *r); /* whose packets must carry a mark, for nft */
-void pods_collect(struct reconcile *r); /* records whose pod is gone */
+void pods_collect(struct reconcile *r);	      /* records whose pod is gone */
 void pods_gate(struct reconcile *r, struct dp_gate *ret);
 /* True: there was no time for all, another pass is due. */
 bool pods_gate_done(struct dp_gate *gate);
