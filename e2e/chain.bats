@@ -4,7 +4,10 @@
 # shellcheck disable=SC2034 # POD_CAPS is for lib/lab
 load lib/lab
 
-setup() { lab_up; }
+setup() {
+	skip_long
+	lab_up
+}
 teardown() { lab_teardown; }
 
 # chain_with before|after JQ-PLUGIN: bridge, it and sluice in that order
@@ -72,13 +75,13 @@ shaped() {
 	on node1 tc qdisc show dev "$(pod_veth web)" | grep -q ' tbf ' || lab_fail "no shaper"
 }
 
-@test "bandwidth, remote gateway" {
+@test "bandwidth, remote gateway (long)" {
 	office_up
 	POD_CAPS='"bandwidth": {"ingressRate": 80000000, "ingressBurst": 8000000, "egressRate": 80000000, "egressBurst": 8000000}'
 	beside '{type: "bandwidth", capabilities: {bandwidth: true}}' shaped
 }
 
-@test "bandwidth, local gateway" {
+@test "bandwidth, local gateway (long)" {
 	office_up node1
 	beside '{type: "bandwidth", ingressRate: 80000000, ingressBurst: 8000000,
 		egressRate: 80000000, egressBurst: 8000000}' shaped
@@ -129,8 +132,8 @@ hostports() {
 }
 
 @test "portmap with iptables-nft, remote gateway: hostPort in, its replies, own traffic" { hostports nft gw1; }
-@test "portmap with iptables-nft, local gateway" { hostports nft node1; }
-@test "portmap with iptables-legacy, remote gateway" { hostports legacy gw1; }
+@test "portmap with iptables-nft, local gateway (long)" { hostports nft node1; }
+@test "portmap with iptables-legacy, remote gateway (long)" { hostports legacy gw1; }
 
 # The plugin's rules are what lets the pod through.
 admitted() { on node1 "iptables-$firewall" -S CNI-FORWARD | grep -qF "$(pod_ip web 4)/32"; }
@@ -144,7 +147,7 @@ walled() {
 }
 
 @test "firewall with iptables-nft under FORWARD DROP, remote gateway" { walled nft gw1; }
-@test "firewall with iptables-legacy under FORWARD DROP, local gateway" { walled legacy node1; }
+@test "firewall with iptables-legacy under FORWARD DROP, local gateway (long)" { walled legacy node1; }
 
 # (An MTU would be set on the pod's side alone, and cut off what is larger.)
 tuned() {
@@ -152,7 +155,7 @@ tuned() {
 		ip -n "$P-web" link show eth0 | grep -q PROMISC
 }
 
-@test "tuning: sysctl, promiscuous" {
+@test "tuning: sysctl, promiscuous (long)" {
 	office_up
 	beside '{type: "tuning", sysctl: {"net.core.somaxconn": "500"}, promisc: true}' tuned
 }

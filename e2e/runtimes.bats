@@ -5,6 +5,7 @@ load lib/lab
 load lib/runtimes
 
 setup() {
+	skip_long
 	lab_up
 	policy 30-pods.yaml <<-END
 		apiVersion: v1
@@ -24,8 +25,6 @@ need() {
 	local tool
 	for tool; do command -v "$tool" >/dev/null || skip "no $tool (scripts/install-deps --full)"; done
 }
-long() { [ -n "${SLUICE_E2E_FULL:-}" ] || skip "in make check-full"; }
-
 # it_said: the first process got through, v4 and v6, and only under its address
 it_said() {
 	lab_wait 50 heard "$EGRESS_V4" || lab_fail "not heard: $(counts)" || return
@@ -51,8 +50,7 @@ verbs() { calls | awk '!seen[$1]++ { print $1 }' | xargs; }
 	same verbs "VERSION ADD DEL" "$(verbs)"
 }
 
-@test "podman: the same container again, with a new namespace and address" {
-	long
+@test "podman: the same container again, with a new namespace and address (long)" {
 	need_podman
 	office_up
 	podman_up node1
@@ -70,8 +68,7 @@ verbs() { calls | awk '!seen[$1]++ { print $1 }' | xargs; }
 	pod_gone
 }
 
-@test "podman: a published port, and several containers at once" {
-	long
+@test "podman: a published port, and several containers at once (long)" {
 	need_podman
 	# shellcheck disable=SC2016 # $sluice is jq's
 	LAB_PLAIN='[{type: "portmap", capabilities: {portMappings: true}}, $sluice]' chain_write bridge
@@ -107,8 +104,7 @@ published() { on ext sh -c "sleep 0.2 | busybox nc -w 1 ${NODE_V4[node1]} 30080"
 	same calls "ADD netns prevResult;DEL netns prevResult;DEL - -;DEL - -" "$(calls | paste -sd ';')"
 }
 
-@test "containerd killed with a pod running: its egress goes on, and the later DEL finds everything" {
-	long
+@test "containerd killed with a pod running: its egress goes on, and the later DEL finds everything (long)" {
 	need_containerd
 	office_up
 	containerd_up node1
@@ -151,8 +147,7 @@ published() { on ext sh -c "sleep 0.2 | busybox nc -w 1 ${NODE_V4[node1]} 30080"
 	pod_gone
 }
 
-@test "containerd killed in the middle of RunPodSandbox: nothing stays once the sandbox is gone" {
-	long
+@test "containerd killed in the middle of RunPodSandbox: nothing stays once the sandbox is gone (long)" {
 	need_containerd
 	office_up
 	containerd_up node1
@@ -175,8 +170,7 @@ published() { on ext sh -c "sleep 0.2 | busybox nc -w 1 ${NODE_V4[node1]} 30080"
 	done
 }
 
-@test "containerd: ten pods at once through portmap and us, and their ends" {
-	long
+@test "containerd: ten pods at once through portmap and us, and their ends (long)" {
 	need_containerd
 	# shellcheck disable=SC2016 # $sluice is jq's
 	LAB_PLAIN='[{type: "portmap", capabilities: {portMappings: true}}, $sluice]' chain_write bridge
@@ -201,8 +195,7 @@ published() { on ext sh -c "sleep 0.2 | busybox nc -w 1 ${NODE_V4[node1]} 30080"
 }
 all_heard() { [ "$(seen tcp "$EGRESS_V4")" = 10 ] && [ "$(seen tcp "$EGRESS_V6")" = 10 ]; }
 
-@test "podman killed in the middle of run: nothing stays once the container is gone" {
-	long
+@test "podman killed in the middle of run: nothing stays once the container is gone (long)" {
 	need_podman
 	office_up
 	podman_up node1

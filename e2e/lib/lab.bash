@@ -433,6 +433,11 @@ lab_destroy() {
 
 # ---- for suites ----
 
+# A test whose name ends in "(long)" is for make check-full.
+skip_long() {
+	[[ $BATS_TEST_DESCRIPTION != *'(long)' ]] || [ -n "${SLUICE_E2E_FULL:-}" ] || skip "in make check-full"
+}
+
 # Every test has its own lab; one that fails shows the state it failed in.
 lab_teardown() {
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || [ -n "${BATS_TEST_SKIPPED:-}" ] || [ -z "${LAB:-}" ] || lab_dump
