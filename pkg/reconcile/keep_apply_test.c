@@ -204,7 +204,8 @@ static void leaves_nothing_of_a_pod_that_is_gone(void **state)
 	rnode_policy("web.yaml", WEB_POLICY(KEEP) AS_NODE);
 	rnode_settle();
 	assert_int_equal(kept_as(1), id);
-	sh("ip netns del p1");
+	sh("ip link del veth-p1; ip netns del p1"); /* a namespace takes its veth along, but in its
+						       own time */
 	rnode_pod_age("p1", 60);
 	rnode_settle();
 	assert_false(rnode_record("p1"));
