@@ -221,7 +221,21 @@ class Suite:
         return have[-1]
 
     def observe(self, pod=None):
-        """What can be seen of a plugin's work from outside, in the node and in a pod: text that compares."""
+        """What can be seen of a plugin's work from outside; where a daemon works behind it (SETTLE
+        in the environment: seconds), once that has come to rest."""
+        rest = float(os.environ.get("SETTLE", "0"))
+        seen = self.look(pod)
+        for _ in range(20):
+            if not rest:
+                break
+            time.sleep(rest)
+            before, seen = seen, self.look(pod)
+            if before == seen:
+                break
+        return seen
+
+    def look(self, pod):
+        """The node and a pod as they are now: text that compares."""
         commands = [["nft", "list", "ruleset"], ["tc", "qdisc"]]
         for where in [[], ["-n", pod.id]] if pod else [[]]:
             for what in (["-d", "link"], ["rule"], ["-6", "rule"], ["route", "show", "table", "all"],
