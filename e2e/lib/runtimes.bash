@@ -54,7 +54,7 @@ image() {
 	cat >"$ROOM/rootfs/hello" <<-END
 		#!/bin/busybox sh
 		for to in $EXT_V4 $EXT_V6 $DENIED_V4; do
-			/bin/busybox nc -w 1 \$to $PORT </dev/null &
+			/bin/busybox nc -w 3 \$to $PORT </dev/null &
 		done
 		wait
 		exec /bin/busybox sleep 3600
