@@ -152,4 +152,4 @@ def growth(section, sizes, rounds, ms):
                                           theirs[size].costs["ns/packet"], "", "egressgateway's rules"))
         section.curves.append(Curve("CPU per packet, whole path", "policies", "ns", {
             "Sluice": {size: way.costs["ns/packet"] for size, way in ours.items()},
-            "egressgateway's rules": {size: way.costs["ns/packet"] for size, way in theirs.items()}}))
+            "egressgateway": {size: way.costs["ns/packet"] for size, way in theirs.items()}}))

@@ -36,11 +36,11 @@ def document(width, height, parts):
 
 
 class Axis:
-    """Values of low to high on start to end; logarithmic where they span more than a factor of 20."""
+    """Values of low to high on start to end; logarithmic where they span more than a factor of 10."""
 
     def __init__(self, values, start, end, zero):
         low, high = min(values), max(values)
-        self.log = high > 20 * low > 0
+        self.log = high > 10 * low > 0
         self.start, self.end = start, end
         if self.log:
             self.low, self.high = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
@@ -109,7 +109,7 @@ def pictures(report):
     """{file name: SVG}"""
     drawn = {f"{report['name']}-{n}.svg": curve(c) for n, c in enumerate(report["curves"])}
     if report["name"] == "cni":
-        chosen = [f for f in report["figures"] if f["against"] == "bandwidth"]
+        chosen = [f for f in report["figures"] if f["gate"] and f["against"] == "bandwidth"]
         drawn["cni.svg"] = bars(report, chosen, "Sluice's share of what bandwidth needs")
     if report["name"] == "path":
         chosen = [f for f in report["figures"] if f["gate"].startswith(">=")]
