@@ -4,20 +4,26 @@
 #include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter_bridge.h>
 
-#define RAW	 "prerouting_raw"
-#define MARKS	 "prerouting_marks"
-#define SERVICES "prerouting_services"
-#define INPUT	 "input_guard"
-#define OUTPUT	 "output_tunnel"
-#define FORWARD	 "forward_tunnel"
-#define NAT	 "postrouting_nat"
-#define EXIT	 "postrouting_exit"
-#define REPLIES	 "replies"
-#define ARRIVED	 "arrived"
-#define REJECTED "rejected"
-#define SERVICE	 "service"
-#define STRAY	 "stray"
-#define UNJUDGED "unjudged"
+#define RAW	    "prerouting_raw"
+#define MARKS	    "prerouting_marks"
+#define SERVICES    "prerouting_services"
+#define INPUT	    "input_guard"
+#define OUTPUT	    "output_tunnel"
+#define FORWARD	    "forward_tunnel"
+#define NAT	    "postrouting_nat"
+#define EXIT	    "postrouting_exit"
+#define REPLIES	    "replies"
+#define ARRIVED	    "arrived"
+#define REJECTED    "rejected"
+#define SERVICE	    "service"
+#define STRAY	    "stray"
+#define UNJUDGED    "unjudged"
+#define UNSEEN	    "unseen"
+#define IDENTITY    "identity"
+#define FORGED	    "forged"
+#define BARE	    "bare"
+#define INTO_TUNNEL "into_tunnel"
+#define OWN	    "own"
 
 static const struct chain_def chains[] = {
 	{REPLIES, NULL, 0, 0},
@@ -26,6 +32,12 @@ static const struct chain_def chains[] = {
 	{SERVICE, NULL, 0, 0},
 	{STRAY, NULL, 0, 0},
 	{UNJUDGED, NULL, 0, 0},
+	{UNSEEN, NULL, 0, 0},
+	{IDENTITY, NULL, 0, 0},
+	{FORGED, NULL, 0, 0},
+	{BARE, NULL, 0, 0},
+	{INTO_TUNNEL, NULL, 0, 0},
+	{OWN, NULL, 0, 0},
 	{RAW, "filter", NF_INET_PRE_ROUTING, -300},
 	{MARKS, "filter", NF_INET_PRE_ROUTING, -175}, /* mangle (-150) may set whole marks */
 	{SERVICES, "filter", NF_INET_PRE_ROUTING, -99},
@@ -124,21 +136,24 @@ static const struct chain_def chains[] = {
 static const struct rule_def rules[] = {
 	{RAW, "tunnel to this host", {UDP_PORT, DO(LOCAL_DADDR), DO(NOTRACK)}},
 	{RAW, "we are in force: DIVERT only where it is meant", {DO(TO_RELEASE), DO(RELEASE)}},
-	{RAW, "", {IIF_TUNNEL, DIVERTED, DO(RELEASE)}},
-	{RAW,
-	 "its program was taken off",
-	 {DO(UNSEEN), {STEP_SADDR_IN, NFT_SET_GOVERNED4, NULL}, GOTO(UNJUDGED)}},
-	{RAW, "", {DO(UNSEEN), {STEP_SADDR_IN, NFT_SET_GOVERNED6, NULL}, GOTO(UNJUDGED)}},
+	{RAW, "", {DIVERTED, IIF_TUNNEL, DO(RELEASE)}},
+	{RAW, "", {DO(UNSEEN), GOTO(UNSEEN)}},
 	{RAW, "an egress address is a zone", {DO(ANY_ID), DO(ZONE)}},
 
+	{UNSEEN,
+	 "its program was taken off",
+	 {{STEP_SADDR_IN, NFT_SET_GOVERNED4, NULL}, GOTO(UNJUDGED)}},
+	{UNSEEN, "", {{STEP_SADDR_IN, NFT_SET_GOVERNED6, NULL}, GOTO(UNJUDGED)}},
+
 	{MARKS, "replies keep the connection's way", {DIRECTION(REPLY), GOTO(REPLIES)}},
+	{MARKS, "", {DIVERTED, DO(ANY_ID), GOTO(IDENTITY)}},
 	{MARKS, "", {IIF_TUNNEL, GOTO(ARRIVED)}},
 	{MARKS, "", {UNMARKED, ACCEPT}},
+	{MARKS, "", {DO(ANY_ID), GOTO(IDENTITY)}},
 	{MARKS, "", {MARK_IS(SLU_DROP_REJECTED), GOTO(REJECTED)}},
 	{MARKS, "verdicts", {DO(COUNT_REASON), DROP}},
-	{MARKS,
-	 "if its mark is lost, it does not leave",
-	 {DO(ANY_ID), STATE(STATE_NEW), DO(CT_IDENTITY)}},
+
+	{IDENTITY, "if its mark is lost, it does not leave", {STATE(STATE_NEW), DO(CT_IDENTITY)}},
 
 	{REPLIES, "", {CLEAR}},
 	{REPLIES,
@@ -158,6 +173,7 @@ static const struct rule_def rules[] = {
 	{SERVICES,
 	 "translated: judge the new destination",
 	 {DIRECTION(ORIGINAL), DO(DNATTED), GOTO(SERVICE)}},
+	{SERVICES, "", {DO(ANY_ID), ACCEPT}},
 	{SERVICES,
 	 "about a connection with an identity: this is none",
 	 {MARK_IS(SLU_ID_CHECK), STATE(STATE_INVALID), L4(ICMP), GOTO(STRAY)}},
@@ -193,8 +209,10 @@ static const struct rule_def rules[] = {
 	{OUTPUT, "made by a process", {UDP_PORT, DO(PROCESS), COUNT(FORGED_TUNNEL), DROP}},
 	{OUTPUT, "made by the kernel", {UDP_PORT, DO(NOTRACK)}},
 
-	{FORWARD, "made by a pod", {UDP_PORT, DADDR_IN(NFT_SET_ENDS4), COUNT(FORGED_TUNNEL), DROP}},
-	{FORWARD, "", {UDP_PORT, DADDR_IN(NFT_SET_ENDS6), COUNT(FORGED_TUNNEL), DROP}},
+	{FORWARD, "", {UDP_PORT, GOTO(FORGED)}},
+
+	{FORGED, "made by a pod", {DADDR_IN(NFT_SET_ENDS4), COUNT(FORGED_TUNNEL), DROP}},
+	{FORGED, "", {DADDR_IN(NFT_SET_ENDS6), COUNT(FORGED_TUNNEL), DROP}},
 
 	{NAT,
 	 "first binding wins: no masquerade after this",
@@ -203,19 +221,22 @@ static const struct rule_def rules[] = {
 	{NAT, "the egress address", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT4, NULL}}},
 	{NAT, "", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT6, NULL}}},
 
-	{EXIT,
-	 "somebody took the mark off (the node's own errors have none)",
-	 {UNMARKED, DIRECTION(ORIGINAL), STATE(STATE_NEW | STATE_BEGUN), DO(CT_MARKED),
-	  GOTO(STRAY)}},
-	{EXIT, "", {UNMARKED, ACCEPT}},
-	{EXIT, "", {DIVERTED, OIF_OTHER, COUNT(EXIT_DEVICE), DROP}},
-	{EXIT, "", {DIVERTED, ACCEPT}},
-	{EXIT, "", {ADDRESS_ID, OIF_TUNNEL, COUNT(EXIT_DEVICE), DROP}},
-	{EXIT, "its own address", {ADDRESS_ID, OWNED_IN(NFT_SET_OWNED4), ACCEPT}},
-	{EXIT, "", {ADDRESS_ID, OWNED_IN(NFT_SET_OWNED6), ACCEPT}},
-	{EXIT, "", {ADDRESS_ID, COUNT(EXIT_SOURCE), DROP}},
+	{EXIT, "", {UNMARKED, GOTO(BARE)}},
+	{EXIT, "", {DIVERTED, GOTO(INTO_TUNNEL)}},
+	{EXIT, "", {DO(ANY_ID), GOTO(OWN)}},
 	{EXIT, "home", {MARK_IS(SLU_ID_REPLY), OIF_TUNNEL, DO(TO_NODE_OUT)}},
 	{EXIT, "", {MARK_IS(SLU_ID_REPLY), OIF_TUNNEL, COUNT(TUNNEL_NO_ENTRY), DROP}},
+
+	{BARE,
+	 "somebody took the mark off (the node's own errors have none)",
+	 {DIRECTION(ORIGINAL), STATE(STATE_NEW | STATE_BEGUN), DO(CT_MARKED), GOTO(STRAY)}},
+
+	{INTO_TUNNEL, "", {OIF_OTHER, COUNT(EXIT_DEVICE), DROP}},
+
+	{OWN, "", {OIF_TUNNEL, COUNT(EXIT_DEVICE), DROP}},
+	{OWN, "its own address", {OWNED_IN(NFT_SET_OWNED4), ACCEPT}},
+	{OWN, "", {OWNED_IN(NFT_SET_OWNED6), ACCEPT}},
+	{OWN, "", {COUNT(EXIT_SOURCE), DROP}},
 };
 
 /*

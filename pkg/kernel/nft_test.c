@@ -175,11 +175,9 @@ static const struct damage {
 	{"insert rule " T "postrouting_exit accept", 2},
 	{"add rule " T "prerouting_marks drop", 2},
 	{"insert rule " T "input_guard counter", 2},
-	{"delete rule " T "postrouting_exit handle " RULE
-	 "postrouting_exit | sed -n '/its own/s/.*handle //p')",
-	 2},
-	{"replace rule " T "forward_tunnel handle " RULE
-	 "forward_tunnel | sed -n '/by a pod/s/.*handle //p') udp dport 5348 accept",
+	{"delete rule " T "own handle " RULE "own | sed -n '/its own/s/.*handle //p')", 2},
+	{"replace rule " T "forged handle " RULE
+	 "forged | sed -n '/by a pod/s/.*handle //p') udp dport 5348 accept",
 	 2},
 	{"replace rule " T "prerouting_raw handle " RULE
 	 "prerouting_raw | sed -n '/a zone/s/.*handle //p') ct reply zone set 7",
