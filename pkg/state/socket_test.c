@@ -76,6 +76,8 @@ static int teardown(void **state)
 	server = listener = -1;
 	unlink(path);
 	rmdir(folder);
+	folder[sizeof("/tmp/sluice-socket-XXXXXX") - 1] = '\0'; /* of a long one, what it is in */
+	rmdir(folder);
 	return 0;
 }
 
