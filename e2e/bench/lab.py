@@ -87,7 +87,8 @@ class Calls:
         the wall time of all."""
         for n, (program, stdin, environment, option) in enumerate(calls):
             words = program if isinstance(program, list) else [program]
-            fields = [option or "-", stdin, self.out / str(n), "\1".join(map(str, words)), *(f"{k}={v}" for k, v in environment.items())]
+            fields = [option or "-", stdin, self.out / str(n), "\1".join(map(str, words)),
+                      *(f"{k}={v}" for k, v in environment.items())]
             self.process.stdin.write("\t".join(map(str, fields)) + "\n")
         self.process.stdin.write("\n")
         self.process.stdin.flush()

@@ -99,7 +99,7 @@ def first_line(*command):
 def machine():
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text())
-    hypervisor = pathlib.Path("/sys/hypervisor/type").exists() or "hypervisor" in pathlib.Path("/proc/cpuinfo").read_text()
+    hypervisor = bool(re.search(r"^flags\s*:.* hypervisor( |$)", pathlib.Path("/proc/cpuinfo").read_text(), re.M))
     return {"cpu": cpu.group(1) if cpu else platform.machine(), "processors": os.cpu_count(), "virtual": hypervisor,
             "memory MiB": int(memory.group(1)) // 1024, "kernel": platform.release(),
             "BPF JIT": first_line("cat", "/proc/sys/net/core/bpf_jit_enable")}
@@ -114,7 +114,7 @@ def versions():
 
 
 class Load:
-    """How much of the machine others used meanwhile: what /proc/stat counts less our own share is theirs."""
+    """How busy the machine was, ourselves included."""
 
     def __init__(self):
         self.start, self.begun = os.getloadavg(), time.time()

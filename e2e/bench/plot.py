@@ -1,4 +1,4 @@
-"""Reports as SVG: curves of cost against size, bars of ratios with their gates. Light and dark by the viewer's choice."""
+"""Reports as SVG, light or dark by the viewer's choice: curves of cost against size, bars of ratios with their gates."""
 import html
 import math
 
@@ -81,7 +81,8 @@ def curve(tree):
         line = "L".join(f"{px:.1f} {y.at(p['median']):.1f}" for px, p in at)
         upper = [f"{px:.1f} {y.at(p['high']):.1f}" for px, p in at]
         lower = [f"{px:.1f} {y.at(p['low']):.1f}" for px, p in reversed(at)]
-        parts += [f'<polygon class="s{n} band" points="{" ".join(upper + lower)}"/>', f'<path class="s{n}" d="M{line}"/>']
+        parts += [f'<polygon class="s{n} band" points="{" ".join(upper + lower)}"/>',
+                  f'<path class="s{n}" d="M{line}"/>']
         parts += [f'<circle class="s{n}" cx="{px:.1f}" cy="{y.at(p["median"]):.1f}" r="3"/>' for px, p in at]
         parts.append(text(WIDTH - RIGHT + 10, labels[name], name, f"s{n}"))
     return document(WIDTH, HEIGHT, parts)
@@ -90,13 +91,14 @@ def curve(tree):
 def bars(report, figures, title):
     """A bar for each ratio, a stroke for its gate."""
     row, left, full = 24, 250, 330
-    most = max(1.0, *(f["ratio"]["median"] for f in figures), *(float(f["gate"][2:]) for f in figures if f["gate"])) * 1.05
+    gates = [float(f["gate"][2:]) for f in figures if f["gate"]]
+    most = max(1.0, *(f["ratio"]["median"] for f in figures), *gates) * 1.05
     height = 58 + row * len(figures)
     parts = [text(12, 22, title, "title")]
     for n, f in enumerate(figures):
         y, ratio = 42 + n * row, f["ratio"]["median"]
         parts += [text(left - 10, y + 13, f["name"], "", "end"),
-                  f'<rect class="s0 bar" x="{left}" y="{y + 2}" width="{ratio / most * full:.1f}" height="14" rx="2"/>',
+                  f'<rect class="s0 bar" x="{left}" y="{y + 2}" width="{ratio / most * full:.1f}" height="14"/>',
                   text(left + max(ratio, float((f["gate"] or "<=0")[2:])) / most * full + 8, y + 13, f"{ratio:.2f}")]
         if f["gate"]:
             at = left + float(f["gate"][2:]) / most * full

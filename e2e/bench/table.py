@@ -16,6 +16,15 @@ def row(figure):
             gate.replace("<=", "≤ ").replace(">=", "≥ "))
 
 
+def markdown(report):
+    """The same for a README."""
+    lines = ["| figure | ours | against | ratio | quartiles | gate |", "|---|--:|---|--:|--:|---|"]
+    lines += ["| " + " | ".join(row(figure)) + " |" for figure in report["figures"]]
+    lines += [f"\n{name}: " + ", ".join(f"{k} {v}" for k, v in note.items())
+              for name, note in report["notes"].items()]
+    return "\n".join(lines) + "\n"
+
+
 def show(report):
     rows = [("figure", "ours", "against", "ratio", "quartiles", "gate"), *map(row, report["figures"])]
     widths = [max(len(r[i]) for r in rows) for i in range(6)]
@@ -29,4 +38,4 @@ def show(report):
             print(f"  {curve['name']}, {name}: "
                   + ", ".join(f"{p['x']:,}: {number(p['median'])}" for p in points) + f" {curve['y']}")
     for name, note in report["notes"].items():
-        print(f"  {name}: " + (", ".join(f"{k} {v}" for k, v in note.items()) if isinstance(note, dict) else str(note)))
+        print(f"  {name}: " + ", ".join(f"{k} {v}" for k, v in note.items()))
