@@ -9,6 +9,7 @@ import copy
 import json
 import pathlib
 import subprocess
+import time
 
 from lab import BIN, Calls, Lab
 from measure import Figure, Section, interleaved
@@ -62,6 +63,7 @@ class Subject:
         return self.calls(*(self.request(verb, name) for name in names))
 
     def round(self, n):
+        time.sleep(0.05)  # a device that goes keeps the kernel busy for a while
         name = self.pods.names[n % len(self.pods.names)]
         for verb in VERBS:
             (cost,), _ = self.call(verb, name)

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import platform
+import random
 import re
 import statistics
 import subprocess
@@ -79,10 +80,10 @@ class Section:
 
 
 def interleaved(rounds, *works):
-    """Every round does each work once, starting with another one each time."""
+    """Every round does each work once, in an order of its own, so that nobody always comes after the same one."""
+    order = random.Random(rounds)
     for n in range(rounds):
-        first = n % len(works)
-        for work in works[first:] + works[:first]:
+        for work in order.sample(works, len(works)):
             work(n)
 
 
