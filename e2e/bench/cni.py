@@ -27,7 +27,19 @@ class Pods:
         for name in names:
             lab(f"POD_LABELS='{{\"app\": \"web\"}}' pod_add {name} {node}")
         self.prev = {name: json.loads(pathlib.Path(lab.path, f"{name}.result").read_text()) for name in names}
-        self.veth = {name: self.prev[name]["interfaces"][1]["name"] for name in names}
+        self.renew(*names)
+
+    def renew(self, *names):
+        """New interfaces of the same names and addresses: what ADD and DEL leave on one makes the next ADD another."""
+        for name in names:
+            _, host, pod = self.prev[name]["interfaces"][:3]
+            peer = f"peer name eth0 address {pod['mac']} netns {self.lab.prefix}-{name}"
+            self.lab.ip(self.node, f"""link del {host['name']}
+                link add {host['name']} address {host['mac']} type veth {peer}
+                link set {host['name']} master cni0 up
+                """)
+            self.lab.ip(name, "link set eth0 up\n")
+        time.sleep(0.05)  # a device that goes keeps the kernel busy for a while
 
     def part(self, start, end):
         part = copy.copy(self)
@@ -56,6 +68,11 @@ class Subject:
         self.calls, self.pods, self.plugin, self.entry, self.option = calls, pods, plugin, entry, option
         self.costs = {verb: collections.defaultdict(list) for verb in VERBS}
 
+    def forget(self):
+        """What was measured so far: the kernel was still busy with what made the pods."""
+        for costs in self.costs.values():
+            costs.clear()
+
     def request(self, verb, name):
         return (*self.pods.request(self.plugin, verb, name, self.entry), self.option)
 
@@ -63,7 +80,6 @@ class Subject:
         return self.calls(*(self.request(verb, name) for name in names))
 
     def round(self, n):
-        time.sleep(0.05)  # a device that goes keeps the kernel busy for a while
         name = self.pods.names[n % len(self.pods.names)]
         for verb in VERBS:
             (cost,), _ = self.call(verb, name)
@@ -71,28 +87,22 @@ class Subject:
                 self.keep_result(name)
             for what, value in cost.items():
                 self.costs[verb][what].append(value)
-        self.tidy([name])
+        self.pods.renew(name)
 
     def keep_result(self, name):
         path = pathlib.Path(self.pods.lab.path, f"{self.plugin.name}-ADD-{name}.result")
         if not path.exists():
             path.write_text((self.calls.out / "0").read_text())
 
-    def tidy(self, names):
-        """bandwidth leaves its queues to the veth's end, and would meet them in the next round."""
-        if self.plugin == BANDWIDTH:
-            self.pods.lab.on(self.pods.node, "tc", "-force", "-batch", "-", stderr=subprocess.DEVNULL, input="".join(
-                f"qdisc del dev {self.pods.veth[name]} {which}\n" for name in names for which in ("root", "ingress")))
-
     def at_once(self):
         """All pods one after the other, then all at the same time: µs per ADD."""
         serial = sum(self.call("ADD", name)[1] for name in self.pods.names)
         for name in self.pods.names:
             self.call("DEL", name)
-        self.tidy(self.pods.names)
+        self.pods.renew(*self.pods.names)
         _, parallel = self.call("ADD", *self.pods.names)
         self.call("DEL", *self.pods.names)
-        self.tidy(self.pods.names)
+        self.pods.renew(*self.pods.names)
         return serial / len(self.pods.names), parallel / len(self.pods.names)
 
     def syscalls(self, verb, name):
@@ -154,6 +164,9 @@ def run(quick):
         go = Subject(bare, on_bare[1], BANDWIDTH, RATES)
         # what hides TCX costs time of its own: the peer bears it too
         go_clsact = Subject(bare, on_bare[2], BANDWIDTH, RATES, "clsact")
+        interleaved(3, *(s.round for s in (*subjects.values(), go, go_clsact)))
+        for subject in (*subjects.values(), go, go_clsact):
+            subject.forget()
         interleaved(12 if quick else 60, *(s.round for s in (*subjects.values(), go, go_clsact)))
         figures(section, subjects, {name: go_clsact if "clsact" in name else go for name in subjects})
         for name, subject in {**subjects, "bandwidth": go}.items():

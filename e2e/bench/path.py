@@ -66,7 +66,8 @@ def sluice_lab(stack, n_policies=1):
     lab.policy("11-depot.yaml", DEPOT)
     lab("gateway_on gw1", "web_policy", "node_start node1 gw1", "gateway_wait gw1",
         "web_add t", """POD_LABELS='{"app": "local"}' pod_add l""", "pod_add f",
-        "lab_wait 100 asks_as t 172.31.7.50", "lab_wait 100 asks_as l 172.31.7.60", "lab_wait 100 asks_as f 172.31.7.11")
+        "lab_wait 100 asks_as t 172.31.7.50", "lab_wait 100 asks_as l 172.31.7.60",
+        "lab_wait 100 asks_as f 172.31.7.11")
     servers(lab)
     return lab
 

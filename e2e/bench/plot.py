@@ -1,4 +1,4 @@
-"""Reports as SVG, light or dark by the viewer's choice: curves of cost against size, bars of ratios with their gates."""
+"""Reports as SVG, light or dark as the viewer likes: curves of cost against size, bars of ratios with their gates."""
 import html
 import math
 

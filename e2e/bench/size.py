@@ -58,6 +58,7 @@ class Place:
         (cost,), _ = self.subjects["node1"].call("ADD", name)
         self.usual.append(cost)
         self.subjects["node1"].call("DEL", name)
+        self.pods["node1"].renew(name)
         team = f"team-{self.next_team}"
         self.next_team += 1
         entry = {**cni.entry_of(self.lab, "node1"), "runtimeConfig": {"podLabels": {"app": team}}}
@@ -68,6 +69,7 @@ class Place:
         (cost,), _ = self.calls["node1"]((program, stdin, environment, None))
         self.fresh.append(cost)
         self.subjects["node1"].call("DEL", name)
+        self.pods["node1"].renew(name)
         path.write_text(usual)
 
     def costs(self, node, what):
