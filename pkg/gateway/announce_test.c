@@ -148,7 +148,8 @@ static void two_that_probe_for_one_address_see_each_other(void **state)
 		int status = 0;
 
 		assert_true(pid > 0);
-		probe_ms(addrs[i], 600, mac, 1);
+		probe_ms(addrs[i], 3000, mac,
+			 1); /* ends when it sees the other, however late that starts */
 		assert_memory_equal(mac, peer, sizeof(mac));
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		/* we stopped asking when we saw it: it may have come too late to hear us */
