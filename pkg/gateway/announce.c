@@ -273,28 +273,38 @@ static int take_frame(int fd, const uint8_t own_mac[MAC_LEN], struct addr addr,
 	return hit && memcmp(mac, own_mac, MAC_LEN) != 0;
 }
 
-/* Listens until the deadline. 1 = taken, 0 = silence. */
-static int listen_until(int fd, int64_t deadline, const uint8_t own_mac[MAC_LEN], struct addr addr,
-			uint8_t mac[MAC_LEN])
+/* All that waits. 1 = a conflict, 0 = nothing of the kind. */
+static int take_frames(int fd, const uint8_t own_mac[MAC_LEN], struct addr addr,
+		       uint8_t mac[MAC_LEN])
 {
+	int r;
+
+	do
+		r = take_frame(fd, own_mac, addr, mac);
+	while (r == 0 || r == -EINTR);
+	return r == -EAGAIN ? 0 : r;
+}
+
+/*
+ * Listens for so long. 1 = taken, 0 = silence. Who was given no processor for all
+ * that time reads what came in the meantime before speaking of silence.
+ */
+static int listen_for(int fd, int timeout_ms, const uint8_t own_mac[MAC_LEN], struct addr addr,
+		      uint8_t mac[MAC_LEN])
+{
+	const int64_t deadline = now_ms() + timeout_ms;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	int64_t left;
+	int r;
 
-	while ((left = deadline - now_ms()) > 0) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int r = poll(&p, 1, (int)left);
-
+	do {
+		left = deadline - now_ms();
+		r = poll(&p, 1, left > 0 ? (int)left : 0);
 		if (r < 0 && errno != EINTR)
 			return -errno;
-		while (r > 0) {
-			r = take_frame(fd, own_mac, addr, mac);
-			if (r > 0)
-				return 1;
-			if (r < 0 && r != -EAGAIN && r != -EINTR)
-				return r;
-			r = r == 0 || r == -EINTR; /* more may be there */
-		}
-	}
-	return 0;
+		r = take_frames(fd, own_mac, addr, mac);
+	} while (r == 0 && left > 0);
+	return r;
 }
 
 int announce_probe(uint32_t ifindex, const uint8_t own_mac[6], struct addr addr, int timeout_ms,
@@ -304,20 +314,19 @@ int announce_probe(uint32_t ifindex, const uint8_t own_mac[6], struct addr addr,
 	uint8_t mac[MAC_LEN];
 	union frame f;
 	size_t len = make(&f, own_mac, addr, false);
-	int64_t start;
 	int r = open_socket(ifindex, addr_is_v4(addr), &fd, e);
 
 	if (r < 0)
 		return r;
-	start = now_ms();
 	for (int i = 0; i < PROBES; i++) {
 		r = send_frame(fd, &f, len, e);
 		if (r < 0) {
 			err_wrap(e, "probe %s on interface %u", addr_str(addr), ifindex);
 			return r;
 		}
-		r = listen_until(fd, start + (int64_t)timeout_ms * (i + 1) / PROBES, own_mac, addr,
-				 mac);
+		/* each has its time from when it was sent, however late that was */
+		r = listen_for(fd, timeout_ms * (i + 1) / PROBES - timeout_ms * i / PROBES, own_mac,
+			       addr, mac);
 		if (r < 0)
 			return err_sys(e, r, "probe %s on interface %u", addr_str(addr), ifindex);
 		if (r > 0) {
