@@ -23,7 +23,8 @@
 #define FORGED	    "forged"
 #define BARE	    "bare"
 #define INTO_TUNNEL "into_tunnel"
-#define OWN	    "own"
+#define RELEASED    "released"
+#define GOVERNED    "governed"
 
 static const struct chain_def chains[] = {
 	{REPLIES, NULL, 0, 0},
@@ -37,7 +38,8 @@ static const struct chain_def chains[] = {
 	{FORGED, NULL, 0, 0},
 	{BARE, NULL, 0, 0},
 	{INTO_TUNNEL, NULL, 0, 0},
-	{OWN, NULL, 0, 0},
+	{RELEASED, NULL, 0, 0},
+	{GOVERNED, NULL, 0, 0},
 	{RAW, "filter", NF_INET_PRE_ROUTING, -300},
 	{MARKS, "filter", NF_INET_PRE_ROUTING, -175}, /* mangle (-150) may set whole marks */
 	{SERVICES, "filter", NF_INET_PRE_ROUTING, -99},
@@ -134,11 +136,20 @@ static const struct chain_def chains[] = {
 	}
 
 static const struct rule_def rules[] = {
+	/* what comes most often first: each rule that a packet need not look at is worth its while
+	 */
+	{RAW,
+	 "we are in force: DIVERT only where it is meant",
+	 {DO(TO_RELEASE), DIVERTED, GOTO(RELEASED)}},
+	{RAW, "", {MARKED, GOTO(GOVERNED)}},
 	{RAW, "tunnel to this host", {UDP_PORT, DO(LOCAL_DADDR), DO(NOTRACK)}},
-	{RAW, "we are in force: DIVERT only where it is meant", {DO(TO_RELEASE), DO(RELEASE)}},
-	{RAW, "", {DIVERTED, IIF_TUNNEL, DO(RELEASE)}},
 	{RAW, "", {DO(UNSEEN), GOTO(UNSEEN)}},
-	{RAW, "an egress address is a zone", {DO(ANY_ID), DO(ZONE)}},
+
+	{RELEASED, "", {DO(RELEASE)}},
+	{RELEASED, "an egress address is a zone", {DO(ANY_ID), DO(ZONE)}},
+
+	{GOVERNED, "", {DIVERTED, IIF_TUNNEL, DO(RELEASE)}},
+	{GOVERNED, "", {DO(ANY_ID), DO(ZONE)}},
 
 	{UNSEEN,
 	 "its program was taken off",
@@ -146,7 +157,6 @@ static const struct rule_def rules[] = {
 	{UNSEEN, "", {{STEP_SADDR_IN, NFT_SET_GOVERNED6, NULL}, GOTO(UNJUDGED)}},
 
 	{MARKS, "replies keep the connection's way", {DIRECTION(REPLY), GOTO(REPLIES)}},
-	{MARKS, "", {DIVERTED, DO(ANY_ID), GOTO(IDENTITY)}},
 	{MARKS, "", {IIF_TUNNEL, GOTO(ARRIVED)}},
 	{MARKS, "", {UNMARKED, ACCEPT}},
 	{MARKS, "", {DO(ANY_ID), GOTO(IDENTITY)}},
@@ -172,7 +182,7 @@ static const struct rule_def rules[] = {
 	{SERVICES, "", {UNMARKED, ACCEPT}},
 	{SERVICES,
 	 "translated: judge the new destination",
-	 {DIRECTION(ORIGINAL), DO(DNATTED), GOTO(SERVICE)}},
+	 {DO(DNATTED), DIRECTION(ORIGINAL), GOTO(SERVICE)}},
 	{SERVICES, "", {DO(ANY_ID), ACCEPT}},
 	{SERVICES,
 	 "about a connection with an identity: this is none",
@@ -222,21 +232,20 @@ static const struct rule_def rules[] = {
 	{NAT, "", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT6, NULL}}},
 
 	{EXIT, "", {UNMARKED, GOTO(BARE)}},
-	{EXIT, "", {DIVERTED, GOTO(INTO_TUNNEL)}},
-	{EXIT, "", {DO(ANY_ID), GOTO(OWN)}},
-	{EXIT, "home", {MARK_IS(SLU_ID_REPLY), OIF_TUNNEL, DO(TO_NODE_OUT)}},
-	{EXIT, "", {MARK_IS(SLU_ID_REPLY), OIF_TUNNEL, COUNT(TUNNEL_NO_ENTRY), DROP}},
+	{EXIT, "", {OIF_TUNNEL, GOTO(INTO_TUNNEL)}},
+	{EXIT, "its own address", {OWNED_IN(NFT_SET_OWNED4), ACCEPT}},
+	{EXIT, "", {OWNED_IN(NFT_SET_OWNED6), ACCEPT}},
+	{EXIT, "", {DIVERTED, COUNT(EXIT_DEVICE), DROP}},
+	{EXIT, "", {DO(ANY_ID), COUNT(EXIT_SOURCE), DROP}},
 
 	{BARE,
 	 "somebody took the mark off (the node's own errors have none)",
 	 {DIRECTION(ORIGINAL), STATE(STATE_NEW | STATE_BEGUN), DO(CT_MARKED), GOTO(STRAY)}},
 
-	{INTO_TUNNEL, "", {OIF_OTHER, COUNT(EXIT_DEVICE), DROP}},
-
-	{OWN, "", {OIF_TUNNEL, COUNT(EXIT_DEVICE), DROP}},
-	{OWN, "its own address", {OWNED_IN(NFT_SET_OWNED4), ACCEPT}},
-	{OWN, "", {OWNED_IN(NFT_SET_OWNED6), ACCEPT}},
-	{OWN, "", {COUNT(EXIT_SOURCE), DROP}},
+	{INTO_TUNNEL, "", {DIVERTED, ACCEPT}},
+	{INTO_TUNNEL, "home", {MARK_IS(SLU_ID_REPLY), DO(TO_NODE_OUT)}},
+	{INTO_TUNNEL, "", {MARK_IS(SLU_ID_REPLY), COUNT(TUNNEL_NO_ENTRY), DROP}},
+	{INTO_TUNNEL, "", {COUNT(EXIT_DEVICE), DROP}},
 };
 
 /*

@@ -63,14 +63,12 @@ static void step_mark(struct nftnl_rule *r, const struct rule_ctx *c, const stru
 
 static void step_unseen(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
-	match_mark(r, c->marks.mask, NFT_CMP_EQ, 0);
 	nft_expr_meta_load(r, NFT_META_PRIORITY);
 	nft_expr_cmp_u32(r, NFT_CMP_NEQ, SLU_PRIORITY_SEEN);
 }
 
 static void step_to_release(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
-	match_mark(r, c->marks.divert, NFT_CMP_NEQ, 0);
 	nft_expr_meta_load(r, NFT_META_PRIORITY);
 	nft_expr_cmp_u32(r, NFT_CMP_EQ, SLU_PRIORITY_RELEASE);
 }

@@ -165,6 +165,8 @@ static const struct damage {
 	{"flush chain " T "rejected", 2},
 	{"flush chain " T "service", 2},
 	{"flush chain " T "prerouting_raw", 2},
+	{"flush chain " T "released", 2},
+	{"flush chain " T "governed", 2},
 	{"flush chain " T "prerouting_marks", 2},
 	{"flush chain " T "prerouting_services", 2},
 	{"flush chain " T "input_guard", 2},
@@ -175,12 +177,14 @@ static const struct damage {
 	{"insert rule " T "postrouting_exit accept", 2},
 	{"add rule " T "prerouting_marks drop", 2},
 	{"insert rule " T "input_guard counter", 2},
-	{"delete rule " T "own handle " RULE "own | sed -n '/its own/s/.*handle //p')", 2},
+	{"delete rule " T "postrouting_exit handle " RULE
+	 "postrouting_exit | sed -n '/its own/s/.*handle //p')",
+	 2},
 	{"replace rule " T "forged handle " RULE
 	 "forged | sed -n '/by a pod/s/.*handle //p') udp dport 5348 accept",
 	 2},
-	{"replace rule " T "prerouting_raw handle " RULE
-	 "prerouting_raw | sed -n '/a zone/s/.*handle //p') ct reply zone set 7",
+	{"replace rule " T "released handle " RULE
+	 "released | sed -n '/a zone/s/.*handle //p') ct reply zone set 7",
 	 2},
 	{"'chain inet sluice forward_tunnel { policy drop; }'", 2},
 	{"'add chain inet sluice more { type filter hook forward priority -400; }'", 2},
