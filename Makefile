@@ -41,7 +41,7 @@ LIBS_NFT    := -lnftnl -lmnl
 SRCS      := $(filter-out %_test.c %_fuzz.c %.bpf.c pkg/testkit/%,$(wildcard pkg/*/*.c))
 OBJS      := $(SRCS:%.c=$(B)/%.o)
 LIB       := $(B)/libsluice.a
-TESTKIT   := $(patsubst %.c,$(B)/%.o,$(wildcard pkg/testkit/*.c))
+TESTKIT   := $(patsubst %.c,$(B)/%.o,$(filter-out pkg/testkit/fuzz_%,$(wildcard pkg/testkit/*.c)))
 BPF_SRCS  := $(wildcard pkg/bpf/*.bpf.c)
 SKELS     := $(patsubst pkg/bpf/%.bpf.c,$(B)/gen/%.skel.h,$(BPF_SRCS))
 TESTS     := $(patsubst %.c,$(B)/%,$(wildcard pkg/*/*_test.c plugins/*/*_test.c))
@@ -98,17 +98,20 @@ $(B)/%_test: %_test.c $(LIB) $(TESTKIT)
 unit: all $(TESTS)
 	@scripts/run-tests $(TESTS)
 
-# Fuzzers: objects of their own, of the modules that only compute and of those that have one;
-# json-c is the oracle of json_fuzz and nobody else's. A long run: make fuzz FUZZ_SECONDS=3600
-FUZZ_SECONDS ?= 10
+# Fuzzers: objects of their own; json-c is the oracle of json_fuzz and nobody else's. What of the
+# testkit is only for them is called fuzz_*. An hour for all together: make fuzz FUZZ_TOTAL=3600
 FZ        := build/fuzz
-FUZZ_SRCS := $(wildcard pkg/*/*_fuzz.c)
+FUZZ_SRCS := $(wildcard pkg/*/*_fuzz.c plugins/*/*_fuzz.c)
 FUZZERS   := $(FUZZ_SRCS:%.c=$(FZ)/%)
-FUZZ_DIRS := $(sort $(addprefix pkg/,base inet json cni config policy state) $(patsubst %/,%,$(dir $(FUZZ_SRCS))))
-FUZZ_OBJS := $(patsubst %.c,$(FZ)/%.o,$(filter $(addsuffix /%,$(FUZZ_DIRS)),$(SRCS)))
+FUZZ_SECONDS ?= $(if $(FUZZ_TOTAL),$(shell expr $(FUZZ_TOTAL) / $(words $(FUZZERS))),10)
+FUZZ_OBJS := $(SRCS:%.c=$(FZ)/%.o) $(patsubst %.c,$(FZ)/%.o,$(filter-out %.bpf.c,$(wildcard pkg/testkit/*.c)))
+FUZZ_MINE  = $(patsubst %.c,$(FZ)/%.o,$(filter-out %_test.c %_fuzz.c %/main.c,$(wildcard plugins/$(1)/*.c)))
 FUZZ_SAN  := address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-FUZZ_CC    = $(CLANG) -std=gnu11 -D_GNU_SOURCE -Ipkg -I/usr/include/libnl3 -O1 -g -DSLUICE_VERSION='"fuzz"' \
+FUZZ_CC    = $(CLANG) -std=gnu11 -D_GNU_SOURCE -Ipkg -I$(B)/gen -I/usr/include/libnl3 -O1 -g -DSLUICE_VERSION='"fuzz"' \
              -DSLUICE_PREFIX='"$(PREFIX)"'
+FUZZ_LIBS := -ljson-c -lcmocka -Wl,--as-needed -lyaml -lnl-3 -lnftnl -lmnl -lbpf -lelf -lz
+
+$(filter $(FZ)/pkg/bpf/%.o,$(FUZZ_OBJS)): $(SKELS)
 
 $(FZ)/%.o: %.c
 	@mkdir -p $(@D)
@@ -118,9 +121,13 @@ $(FZ)/libsluice.a: $(FUZZ_OBJS)
 	@rm -f $@
 	$(Q)ar rcsD $@ $^
 
+# a plugin's fuzzer has the plugin's other files beside it
+$(FZ)/plugins/sluice/%_fuzz: $(call FUZZ_MINE,sluice)
+$(FZ)/plugins/sluicectl/%_fuzz: $(call FUZZ_MINE,sluicectl)
+
 $(FUZZERS): $(FZ)/%: %.c $(FZ)/libsluice.a
 	@mkdir -p $(@D)
-	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SAN) -MMD -MP $< $(FZ)/libsluice.a -ljson-c -lyaml -o $@
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SAN) -MMD -MP $< $(filter %.o,$^) $(FZ)/libsluice.a $(FUZZ_LIBS) -o $@
 
 fuzz-build: $(FUZZERS)
 
