@@ -84,14 +84,16 @@ static const char *who_by_tcx(uint32_t ifindex)
 static int parse_filter(struct nlmsghdr *h, void *row, const void *arg)
 {
 	struct nlattr *tb[TCA_MAX + 1], *opt[TCA_BPF_MAX + 1];
+	char name[64];
 	const char **who = row;
 
 	if (h->nlmsg_type != RTM_NEWTFILTER || rtnl_attrs(h, sizeof(struct tcmsg), tb, TCA_MAX) < 0)
 		return -EBADMSG;
-	if (!tb[TCA_KIND] || strcmp(nla_get_string(tb[TCA_KIND]), "bpf") != 0 || !tb[TCA_OPTIONS] ||
+	if (!tb[TCA_KIND] || nla_strcmp(tb[TCA_KIND], "bpf") != 0 || !tb[TCA_OPTIONS] ||
 	    rtnl_attrs_nested(tb[TCA_OPTIONS], opt, TCA_BPF_MAX) < 0 || !opt[TCA_BPF_NAME])
 		return 0;
-	*who = who_by_name(nla_get_string(opt[TCA_BPF_NAME]));
+	nla_strlcpy(name, opt[TCA_BPF_NAME], sizeof(name));
+	*who = who_by_name(name);
 	return *who != NULL;
 }
 

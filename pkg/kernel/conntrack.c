@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "kernel/nlmsg.h"
 
 #define BUFFER_SIZE (32 * 1024)
 #define TUPLE_MAX   128
@@ -88,9 +89,11 @@ int ct_exchange(struct ct_socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data
 			continue;
 		if (n < 0)
 			return -errno;
+		if (nlmsg_whole(s->buf, (size_t)n) != (size_t)n)
+			return -EBADMSG;
 		r = mnl_cb_run(s->buf, (size_t)n, seq, portid, fn, data);
 	}
-	return r < 0 ? -errno : 0;
+	return r < 0 ? nlmsg_refusal((int)-(unsigned int)errno) : 0;
 }
 
 /* ---- attributes ---- */
@@ -229,10 +232,10 @@ static void entry_found(const struct nlmsghdr *h, const struct nlattr *tuple, vo
 	*en = (struct entry){.family = nfg->nfgen_family};
 	en->tuple_len = mnl_attr_get_payload_len(tuple);
 	memcpy(en->tuple, mnl_attr_get_payload(tuple), en->tuple_len);
-	if (zone)
+	if (zone && mnl_attr_get_payload_len(zone) >= sizeof(en->zone))
 		en->zone = ntohs(mnl_attr_get_u16(zone));
-	en->has_id = id != NULL;
-	if (id)
+	en->has_id = id && mnl_attr_get_payload_len(id) >= sizeof(en->id);
+	if (en->has_id)
 		en->id = mnl_attr_get_u32(id);
 }
 

@@ -36,7 +36,7 @@ static uint32_t attr_be32(const struct nlattr *a)
 
 static uint8_t attr_u8(const struct nlattr *a)
 {
-	return a ? mnl_attr_get_u8(a) : 0;
+	return a && mnl_attr_get_payload_len(a) >= sizeof(uint8_t) ? mnl_attr_get_u8(a) : 0;
 }
 
 /* Nothing of it is under way any more; a new one with the same ports may begin. */
@@ -66,7 +66,8 @@ static void flow_found(const struct nlmsghdr *h, const struct nlattr *tuple, voi
 	if (f.proto != IPPROTO_TCP && f.proto != IPPROTO_UDP && f.proto != IPPROTO_SCTP)
 		return;
 	if (!ct_tuple_addr(tuple, true, &f.src) || !ct_tuple_addr(tuple, false, &f.dst) ||
-	    !ct_tuple_addr(ct_top(h, CTA_TUPLE_REPLY), false, &f.seen))
+	    !ct_tuple_addr(ct_top(h, CTA_TUPLE_REPLY), false, &f.seen) ||
+	    addr_is_v4(f.src) != addr_is_v4(f.dst) || addr_is_v4(f.src) != addr_is_v4(f.seen))
 		return;
 	f.sport = attr_be16(ct_nested(proto, CTA_PROTO_SRC_PORT));
 	f.dport = attr_be16(ct_nested(proto, CTA_PROTO_DST_PORT));

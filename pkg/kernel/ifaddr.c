@@ -20,10 +20,12 @@ static int parse_ifaddr(struct nlmsghdr *h, void *row, const void *arg)
 	/* IFA_ADDRESS is the far end of a point-to-point link, and the own one elsewhere */
 	if (!rtnl_attr_addr(tb[IFA_LOCAL], &a->addr) && !rtnl_attr_addr(tb[IFA_ADDRESS], &a->addr))
 		return 0;
+	if (ifa->ifa_prefixlen > addr_len(a->addr) * 8)
+		return -EBADMSG;
 	flags = rtnl_attr_u32(tb[IFA_FLAGS], ifa->ifa_flags);
 	a->ifindex = ifa->ifa_index;
 	a->prefix_len = ifa->ifa_prefixlen;
-	a->ours = tb[IFA_PROTO_ATTR] && nla_get_u8(tb[IFA_PROTO_ATTR]) == SLU_IFAPROT;
+	a->ours = rtnl_attr_u8(tb[IFA_PROTO_ATTR], 0) == SLU_IFAPROT;
 	a->tentative = flags & IFA_F_TENTATIVE;
 	a->dad_failed = flags & IFA_F_DADFAILED;
 	return 1;

@@ -21,10 +21,8 @@ static void parse_vxlan(struct nlattr *data, struct link_seen *seen)
 
 	if (rtnl_attrs_nested(data, tb, IFLA_VXLAN_MAX) < 0)
 		return;
-	if (tb[IFLA_VXLAN_COLLECT_METADATA])
-		seen->external = nla_get_u8(tb[IFLA_VXLAN_COLLECT_METADATA]) != 0;
-	if (tb[IFLA_VXLAN_PORT])
-		seen->port = ntohs(nla_get_u16(tb[IFLA_VXLAN_PORT]));
+	seen->external = rtnl_attr_u8(tb[IFLA_VXLAN_COLLECT_METADATA], 0) != 0;
+	seen->port = ntohs(rtnl_attr_u16(tb[IFLA_VXLAN_PORT], 0));
 }
 
 static void parse_kind(struct nlattr *nest, struct link_seen *seen)
@@ -61,7 +59,7 @@ static void parse_af_spec(struct nlattr *nest, struct link_seen *seen)
 	    !six[IFLA_INET6_ADDR_GEN_MODE])
 		return;
 	seen->has_addr_gen = true;
-	seen->addr_gen = nla_get_u8(six[IFLA_INET6_ADDR_GEN_MODE]);
+	seen->addr_gen = rtnl_attr_u8(six[IFLA_INET6_ADDR_GEN_MODE], 0);
 }
 
 static int parse_link(struct nlmsghdr *h, void *row, const void *arg)

@@ -18,6 +18,7 @@
 #include <libnftnl/common.h>
 
 #include "base/log.h"
+#include "kernel/nlmsg.h"
 
 #define MESSAGE_MAX (80 * 1024) /* attributes end at 64 KiB */
 #define BUFFER	    (64 * 1024)
@@ -90,11 +91,11 @@ int nft_request(struct nft *n, struct nlmsghdr *nlh, mnl_cb_t cb, void *data)
 			len = mnl_socket_recvfrom(n->sock, buf, BUFFER);
 		while (len < 0 && errno == EINTR);
 		if (len >= 0)
-			errno = 0;
-		rc = len < 0 ? -1 : mnl_cb_run(buf, (size_t)len, seq, n->portid, cb, data);
+			errno = nlmsg_whole(buf, (size_t)len) == (size_t)len ? 0 : EBADMSG;
+		rc = len < 0 || errno ? -1 : mnl_cb_run(buf, (size_t)len, seq, n->portid, cb, data);
 	} while (rc > 0);
 	if (rc < 0) {
-		rc = errno ? -errno : -EPROTO;
+		rc = errno ? nlmsg_refusal((int)-(unsigned int)errno) : -EPROTO;
 		drain(n, buf);
 	}
 	return rc;
@@ -166,7 +167,7 @@ static void answer_parse(struct answer *ans, const struct nlmsghdr *nlh)
 		ans->done = true;
 	if (err->error == 0 || ans->rc < 0)
 		return;
-	ans->rc = err->error;
+	ans->rc = nlmsg_refusal(err->error);
 	ans->refused = nlh->nlmsg_seq - ans->first;
 	if (nlh->nlmsg_flags & NLM_F_ACK_TLVS)
 		mnl_attr_parse(nlh, sizeof(*err), ext_ack, ans);
@@ -180,7 +181,7 @@ static void answers_read(struct nft *n, struct answer *ans)
 	for (;;) {
 		ssize_t got = recv(mnl_socket_get_fd(n->sock), buf, BUFFER, MSG_DONTWAIT);
 		const struct nlmsghdr *nlh = (const void *)buf;
-		int len = (int)got;
+		int len;
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -191,6 +192,7 @@ static void answers_read(struct nft *n, struct answer *ans)
 		}
 		if (got < 0)
 			return;
+		len = (int)nlmsg_whole(buf, (size_t)got);
 		for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len))
 			answer_parse(ans, nlh);
 	}

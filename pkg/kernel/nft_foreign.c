@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "kernel/nlmsg.h"
+
 #define BUFFER	   (64 * 1024)
 #define RCVBUF	   (1024 * 1024)
 #define LEGACY_MAX (64u * 1024 * 1024)
@@ -34,22 +36,22 @@ static int on_chain(const struct nlmsghdr *nlh, void *data)
 {
 	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = nftnl_chain_alloc();
 	struct search *s = data;
-	const char *table;
+	const char *table, *name;
 	uint32_t family;
 
 	if (!c || nftnl_chain_nlmsg_parse(nlh, c) < 0)
 		return MNL_CB_ERROR;
 	table = nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE);
+	name = nftnl_chain_get_str(c, NFTNL_CHAIN_NAME);
 	family = nftnl_chain_get_u32(c, NFTNL_CHAIN_FAMILY);
-	if (*s->buf || !nftnl_chain_is_set(c, NFTNL_CHAIN_HOOKNUM) ||
+	if (*s->buf || !table || !name || !nftnl_chain_is_set(c, NFTNL_CHAIN_HOOKNUM) ||
 	    nftnl_chain_get_u32(c, NFTNL_CHAIN_HOOKNUM) != NF_INET_FORWARD ||
 	    nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY) != NF_DROP)
 		return MNL_CB_OK;
 	if (family != NFPROTO_IPV4 && family != NFPROTO_IPV6 && family != NFPROTO_INET)
 		return MNL_CB_OK;
 	if (family != NFPROTO_INET || strcmp(table, NFT_TABLE) != 0)
-		snprintf(s->buf, s->len, "%s %s %s", family_name(family), table,
-			 nftnl_chain_get_str(c, NFTNL_CHAIN_NAME));
+		snprintf(s->buf, s->len, "%s %s %s", family_name(family), table, name);
 	return MNL_CB_OK;
 }
 
@@ -223,7 +225,7 @@ int nft_events_read(int fd, uint32_t own_portid, struct err *e)
 	for (;;) {
 		ssize_t got = recv(fd, buf, BUFFER, 0);
 		const struct nlmsghdr *nlh = (const void *)buf;
-		int len = (int)got;
+		int len;
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -233,6 +235,7 @@ int nft_events_read(int fd, uint32_t own_portid, struct err *e)
 		}
 		if (got < 0)
 			return errno == EAGAIN ? answer : err_sys(e, -errno, "nftables events");
+		len = (int)nlmsg_whole(buf, (size_t)got);
 		for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len))
 			if (answer == 0 && nlh->nlmsg_pid != own_portid && concerns_us(nlh))
 				answer = 1;

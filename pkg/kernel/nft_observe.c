@@ -121,9 +121,10 @@ struct load {
 	enum nft_set_index set;
 };
 
-static bool is_ours(const char *table)
+/* libnftnl has NULL for what the kernel did not say. */
+static bool is_ours(const char *table, const char *name)
 {
-	return table && strcmp(table, NFT_TABLE) == 0;
+	return table && name && strcmp(table, NFT_TABLE) == 0;
 }
 
 static int on_table(const struct nlmsghdr *nlh, void *data)
@@ -144,13 +145,13 @@ static int on_chain(const struct nlmsghdr *nlh, void *data)
 {
 	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = nftnl_chain_alloc();
 	struct load *l = data;
+	const char *name;
 
 	if (!c || nftnl_chain_nlmsg_parse(nlh, c) < 0)
 		return MNL_CB_ERROR;
-	if (is_ours(nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE)))
-		nft_entry_add_chain(
-			nft_picture_entry(l->p, "chain", nftnl_chain_get_str(c, NFTNL_CHAIN_NAME)),
-			c);
+	name = nftnl_chain_get_str(c, NFTNL_CHAIN_NAME);
+	if (is_ours(nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE), name))
+		nft_entry_add_chain(nft_picture_entry(l->p, "chain", name), c);
 	return MNL_CB_OK;
 }
 
@@ -159,12 +160,14 @@ static int on_rule(const struct nlmsghdr *nlh, void *data)
 	__cleanup(nftnl_rule_freep) struct nftnl_rule *r = nftnl_rule_alloc();
 	struct load *l = data;
 	struct nft_entry *entry;
+	const char *chain;
 
 	if (!r || nftnl_rule_nlmsg_parse(nlh, r) < 0)
 		return MNL_CB_ERROR;
-	if (!is_ours(nftnl_rule_get_str(r, NFTNL_RULE_TABLE)))
+	chain = nftnl_rule_get_str(r, NFTNL_RULE_CHAIN);
+	if (!is_ours(nftnl_rule_get_str(r, NFTNL_RULE_TABLE), chain))
 		return MNL_CB_OK;
-	entry = nft_picture_entry(l->p, "chain", nftnl_rule_get_str(r, NFTNL_RULE_CHAIN));
+	entry = nft_picture_entry(l->p, "chain", chain);
 	if (mnl_nlmsg_get_payload_len(nlh) < RULE_MAX - 1024)
 		nft_entry_add_rule(entry, r);
 	else
@@ -176,12 +179,13 @@ static int on_set(const struct nlmsghdr *nlh, void *data)
 {
 	__cleanup(nftnl_set_freep) struct nftnl_set *s = nftnl_set_alloc();
 	struct load *l = data;
+	const char *name;
 
 	if (!s || nftnl_set_nlmsg_parse(nlh, s) < 0)
 		return MNL_CB_ERROR;
-	if (is_ours(nftnl_set_get_str(s, NFTNL_SET_TABLE)))
-		nft_entry_add_set(
-			nft_picture_entry(l->p, "set", nftnl_set_get_str(s, NFTNL_SET_NAME)), s);
+	name = nftnl_set_get_str(s, NFTNL_SET_NAME);
+	if (is_ours(nftnl_set_get_str(s, NFTNL_SET_TABLE), name))
+		nft_entry_add_set(nft_picture_entry(l->p, "set", name), s);
 	return MNL_CB_OK;
 }
 
@@ -205,9 +209,9 @@ static int on_object(const struct nlmsghdr *nlh, void *data)
 
 	if (!o || nftnl_obj_nlmsg_parse(nlh, o) < 0)
 		return MNL_CB_ERROR;
-	if (!is_ours(nftnl_obj_get_str(o, NFTNL_OBJ_TABLE)))
-		return MNL_CB_OK;
 	name = nftnl_obj_get_str(o, NFTNL_OBJ_NAME);
+	if (!is_ours(nftnl_obj_get_str(o, NFTNL_OBJ_TABLE), name))
+		return MNL_CB_OK;
 	if (nftnl_obj_get_u32(o, NFTNL_OBJ_TYPE) != NFT_OBJECT_COUNTER) {
 		nft_picture_entry(l->p, "object", name);
 		return MNL_CB_OK;
@@ -279,7 +283,8 @@ static int on_generation(const struct nlmsghdr *nlh, void *data)
 
 	mnl_attr_for_each(a, nlh, sizeof(struct nfgenmsg))
 	{
-		if (mnl_attr_get_type(a) == NFTA_GEN_ID)
+		if (mnl_attr_get_type(a) == NFTA_GEN_ID &&
+		    mnl_attr_get_payload_len(a) >= sizeof(uint32_t))
 			*(uint32_t *)data = ntohl(mnl_attr_get_u32(a));
 	}
 	return MNL_CB_OK;

@@ -30,14 +30,19 @@ static uint32_t parse_mtu(struct nlattr *metrics)
 	return rtnl_attr_u32(tb[RTAX_MTU], 0);
 }
 
-static struct cidr parse_dst(const struct rtmsg *rtm, const struct nlattr *dst)
+static int parse_dst(const struct rtmsg *rtm, const struct nlattr *dst, struct cidr *ret)
 {
 	bool v4 = rtm->rtm_family == AF_INET;
 	struct addr a;
 
-	if (!rtnl_attr_addr(dst, &a))
-		return cidr_all(v4);
-	return cidr_make(a, (uint8_t)(rtm->rtm_dst_len + (v4 ? 96 : 0)));
+	if (!rtnl_attr_addr(dst, &a)) {
+		*ret = cidr_all(v4);
+		return 0;
+	}
+	if (rtm->rtm_dst_len > (v4 ? 32 : 128) || nla_len(dst) != (v4 ? 4 : 16))
+		return -EBADMSG;
+	*ret = cidr_make(a, (uint8_t)(rtm->rtm_dst_len + (v4 ? 96 : 0)));
+	return 0;
 }
 
 /* IPv6 turns "no metric" into IP6_RT_PRIO_USER; here both families say 0. */
@@ -66,7 +71,8 @@ static int parse_route(struct nlmsghdr *h, void *row, const void *arg)
 			known = true;
 		}
 	seen->ours = known && rtm->rtm_protocol == SLU_RTPROT;
-	route->dst = parse_dst(rtm, tb[RTA_DST]);
+	if (parse_dst(rtm, tb[RTA_DST], &route->dst) < 0)
+		return -EBADMSG;
 	route->metric = metric_from_kernel(rtm->rtm_family, rtnl_attr_u32(tb[RTA_PRIORITY], 0));
 	if (rtm->rtm_type == RTN_UNICAST) /* IPv6 reports lo for the other types */
 		route->ifindex = rtnl_attr_u32(tb[RTA_OIF], 0);

@@ -20,6 +20,7 @@
 
 #include "base/mem.h"
 #include "kernel/netns.h"
+#include "kernel/nlmsg.h"
 #include "kernel/rtnl_priv.h"
 
 #define BUFFER_SIZE (64 * 1024) /* the kernel fills dumps up to 32 KiB at a time */
@@ -64,8 +65,8 @@ static int on_finish(struct nl_msg *m, void *data)
 
 	if (nlmsg_datalen(h) >= (int)sizeof(code))
 		memcpy(&code, nlmsg_data(h), sizeof(code));
-	if (code < 0 && !r->code)
-		r->code = code;
+	if (code && !r->code)
+		r->code = nlmsg_refusal(code);
 	r->done = true;
 	return NL_STOP;
 }
@@ -79,12 +80,14 @@ static int on_error(struct sockaddr_nl *from, struct nlmsgerr *ne, void *data)
 
 	if (h->nlmsg_seq != r->seq)
 		return NL_SKIP;
-	r->code = ne->error;
+	r->code = nlmsg_refusal(ne->error);
 	r->done = true;
 	if (!(h->nlmsg_flags & NLM_F_ACK_TLVS))
 		return NL_STOP;
 	if (!(h->nlmsg_flags & NLM_F_CAPPED))
 		skip += NLMSG_ALIGN(ne->msg.nlmsg_len) - NLMSG_HDRLEN;
+	if (skip > (size_t)nlmsg_datalen(h))
+		return NL_STOP;
 	text = nlmsg_find_attr(h, (int)skip, NLMSGERR_ATTR_MSG);
 	if (text)
 		nla_strlcpy(r->text, text, sizeof(r->text));

@@ -78,8 +78,7 @@ static bool neigh_concerns(struct nlmsghdr *h)
 
 	if (rtnl_attrs(h, sizeof(*ndm), tb, NDA_MAX) < 0)
 		return false;
-	return (ndm->ndm_state & NUD_PERMANENT) ||
-	       (tb[NDA_PROTOCOL] && nla_get_u8(tb[NDA_PROTOCOL]) == SLU_RTPROT);
+	return (ndm->ndm_state & NUD_PERMANENT) || rtnl_attr_u8(tb[NDA_PROTOCOL], 0) == SLU_RTPROT;
 }
 
 static bool concerns(struct nlmsghdr *h)

@@ -71,14 +71,33 @@ bool rtnl_attr_addr(const struct nlattr *a, struct addr *ret)
 	return true;
 }
 
-uint32_t rtnl_attr_u32(struct nlattr *a, uint32_t absent)
+static bool attr_read(const struct nlattr *a, void *to, size_t len)
+{
+	if (!a || nla_len(a) < (int)len)
+		return false;
+	memcpy(to, nla_data(a), len);
+	return true;
+}
+
+uint8_t rtnl_attr_u8(const struct nlattr *a, uint8_t absent)
+{
+	uint8_t v;
+
+	return attr_read(a, &v, sizeof(v)) ? v : absent;
+}
+
+uint16_t rtnl_attr_u16(const struct nlattr *a, uint16_t absent)
+{
+	uint16_t v;
+
+	return attr_read(a, &v, sizeof(v)) ? v : absent;
+}
+
+uint32_t rtnl_attr_u32(const struct nlattr *a, uint32_t absent)
 {
 	uint32_t v;
 
-	if (!a || nla_len(a) < (int)sizeof(v))
-		return absent;
-	memcpy(&v, nla_data(a), sizeof(v));
-	return v;
+	return attr_read(a, &v, sizeof(v)) ? v : absent;
 }
 
 int rtnl_attrs(struct nlmsghdr *h, size_t header, struct nlattr **tb, int max)

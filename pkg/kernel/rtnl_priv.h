@@ -27,7 +27,10 @@ struct nlattr *rtnl_nest(struct nl_msg *m, int attr);
 
 /* A 4 or 16 byte attribute; false when it is neither. */
 bool rtnl_attr_addr(const struct nlattr *a, struct addr *ret);
-uint32_t rtnl_attr_u32(struct nlattr *a, uint32_t absent);
+/* An attribute that is missing, or shorter than what it should hold, is absent. */
+uint8_t rtnl_attr_u8(const struct nlattr *a, uint8_t absent);
+uint16_t rtnl_attr_u16(const struct nlattr *a, uint16_t absent);
+uint32_t rtnl_attr_u32(const struct nlattr *a, uint32_t absent);
 /* Attributes behind a fixed header into tb[0..max]; absent ones are NULL. 0 or -EINVAL. */
 int rtnl_attrs(struct nlmsghdr *h, size_t header, struct nlattr **tb, int max);
 int rtnl_attrs_nested(struct nlattr *nest, struct nlattr **tb, int max);

@@ -12,7 +12,7 @@ static int parse_rule(struct nlmsghdr *h, void *row, const void *arg)
 
 	if (h->nlmsg_type != RTM_NEWRULE || rtnl_attrs(h, sizeof(*frh), tb, FRA_MAX) < 0)
 		return -EBADMSG;
-	if (!tb[FRA_PROTOCOL] || nla_get_u8(tb[FRA_PROTOCOL]) != SLU_RTPROT)
+	if (rtnl_attr_u8(tb[FRA_PROTOCOL], 0) != SLU_RTPROT)
 		return 0;
 	f->family = frh->family;
 	f->priority = rtnl_attr_u32(tb[FRA_PRIORITY], 0);
