@@ -29,6 +29,24 @@ teardown() { lab_teardown; }
 	jq . <<<"$output"
 }
 
+@test "status says by its exit status whether the node is ready" {
+	office_up
+	run -0 ctl node1 status
+	policy 99-bad.yaml <<<'nonsense: ['
+	lab_wait 50 exit_status 3 ctl node1 status
+	run ctl node1 status
+	[[ $output == *99-bad.yaml* ]]
+	node_stop node1
+	run -1 ctl node1 status
+}
+
+exit_status() {
+	local want=$1 got=0
+	shift
+	"$@" || got=$?
+	[ "$got" -eq "$want" ]
+}
+
 @test "bindings names pod, policy, address and gateway" {
 	office_up
 	web_add web

@@ -9,7 +9,7 @@
 #include "config/daemon_conf.h"
 #include "json/json.h"
 
-enum ctl_exit { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
+enum ctl_exit { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_NOT_READY = 3 };
 
 struct ctl {
 	struct daemon_conf conf;

@@ -66,7 +66,7 @@ static int run(struct ctl *ctl)
 	__cleanup_json struct json *request = json_new_object();
 	__cleanup_json struct json *answer = NULL;
 	struct err e = {0};
-	bool ok = false;
+	bool ok = false, ready = false;
 
 	json_set(request, "v", json_new_int(1));
 	json_set(request, "op", json_new_string("status"));
@@ -85,7 +85,8 @@ static int run(struct ctl *ctl)
 		ctl_print_json(answer);
 	else
 		print_status(answer);
-	return CTL_OK;
+	json_bool(json_get(answer, "ready"), &ready, NULL);
+	return ready ? CTL_OK : CTL_NOT_READY;
 }
 
 const struct verb verb_status = {
@@ -94,6 +95,6 @@ const struct verb verb_status = {
 	.help = "status [OPTION]…\n"
 		"is the node as it must be: conditions, egress addresses, owners\n"
 		"\n"
-		"Asks the daemon; exit status 1 when it does not answer.\n"
+		"Asks the daemon. Exit status 0: ready, 3: not ready, 1: it does not answer.\n"
 		"\n",
 };
