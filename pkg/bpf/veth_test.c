@@ -71,8 +71,7 @@ static void expect_dropped(const struct packet *p, unsigned int reason, const ch
 	uint64_t before = world_drops(reason);
 
 	sent(p);
-	for (int i = 0; i < 100 && world_drops(reason) == before; i++)
-		usleep(1000);
+	world_drops_soon(reason, before + 1);
 	if (world_drops(reason) != before + 1)
 		fail_msg("%s: not counted as %s", what, drop_reason_name(reason));
 }
@@ -86,10 +85,10 @@ static void count_mark(uint32_t mark)
 
 static void expect_counted(const char *what)
 {
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 1000; i++) {
 		if (!sh_status("nft list chain inet t c | grep -q 'packets 1 '"))
 			return;
-		usleep(2000);
+		usleep(10000);
 	}
 	fail_msg("%s: not seen behind tc", what);
 }
@@ -186,8 +185,7 @@ static void judges_frames_from_a_packet_ring(void **state)
 	before = world_drops(SLU_DROP_SPOOFED_SOURCE);
 	world_udp(&p, "10.1.0.6", OUT4, 443);
 	ring_send(&p);
-	for (int i = 0; i < 100 && world_drops(SLU_DROP_SPOOFED_SOURCE) == before; i++)
-		usleep(1000);
+	world_drops_soon(SLU_DROP_SPOOFED_SOURCE, before + 1);
 	assert_int_equal(world_drops(SLU_DROP_SPOOFED_SOURCE), before + 1);
 }
 

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -92,14 +93,14 @@ static void nothing_leaves_without_its_address(void **state)
 	lab_mark_pod(LAB_ID(20)); /* no such address here */
 	pod_is_seen_as(l, true, NULL);
 	pod_is_seen_as(l, false, NULL);
-	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 2);
+	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 2);
 	lab_mark_pod(LAB_ID(16)); /* an address of the other family only */
 	pod_is_seen_as(l, false, NULL);
-	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 3);
+	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 3);
 	/* a reset out of nowhere: invalid to conntrack, so nothing translates it */
 	assert_int_equal(sendto(raw, reset, sizeof(reset), 0, (struct sockaddr *)&to, sizeof(to)),
 			 sizeof(reset));
-	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 4);
+	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 4);
 	close(raw);
 }
 
@@ -118,11 +119,11 @@ static void diverted_packets_enter_the_tunnel_as_the_pod(void **state)
 	lab_datagram(c4, EXT4, 7, far4, POD4);
 	sh("conntrack -L -s " POD4 " 2>/dev/null | grep -q 'mark=%u '", LAB_DIVERT);
 	lab_datagram(c6, EXT6, 7, far6, POD6);
-	assert_int_equal(lab_counted(l, SLU_DROP_TUNNEL_STATE), 0); /* the answers came home */
+	lab_expect_counted(l, SLU_DROP_TUNNEL_STATE, 0); /* the answers came home */
 	assert_false(lab_foreign_lost());
 	sh("ip rule del fwmark 0x%x/0x%x", LAB_DIVERT, LAB_DIVERT);
 	pod_is_seen_as(l, true, NULL);
-	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_DEVICE), 1);
+	lab_expect_counted(l, SLU_DROP_EXIT_DEVICE, 1);
 	close(far4), close(far6), close(c4), close(c6);
 }
 
@@ -153,7 +154,7 @@ static void a_mark_that_others_wrote_over_costs_the_packet(void **state)
 	   "nft add rule inet t clobber meta mark set 1");
 	lab_mark_pod(LAB_ID(16));
 	pod_is_seen_as(l, true, NULL);
-	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 1);
+	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 1);
 }
 
 static void a_process_does_not_speak_as_an_egress_address(void **state)
@@ -162,7 +163,7 @@ static void a_process_does_not_speak_as_an_egress_address(void **state)
 
 	sh("ip addr add 203.0.113.10/32 dev lo");
 	sh("ping -c 1 -W 1 -I 203.0.113.10 " EXT4 " >/dev/null 2>&1 || true");
-	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 1);
+	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 1);
 }
 
 /* An error about an answer belongs to the connection, in its original direction, but has no mark.
@@ -182,10 +183,10 @@ static void a_gateway_says_that_a_reply_is_too_big_for_the_tunnel(void **state)
 	lab_mark_tunnel(LAB_ID(16), 14);
 	lab_datagram(client, EXT4, 7, server, "203.0.113.10");
 	assert_int_equal(lab_send(server, "203.0.113.10", 4000, big), 0);
-	for (int i = 0; i < 50 && lab_send(server, "203.0.113.10", 4000, big) == 0; i++)
+	for (int i = 0; i < 1000 && lab_send(server, "203.0.113.10", 4000, big) == 0; i++)
 		usleep(10000);
 	assert_int_equal(lab_send(server, "203.0.113.10", 4000, big), -EMSGSIZE);
-	assert_int_equal(lab_counted(l, SLU_DROP_EXIT_SOURCE), 0);
+	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 0);
 	close(server), close(client);
 }
 
@@ -229,7 +230,7 @@ static void tunnel_packets_of_no_connection_are_dropped(void **state)
 	lab_datagram(client, EXT4, 7, server, NULL);
 	lab_mark_tunnel(0, 14); /* as a reply, but there was no question */
 	lab_datagram(client, EXT4, 7, server, NULL);
-	assert_int_equal(lab_counted(l, SLU_DROP_TUNNEL_STATE), 2);
+	lab_expect_counted(l, SLU_DROP_TUNNEL_STATE, 2);
 	lab_mark_tunnel(LAB_ID(16), 14);
 	lab_datagram(client, EXT4, 7, server, "203.0.113.10");
 	/* its node goes: the reply has nowhere to go */
@@ -244,7 +245,7 @@ static void tunnel_packets_of_no_connection_are_dropped(void **state)
 		lab_send(server, from, port, "y");
 	}
 	assert_null(lab_receive(client, NEVER, NULL));
-	assert_int_equal(lab_counted(l, SLU_DROP_TUNNEL_NO_ENTRY), 1);
+	lab_expect_counted(l, SLU_DROP_TUNNEL_NO_ENTRY, 1);
 	close(server), close(client);
 }
 
@@ -273,14 +274,14 @@ static void destinations_are_judged_again_behind_a_service(void **state)
 
 		lab_mark_pod(marks[i]);
 		lab_datagram(c, "198.51.100.1", 7, outside, NULL);
-		assert_int_equal(lab_counted(l, SLU_DROP_SERVICE_OUTSIDE), i + 1);
+		lab_expect_counted(l, SLU_DROP_SERVICE_OUTSIDE, i + 1);
 		lab_datagram(c, "198.51.100.2", 7, inside, POD4);
 		close(c);
 	}
 	lab_mark_pod(LAB_ID(SLU_ID_CHECK)); /* no service: allowed, as the node */
 	close(outside);
 	pod_is_seen_as(l, true, "203.0.113.1");
-	assert_int_equal(lab_counted(l, SLU_DROP_SERVICE_OUTSIDE), 3);
+	lab_expect_counted(l, SLU_DROP_SERVICE_OUTSIDE, 3);
 	assert_false(lab_foreign_lost());
 	close(inside);
 }
@@ -310,9 +311,9 @@ static void replies_to_inbound_connections_pass_every_verdict(void **state)
 		from = lab_receive(client, SOON, NULL);
 		assert_non_null(from);
 		assert_string_equal(from, "203.0.113.1");
-		lab_sh(l->ext, "ping -c1 -W1 -s 3000 " POD4); /* and fragments */
+		lab_sh(l->ext, "ping -c1 -W10 -s 3000 " POD4); /* and fragments */
 	}
-	assert_int_equal(lab_counted(l, SLU_DROP_DENIED), 0);
+	lab_expect_counted(l, SLU_DROP_DENIED, 0);
 	assert_false(lab_foreign_lost());
 	close(pod), close(client);
 }
@@ -327,8 +328,18 @@ static void verdicts_are_dropped_and_counted_by_reason(void **state)
 			continue;
 		lab_mark_pod(LAB_ID(reason));
 		pod_is_seen_as(l, reason % 2, NULL);
-		assert_int_equal(lab_counted(l, reason), 1);
+		lab_expect_counted(l, reason, 1);
 	}
+}
+
+/* An error comes back to the socket; the next packet is not sent, but says so. */
+static void hears_of(int fd, int error)
+{
+	struct pollfd p = {.fd = fd};
+
+	assert_int_equal(poll(&p, 1, SOON), 1);
+	assert_int_equal(send(fd, "x", 1, 0), -1);
+	assert_int_equal(errno, error);
 }
 
 static void rejected_connections_hear_of_it(void **state)
@@ -347,12 +358,9 @@ static void rejected_connections_hear_of_it(void **state)
 	assert_int_equal(lab_connect(u6, EXT6, 80, 0), 0);
 	assert_int_equal(send(u4, "x", 1, 0), 1);
 	assert_int_equal(send(u6, "x", 1, 0), 1);
-	usleep(20000);
-	assert_int_equal(send(u4, "x", 1, 0), -1);
-	assert_int_equal(errno, EHOSTUNREACH);
-	assert_int_equal(send(u6, "x", 1, 0), -1);
-	assert_int_equal(errno, EACCES);
-	assert_int_equal(lab_counted(l, SLU_DROP_REJECTED), 4);
+	hears_of(u4, EHOSTUNREACH);
+	hears_of(u6, EACCES);
+	lab_expect_counted(l, SLU_DROP_REJECTED, 4);
 	for (i = 0; i < 500; i++)
 		send(u4, "x", 1, 0);
 	assert_in_range(lab_counted(l, SLU_DROP_REJECTED), 200,
@@ -370,8 +378,7 @@ static void the_gateway_itself_is_not_reached_by_an_egress_address(void **state)
 	lab_send(c4, "203.0.113.10", 9, "x");
 	assert_null(lab_receive(here, NEVER, NULL));
 	lab_send(c6, "2001:db8::10", 9, "x");
-	usleep(NEVER * 1000);
-	assert_int_equal(lab_counted(l, SLU_DROP_INPUT_GUARD), 2);
+	lab_expect_counted(l, SLU_DROP_INPUT_GUARD, 2);
 	/* neighbour discovery found it nevertheless */
 	lab_sh(l->ext, "ip -6 neigh show 2001:db8::10 | grep -q lladdr");
 	lab_send(c4, "203.0.113.11", 9, "x"); /* the node's own address as an egress address */
@@ -391,14 +398,10 @@ static void errors_are_replies_too(void **state)
 	assert_int_equal(lab_connect(c6, EXT6, 99, 0), 0);
 	lab_mark_pod(LAB_ID(16)); /* port unreachable, from the server */
 	assert_int_equal(send(c4, "x", 1, 0), 1);
-	usleep(20000);
-	assert_int_equal(send(c4, "x", 1, 0), -1);
-	assert_int_equal(errno, ECONNREFUSED);
+	hears_of(c4, ECONNREFUSED);
 	lab_mark_pod(LAB_ID(18));
 	assert_int_equal(send(c6, "x", 1, 0), 1);
-	usleep(20000);
-	assert_int_equal(send(c6, "x", 1, 0), -1);
-	assert_int_equal(errno, ECONNREFUSED);
+	hears_of(c6, ECONNREFUSED);
 	sh("ip link set e0 mtu 1300"); /* too big, from the node; the second time it fits in pieces
 					*/
 	for (i = 0; i < 2; i++)
@@ -420,7 +423,7 @@ static void nobody_forges_the_tunnel(void **state)
 	lab_send(pod4, EXT4, 5347, "x");
 	lab_send(pod6, EXT6, 5347, "x");
 	assert_null(lab_receive(server, NEVER, NULL));
-	assert_int_equal(lab_counted(l, SLU_DROP_FORGED_TUNNEL), 3);
+	lab_expect_counted(l, SLU_DROP_FORGED_TUNNEL, 3);
 	/* the kernel's own passes, and nobody tracks it */
 	sh("ip link add vx type vxlan id 5 remote " EXT4 " dstport 5347 local 203.0.113.1 && "
 	   "ip link set vx addrgenmode none && ip addr add 10.77.0.1/24 dev vx && "
@@ -428,7 +431,7 @@ static void nobody_forges_the_tunnel(void **state)
 	lab_send(pod4, "10.77.0.2", 7, "x");
 	assert_non_null(lab_receive(server, SOON, NULL));
 	sh("! conntrack -L 2>/dev/null | grep dport=5347");
-	assert_int_equal(lab_counted(l, SLU_DROP_FORGED_TUNNEL), 3);
+	lab_expect_counted(l, SLU_DROP_FORGED_TUNNEL, 3);
 	close(server), close(process), close(pod4), close(pod6);
 }
 

@@ -17,7 +17,12 @@ static void hears_what_concerns_us_and_nothing_else(void **state)
 		int heard;
 	} cases[] = {
 		{"ip link add v0 type veth peer name v1", 1},
-		{"ip link set v0 up && ip link set v1 up && sleep 0.1", 1},
+		/* a worker of the kernel brings them up, a little later; the last command waits
+		   for its lock */
+		{"ip link set v0 up && ip link set v1 up && for v in v0 v1; do "
+		 "until ip link show $v | grep -q state.UP; do sleep 0.01; done; done && "
+		 "ip link set v0 alias done",
+		 1},
 		{"ip addr add 10.1.0.1/24 dev v0", 1},
 		{"ip rule add fwmark 1 table 77", 1},
 		{"ip route add 10.2.0.0/24 dev v0", 1},

@@ -159,12 +159,12 @@ static void waiting_costs_no_time(void **state)
 	long ms;
 
 	assert_int_equal(loop_timer_new(l, quit, NULL, &end, &e), 0);
-	loop_timer_arm(end, 200);
+	loop_timer_arm(end, 400);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
 	assert_int_equal(loop_run(l, &e), 0);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
 	ms = (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
-	assert_in_range(ms, 0, 50);
+	assert_in_range(ms, 0, 200); /* a loop that spins takes 400, a busy machine adds a few */
 	loop_timer_free(end);
 }
 

@@ -288,7 +288,7 @@ static void never_lets_go_of_an_interface_whose_record_is_there(void **state)
 	assert_true(rnode_entry(pod, &(struct slu_pod){0}));
 	assert_true(rnode_record("p1"));
 	close(ns);
-	while (sh_status("ip link show veth-p1 >/dev/null 2>&1") == 0 && tries++ < 50)
+	while (sh_status("ip link show veth-p1 >/dev/null 2>&1") == 0 && tries++ < 1500)
 		usleep(20000);
 	assert_int_equal(rnode_pass(), 0);
 	assert_false(rnode_record("p1"));

@@ -165,7 +165,7 @@ static pid_t waiter_start(struct fixture *f, int held)
 	if (pid != 0)
 		return pid;
 	close(held); /* or the child would hold what it waits for */
-	if (journal_lock(f->j, "c", "eth0", 5000, &fd, NULL) < 0)
+	if (journal_lock(f->j, "c", "eth0", 60000, &fd, NULL) < 0)
 		_exit(1);
 	path = mem_printf("%s/locks/c:eth0", f->run_dir);
 	if (stat(path, &a) < 0 || fstat(fd, &b) < 0 || a.st_ino != b.st_ino)

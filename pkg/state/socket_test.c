@@ -94,11 +94,11 @@ static void says_that_there_is_no_daemon(void **state)
 	struct json *a = NULL;
 
 	folder_make(false);
-	assert_int_equal(ask(100, &a, NULL), -ENOENT);
+	assert_int_equal(ask(30000, &a, NULL), -ENOENT);
 	listen_in_folder();
 	close(listener);
 	listener = -1;
-	assert_int_equal(ask(100, &a, NULL), -ECONNREFUSED);
+	assert_int_equal(ask(30000, &a, NULL), -ECONNREFUSED);
 }
 
 static void returns_the_answer(void **state)
@@ -108,7 +108,7 @@ static void returns_the_answer(void **state)
 
 	folder_make(false);
 	serve("{\"v\":1,\"ok\":false,\"error\":\"x\"}");
-	assert_int_equal(ask(2000, &a, NULL), 0);
+	assert_int_equal(ask(30000, &a, NULL), 0);
 	assert_int_equal(json_bool(json_get(a, "ok"), &ok, NULL), 0);
 	assert_false(ok);
 }
@@ -119,7 +119,7 @@ static void reaches_a_folder_with_a_long_name(void **state)
 
 	folder_make(true);
 	serve("{\"v\":1}");
-	assert_int_equal(ask(2000, &a, NULL), 0);
+	assert_int_equal(ask(30000, &a, NULL), 0);
 }
 
 static void gives_up_at_the_deadline(void **state)
@@ -142,7 +142,7 @@ static void refuses_what_is_no_answer(void **state)
 
 		folder_make(false);
 		serve(answers[i]);
-		assert_true(ask(2000, &a, NULL) < 0);
+		assert_true(ask(30000, &a, NULL) < 0);
 		teardown(state);
 	}
 }

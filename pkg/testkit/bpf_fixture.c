@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "bpf/door.h"
 #include "bpf/loader.h"
@@ -306,6 +307,12 @@ uint64_t world_drops(unsigned int reason)
 
 	drops_read(counts);
 	return counts[reason].packets;
+}
+
+void world_drops_soon(unsigned int reason, uint64_t packets)
+{
+	for (int i = 0; i < 3000 && world_drops(reason) < packets; i++)
+		usleep(10000);
 }
 
 static uint32_t run(enum bpf_prog prog, const struct packet *p, uint32_t repeat,

@@ -70,6 +70,8 @@ struct bpf_pins *world_pins(void);
 void world_pod_set(enum world_pod kind, uint32_t spread);
 struct slu_pod world_pod_make(enum world_pod kind, uint32_t spread);
 uint64_t world_drops(unsigned int reason); /* packets so far */
+/* Waits until there are so many, some seconds at most. */
+void world_drops_soon(unsigned int reason, uint64_t packets);
 void world_run(enum bpf_prog prog, const struct packet *p, uint32_t mark, struct world_run *ret);
 /* Average nanoseconds of one run. */
 uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, uint32_t repeat);

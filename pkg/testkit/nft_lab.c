@@ -143,6 +143,13 @@ uint64_t lab_counted(struct lab *l, unsigned int reason)
 	return counts[reason].packets;
 }
 
+void lab_expect_counted(struct lab *l, unsigned int reason, uint64_t packets)
+{
+	for (int ms = 0; ms < LAB_SOON && lab_counted(l, reason) < packets; ms += 10)
+		usleep(10000);
+	assert_int_equal(lab_counted(l, reason), packets);
+}
+
 struct lab *lab_new(void)
 {
 	struct lab *l;

@@ -28,8 +28,8 @@
 #define LAB_POD4 "10.0.0.2"
 #define LAB_POD6 "fd00::2"
 
-#define LAB_SOON  1000 /* ms for what must come */
-#define LAB_NEVER 60   /* ms for what must not */
+#define LAB_SOON  30000 /* ms for what must come */
+#define LAB_NEVER 60	/* ms for what must not */
 
 /*
  * The model at first: 16 and 17 are .10 (guarded) and .11 (not), 18 is ::10 (guarded);
@@ -51,6 +51,8 @@ struct lab *lab_new(void); /* skips without root */
 void lab_free(struct lab *l);
 void lab_apply(struct lab *l);
 uint64_t lab_counted(struct lab *l, unsigned int reason); /* packets */
+/* So many, at the latest soon. */
+void lab_expect_counted(struct lab *l, unsigned int reason, uint64_t packets);
 
 /* Runs a command in the namespace; fails the test unless it succeeds. */
 void lab_sh(int ns, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
