@@ -46,9 +46,9 @@ BPF_SRCS  := $(wildcard pkg/bpf/*.bpf.c)
 SKELS     := $(patsubst pkg/bpf/%.bpf.c,$(B)/gen/%.skel.h,$(BPF_SRCS))
 TESTS     := $(patsubst %.c,$(B)/%,$(wildcard pkg/*/*_test.c plugins/*/*_test.c))
 
-PLUGIN_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluice/*.c)))
-DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluiced/*.c)))
-CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c,$(wildcard plugins/sluicectl/*.c)))
+PLUGIN_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluice/*.c)))
+DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluiced/*.c)))
+CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluicectl/*.c)))
 BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
 
 .PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels bench bench-quick demo lint clean deps
@@ -104,9 +104,11 @@ FZ        := build/fuzz
 FUZZ_SRCS := $(wildcard pkg/*/*_fuzz.c plugins/*/*_fuzz.c)
 FUZZERS   := $(FUZZ_SRCS:%.c=$(FZ)/%)
 FUZZ_SECONDS ?= $(if $(FUZZ_TOTAL),$(shell expr $(FUZZ_TOTAL) / $(words $(FUZZERS))),10)
-FUZZ_OBJS := $(SRCS:%.c=$(FZ)/%.o) $(patsubst %.c,$(FZ)/%.o,$(filter-out %.bpf.c,$(wildcard pkg/testkit/*.c)))
-FUZZ_MINE  = $(patsubst %.c,$(FZ)/%.o,$(filter-out %_test.c %_fuzz.c %/main.c,$(wildcard plugins/$(1)/*.c)))
-FUZZ_SAN  := address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZZ_OBJS := $(SRCS:%.c=$(FZ)/%.o) $(patsubst %.c,$(FZ)/%.o,$(filter-out pkg/testkit/fuzz_%,$(wildcard pkg/testkit/*.c)))
+FUZZ_WIRED := $(patsubst %.c,$(FZ)/%,$(shell grep -l testkit/fuzz_wire.h $(FUZZ_SRCS)))
+FUZZ_PLUGIN = $(patsubst %.c,$(FZ)/%.o,$(filter-out %_test.c %_fuzz.c %/main.c,$(wildcard plugins/$(1)/*.c)))
+# pointer-overflow: an empty list's NULL + 0, which C23's successor allows
+FUZZ_SAN  := address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FUZZ_CC    = $(CLANG) -std=gnu11 -D_GNU_SOURCE -Ipkg -I$(B)/gen -I/usr/include/libnl3 -O1 -g -DSLUICE_VERSION='"fuzz"' \
              -DSLUICE_PREFIX='"$(PREFIX)"'
 FUZZ_LIBS := -ljson-c -lcmocka -Wl,--as-needed -lyaml -lnl-3 -lnftnl -lmnl -lbpf -lelf -lz
@@ -122,12 +124,21 @@ $(FZ)/libsluice.a: $(FUZZ_OBJS)
 	$(Q)ar rcsD $@ $^
 
 # a plugin's fuzzer has the plugin's other files beside it
-$(FZ)/plugins/sluice/%_fuzz: $(call FUZZ_MINE,sluice)
-$(FZ)/plugins/sluicectl/%_fuzz: $(call FUZZ_MINE,sluicectl)
+$(FZ)/plugins/sluice/plugin.a: $(call FUZZ_PLUGIN,sluice)
+$(FZ)/plugins/sluicectl/plugin.a: $(call FUZZ_PLUGIN,sluicectl)
+$(filter $(FZ)/plugins/sluice/%,$(FUZZERS)): $(FZ)/plugins/sluice/plugin.a
+$(filter $(FZ)/plugins/sluicectl/%,$(FUZZERS)): $(FZ)/plugins/sluicectl/plugin.a
+
+# not in the archive: there it would stand in for the C library everywhere
+$(FUZZ_WIRED): $(FZ)/pkg/testkit/fuzz_wire.o
+
+$(FZ)/plugins/%/plugin.a:
+	@rm -f $@
+	$(Q)ar rcsD $@ $^
 
 $(FUZZERS): $(FZ)/%: %.c $(FZ)/libsluice.a
 	@mkdir -p $(@D)
-	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SAN) -MMD -MP $< $(filter %.o,$^) $(FZ)/libsluice.a $(FUZZ_LIBS) -o $@
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SAN) -MMD -MP $< $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(FUZZ_LIBS) -o $@
 
 fuzz-build: $(FUZZERS)
 

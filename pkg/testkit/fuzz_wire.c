@@ -12,7 +12,7 @@
 static struct {
 	const uint8_t *data;
 	size_t left;
-	bool netlink;
+	bool netlink, one;
 	uint32_t seq; /* of the last question */
 } wire;
 
@@ -21,6 +21,13 @@ void wire_feed(const uint8_t *data, size_t size, bool netlink)
 	wire.data = data;
 	wire.left = size;
 	wire.netlink = netlink;
+	wire.one = false;
+}
+
+void wire_feed_one(const uint8_t *data, size_t size)
+{
+	wire_feed(data, size, false);
+	wire.one = true;
 }
 
 size_t wire_left(void)
@@ -67,6 +74,16 @@ static void dress(uint8_t *b, size_t len, uint8_t control, int fd)
 	}
 }
 
+static ssize_t take(void *buf, size_t room, size_t len)
+{
+	if (len > wire.left)
+		len = wire.left;
+	memcpy(buf, wire.data, len < room ? len : room);
+	wire.data += len;
+	wire.left -= len;
+	return (ssize_t)len;
+}
+
 /* One record into buf; the control byte too. */
 static ssize_t receive(int fd, void *buf, size_t room, uint8_t *ret_control)
 {
@@ -77,6 +94,8 @@ static ssize_t receive(int fd, void *buf, size_t room, uint8_t *ret_control)
 		errno = EAGAIN;
 		return -1;
 	}
+	if (wire.one)
+		return take(buf, room, wire.left);
 	*ret_control = take_byte();
 	len = take_byte();
 	if (*ret_control & WIRE_ERROR) {
@@ -84,11 +103,7 @@ static ssize_t receive(int fd, void *buf, size_t room, uint8_t *ret_control)
 		return -1;
 	}
 	len |= (size_t)take_byte() << 8;
-	if (len > wire.left)
-		len = wire.left;
-	memcpy(buf, wire.data, len < room ? len : room);
-	wire.data += len;
-	wire.left -= len;
+	len = (size_t)take(buf, room, len);
 	if (wire.netlink)
 		dress(buf, len < room ? len : room, *ret_control, fd);
 	return (ssize_t)(*ret_control & WIRE_LONG ? room + 1 : len);

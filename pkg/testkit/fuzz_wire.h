@@ -24,4 +24,6 @@
 
 /* data is borrowed until the next call; netlink: whether records are dressed. */
 void wire_feed(const uint8_t *data, size_t size, bool netlink);
+/* The same for a single message, all of data, as it is. */
+void wire_feed_one(const uint8_t *data, size_t size);
 size_t wire_left(void); /* bytes nobody has received */
