@@ -64,10 +64,13 @@ static __always_inline __u32 judge(const struct slu_pod *pod, const struct pkt *
 	struct slu_class *class;
 	void *lpm;
 
-	if (!governed(pod) || addr_multicast(&p->dst) || p->flags & PKT_CONTROL)
+	if (!governed(pod))
 		return JUDGED_UNTOUCHED;
-	if (p->flags & PKT_ROUTED) /* where it really goes was not judged */
+	/* where it really goes was not judged: before what passes by its destination alone */
+	if (p->flags & PKT_ROUTED)
 		return SLU_DROP_MALFORMED;
+	if (addr_multicast(&p->dst) || p->flags & PKT_CONTROL)
+		return JUDGED_UNTOUCHED;
 	if (is_inside(p))
 		return JUDGED_INSIDE;
 	if (pod->flags & SLU_POD_QUARANTINE)

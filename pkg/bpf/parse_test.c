@@ -184,6 +184,33 @@ static void drops_routing_headers_that_name_another_destination(void **state)
 	pass(&p, MARK_REMOTE(1), "no segments left");
 }
 
+/* Not even as what passes by its destination alone. */
+static void drops_routed_frames_of_governed_pods_on_the_link(void **state)
+{
+	static const uint8_t routing_left[8] = {0, 0, 4, 1};
+	static const uint8_t loose[8] = {131, 7, 4, 198, 18, 1, 9, 0};
+	struct packet p;
+
+	world();
+	world_pod_set(POD_GOVERNED, 0);
+	world_frame(&p, POD_V6, "fe80::1");
+	packet_ext(&p, IPPROTO_ROUTING, routing_left, sizeof(routing_left));
+	packet_nd(&p, 135, "fe80::1", 1, POD_MAC);
+	packet_finish(&p);
+	dropped(&p, SLU_DROP_MALFORMED, "neighbour solicitation");
+	world_frame(&p, POD_V6, "ff02::fb");
+	packet_ext(&p, IPPROTO_ROUTING, routing_left, sizeof(routing_left));
+	packet_udp(&p, 5353, 5353, 10);
+	packet_finish(&p);
+	dropped(&p, SLU_DROP_MALFORMED, "IPv6 multicast");
+	world_frame(&p, POD_V4, "224.0.0.251");
+	packet_ip_options(&p, sizeof(loose));
+	memcpy(p.b + 34, loose, sizeof(loose));
+	packet_udp(&p, 5353, 5353, 10);
+	packet_finish(&p);
+	dropped(&p, SLU_DROP_MALFORMED, "IPv4 multicast");
+}
+
 static void walks_ipv4_options(void **state)
 {
 	char dst[48];
@@ -334,6 +361,7 @@ int main(void)
 		cmocka_unit_test(drops_ipv6_that_cannot_be_parsed),
 		cmocka_unit_test(walks_ipv6_extension_headers),
 		cmocka_unit_test(drops_routing_headers_that_name_another_destination),
+		cmocka_unit_test(drops_routed_frames_of_governed_pods_on_the_link),
 		cmocka_unit_test(walks_ipv4_options),
 		cmocka_unit_test(drops_source_routes_of_governed_pods),
 		cmocka_unit_test(judges_first_fragments_and_marks_later_ones),
