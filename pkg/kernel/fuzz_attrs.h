@@ -65,3 +65,10 @@ uint32_t mnl_attr_get_u32(const struct nlattr *a)
 	       sizeof(v));
 	return v;
 }
+
+const char *mnl_attr_get_str(const struct nlattr *a)
+{
+	if (!a)
+		ATTR_TOO_SHORT();
+	return mnl_attr_get_payload(a);
+}
