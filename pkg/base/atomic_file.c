@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 static int write_all(int fd, const char *data, size_t len)
@@ -27,13 +28,16 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-/* A temp file nobody else uses: pid and a counter; a leftover of a dead process is replaced. */
-static int temp_open(int dirfd, const char *name, mode_t mode, char *tmp, size_t size)
+/* One name for each file, so that what a killed process left is found again. */
+static void temp_name(const char *name, char *tmp, size_t size)
 {
-	static unsigned int count;
+	snprintf(tmp, size, ".%.180s.%08x.tmp", name, (unsigned int)hash_str(name, 0));
+}
+
+static int temp_open(int dirfd, const char *tmp, mode_t mode)
+{
 	int fd;
 
-	snprintf(tmp, size, ".%.180s.%d.%u.tmp", name, (int)getpid(), count++);
 	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0 && errno == EEXIST && !unlinkat(dirfd, tmp, 0))
 		fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -58,7 +62,8 @@ int atomic_file_store(int dirfd, const char *name, const void *data, size_t len,
 	char tmp[256];
 	int r;
 
-	fd = temp_open(dirfd, name, mode, tmp, sizeof(tmp));
+	temp_name(name, tmp, sizeof(tmp));
+	fd = temp_open(dirfd, tmp, mode);
 	if (fd < 0)
 		return err_sys(e, fd, "create %s", tmp);
 	r = store_temp(fd, data, len, name, e);
@@ -123,6 +128,11 @@ int atomic_file_load(int dirfd, const char *name, size_t max, char **ret_data, s
 
 int atomic_file_remove(int dirfd, const char *name, struct err *e)
 {
+	char tmp[256];
+
+	temp_name(name, tmp, sizeof(tmp));
+	if (unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT && errno != EROFS)
+		return err_sys(e, -errno, "remove %s", tmp);
 	if (unlinkat(dirfd, name, 0) < 0) {
 		if (errno == ENOENT)
 			return 0;

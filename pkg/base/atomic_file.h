@@ -3,7 +3,8 @@
 /*
  * Files that are there whole or not at all: temp name in the same folder, write,
  * fsync, rename, fsync of the folder. Temp names start with "." and end in
- * ".tmp", so that a reader of the folder never takes one for a record.
+ * ".tmp", so that a reader of the folder never takes one for a record. There is one
+ * writer of a file at a time: whoever stores or removes it holds its lock.
  */
 #include <stddef.h>
 #include <sys/types.h>
@@ -21,7 +22,7 @@ int atomic_file_store(int dirfd, const char *name, const void *data, size_t len,
 int atomic_file_load(int dirfd, const char *name, size_t max, char **ret_data, size_t *ret_len,
 		     struct err *e);
 
-/* unlinkat + fsync of the folder; a missing file is success. */
+/* unlinkat + fsync of the folder; a missing file is success. With what a killed store left. */
 int atomic_file_remove(int dirfd, const char *name, struct err *e);
 
 /* mkdir -p, each new component 0755 (the last with mode). */

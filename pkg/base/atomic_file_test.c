@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -74,6 +76,37 @@ static void a_file_above_the_bound_is_refused(void **state)
 	free(data);
 }
 
+/* The disk takes one byte, then the process dies. */
+static void die_storing(int fd)
+{
+	const struct rlimit one = {1, 1}, no_core = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	setrlimit(RLIMIT_FSIZE, &one);
+	atomic_file_store(fd, "a", "12345", 5, 0600, NULL);
+	_exit(0);
+}
+
+static void what_a_killed_store_left_goes_with_the_file(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = fork();
+		int status = 0;
+
+		if (pid == 0)
+			die_storing(f->fd);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		if (i == 0) /* a store that succeeds replaces it */
+			assert_int_equal(atomic_file_store(f->fd, "a", "1", 1, 0600, &e), 0);
+	}
+	assert_int_equal(atomic_file_remove(f->fd, "a", &e), 0);
+	assert_int_equal(rmdir(f->path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -81,6 +114,8 @@ int main(void)
 						make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(a_file_above_the_bound_is_refused, make_folder,
 						remove_folder),
+		cmocka_unit_test_setup_teardown(what_a_killed_store_left_goes_with_the_file,
+						make_folder, remove_folder),
 	};
 
 	return cmocka_run_group_tests_name("atomic_file", tests, NULL, NULL);
