@@ -28,7 +28,11 @@
 
 static void record_bad(const char *name, const struct err *e, void *data)
 {
+	struct err *unread = data;
+
 	log_warn("record not read", "file=%s error=%s", log_quote(name), log_quote(e->msg));
+	if (!record_is_bad(e->code))
+		*unread = *e;
 }
 
 void pods_forget(struct reconcile *r)
@@ -54,14 +58,20 @@ int pods_read(struct reconcile *r, struct err *e)
 {
 	int64_t mtime = records_mtime(r), now = clock_ms();
 	struct record **records = NULL;
+	struct err unread = {0};
 	size_t n = 0;
 	int rc;
 
 	if (mtime && mtime == r->records_mtime && now - r->records_read_at < REREAD_MS)
 		return 0;
-	rc = journal_list(r->journal, &records, &n, record_bad, NULL, e);
+	rc = journal_list(r->journal, &records, &n, record_bad, &unread, e);
 	if (rc < 0)
 		return rc;
+	if (unread.code) { /* its pod is there: nobody may take it for one that is gone */
+		records_free(records, n);
+		*e = unread;
+		return unread.code;
+	}
 	pods_forget(r);
 	r->pods = mem_alloc0(n * sizeof(*r->pods));
 	for (size_t i = 0; i < n; i++)

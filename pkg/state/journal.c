@@ -19,6 +19,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/atomic_file.h"
 #include "base/mem.h"
@@ -280,7 +281,7 @@ int journal_list(struct journal *j, struct record ***ret, size_t *ret_n,
 	r = folder_iterate(j->records_fd, &dir, e);
 	if (r < 0)
 		return r;
-	while ((de = readdir(dir))) {
+	while ((errno = 0, de = readdir(dir))) {
 		struct err own = {0};
 		struct record *rec;
 
@@ -291,15 +292,71 @@ int journal_list(struct journal *j, struct record ***ret, size_t *ret_n,
 			MEM_GROW(list, n);
 			list[n++] = rec;
 		} else if (r != -ENOENT && on_bad) { /* ENOENT: a DEL was faster */
+			own.code = r;
 			on_bad(de->d_name, &own, data);
 		}
 	}
+	r = -errno; /* not the whole list: worse than none */
 	closedir(dir);
+	if (r < 0) {
+		records_free(list, n);
+		return err_sys(e, r, "read the records folder");
+	}
 	if (n)
 		qsort(list, n, sizeof(*list), by_name);
 	*ret = list;
 	*ret_n = n;
 	return 0;
+}
+
+/* "<id>:<ifname>" of a lock file's name, or of a temp file's of its record; NULL = something else
+ */
+static char *attachment_of(const char *name)
+{
+	const char *end = strstr(name, RECORD_SUFFIX ".");
+
+	if (!strchr(name, ':') || (name[0] == '.') != (end != NULL))
+		return NULL;
+	return end ? mem_printf("%.*s", (int)(end - name - 1), name + 1) : mem_strdup(name);
+}
+
+static void leftover_remove(struct journal *j, const char *container_id, const char *ifname,
+			    const char *temp)
+{
+	__cleanup_close int lock = -1;
+	char name[NAME_MAX + 1];
+
+	if (name_make(name, container_id, ifname, RECORD_SUFFIX, NULL) < 0 ||
+	    journal_lock(j, container_id, ifname, 0, &lock, NULL) < 0 ||
+	    faccessat(j->records_fd, name, F_OK, 0) == 0 || errno != ENOENT)
+		return;
+	if (!temp || unlinkat(j->records_fd, temp, 0) == 0)
+		journal_lock_remove(j, container_id, ifname);
+}
+
+static void folder_sweep(struct journal *j, int dirfd)
+{
+	struct dirent *de;
+	DIR *dir = NULL;
+
+	if (folder_iterate(dirfd, &dir, NULL) < 0)
+		return;
+	while ((de = readdir(dir))) {
+		__cleanup_free char *id = attachment_of(de->d_name);
+		char *ifname = id ? strchr(id, ':') : NULL;
+
+		if (!ifname || (dirfd == j->records_fd && de->d_name[0] != '.'))
+			continue;
+		*ifname++ = 0;
+		leftover_remove(j, id, ifname, dirfd == j->records_fd ? de->d_name : NULL);
+	}
+	closedir(dir);
+}
+
+void journal_sweep(struct journal *j)
+{
+	folder_sweep(j, j->records_fd);
+	folder_sweep(j, j->locks_fd);
 }
 
 void records_free(struct record **records, size_t n)
@@ -312,15 +369,19 @@ void records_free(struct record **records, size_t n)
 const char *journal_boot_id(void)
 {
 	static char id[37];
-	static bool known;
 	__cleanup_close int fd = -1;
+	size_t have = 0;
 	ssize_t n;
 
-	if (known)
+	if (*id)
 		return id;
-	known = true;
 	fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, id, 36);
-	id[n == 36 ? 36 : 0] = 0;
+	while (fd >= 0 && have < 36) {
+		n = read(fd, id + have, 36 - have);
+		if (n == 0 || (n < 0 && errno != EINTR))
+			break;
+		have += n > 0 ? (size_t)n : 0;
+	}
+	id[have == 36 ? 36 : 0] = 0; /* and if not, the next one asks again */
 	return id;
 }

@@ -11,6 +11,8 @@
  * locks/node (one `sluiced --once` at a time). Order: attachment, then node. No
  * lock is held across another container's work.
  */
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -36,10 +38,21 @@ int journal_store(struct journal *j, const struct record *r, struct err *e);
 int journal_load(struct journal *j, const char *container_id, const char *ifname,
 		 struct record **ret, struct err *e);
 int journal_remove(struct journal *j, const char *container_id, const char *ifname, struct err *e);
-/* All records; corrupt ones are passed to on_bad (may be NULL) and left. */
+/* All records; those that cannot be read are left and passed to on_bad (may be NULL), with the
+ * code of journal_load(). */
 int journal_list(struct journal *j, struct record ***ret, size_t *ret_n,
 		 void (*on_bad)(const char *name, const struct err *e, void *data), void *data,
 		 struct err *e);
+/* Whether the record itself is at fault: then it will be no better next time. */
+static inline bool record_is_bad(int code)
+{
+	return code == -EBADMSG || code == -EPROTO;
+}
+/*
+ * What was cut short: files that were being written, lock files of attachments that have no
+ * record. Only those that nobody is at work on.
+ */
+void journal_sweep(struct journal *j);
 void records_free(struct record **records, size_t n);
 /* This boot's id, 36 characters; "" when unreadable. Static. */
 const char *journal_boot_id(void);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "state/journal.h"
@@ -194,6 +195,38 @@ static void knows_the_boot(void **state)
 	assert_int_equal(strlen(journal_boot_id()), 36);
 }
 
+static bool is_there(struct fixture *f, const char *folder, const char *name)
+{
+	__cleanup_free char *path = mem_printf("%s/%s/%s", f->dir, folder, name);
+
+	return access(path, F_OK) == 0;
+}
+
+static void sweeps_what_was_cut_short_and_nothing_else(void **state)
+{
+	struct fixture *f = *state;
+	int held = -1, left = -1, other = -1;
+
+	assert_int_equal(store(f->j, "alive", "eth0"), 0);
+	assert_int_equal(journal_lock(f->j, "alive", "eth0", 0, &left, NULL), 0);
+	close(left);
+	assert_int_equal(journal_lock(f->j, "begun", "eth0", 0, &held, NULL), 0);
+	assert_int_equal(journal_lock(f->j, "killed", "eth0", 0, &other, NULL), 0);
+	close(other);
+	assert_int_equal(journal_lock_node(f->j, 0, &other, NULL), 0);
+	close(other);
+	write_file(f, ".dead:eth0.json.0123abcd.tmp", "{");
+	journal_sweep(f->j);
+	assert_true(is_there(f, "a/state/attachments", "alive:eth0.json"));
+	assert_true(is_there(f, "run/locks", "alive:eth0"));
+	assert_true(is_there(f, "run/locks", "begun:eth0"));
+	assert_true(is_there(f, "run/locks", "node"));
+	assert_false(is_there(f, "run/locks", "killed:eth0"));
+	assert_false(is_there(f, "run/locks", "dead:eth0"));
+	assert_false(is_there(f, "a/state/attachments", ".dead:eth0.json.0123abcd.tmp"));
+	close(held);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -204,6 +237,7 @@ int main(void)
 		T(tells_a_corrupt_record_from_a_newer_one),
 		T(a_lock_excludes_until_its_deadline),
 		T(a_waiter_does_not_end_up_with_a_removed_lock_file),
+		T(sweeps_what_was_cut_short_and_nothing_else),
 		cmocka_unit_test(knows_the_boot),
 	};
 

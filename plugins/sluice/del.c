@@ -42,8 +42,9 @@ int verb_del(struct plugin *p, struct err *e)
 		return attachment_undo(p, rec, e);
 	if (r == -EBADMSG || r == -EPROTO)
 		r = unreadable(p, r, &why, e);
-	else if (r == -ENOENT)
-		r = 0;
+	else if (r == -ENOENT) /* and what an ADD that was killed had begun to write */
+		r = journal_remove(p->journal, env->container_id, env->ifname, e) < 0 ? CNI_STATE
+										      : 0;
 	else
 		r = (int)cni_code_from(r, CNI_STATE);
 	if (r == 0)

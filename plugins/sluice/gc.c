@@ -18,10 +18,10 @@ struct sweep {
 	char *report;
 };
 
-static void failure_add(struct sweep *s, const struct record *rec, const struct err *e)
+static void failure_add(struct sweep *s, const char *what, const struct err *e)
 {
-	char *report = mem_printf("%s%s%s %s: %s", s->report ? s->report : "",
-				  s->report ? "; " : "", rec->container_id, rec->ifname, e->msg);
+	char *report = mem_printf("%s%s%s%s", s->report ? s->report : "", s->report ? "; " : "",
+				  what, e->msg);
 
 	free(s->report);
 	s->report = report;
@@ -47,15 +47,21 @@ static void stale_remove(struct plugin *p, const struct record *seen, struct swe
 	}
 	if (r == 0)
 		r = attachment_undo(p, rec, &e);
-	if (r)
-		failure_add(s, seen, &e);
-	else
-		log_info("collected", "container=%s ifname=%s", seen->container_id, seen->ifname);
+	if (r) {
+		__cleanup_free char *who = mem_printf("%s %s: ", seen->container_id, seen->ifname);
+
+		failure_add(s, who, &e);
+		return;
+	}
+	log_info("collected", "container=%s ifname=%s", seen->container_id, seen->ifname);
 }
 
+/* Whose a broken record is nobody can tell; one that could not be read may be this network's. */
 static void on_bad(const char *name, const struct err *e, void *data)
 {
 	log_warn("record not readable", "name=%s error=%s", log_quote(name), log_quote(e->msg));
+	if (!record_is_bad(e->code))
+		failure_add(data, "", e);
 }
 
 static int sweep_run(struct plugin *p, const struct cni_attachments *alive, struct sweep *s,
@@ -65,7 +71,7 @@ static int sweep_run(struct plugin *p, const struct cni_attachments *alive, stru
 	size_t n = 0;
 	int r;
 
-	r = journal_list(p->journal, &records, &n, on_bad, NULL, e);
+	r = journal_list(p->journal, &records, &n, on_bad, s, e);
 	if (r < 0)
 		return cni_code_from(r, CNI_STATE);
 	for (size_t i = 0; i < n; i++) {
@@ -76,6 +82,7 @@ static int sweep_run(struct plugin *p, const struct cni_attachments *alive, stru
 			stale_remove(p, rec, s);
 	}
 	records_free(records, n);
+	journal_sweep(p->journal);
 	return 0;
 }
 
