@@ -45,10 +45,11 @@ int policy_fingerprint(const char *dir, uint64_t *ret, struct err *e)
 	uint64_t sum = FINGERPRINT_EMPTY;
 	struct dirent *de;
 	DIR *d = opendir(dir);
+	int r;
 
 	if (!d && errno != ENOENT)
 		return err_sys(e, -errno, "open %s", dir);
-	while (d && (de = readdir(d))) {
+	while (d && (errno = 0, de = readdir(d))) {
 		struct stat st;
 
 		if (!policy_file_name(de->d_name))
@@ -57,8 +58,11 @@ int policy_fingerprint(const char *dir, uint64_t *ret, struct err *e)
 			memset(&st, 0, sizeof(st)); /* a dangling link is a state of its own */
 		sum += file_hash(de->d_name, &st);
 	}
+	r = d ? -errno : 0;
 	if (d)
 		closedir(d);
+	if (r < 0)
+		return err_sys(e, r, "read %s", dir);
 	*ret = sum ? sum : FINGERPRINT_EMPTY;
 	return 0;
 }
