@@ -11,6 +11,7 @@
 #include "source/folder.h"
 #include "state/fingerprint.h"
 
+#define FINGERPRINT_NONE  1 /* no folder's, and not 0: that says that there is no folder */
 #define LAST_GOOD	  "last-good.json"
 #define LAST_GOOD_VERSION 1
 #define MAX_LAST_GOOD	  (512u << 20)
@@ -103,17 +104,29 @@ static int last_good_load(const char *dir, int state_fd, struct doc_set **ret, s
 
 /* ---- the folder ---- */
 
-static int folder_load(const char *dir, int state_fd, uint64_t *ret_fingerprint,
-		       struct doc_set **ret, struct err *e)
+/* What the folder is like is the matter, not the reading of it. */
+static bool folder_refuses(int r)
+{
+	static const int codes[] = {EINVAL, EFBIG, ENOENT, EACCES, EPERM, ELOOP, EISDIR, ENOTDIR};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (r == -codes[i])
+			return true;
+	return false;
+}
+
+static int folder_load(const char *dir, int state_fd, struct policies *p, struct doc_set **ret,
+		       struct err *e)
 {
 	__cleanup_folder struct folder f = {0};
 	struct err kept = {0};
 	int r;
 
 	r = folder_read(dir, &f, e);
+	p->unread = r < 0 && !folder_refuses(r);
 	if (r < 0)
 		return r;
-	*ret_fingerprint = f.fingerprint;
+	p->fingerprint = f.fingerprint;
 	r = files_parse(dir, &f, ret, e);
 	if (r == 0 && last_good_store(state_fd, &f, &kept) < 0)
 		log_warn("last good policies not kept", "error=%s", log_quote(kept.msg));
@@ -142,23 +155,25 @@ int policies_refresh(struct policies *p, const char *dir, int state_fd, struct d
 		return r;
 	if (p->fingerprint == fingerprint)
 		return 0;
-	p->fingerprint = fingerprint;
-	r = folder_load(dir, state_fd, &p->fingerprint, &set, &bad);
+	r = folder_load(dir, state_fd, p, &set, &bad);
+	if (folder_refuses(r))
+		p->fingerprint = fingerprint; /* seen: nothing to do before it changes */
 	if (r == 0) {
 		p->last_good = false;
 		p->err = (struct err){0};
 		set_replace(p, set, old_set);
 		return 1;
 	}
-	if (r == -EAGAIN)
-		p->fingerprint = 0; /* somebody is writing: look again */
+	if (strcmp(p->err.msg, bad.msg) != 0)
+		log_error("policies refused", "error=%s", log_quote(bad.msg));
 	p->err = bad;
 	p->err.code = r;
 	p->last_good = true;
-	log_error("policies refused", "error=%s", log_quote(bad.msg));
 	if (p->set || last_good_load(dir, state_fd, &set, &bad) < 0)
 		return 0;
 	log_warn("last good policies in force", "folder=%s", log_quote(dir));
+	if (p->unread)
+		p->fingerprint = FINGERPRINT_NONE;
 	set_replace(p, set, old_set);
 	return 1;
 }

@@ -14,8 +14,9 @@
 
 struct policies {
 	struct doc_set *set;  /* NULL: never was there a valid one */
-	uint64_t fingerprint; /* of the folder as it was looked at last */
+	uint64_t fingerprint; /* of the folder as it was read last */
 	bool last_good;	      /* set is not what the folder says now */
+	bool unread;	      /* for what it says could not be read: a matter of trying again */
 	struct err err;	      /* why not: "file:line: …" */
 };
 

@@ -70,8 +70,10 @@ int reconcile_new(const struct daemon_conf *conf, struct reconcile **ret, struct
 	files_allow_many();
 	r->conf = conf;
 	rc = journal_open(conf->state_dir, conf->run_dir, &r->journal, e);
-	if (rc == 0)
-		rc = ids_open(r, e);
+	if (rc < 0)
+		return rc;
+	journal_sweep(r->journal);
+	rc = ids_open(r, e);
 	if (rc == 0)
 		rc = kernel_open(r, e);
 	if (rc < 0)
@@ -433,6 +435,10 @@ static int pass(struct reconcile *r, struct err *e)
 	if (compiled < 0) {
 		*e = compile_err;
 		return compiled;
+	}
+	if (r->policies.unread) {
+		*e = r->policies.err;
+		return r->policies.err.code;
 	}
 	return more;
 }

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/atomic_file.h"
+#include "base/mem.h"
+#include "reconcile/policies.h"
+
+#define NAMESPACE(name) "apiVersion: v1\nkind: Namespace\nmetadata: {name: " name "}\n"
+
+struct fixture {
+	char dir[64], state[64];
+	int dir_fd, state_fd;
+	struct policies p;
+};
+
+static int folders_make(void **state)
+{
+	struct fixture *f = mem_alloc0(sizeof(*f));
+
+	strncpy(f->dir, "/tmp/slXXXXXX", sizeof(f->dir) - 1);
+	strncpy(f->state, "/tmp/slXXXXXX", sizeof(f->state) - 1);
+	*state = f;
+	if (!mkdtemp(f->dir) || !mkdtemp(f->state))
+		return -1;
+	f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->state_fd = open(f->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return f->dir_fd < 0 || f->state_fd < 0;
+}
+
+static int folders_remove(void **state)
+{
+	struct fixture *f = *state;
+
+	policies_done(&f->p);
+	unlinkat(f->dir_fd, "a.yaml", 0);
+	unlinkat(f->state_fd, "last-good.json", 0);
+	close(f->dir_fd);
+	close(f->state_fd);
+	rmdir(f->dir);
+	rmdir(f->state);
+	free(f);
+	return 0;
+}
+
+static void write_policy(struct fixture *f, const char *text)
+{
+	assert_int_equal(atomic_file_store(f->dir_fd, "a.yaml", text, strlen(text), 0644, NULL), 0);
+}
+
+/* With room for n more descriptors. */
+static int refresh_with(struct fixture *f, int n, struct err *e)
+{
+	struct rlimit old, few;
+	int next = dup(0), r;
+
+	close(next);
+	getrlimit(RLIMIT_NOFILE, &old);
+	few = (struct rlimit){(rlim_t)(next + n), old.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &few);
+	r = policies_refresh(&f->p, f->dir, f->state_fd, NULL, e);
+	setrlimit(RLIMIT_NOFILE, &old);
+	return r;
+}
+
+static void what_could_not_be_read_is_read_again_though_nothing_changed(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+
+	write_policy(f, NAMESPACE("one"));
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	write_policy(f, NAMESPACE("two"));
+	assert_int_equal(refresh_with(f, 1, &e), 0); /* the folder, but no file in it */
+	assert_true(f->p.unread);
+	assert_int_equal(f->p.err.code, -EMFILE);
+	assert_string_equal(f->p.set->namespaces[0].meta.name, "one");
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	assert_false(f->p.unread);
+	assert_int_equal(f->p.err.code, 0);
+	assert_string_equal(f->p.set->namespaces[0].meta.name, "two");
+}
+
+static void what_is_wrong_with_a_file_is_not_looked_at_again(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+
+	write_policy(f, NAMESPACE("one"));
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	write_policy(f, "kind: Nonsense\n");
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 0);
+	assert_false(f->p.unread);
+	assert_true(f->p.last_good);
+	assert_int_equal(refresh_with(f, 1, &e), 0); /* reads no file */
+	assert_false(f->p.unread);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, folders_make, folders_remove)
+	const struct CMUnitTest tests[] = {
+		T(what_could_not_be_read_is_read_again_though_nothing_changed),
+		T(what_is_wrong_with_a_file_is_not_looked_at_again),
+	};
+
+	return cmocka_run_group_tests_name("reconcile/policies", tests, NULL, NULL);
+}
