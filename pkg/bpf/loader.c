@@ -156,6 +156,29 @@ static int object_load(struct sluice_bpf *s, struct err *e)
 	return 0;
 }
 
+/*
+ * libbpf tries what the kernel can do, and takes a failure that passes for a "no" that
+ * stays: the programs would have no names, by which alone they are known again.
+ */
+static int names_verify(struct sluice_bpf *s, struct err *e)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, s->obj)
+	{
+		struct bpf_prog_info info = {};
+		uint32_t len = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+			return err_sys(e, -errno, "program %s", bpf_program__name(prog));
+		if (!info.name[0])
+			return err_set(e, -EAGAIN,
+				       "program %s was loaded without its name: start again",
+				       bpf_program__name(prog));
+	}
+	return 0;
+}
+
 static int build_set(struct sluice_bpf *s, uint64_t digest, struct err *e)
 {
 	uint32_t zero = 0;
@@ -175,6 +198,8 @@ static int load_and_pin(const char *pins, struct err *e)
 	if (!s)
 		return err_sys(e, -errno, "open BPF object (%s)", first_warning);
 	rc = object_load(s, e);
+	if (!rc)
+		rc = names_verify(s, e);
 	if (!rc)
 		rc = build_set(s, 0, e);
 	if (rc)

@@ -46,39 +46,44 @@ static int bpf(int cmd, union bpf_attr *attr)
 	return r < 0 ? -errno : (int)r;
 }
 
-static const char *who_by_id(uint32_t id)
+static int who_by_id(uint32_t id, const char **ret_who)
 {
 	struct bpf_prog_info info = {0};
 	__cleanup_close int fd = -1;
 	union bpf_attr attr = {0};
+	int r;
 
 	attr.prog_id = id;
 	fd = bpf(BPF_PROG_GET_FD_BY_ID, &attr);
 	if (fd < 0)
-		return NULL;
+		return fd == -ENOENT ? 0 : fd; /* gone meanwhile */
 	memset(&attr, 0, sizeof(attr));
 	attr.info.bpf_fd = (uint32_t)fd;
 	attr.info.info_len = sizeof(info);
 	attr.info.info = (uintptr_t)&info;
-	return bpf(BPF_OBJ_GET_INFO_BY_FD, &attr) < 0 ? NULL : who_by_name(info.name);
+	r = bpf(BPF_OBJ_GET_INFO_BY_FD, &attr);
+	if (r == 0)
+		*ret_who = who_by_name(info.name);
+	return r;
 }
 
 /* A kernel without TCX has nobody there. */
-static const char *who_by_tcx(uint32_t ifindex)
+static int who_by_tcx(uint32_t ifindex, const char **ret_who, struct err *e)
 {
 	uint32_t ids[MAX_PROGS] = {0};
 	union bpf_attr attr = {0};
-	const char *who = NULL;
+	int r;
 
 	attr.query.target_fd = ifindex;
 	attr.query.attach_type = TCX_INGRESS;
 	attr.query.prog_ids = (uintptr_t)ids;
 	attr.query.prog_cnt = MAX_PROGS;
-	if (bpf(BPF_PROG_QUERY, &attr) < 0)
-		return NULL;
-	for (uint32_t i = 0; !who && i < attr.query.prog_cnt && i < MAX_PROGS; i++)
-		who = who_by_id(ids[i]);
-	return who;
+	r = bpf(BPF_PROG_QUERY, &attr);
+	if (r == -EINVAL)
+		return 0;
+	for (uint32_t i = 0; r == 0 && !*ret_who && i < attr.query.prog_cnt && i < MAX_PROGS; i++)
+		r = who_by_id(ids[i], ret_who);
+	return r < 0 ? err_sys(e, r, "list the programs of %u", ifindex) : 0;
 }
 
 static int parse_filter(struct nlmsghdr *h, void *row, const void *arg)
@@ -115,30 +120,32 @@ static int who_by_filter(struct rtnl *r, uint32_t ifindex, const char **ret_who,
 	return 0;
 }
 
-static const char *who_will_come(const char *ifname)
+static int who_will_come(const char *ifname, const char **ret_who, struct err *e)
 {
-	const char *who = NULL;
 	struct dirent *de;
 	DIR *dir;
+	int r;
 
 	if (strncmp(ifname, "cali", 4) != 0)
-		return NULL;
+		return 0;
 	dir = opendir(CALICO_PINS);
-	while (dir && !who && (de = readdir(dir)))
-		who = who_by_name(de->d_name);
-	if (dir)
-		closedir(dir);
-	return who;
+	if (!dir)
+		return errno == ENOENT ? 0 : err_sys(e, -errno, "open " CALICO_PINS);
+	while (!*ret_who && (errno = 0, de = readdir(dir)))
+		*ret_who = who_by_name(de->d_name);
+	r = *ret_who ? 0 : -errno;
+	closedir(dir);
+	return r < 0 ? err_sys(e, r, "read " CALICO_PINS) : 0;
 }
 
 int bypass_find(struct rtnl *r, const struct link_info *host, const char **ret_who, struct err *e)
 {
-	const char *who = who_by_tcx(host->ifindex);
-	int rc = 0;
+	const char *who = NULL;
+	int rc = who_by_tcx(host->ifindex, &who, e);
 
-	if (!who)
-		who = who_will_come(host->name);
-	if (!who)
+	if (rc == 0 && !who)
+		rc = who_will_come(host->name, &who, e);
+	if (rc == 0 && !who)
 		rc = who_by_filter(r, host->ifindex, &who, e);
 	if (rc < 0 || !who)
 		return rc;

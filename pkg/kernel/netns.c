@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 
 #include "base/cleanup.h"
+#include "base/mem.h"
 
 #define SELF_PATH "/proc/thread-self/ns/net"
 
@@ -63,6 +64,17 @@ int netns_id(int fd, uint64_t *ret_ino)
 	return 0;
 }
 
+/*
+ * Whatever came next would touch the pod's network instead of the node's. It needs
+ * memory; nothing else can be wrong with the way back.
+ */
+static void home_again(int home)
+{
+	for (int tries = 3; setns(home, CLONE_NEWNET) < 0; tries--)
+		if (tries == 0)
+			oom();
+}
+
 int netns_socket(int ns, int family, int type, int protocol, int *ret_fd, struct err *e)
 {
 	__cleanup_close int home = -1;
@@ -77,9 +89,7 @@ int netns_socket(int ns, int family, int type, int protocol, int *ret_fd, struct
 	fd = socket(family, type | SOCK_CLOEXEC, protocol);
 	if (fd < 0)
 		code = -errno;
-	if (setns(home, CLONE_NEWNET) < 0)
-		abort(); /* whatever came next would touch the pod's network instead of the node's
-			  */
+	home_again(home);
 	if (code < 0)
 		return err_sys(e, code, "socket in network namespace");
 	*ret_fd = fd;

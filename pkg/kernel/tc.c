@@ -10,8 +10,14 @@ enum tc_mode tc_mode_detect(void)
 {
 	static enum tc_mode known = TC_MODE_AUTO;
 
-	if (known == TC_MODE_AUTO)
-		known = tcx_probe() ? TC_MODE_TCX : TC_MODE_CLSACT;
+	if (known == TC_MODE_AUTO) {
+		int r = tcx_probe();
+
+		if (r < 0)
+			return TC_MODE_TCX; /* it will say what the matter is; asked anew next time
+					     */
+		known = r ? TC_MODE_TCX : TC_MODE_CLSACT;
+	}
 	return known;
 }
 

@@ -26,10 +26,13 @@ struct tc_state {
 	uint32_t prog_id;
 };
 
-/* TCX if the running kernel can do it (probed once), else CLSACT. */
+/* TCX if the running kernel can do it (probed until it answers), else CLSACT. */
 enum tc_mode tc_mode_detect(void);
-/* Idempotent; replaces an older one of ours without a gap. -EBUSY with a text when it would not be
- * reached. */
+/* Not an error that a system call has: a map that is busy is no stranger's program. */
+#define TC_UNREACHED ENOTUNIQ
+
+/* Idempotent; replaces an older one of ours without a gap. -TC_UNREACHED with a text when something
+ * before it would take the packets. */
 int tc_attach(uint32_t ifindex, enum tc_dir dir, enum tc_mode mode, int prog_fd, struct err *e);
 /* Removes ours (any program whose name is prog_name), nobody else's, and never a qdisc. Gone
  * already = 0. */

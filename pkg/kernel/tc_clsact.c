@@ -154,7 +154,7 @@ static int ensure_qdisc(struct rtnl *r, uint32_t ifindex, enum tc_dir dir, struc
 	rc = add_qdisc(r, ifindex, 0, e);
 	if (rc == -EINVAL)
 		return err_set(
-			e, -EBUSY,
+			e, -TC_UNREACHED,
 			"interface %u: somebody's ingress qdisc keeps clsact out, and has no "
 			"egress side",
 			ifindex);
@@ -173,14 +173,14 @@ static int refuse(struct rtnl *r, uint32_t ifindex, const struct filter *f, cons
 								      : "another interface");
 	else if (f->action[0])
 		snprintf(what, sizeof(what), " handles packets by action %s", f->action);
-	return err_set(e, -EBUSY,
+	return err_set(e, -TC_UNREACHED,
 		       "interface %u: filter %s%s%s (priority %u, handle %#x)%s before %s", ifindex,
 		       f->kind, f->name[0] ? " " : "", f->name, f->priority, f->handle, what, name);
 }
 
 /*
  * Whether the program may go where it belongs: 1 = it is there, 0 = put (or
- * replace) it, -EBUSY. A new cls_bpf filter goes before its equals, so only other
+ * replace) it, -TC_UNREACHED. A new cls_bpf filter goes before its equals, so only other
  * kinds at our priority are in the way of a first attach; where ours is already,
  * anything before it is.
  */

@@ -17,7 +17,7 @@ int tcx_detach(uint32_t ifindex, enum tc_dir dir, const char *prog_name, struct 
 int tcx_query(uint32_t ifindex, enum tc_dir dir, const struct tc_prog *prog, struct tc_state *ret,
 	      struct err *e);
 /* True when the kernel knows the attach type. */
-bool tcx_probe(void);
+int tcx_probe(void); /* 1, 0 or -errno */
 /* BPF_OBJ_GET_INFO_BY_FD; prog->fd is kept. */
 int tc_prog_info(int fd, struct tc_prog *ret);
 

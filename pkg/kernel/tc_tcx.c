@@ -121,11 +121,12 @@ static int query_list(uint32_t ifindex, enum tc_dir dir, struct tcx_list *ret)
 }
 
 /* lo has index 1 in every namespace. */
-bool tcx_probe(void)
+int tcx_probe(void)
 {
 	struct tcx_list list;
+	int r = query_list(1, TC_DIR_INGRESS, &list);
 
-	return query_list(1, TC_DIR_INGRESS, &list) == 0;
+	return r == 0 ? 1 : r == -EINVAL ? 0 : r;
 }
 
 static int detach_fd(uint32_t ifindex, enum tc_dir dir, int fd)
@@ -192,8 +193,9 @@ static int become_first(uint32_t ifindex, enum tc_dir dir, const struct tc_prog 
 		return err_sys(e, r, "interface %u: detach an older %s", ifindex, prog->name);
 	if (r > 0)
 		return -ESTALE; /* look again */
-	return err_set(e, -EBUSY, "interface %u: program %u was attached by somebody before %s",
-		       ifindex, first, prog->name);
+	return err_set(e, -TC_UNREACHED,
+		       "interface %u: program %u was attached by somebody before %s", ifindex,
+		       first, prog->name);
 }
 
 /*

@@ -164,7 +164,7 @@ static void tcx_goes_before_strangers_and_says_when_one_comes_before_it(void **s
 	expect_ok(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_TCX, late, &e), &e);
 	st = query(TC_DIR_INGRESS, ours);
 	assert_true(st.attached && !st.reached);
-	expect_rc(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_TCX, ours, &e), -EBUSY, &e);
+	expect_rc(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_TCX, ours, &e), -TC_UNREACHED, &e);
 	assert_non_null(strstr(e.msg, "attached by somebody before slu_test"));
 	/* a newer version goes to the head, then the older one behind is taken away */
 	expect_ok(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_TCX, newer, &e), &e);
@@ -198,7 +198,8 @@ static void clsact_refuses_where_a_redirect_takes_the_packets_first(void **state
 		start();
 		bandwidth_plugin(qdiscs[i]);
 		ours = load(NAME, TC_ACT_UNSPEC);
-		expect_rc(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_CLSACT, ours, &e), -EBUSY, &e);
+		expect_rc(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_CLSACT, ours, &e), -TC_UNREACHED,
+			  &e);
 		assert_non_null(strstr(e.msg, "filter u32"));
 		assert_non_null(strstr(e.msg, "redirects packets to ifb9 before slu_test"));
 		assert_false(query(TC_DIR_INGRESS, ours).attached);
@@ -221,7 +222,7 @@ static void clsact_shares_the_qdisc_with_later_filters(void **state)
 	sh("ip link add ifb9 type ifb && tc qdisc add dev v0 ingress && "
 	   "tc filter add dev v0 parent ffff: protocol ip prio 5 u32 match u32 0 0 "
 	   "action mirred egress redirect dev ifb9");
-	expect_rc(tc_attach(v0, TC_DIR_EGRESS, TC_MODE_CLSACT, ours, &e), -EBUSY, &e);
+	expect_rc(tc_attach(v0, TC_DIR_EGRESS, TC_MODE_CLSACT, ours, &e), -TC_UNREACHED, &e);
 	assert_non_null(strstr(e.msg, "ingress"));
 	expect_ok(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_CLSACT, ours, &e), &e);
 	assert_true(query(TC_DIR_INGRESS, ours).reached);
@@ -245,7 +246,7 @@ static void clsact_notices_an_equal_that_came_later(void **state)
 	   "bytecode '1,6 0 0 0'");
 	st = query(TC_DIR_INGRESS, ours);
 	assert_true(st.attached && !st.reached);
-	expect_rc(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_CLSACT, ours, &e), -EBUSY, &e);
+	expect_rc(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_CLSACT, ours, &e), -TC_UNREACHED, &e);
 	sh("tc filter del dev v0 ingress protocol all prio 1 handle 7 bpf");
 	assert_true(query(TC_DIR_INGRESS, ours).reached);
 	close(ours);

@@ -10,6 +10,7 @@
 #include "attachment.h"
 #include "base/log.h"
 #include "cni/result.h"
+#include "kernel/tc.h"
 #include "plugin.h"
 #include "resolve.h"
 
@@ -86,7 +87,7 @@ static int kernel_apply(struct plugin *p, struct record *rec, struct err *e)
 		return CNI_TRY_AGAIN;
 	if (r == 0)
 		r = dp_attach(pins, &a, e);
-	if (r == -EBUSY)
+	if (r == -TC_UNREACHED)
 		return unreached(p, rec, e);
 	return r < 0 ? (int)cni_code_from(r, CNI_DATAPLANE) : 0;
 }
