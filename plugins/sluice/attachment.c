@@ -108,13 +108,17 @@ static int interface_get(struct sight *s, const char *ifname, struct err *e)
 	return r < 0 ? (int)cni_code_from(r, CNI_DATAPLANE) : 0;
 }
 
-/* Whether the other end of the pod's interface is in this very namespace. */
-static bool other_end_here(const struct sight *s)
+/* 1 if the other end of the pod's interface is in this very namespace, 0 if not, -errno. */
+static int other_end_here(const struct sight *s, struct err *e)
 {
-	int id;
+	int id, r;
 
-	return s->pod.peer_ifindex && s->pod.has_netnsid &&
-	       nsid_get(s->pod_ns, s->own_ns, &id, NULL) == 0 && id == s->pod.netnsid;
+	if (!s->pod.peer_ifindex || !s->pod.has_netnsid)
+		return 0;
+	r = nsid_get(s->pod_ns, s->own_ns, &id, e);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return id == s->pod.netnsid;
 }
 
 static void kind_set(struct attachment *a, enum attach_kind kind, const struct link_info *host)
@@ -124,47 +128,62 @@ static void kind_set(struct attachment *a, enum attach_kind kind, const struct l
 	memcpy(a->rec->host_ifname, host->name, sizeof(a->rec->host_ifname));
 }
 
-/* Whether what we attach to the host side would be the last word on the pod's packets. */
-static bool host_side_fits(struct rtnl *rtnl, const struct link_info *host, struct attachment *a)
+/* 1 if what we attach to the host side would be the last word on the pod's packets, 0, -errno. */
+static int host_side_fits(struct rtnl *rtnl, const struct link_info *host, struct attachment *a,
+			  struct err *e)
 {
 	const char *who = "";
-	struct err e = {0};
 	int r;
 
 	if (host->xdp_prog) {
 		snprintf(a->why, sizeof(a->why), "an XDP program on %s takes packets first",
 			 host->name);
-		return false;
+		return 0;
 	}
-	r = bypass_find(rtnl, host, &who, &e);
+	r = bypass_find(rtnl, host, &who, e);
 	if (r > 0)
 		snprintf(a->why, sizeof(a->why), "%s on %s takes packets past the stack", who,
 			 host->name);
-	else if (r < 0)
-		snprintf(a->why, sizeof(a->why), "%.180s", e.msg);
-	return r == 0;
+	return r < 0 ? r : r == 0;
 }
 
-static void host_side_find(const struct sight *s, struct attachment *a)
+static int host_side_look(const struct sight *s, struct attachment *a, bool veth, struct err *e)
 {
 	__cleanup(rtnl_closep) struct rtnl *rtnl = NULL;
-	bool veth = strcmp(s->pod.kind, "veth") == 0;
 	struct link_info host;
+	int r = rtnl_open(-1, &rtnl, e);
+
+	if (r == 0)
+		r = link_get(rtnl, s->pod.peer_ifindex, &host, e);
+	if (r == -ENODEV) {
+		snprintf(a->why, sizeof(a->why), "the host side of %s (index %u) is gone",
+			 s->pod.name, s->pod.peer_ifindex);
+		return 0;
+	}
+	if (r == 0)
+		r = veth ? host_side_fits(rtnl, &host, a, e) : 1;
+	if (r > 0)
+		kind_set(a, veth ? ATTACH_VETH : ATTACH_MACVLAN, &host);
+	return r;
+}
+
+/* -errno when it cannot be told: then nobody may take the pod for one that cannot be governed. */
+static int host_side_find(const struct sight *s, struct attachment *a, struct err *e)
+{
+	bool veth = strcmp(s->pod.kind, "veth") == 0;
+	int r = 0;
 
 	if (!veth && strcmp(s->pod.kind, "macvlan"))
 		snprintf(a->why, sizeof(a->why), "interface %s is of kind '%s'", s->pod.name,
 			 *s->pod.kind ? s->pod.kind : "hardware");
 	else if (!s->pod.has_mac)
 		snprintf(a->why, sizeof(a->why), "interface %s has no MAC", s->pod.name);
-	else if (!other_end_here(s))
+	else if ((r = other_end_here(s, e)) == 0)
 		snprintf(a->why, sizeof(a->why), "the host side of %s is in another namespace",
 			 s->pod.name);
-	else if (rtnl_open(-1, &rtnl, NULL) < 0 ||
-		 link_get(rtnl, s->pod.peer_ifindex, &host, NULL) < 0)
-		snprintf(a->why, sizeof(a->why), "the host side of %s (index %u) is gone",
-			 s->pod.name, s->pod.peer_ifindex);
-	else if (!veth || host_side_fits(rtnl, &host, a))
-		kind_set(a, veth ? ATTACH_VETH : ATTACH_MACVLAN, &host);
+	else if (r > 0)
+		r = host_side_look(s, a, veth, e);
+	return r;
 }
 
 static int sight_take(const struct plugin *p, struct attachment *a, struct err *e)
@@ -184,10 +203,12 @@ static int sight_take(const struct plugin *p, struct attachment *a, struct err *
 	r = interface_get(&s, p->req.env.ifname, e);
 	if (r)
 		return r;
-	netns_id(pod_ns, &a->rec->netns_id);
+	r = netns_id(pod_ns, &a->rec->netns_id);
+	if (r < 0)
+		return err_sys(e, r, "network namespace %s", p->req.env.netns), CNI_INVALID_NETNS;
 	memcpy(a->rec->mac, s.pod.mac, sizeof(a->rec->mac));
-	host_side_find(&s, a);
-	return 0;
+	r = host_side_find(&s, a, e);
+	return r < 0 ? (int)cni_code_from(r, CNI_DATAPLANE) : 0;
 }
 
 /* Without addresses, or with more than an entry holds, the source check could only be wrong. */
@@ -216,9 +237,12 @@ static int addresses_set(const struct plugin *p, struct attachment *a, struct er
 int attachment_find(const struct plugin *p, struct attachment *ret, struct err *e)
 {
 	struct attachment a = {.rec = record_make(p)};
-	int r;
+	int r = 0;
 
-	r = sight_take(p, &a, e);
+	if (!*a.rec->boot_id)
+		r = err_set(e, CNI_IO_FAILURE, BOOT_ID_UNREAD);
+	if (r == 0)
+		r = sight_take(p, &a, e);
 	if (r == 0)
 		r = addresses_set(p, &a, e);
 	if (r) {

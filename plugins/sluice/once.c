@@ -44,6 +44,12 @@ static char *beside_plugin(void)
 	return mem_printf("%s/sluiced", self);
 }
 
+/* What cannot be looked at now may be there all the same: running it will tell. */
+static bool may_run(const char *path)
+{
+	return access(path, X_OK) == 0 || (errno != ENOENT && errno != EACCES && errno != ENOTDIR);
+}
+
 char *once_binary(const struct plugin_conf *conf)
 {
 	char *places[] = {
@@ -53,7 +59,7 @@ char *once_binary(const struct plugin_conf *conf)
 	char *found = NULL;
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		if (!found && places[i] && access(places[i], X_OK) == 0)
+		if (!found && places[i] && may_run(places[i]))
 			found = TAKE(places[i]);
 		free(places[i]);
 	}
@@ -171,13 +177,15 @@ static int child_judge(struct child *c, int r, struct err *e)
 		kill(-c->pid, SIGKILL);
 	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (r < 0)
-		return err_sys(e, r, "sluiced --once: %s", tail_text(c));
+	if (r < 0) {
+		err_sys(e, r, "sluiced --once: %s", tail_text(c));
+		return r == -ETIMEDOUT ? ONCE_FAILED : r;
+	}
 	if (WIFSIGNALED(status))
-		return err_set(e, -EIO, "sluiced --once was killed by signal %d: %s",
+		return err_set(e, ONCE_FAILED, "sluiced --once was killed by signal %d: %s",
 			       WTERMSIG(status), tail_text(c));
 	if (WEXITSTATUS(status))
-		return err_set(e, -EIO, "sluiced --once failed: %s", tail_text(c));
+		return err_set(e, ONCE_FAILED, "sluiced --once failed: %s", tail_text(c));
 	return 0;
 }
 
@@ -202,7 +210,7 @@ int once_run(const struct plugin_conf *conf, int timeout_ms, struct err *e)
 	int r;
 
 	if (!binary)
-		return err_set(e, -ENOENT, "no sluiced to run (%s)",
+		return err_set(e, ONCE_FAILED, "no sluiced to run (%s)",
 			       conf->sluiced ? conf->sluiced : "beside the plugin or installed");
 	r = child_start(&c, argv, e);
 	if (c.pid > 0)

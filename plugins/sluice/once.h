@@ -11,8 +11,11 @@
  * malloc'd, NULL = none. */
 char *once_binary(const struct plugin_conf *conf);
 
+/* There is none, or it failed or was too slow: the caller may go on without. */
+#define ONCE_FAILED 1
+
 /*
- * Runs it, at most timeout_ms. Call under journal_lock_node(). -ENOENT no binary,
- * -ETIMEDOUT, -EIO with the end of its stderr when it failed.
+ * Runs it, at most timeout_ms. Call under journal_lock_node(). 0; ONCE_FAILED with the
+ * end of its stderr; -errno when it could not be started or watched.
  */
 int once_run(const struct plugin_conf *conf, int timeout_ms, struct err *e);

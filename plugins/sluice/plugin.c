@@ -43,6 +43,8 @@ static int kernel_undo(struct plugin *p, const struct record *rec,
 	struct dp_attachment a;
 	int r;
 
+	if (rec->kind != ATTACH_NONE && rec->boot_id && !*journal_boot_id())
+		return err_set(e, -EIO, BOOT_ID_UNREAD);
 	if (rec->kind == ATTACH_NONE || !rec->boot_id ||
 	    strcmp(rec->boot_id, journal_boot_id()) != 0)
 		return 0;

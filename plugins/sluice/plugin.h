@@ -14,6 +14,8 @@
 
 DEFINE_CLEANUP(struct bpf_pins *, bpf_pins_close);
 
+#define BOOT_ID_UNREAD "/proc/sys/kernel/random/boot_id cannot be read: is /proc mounted?"
+
 #define LOCK_TIMEOUT_MS	  20000
 #define DAEMON_TIMEOUT_MS 2000
 #define ONCE_TIMEOUT_MS	  30000

@@ -182,7 +182,8 @@ static void snapshot_ask(const struct snapshot *s, const struct record *rec,
 
 /*
  * One run at a time on a node. Whoever had to wait looks first whether the run
- * before has done the work already.
+ * before has done the work already. 0; 1 = there was none, or it failed, with its
+ * words in e; -errno.
  */
 static int compile_run(struct plugin *p, struct record *rec, struct snapshot *s,
 		       struct image_answer *a, struct err *e)
@@ -201,7 +202,9 @@ static int compile_run(struct plugin *p, struct record *rec, struct snapshot *s,
 			return 0;
 	}
 	r = once_run(p->conf, ONCE_TIMEOUT_MS, e);
-	snapshot_load(p, s, r < 0 ? NULL : e);
+	if (r < 0)
+		return r;
+	snapshot_load(p, s, r > 0 ? NULL : e);
 	snapshot_ask(s, rec, a);
 	return r;
 }
@@ -232,7 +235,10 @@ static int snapshot_resolve(struct plugin *p, struct record *rec, struct snapsho
 	if (!good || a.kind == IMAGE_NO_PROGRAM) {
 		int r = compile_run(p, rec, s, &a, &why);
 
-		if (r < 0)
+		if (r <
+		    0) /* what failed is here, and may pass: not a reason to go by an old answer */
+			a.kind = IMAGE_NO_PROGRAM;
+		if (r != 0)
 			log_warn("compile run failed", "error=%s", log_quote(why.msg));
 		else if (a.kind == IMAGE_NO_PROGRAM && !why.code)
 			err_set(&why, -EAGAIN, "sluiced --once left no program for it");
