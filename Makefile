@@ -51,7 +51,7 @@ DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard
 CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluicectl/*.c)))
 BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels bench bench-quick demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -159,7 +159,12 @@ build/e2e/slmeter: $(wildcard e2e/tools/meter/*.c e2e/tools/meter/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) -O2 -static $(filter %.c,$^) -o $@
 
-e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter
+# one fault in one system call of a program; see e2e/faults
+build/e2e/slinject: $(wildcard e2e/tools/inject/*.c e2e/tools/inject/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) -O2 -static $(filter %.c,$^) -o $@
+
+e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter build/e2e/slinject
 
 # what one run of from_pod costs: a world of the unit tests, for the benchmarks
 build/e2e/from_pod: e2e/bench/from_pod.c $(LIB) $(TESTKIT)
@@ -181,6 +186,10 @@ check-full:
 check-kernels: all e2e-tools
 	@scripts/install-deps --full
 	@e2e/kernels/run
+
+# every system call of every verb and of the daemon, every fault: about a quarter of an hour
+faults: all e2e-tools
+	@e2e/faults/run $(FAULTS)
 
 bench:
 	@scripts/bench

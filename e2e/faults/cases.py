@@ -1,0 +1,331 @@
+"""What is done with a fault in it, and what must be true then. A case is a class: begin() makes its
+world, once() does it with the fault and judges; calls() lists the system calls to choose from."""
+import json
+import subprocess
+import time
+
+from world import INJECT, KILLED, OFFICE, Problem, require, wait_for
+
+
+def verdict(run, why, stdout_hit=False):
+    """A verb of the plugin succeeded (True), or failed as the specification says. stdout_hit: the
+    fault was in telling it."""
+    require(run.rc in (0, 1, KILLED), f"{why}: neither succeeded nor failed: {run}")
+    if run.rc == 1 and not (stdout_hit and not run.out):
+        try:
+            error = json.loads(run.out)
+            require(error["code"] > 0 and error["msg"], f"{why}: an error that says nothing: {run}")
+        except (ValueError, KeyError, TypeError):
+            raise Problem(f"{why}: the error is not clean JSON: {run}") from None
+    return run.rc == 0
+
+
+class Case:
+    name = ""
+    daemon = False
+    pod_stays = False  # from begin() to end()
+    faults_per_call = None  # all of them; where a run takes long, so many, in turn
+
+    def __init__(self, world):
+        self.w = world
+
+    def begin(self):
+        if not self.daemon:
+            self.w.daemon_stop()
+
+    def end(self):
+        pass
+
+    def mend(self):
+        """After a problem: what the next run needs, without a word about what is wrong."""
+        try:
+            self.recover("mend")
+        except Problem:
+            self.w.scrub()
+            if self.pod_stays:
+                self.w.sluiced("--once")
+                self.added("mend")
+
+    def calls(self):
+        """(n, name, class, can be short) of an undisturbed run."""
+        self.prepare()
+        self.act(0, "none")
+        listed = [line.split() for line in self.w.report.read_text().splitlines()]
+        self.recover("undisturbed")
+        return [(int(n), name, kind, short == "1") for n, name, kind, short in listed]
+
+    def prepare(self):
+        pass
+
+    def once(self, call, fault):
+        n, name, kind, _ = call
+        self.early = n < self.main_at
+        self.stdout_hit = name == "write" and kind in ("1", "2")  # a pipe
+        # a lock file may stay: it is empty, nobody holds it, and the next one takes it away
+        self.lock_hit = name == "unlinkat" and n == self.last_unlink
+        self.prepare()
+        run = self.act(n, fault)
+        if self.early and run.rc not in (0, 1):
+            run.rc = KILLED  # before main() nobody is there to say anything
+        self.judge(run)
+        self.recover("afterwards")
+        return run.fault
+
+    def added(self, why):
+        run = self.w.plugin("ADD")
+        require(run.rc == 0, f"{why}: ADD: {run}")
+
+    def deleted(self, why):
+        run = self.w.plugin("DEL")
+        require(run.rc == 0 and not run.out, f"{why}: DEL: {run}")
+        self.w.nothing_left(f"{why}: after DEL")
+
+
+class Add(Case):
+    def act(self, n, fault):
+        return self.w.plugin("ADD", n=n, fault=fault)
+
+    def judge(self, run):
+        if verdict(run, "ADD", self.stdout_hit):
+            require(json.loads(run.out)["ips"] == self.w.result["ips"], f"ADD: not the result: {run}")
+            self.w.in_force("after ADD")
+            check = self.w.plugin("CHECK")
+            require(check.rc == 0, f"CHECK after ADD: {check}")
+
+    def recover(self, why):
+        self.deleted(why)
+        self.w.programs_off()
+
+
+class AddDaemon(Add):
+    name, daemon = "ADD, the daemon asked", True
+
+
+class AddFree(Add):
+    name = "ADD of a pod that no policy selects"
+
+    def act(self, n, fault):
+        return self.w.plugin("ADD", n=n, fault=fault, labels={"app": "other"})
+
+    def judge(self, run):
+        """A policy may select it at any time: it must carry the program."""
+        if verdict(run, "ADD", self.stdout_hit):
+            require(self.w.map_entry() and self.w.programs() == 1, "ADD: the pod cannot be governed later")
+
+
+class AddSnapshot(Add):
+    name = "ADD from the snapshot"
+
+    def begin(self):
+        # the daemon has met such a pod
+        super().begin()
+        self.added("begin")
+        self.w.sluiced("--once")
+        self.recover("begin")
+
+
+class AddOnce(Add):
+    name, faults_per_call = "ADD that runs sluiced --once", 3
+
+    def prepare(self):
+        self.w.policy_toggle()
+
+
+class Governed(Case):
+    """The pod is there, and sends all the time."""
+
+    def prepare(self):
+        self.added("prepare")
+
+    def act(self, n, fault):
+        with self.w.flood:
+            return self.verb(n, fault)
+
+    def recover(self, why):
+        self.deleted(why)
+        self.w.no_stranger(why)
+        self.w.programs_off()
+
+
+class Del(Governed):
+    def verb(self, n, fault):
+        return self.w.plugin("DEL", n=n, fault=fault)
+
+    def judge(self, run):
+        self.w.no_stranger("during DEL")
+        if verdict(run, "DEL", self.stdout_hit) and not self.lock_hit:
+            self.w.nothing_left("DEL")
+        for version in OFFICE[0]:
+            require(self.w.ask(version, 0.02) in (None, OFFICE[self.w.office][version]), "after DEL: seen")
+
+
+class DelDaemon(Del):
+    name, daemon = "DEL, with a daemon", True
+
+
+class DelAlone(Del):
+    name = "DEL"
+
+
+class Gc(Governed):
+    name = "GC"
+
+    def verb(self, n, fault):
+        return self.w.plugin("GC", n=n, fault=fault, **{"cni.dev/valid-attachments": []})
+
+    def judge(self, run):
+        self.w.no_stranger("during GC")
+        if verdict(run, "GC", self.stdout_hit) and not self.lock_hit:
+            self.w.nothing_left("GC")
+
+    def recover(self, why):
+        run = self.verb(None, "none")
+        require(run.rc == 0 and not run.out, f"{why}: GC: {run}")
+        self.w.nothing_left(f"{why}: after GC")
+        self.w.no_stranger(why)
+        self.w.programs_off()
+
+
+class Check(Governed):
+    pod_stays = True
+
+    def begin(self):
+        super().begin()
+        self.added("begin")
+
+    def prepare(self):
+        pass
+
+    def verb(self, n, fault):
+        return self.w.plugin("CHECK", n=n, fault=fault)
+
+    def judge(self, run):
+        verdict(run, "CHECK", self.stdout_hit)
+        require(run.rc != 0 or not run.out, f"CHECK prints something: {run}")
+
+    def recover(self, why):
+        self.w.in_force(f"{why}: CHECK")
+
+    def end(self):
+        super().recover("end")
+
+
+class CheckDaemon(Check):
+    name, daemon = "CHECK, the daemon asked", True
+
+
+class CheckAlone(Check):
+    name = "CHECK"
+
+
+class Once(Case):
+    """The pod is governed and sends; the policies have changed since."""
+    name, faults_per_call = "sluiced --once, the policies changed", 3
+    pod_stays = True
+
+    def begin(self):
+        super().begin()
+        self.added("begin")
+
+    def prepare(self):
+        self.w.policy_toggle()
+
+    def act(self, n, fault):
+        with self.w.flood:
+            return self.w.sluiced("--once", n=n, fault=fault)
+
+    def judge(self, run):
+        require(run.rc in (0, 1, 2, KILLED), f"--once: neither succeeded nor failed: {run}")
+        require(run.rc in (0, KILLED) or run.err.strip(), f"--once: failed without a word: {run}")
+        self.w.no_stranger("during --once")
+        if run.rc == 0:
+            self.w.in_force("after --once")
+
+    def recover(self, why):
+        run = self.w.sluiced("--once")
+        require(run.rc == 0, f"{why}: the next --once: {run}")
+        self.w.in_force(f"{why}: the next --once")
+        run = self.w.sluiced("--once", "--log-level", "debug")
+        require("msg=step" not in run.err and "event=step" not in run.err,
+                f"{why}: a third --once still finds something to do: {run.err}")
+
+    def end(self):
+        self.deleted("end")
+        self.w.programs_off()
+
+
+class OnceCold(Once):
+    name, faults_per_call = "sluiced --once on a node where nothing is yet", 1
+
+    def prepare(self):
+        run = self.w.sluiced("--cleanup")
+        require(run.rc == 0, f"--cleanup: {run}")
+        for name in ("snapshot", "ids.json"):
+            (self.w.dir / "state" / name).unlink(missing_ok=True)
+
+    def act(self, n, fault):  # until it has run, nothing is governed
+        return self.w.sluiced("--once", n=n, fault=fault)
+
+
+class Pass(Case):
+    """A running daemon, from the moment that the policies change until all is in force."""
+    name, daemon, faults_per_call = "a pass of the daemon", True, 3
+    pod_stays = True
+
+    def recover(self, why):
+        wait_for(self.converged, why)
+
+    def begin(self):
+        super().begin()
+        self.added("begin")
+
+    def attach(self, n, fault):
+        w = self.w
+        w.report.unlink(missing_ok=True)
+        self.tracer = subprocess.Popen([INJECT, w.report, "attach", str(n), fault, str(w.daemon_pid())],
+                                       stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: w.report.exists() and "attached\n" in w.report.read_text(), "slinject did not attach")
+
+    def let_go(self):
+        self.tracer.terminate()
+        self.tracer.communicate()
+
+    def alive(self):
+        try:
+            return "State:\tZ" not in open(f"/proc/{self.w.daemon_pid()}/status").read()
+        except FileNotFoundError:
+            return False
+
+    def converged(self):
+        if not self.alive():
+            self.w.daemon_start()
+        return all(self.w.ask(v, 0.2) == a for v, a in OFFICE[self.w.office].items())
+
+    def calls(self):
+        self.attach(0, "none")
+        self.w.policy_toggle()
+        wait_for(self.converged, "undisturbed")
+        time.sleep(0.1)
+        self.let_go()
+        lines = [line.split() for line in self.w.report.read_text().splitlines() if " " in line]
+        return [(int(n), name, kind, short == "1") for n, name, kind, short in lines]
+
+    def once(self, call, fault):
+        with self.w.flood:
+            self.attach(call[0], fault)
+            self.w.policy_toggle()
+            try:
+                wait_for(self.converged, f"not in force {self.w.office} after a fault in a pass")
+            finally:
+                self.let_go()
+        self.w.in_force("after a pass")
+        check = self.w.plugin("CHECK")
+        require(check.rc == 0, f"CHECK after a pass: {check}")
+        return "fault" in self.w.report.read_text()
+
+    def end(self):
+        self.deleted("end")
+        self.w.programs_off()
+
+
+CASES = (AddDaemon, AddFree, AddSnapshot, AddOnce, DelDaemon, DelAlone, CheckDaemon, CheckAlone, Gc, Once, OnceCold, Pass)

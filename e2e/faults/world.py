@@ -1,0 +1,307 @@
+"""One node with one governed pod, the plugin and daemon as the faults meet them, and the judges."""
+import ctypes
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
+import lab as laboratory  # noqa: E402
+
+BIN = laboratory.BIN
+INJECT = laboratory.TOP / "build/e2e/slinject"
+PROBE = laboratory.TOP / "build/e2e/slprobe"
+EXT = {4: "172.31.7.100", 6: "fd31:7::100"}
+# two identities; which one is in force is what the policy says
+OFFICE = ({4: "172.31.7.50", 6: "fd31:7::50"}, {4: "172.31.7.51", 6: "fd31:7::51"})
+# an open connection keeps its address, so those who ask use a port that has rested
+PORTS = range(10000, 32000)
+PATIENCE = 15  # seconds for what must happen, on a machine that does much else
+KILLED = 128 + signal.SIGKILL
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Problem(Exception):
+    """What must not be."""
+
+
+def require(truth, why):
+    if not truth:
+        raise Problem(why)
+
+
+def wait_for(what, why, seconds=PATIENCE):
+    end = time.monotonic() + seconds
+    while not what():
+        require(time.monotonic() < end, why)
+        time.sleep(0.01)
+
+
+class Run:
+    """What one call of a program came to."""
+
+    def __init__(self, rc, out, err, fault):
+        self.rc, self.out, self.err, self.fault = rc, out, err, fault
+
+    def __str__(self):
+        return f"exit {self.rc} stdout {self.out.strip()[:300]!r} stderr {self.err.strip()[-300:]!r}"
+
+
+class Flood(threading.Thread):
+    """A pod that never stops opening connections."""
+
+    def __init__(self, world):
+        super().__init__(daemon=True)
+        self.world, self.on = world, threading.Event()
+        self.idle = threading.Event()
+        self.start()
+
+    def run(self):
+        os_setns(self.world.pod_ns)  # of this thread alone
+        open_, version = [], 4
+        while True:
+            if not self.on.is_set():
+                self.idle.set()
+                self.on.wait()
+                self.idle.clear()
+            version = 10 - version
+            s = socket.socket(family(version), socket.SOCK_DGRAM)
+            try:
+                s.connect((EXT[version], 7000))
+                s.send(b"flood")
+            except OSError:
+                pass  # refused: as good as dropped
+            open_.append(s)
+            if len(open_) > 20:
+                open_.pop(0).close()
+            time.sleep(0.005)
+
+    def pause(self):
+        self.on.clear()
+        self.idle.wait()
+
+    def __enter__(self):
+        self.idle.clear()
+        self.on.set()
+
+    def __exit__(self, *_):
+        self.pause()
+
+
+def family(version):
+    return socket.AF_INET if version == 4 else socket.AF_INET6
+
+
+def os_setns(fd):
+    if libc.setns(fd, 0x40000000):  # CLONE_NEWNET
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def end_with_parent():
+    """And with us the shell of the lab, which cleans up."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+class World:
+    """with World() as w. The process itself is in the node's network namespace."""
+
+    def __init__(self):
+        self.lab = laboratory.Lab("node1", LAB_LOG="info")
+        self.outer_ns = os.open("/proc/self/ns/net", os.O_RDONLY)
+        self.port = PORTS.start
+
+    def __enter__(self):
+        self.lab.__enter__()
+        self.prefix, self.path = self.lab.prefix, pathlib.Path(self.lab.path)
+        self.dir = self.path / "node1"
+        self.office = 0
+        self.lab("gateway_on node1", f"""policy 10-gateway.yaml <<'END'
+apiVersion: sluice.dev/v1alpha1
+kind: EgressGateway
+metadata: {{name: office}}
+spec:
+  addresses: [{{range: 172.31.7.50-172.31.7.51}}, {{range: "fd31:7::50-fd31:7::51"}}]
+  allowedNamespaces: {{}}
+END""")
+        self.policy_set(0)
+        self.lab("node_start node1", "gateway_wait node1", "LAB_PLAIN='[]' chain_write bridge", "pod_add p")
+        self.veth = self.lab("pod_veth p").strip()
+        self.result = json.loads((self.path / "p.result").read_text())
+        self.node_ns = os.open(self.lab.netns("node1"), os.O_RDONLY)
+        self.pod_ns = os.open(self.lab.netns("p"), os.O_RDONLY)
+        os_setns(self.node_ns)
+        self.ifindex = socket.if_nametoindex(self.veth)
+        self.neighbours_fix()
+        # what the flood opened is over soon: each open connection costs a pass its share
+        for timeout in ("udp_timeout", "udp_timeout_stream"):
+            self.lab(f"on node1 sysctl -qw net.netfilter.nf_conntrack_{timeout}=1")
+        self.entry = json.loads(self.lab("sluice_entry node1"))
+        self.node_args = self.lab('node_args node1; echo "${NODE_ARGS[@]}"').split()
+        self.report = self.path / "report"
+        self.container = f"{self.prefix}-p"
+        self.flood = Flood(self)
+        return self
+
+    def __exit__(self, *exc):
+        self.flood.pause()
+        os_setns(self.outer_ns)  # what is in the lab ends with it
+        self.lab.__exit__(*exc)
+
+    def neighbours_fix(self):
+        """A packet that waits for its neighbour would leave later, when nobody governs the pod any more."""
+        mac = self.lab("ip -n $P-node1 -j link show cni0 | jq -r '.[0].address'").strip()
+        for gateway in ("10.244.1.1", "fd00:244:1::1"):
+            self.lab(f"ip -n $P-p neigh replace {gateway} lladdr {mac} dev eth0 nud permanent")
+
+    # ---- programs ----
+
+    def call(self, argv, conf="", environment=None, n=None, fault="none"):
+        """Runs it, with the fault in its nth system call if given; n = 0 lists them in self.report."""
+        if n is not None:
+            argv = [INJECT, self.report, "run", n, fault, *argv]
+        p = subprocess.Popen([str(a) for a in argv], env=environment, text=True, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, errors="replace")
+        try:
+            out, err = p.communicate(conf, timeout=60)
+        except subprocess.TimeoutExpired:
+            p.kill()  # what is traced ends with it
+            out, err = p.communicate()
+            raise Problem(f"still at work after a minute: stdout {out!r} stderr {err!r}") from None
+        happened = n and self.report.read_text().startswith("fault")
+        return Run(p.returncode, out, err, bool(happened))
+
+    def plugin(self, verb, n=None, fault="none", labels=None, **more):
+        conf = {"cniVersion": "1.1.0", "name": "lab-node1", **self.entry,
+                "runtimeConfig": {"podLabels": labels or {"app": "web"}}, **more}
+        if verb in ("ADD", "CHECK"):
+            conf["prevResult"] = {**self.result, "cniVersion": "1.1.0"}
+        environment = {"CNI_COMMAND": verb, "CNI_PATH": str(BIN), "PATH": os.environ["PATH"]}
+        if verb != "GC":
+            environment |= {"CNI_CONTAINERID": self.container, "CNI_NETNS": self.lab.netns("p"), "CNI_IFNAME": "eth0",
+                            "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=p"}
+        return self.call([BIN / "sluice"], json.dumps(conf), environment, n, fault)
+
+    def sluiced(self, *arguments, n=None, fault="none"):
+        return self.call([BIN / "sluiced", *self.node_args, *arguments], n=n, fault=fault)
+
+    def daemon_pid(self):
+        return int((self.path / "pids/sluiced-node1").read_text())
+
+    def daemon_start(self):
+        self.lab("node_start node1")
+
+    def daemon_stop(self):
+        self.lab("node_stop node1")
+
+    # ---- what the policies say ----
+
+    def policy_set(self, office):
+        """Pods with app=web leave as OFFICE[office]."""
+        self.office = office
+        self.lab(f"""policy 20-web.yaml <<'END'
+apiVersion: sluice.dev/v1alpha1
+kind: EgressPolicy
+metadata: {{name: web, namespace: default}}
+spec:
+  subject: {{podSelector: {{matchLabels: {{app: web}}}}}}
+  rules:
+  - {{name: out, action: Allow, via: {{gateway: office, addresses: [{OFFICE[office][4]}, "{OFFICE[office][6]}"]}}}}
+END""")
+
+    def policy_toggle(self):
+        self.policy_set(1 - self.office)
+
+    # ---- judges ----
+
+    def ask(self, version, timeout=5.0):
+        """The address as which the pod reaches the outside, or None."""
+        os_setns(self.pod_ns)
+        s = socket.socket(family(version), socket.SOCK_DGRAM)
+        os_setns(self.node_ns)
+        self.port = self.port + 1 if self.port + 1 in PORTS else PORTS.start
+        with s:
+            s.settimeout(timeout)
+            try:
+                s.bind(("", self.port))
+                s.connect((EXT[version], 7000))
+                s.send(b"ask")
+                return s.recv(2048).split()[0].decode()
+            except OSError:
+                return None
+
+    def in_force(self, why):
+        """Governed, as the policies say now: what an ADD that succeeded promises."""
+        require(self.map_entry(), f"{why}: no map entry")
+        for version, address in OFFICE[self.office].items():
+            seen = self.ask(version)
+            require(seen == address, f"{why}: seen as {seen}, expected {address}")
+        self.no_stranger(why)
+
+    def sources(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.settimeout(PATIENCE)
+            s.connect(str(self.path / "ext.sock"))
+            s.send(b"counts")
+            lines = s.recv(1 << 20).decode().splitlines()
+        return {line.split()[1] for line in lines if line.startswith("pkt-udp")}
+
+    def no_stranger(self, why):
+        strangers = self.sources() - {a for office in OFFICE for a in office.values()}
+        if strangers:
+            self.lab("counts reset")
+        require(not strangers, f"{why}: packets left as {' '.join(strangers)}")
+
+    def map_entry(self):
+        """Whether the pod's interface has an entry in the map of pods."""
+        listing = subprocess.run(["bpftool", "-j", "map", "lookup", "pinned", self.dir / "bpf/v1/pods", "key",
+                                  *map(str, self.ifindex.to_bytes(4, sys.byteorder))], capture_output=True, text=True)
+        return listing.returncode == 0 and '"value"' in listing.stdout
+
+    def left_behind(self):
+        """What of the pod, or of a call that was cut short, is still there."""
+        state, run = self.dir / "state", self.dir / "run"
+        left = [f"record {f.name}" for f in (state / "attachments").iterdir()]
+        left += [f"file {f.name}" for f in state.iterdir()
+                 if f.name not in ("attachments", "ids.json", "last-good.json", "snapshot")]
+        left += [f"lock {f.name}" for f in (run / "locks").iterdir() if f.name != "node"]
+        left += [f"pin {f.name}" for f in (self.dir / "bpf/v1").iterdir() if f.name.endswith("_new")]
+        return left + (["the pod's map entry"] if self.map_entry() else [])
+
+    def nothing_left(self, why):
+        """A daemon at work may have something in hand: it gets a moment to put it down."""
+        try:
+            wait_for(lambda: not self.left_behind(), why)
+        except Problem:
+            raise Problem(f"{why}: left behind: {', '.join(self.left_behind())}") from None
+
+    def programs(self):
+        """How many the interface carries."""
+        done = subprocess.run([PROBE, "tcx", "list", self.veth, "ingress"], capture_output=True, text=True)
+        if done.returncode == 3:
+            done = subprocess.run(["sh", "-c", f"tc filter show dev {self.veth} ingress | grep -o ' id [0-9]*'"],
+                                  capture_output=True, text=True)
+        return len(done.stdout.splitlines())
+
+    def programs_off(self):
+        """The interface as if new."""
+        done = subprocess.run([PROBE, "tcx", "clear", self.veth, "ingress"], capture_output=True, text=True)
+        if done.returncode == 3:  # no TCX here
+            subprocess.run(["tc", "filter", "del", "dev", self.veth, "ingress"], capture_output=True)
+        require(len(done.stdout.split()) <= 1, f"programs on {self.veth}: {done.stdout.split()}")
+
+    def scrub(self):
+        """After a problem: its remains must not be those of the next run."""
+        for folder in ("state/attachments", "run/locks"):
+            for f in (self.dir / folder).iterdir():
+                f.unlink(missing_ok=True)
+        for f in (self.dir / "state").glob(".*"):
+            f.unlink(missing_ok=True)
+        subprocess.run(["bpftool", "map", "delete", "pinned", self.dir / "bpf/v1/pods", "key",
+                        *map(str, self.ifindex.to_bytes(4, sys.byteorder))], capture_output=True)
+        self.programs_off()
