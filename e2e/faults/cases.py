@@ -130,6 +130,12 @@ class AddOnce(Add):
     def prepare(self):
         self.w.policy_toggle()
 
+    def recover(self, why):
+        """A run that was killed with the plugin may have been writing: the next one takes that away."""
+        run = self.w.sluiced("--once")
+        require(run.rc == 0, f"{why}: the next --once: {run}")
+        super().recover(why)
+
 
 class Governed(Case):
     """The pod is there, and sends all the time."""

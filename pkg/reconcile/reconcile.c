@@ -72,7 +72,7 @@ int reconcile_new(const struct daemon_conf *conf, struct reconcile **ret, struct
 	rc = journal_open(conf->state_dir, conf->run_dir, &r->journal, e);
 	if (rc < 0)
 		return rc;
-	journal_sweep(r->journal);
+	journal_sweep(r->journal, true);
 	rc = ids_open(r, e);
 	if (rc == 0)
 		rc = kernel_open(r, e);

@@ -353,8 +353,26 @@ static void folder_sweep(struct journal *j, int dirfd)
 	closedir(dir);
 }
 
-void journal_sweep(struct journal *j)
+static void temps_remove(int dirfd)
 {
+	struct dirent *de;
+	DIR *dir = NULL;
+
+	if (folder_iterate(dirfd, &dir, NULL) < 0)
+		return;
+	while ((de = readdir(dir))) {
+		size_t n = strlen(de->d_name);
+
+		if (de->d_name[0] == '.' && n > 4 && strcmp(de->d_name + n - 4, ".tmp") == 0)
+			unlinkat(dirfd, de->d_name, 0);
+	}
+	closedir(dir);
+}
+
+void journal_sweep(struct journal *j, bool alone)
+{
+	if (alone)
+		temps_remove(j->state_fd);
 	folder_sweep(j, j->records_fd);
 	folder_sweep(j, j->locks_fd);
 }

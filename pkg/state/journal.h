@@ -49,10 +49,11 @@ static inline bool record_is_bad(int code)
 	return code == -EBADMSG || code == -EPROTO;
 }
 /*
- * What was cut short: files that were being written, lock files of attachments that have no
- * record. Only those that nobody is at work on.
+ * Removes what was cut short: files that were being written, lock files of attachments
+ * that have no record. Only those that nobody is at work on. alone: nobody writes the
+ * other files of the state folder either (the caller is the only daemon).
  */
-void journal_sweep(struct journal *j);
+void journal_sweep(struct journal *j, bool alone);
 void records_free(struct record **records, size_t n);
 /* This boot's id, 36 characters; "" when unreadable. Static. */
 const char *journal_boot_id(void);

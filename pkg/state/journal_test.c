@@ -216,7 +216,11 @@ static void sweeps_what_was_cut_short_and_nothing_else(void **state)
 	assert_int_equal(journal_lock_node(f->j, 0, &other, NULL), 0);
 	close(other);
 	write_file(f, ".dead:eth0.json.0123abcd.tmp", "{");
-	journal_sweep(f->j);
+	write_file(f, "../.snapshot.0123abcd.tmp", "");
+	journal_sweep(f->j, false);
+	assert_true(is_there(f, "a/state", ".snapshot.0123abcd.tmp"));
+	journal_sweep(f->j, true);
+	assert_false(is_there(f, "a/state", ".snapshot.0123abcd.tmp"));
 	assert_true(is_there(f, "a/state/attachments", "alive:eth0.json"));
 	assert_true(is_there(f, "run/locks", "alive:eth0"));
 	assert_true(is_there(f, "run/locks", "begun:eth0"));

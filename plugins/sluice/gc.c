@@ -82,7 +82,7 @@ static int sweep_run(struct plugin *p, const struct cni_attachments *alive, stru
 			stale_remove(p, rec, s);
 	}
 	records_free(records, n);
-	journal_sweep(p->journal);
+	journal_sweep(p->journal, false);
 	return 0;
 }
 
