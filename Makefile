@@ -68,6 +68,10 @@ $(B)/gen/%.bpf.o: pkg/bpf/%.bpf.c $(wildcard pkg/bpf/*.h) | $(B)/gen/.dir
 	$(Q)$(CLANG) -O2 -g -target bpf -D__TARGET_ARCH_x86 -Ipkg -I/usr/include/$(shell uname -m)-linux-gnu -Wall -Wno-unused-function -c $< -o $@
 	$(Q)$(LLVM_STRIP) -g $@
 
+$(B)/gen/fuzz_%.bpf.o: pkg/testkit/fuzz_%.bpf.c | $(B)/gen/.dir
+	$(Q)$(CLANG) -O2 -g -target bpf -I/usr/include/$(shell uname -m)-linux-gnu -Wall -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
 
@@ -131,6 +135,7 @@ $(filter $(FZ)/plugins/sluicectl/%,$(FUZZERS)): $(FZ)/plugins/sluicectl/plugin.a
 
 # not in the archive: there it would stand in for the C library everywhere
 $(FUZZ_WIRED): $(FZ)/pkg/testkit/fuzz_wire.o
+$(FZ)/pkg/bpf/tunnel_fuzz: $(B)/gen/fuzz_tunnel_key.skel.h
 
 $(FZ)/plugins/%/plugin.a:
 	@rm -f $@

@@ -402,3 +402,96 @@ struct verdict reference_from_pod(enum world_pod pod, const uint8_t *b, size_t l
 	v.mark = id ? WORLD_DIVERT | world_mark(id & ~WORLD_DIVERT) : 0;
 	return v;
 }
+
+/* ---- the tunnel ---- */
+
+static bool pods(const uint8_t a[16])
+{
+	return in(a, "10.0.0.0", 8) || in(a, "fd00::", 8);
+}
+
+/* Neither inside, nor the link's, nor the gateway itself (with IPv6's ::/96, RFC 4291 2.5.5.1). */
+static bool outside(const uint8_t a[16])
+{
+	return !pods(a) && !in(a, "172.16.0.0", 12) && !multicast(a) && !in(a, "169.254.0.0", 16) &&
+	       !in(a, "fe80::", 10) && !in(a, "127.0.0.0", 8) && !in(a, "::", 96);
+}
+
+static bool same(const struct slu_addr *a, const char *text)
+{
+	return is((const uint8_t *)a, text);
+}
+
+/* What the test owns: see tunnel_fuzz.c. */
+static uint32_t owned_id(const struct tunnel_key *key)
+{
+	if (key->vni != SLU_VNI_ADDRESS)
+		return key->vni == REFERENCE_VNI && same(&key->local, NODE_V4) ? 18 : 0;
+	if (same(&key->local, "203.0.113.1"))
+		return 16;
+	return same(&key->local, "2001:db8:e::1") ? 17 : 0;
+}
+
+struct verdict reference_from_tunnel(const struct tunnel_key *key, const uint8_t *b, size_t len)
+{
+	uint32_t id;
+	struct ip p;
+
+	if (!key)
+		return (struct verdict){.reason = SLU_DROP_TUNNEL_KEY};
+	if (!same(&key->remote, PEER_V4) && !same(&key->remote, PEER_V6))
+		return (struct verdict){.reason = SLU_DROP_TUNNEL_SENDER};
+	if (!parse(b, len, &p))
+		return (struct verdict){.reason = SLU_DROP_MALFORMED};
+	id = owned_id(key);
+	if (id && pods(p.src) && outside(p.dst))
+		return (struct verdict){.mark = WORLD_DIVERT | world_mark(id), .priority = 2};
+	if (key->vni != SLU_VNI_ADDRESS ||
+	    (!same(&key->local, NODE_V4) && !same(&key->local, NODE_V6)))
+		return (struct verdict){.reason = id ? SLU_DROP_TUNNEL_INNER
+						     : SLU_DROP_TUNNEL_ADDRESS};
+	if (!pods(p.dst) || !outside(p.src))
+		return (struct verdict){.reason = SLU_DROP_TUNNEL_INNER};
+	return (struct verdict){0};
+}
+
+static unsigned int key_of_id(uint32_t id, struct tunnel_key *ret)
+{
+	static const struct {
+		uint32_t id;
+		const char *end;
+	} ends[] = {{16, "203.0.113.1"},
+		    {17, "2001:db8:e::1"},
+		    {18, "203.0.113.2"},
+		    {19, "2001:db8:e::2"},
+		    {24, "203.0.113.5"}};
+
+	if (id && id < SLU_MARK_REASONS)
+		return id;
+	if (id == 20 || id == 21)
+		return SLU_DROP_NO_OWNER;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (ends[i].id == id) {
+			ret->remote = world_addr(ends[i].end);
+			return 0;
+		}
+	return SLU_DROP_TUNNEL_NO_ENTRY;
+}
+
+struct verdict reference_to_tunnel(uint32_t mark, const uint8_t *b, struct tunnel_key *ret)
+{
+	uint32_t id = (mark & SLU_MARK_MASK_DEFAULT & ~WORLD_DIVERT) >> SHIFT;
+	struct verdict v = {0};
+
+	ret->vni = SLU_VNI_ADDRESS;
+	if (!(mark & SLU_MARK_MASK_DEFAULT) || (be16(b + 12) != 0x0800 && be16(b + 12) != 0x86dd))
+		v.reason = SLU_DROP_TUNNEL_UNMARKED;
+	else if (mark & WORLD_DIVERT)
+		v.reason = key_of_id(id, ret);
+	else if (id == 2 || id == 3)
+		ret->remote = world_addr(id == 2 ? PEER_V4 : "fd00::3");
+	else
+		v.reason = SLU_DROP_TUNNEL_NO_ENTRY;
+	ret->local = world_addr(mapped((const uint8_t *)&ret->remote) ? NODE_V4 : NODE_V6);
+	return v;
+}
