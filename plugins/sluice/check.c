@@ -8,10 +8,14 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "attachment.h"
 #include "plugin.h"
 #include "resolve.h"
+
+#define CHANGE_MS	2000
+#define CHANGE_PAUSE_MS 50
 
 static bool has_addr(const struct record *rec, struct addr a)
 {
@@ -70,18 +74,36 @@ static int entry_get(struct bpf_pins *pins, struct record *rec, struct err *e)
 	return 0;
 }
 
+/* -ESTALE when the entry is not what it should be. */
+static int entry_check(struct plugin *p, struct bpf_pins *pins, struct record *rec, struct err *e)
+{
+	struct dp_attachment a;
+	int r = 0;
+
+	if (!resolve_look(p, rec))
+		r = entry_get(pins, rec, e);
+	if (r < 0)
+		return r;
+	a = attachment_dp(rec);
+	return dp_check(pins, &a, e);
+}
+
+/*
+ * The daemon answers by policies that were written a moment ago and switches the entries
+ * then: what differs during a change gets the time that the daemon has for it.
+ */
 static int kernel_check(struct plugin *p, struct record *rec, struct err *e)
 {
+	static const struct timespec pause = {.tv_nsec = CHANGE_PAUSE_MS * 1000000L};
 	__cleanup(bpf_pins_closep) struct bpf_pins *pins = NULL;
-	struct dp_attachment a;
-	int r;
+	int r = bpf_pins_open(p->conf->bpffs, &pins, e);
 
-	r = bpf_pins_open(p->conf->bpffs, &pins, e);
-	if (r == 0 && !resolve_look(p, rec))
-		r = entry_get(pins, rec, e);
-	if (r == 0) {
-		a = attachment_dp(rec);
-		r = dp_check(pins, &a, e);
+	if (r < 0)
+		return CNI_CHECK_FAILED;
+	r = entry_check(p, pins, rec, e);
+	for (int waited = 0; r == -ESTALE && waited < CHANGE_MS; waited += CHANGE_PAUSE_MS) {
+		nanosleep(&pause, NULL);
+		r = entry_check(p, pins, rec, e);
 	}
 	return r < 0 ? CNI_CHECK_FAILED : 0;
 }
