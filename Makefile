@@ -51,7 +51,7 @@ DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard
 CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluicectl/*.c)))
 BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults bench bench-quick demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -195,6 +195,10 @@ check-kernels: all e2e-tools
 # every system call of every verb and of the daemon, every fault: about a quarter of an hour
 faults: all e2e-tools
 	@e2e/faults/run $(FAULTS)
+
+# 32 pods that come and go all at once, for five minutes
+soak: all e2e-tools
+	@e2e/faults/soak $(SOAK)
 
 bench:
 	@scripts/bench

@@ -245,7 +245,7 @@ class Once(Case):
         require(run.rc in (0, KILLED) or run.err.strip(), f"--once: failed without a word: {run}")
         self.w.no_stranger("during --once")
         if run.rc == 0:
-            self.w.in_force("after --once")
+            self.w.in_force(f"after --once ({run})")
 
     def recover(self, why):
         run = self.w.sluiced("--once")

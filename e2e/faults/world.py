@@ -1,5 +1,6 @@
 """One node with one governed pod, the plugin and daemon as the faults meet them, and the judges."""
 import ctypes
+import itertools
 import json
 import os
 import pathlib
@@ -49,7 +50,7 @@ class Run:
         self.rc, self.out, self.err, self.fault = rc, out, err, fault
 
     def __str__(self):
-        return f"exit {self.rc} stdout {self.out.strip()[:300]!r} stderr {self.err.strip()[-300:]!r}"
+        return f"exit {self.rc}{'' if self.fault else ', no fault'} stdout {self.out.strip()[:300]!r} stderr {self.err.strip()[-300:]!r}"
 
 
 class Flood(threading.Thread):
@@ -62,7 +63,7 @@ class Flood(threading.Thread):
         self.start()
 
     def run(self):
-        os_setns(self.world.pod_ns)  # of this thread alone
+        os_setns(self.world.pod.ns)  # of this thread alone
         open_, version = [], 4
         while True:
             if not self.on.is_set():
@@ -108,13 +109,32 @@ def end_with_parent():
     libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
+class Pod:
+    """Made by the lab's chain without us, so that a test can call us as often as it likes."""
+
+    def __init__(self, lab, name):
+        self.name, self.container, self.netns = name, f"{lab.prefix}-{name}", lab.netns(name)
+        lab(f"pod_add {name}")
+        self.veth = lab(f"pod_veth {name}").strip()
+        self.result = json.loads(pathlib.Path(lab.path, f"{name}.result").read_text())
+        self.ns = os.open(self.netns, os.O_RDONLY)
+        self.ifindex = int(lab(f"ip -n $P-node1 -j link show {self.veth} | jq '.[0].ifindex'"))
+        self.neighbours_fix(lab)
+
+    def neighbours_fix(self, lab):
+        """A packet that waits for its neighbour would leave later, when nobody governs the pod any more."""
+        mac = lab("ip -n $P-node1 -j link show cni0 | jq -r '.[0].address'").strip()
+        for gateway in ("10.244.1.1", "fd00:244:1::1"):
+            lab(f"ip -n $P-{self.name} neigh replace {gateway} lladdr {mac} dev eth0 nud permanent")
+
+
 class World:
     """with World() as w. The process itself is in the node's network namespace."""
 
     def __init__(self):
         self.lab = laboratory.Lab("node1", LAB_LOG="info")
         self.outer_ns = os.open("/proc/self/ns/net", os.O_RDONLY)
-        self.port = PORTS.start
+        self.ports = itertools.cycle(PORTS)
 
     def __enter__(self):
         self.lab.__enter__()
@@ -130,21 +150,17 @@ spec:
   allowedNamespaces: {{}}
 END""")
         self.policy_set(0)
-        self.lab("node_start node1", "gateway_wait node1", "LAB_PLAIN='[]' chain_write bridge", "pod_add p")
-        self.veth = self.lab("pod_veth p").strip()
-        self.result = json.loads((self.path / "p.result").read_text())
+        self.lab("node_start node1", "gateway_wait node1", "LAB_PLAIN='[]' chain_write bridge")
+        self.pod = Pod(self.lab, "p")
+        self.result = self.pod.result
         self.node_ns = os.open(self.lab.netns("node1"), os.O_RDONLY)
-        self.pod_ns = os.open(self.lab.netns("p"), os.O_RDONLY)
         os_setns(self.node_ns)
-        self.ifindex = socket.if_nametoindex(self.veth)
-        self.neighbours_fix()
         # what the flood opened is over soon: each open connection costs a pass its share
         for timeout in ("udp_timeout", "udp_timeout_stream"):
             self.lab(f"on node1 sysctl -qw net.netfilter.nf_conntrack_{timeout}=1")
         self.entry = json.loads(self.lab("sluice_entry node1"))
         self.node_args = self.lab('node_args node1; echo "${NODE_ARGS[@]}"').split()
         self.report = self.path / "report"
-        self.container = f"{self.prefix}-p"
         self.flood = Flood(self)
         return self
 
@@ -152,12 +168,6 @@ END""")
         self.flood.pause()
         os_setns(self.outer_ns)  # what is in the lab ends with it
         self.lab.__exit__(*exc)
-
-    def neighbours_fix(self):
-        """A packet that waits for its neighbour would leave later, when nobody governs the pod any more."""
-        mac = self.lab("ip -n $P-node1 -j link show cni0 | jq -r '.[0].address'").strip()
-        for gateway in ("10.244.1.1", "fd00:244:1::1"):
-            self.lab(f"ip -n $P-p neigh replace {gateway} lladdr {mac} dev eth0 nud permanent")
 
     # ---- programs ----
 
@@ -176,15 +186,16 @@ END""")
         happened = n and self.report.read_text().startswith("fault")
         return Run(p.returncode, out, err, bool(happened))
 
-    def plugin(self, verb, n=None, fault="none", labels=None, **more):
+    def plugin(self, verb, n=None, fault="none", labels=None, pod=None, **more):
+        pod = pod or self.pod
         conf = {"cniVersion": "1.1.0", "name": "lab-node1", **self.entry,
                 "runtimeConfig": {"podLabels": labels or {"app": "web"}}, **more}
         if verb in ("ADD", "CHECK"):
-            conf["prevResult"] = {**self.result, "cniVersion": "1.1.0"}
+            conf["prevResult"] = {**pod.result, "cniVersion": "1.1.0"}
         environment = {"CNI_COMMAND": verb, "CNI_PATH": str(BIN), "PATH": os.environ["PATH"]}
         if verb != "GC":
-            environment |= {"CNI_CONTAINERID": self.container, "CNI_NETNS": self.lab.netns("p"), "CNI_IFNAME": "eth0",
-                            "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=p"}
+            environment |= {"CNI_CONTAINERID": pod.container, "CNI_NETNS": pod.netns, "CNI_IFNAME": "eth0",
+                            "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={pod.name}"}
         return self.call([BIN / "sluice"], json.dumps(conf), environment, n, fault)
 
     def sluiced(self, *arguments, n=None, fault="none"):
@@ -219,16 +230,15 @@ END""")
 
     # ---- judges ----
 
-    def ask(self, version, timeout=5.0):
+    def ask(self, version, timeout=5.0, pod=None):
         """The address as which the pod reaches the outside, or None."""
-        os_setns(self.pod_ns)
+        os_setns((pod or self.pod).ns)
         s = socket.socket(family(version), socket.SOCK_DGRAM)
         os_setns(self.node_ns)
-        self.port = self.port + 1 if self.port + 1 in PORTS else PORTS.start
         with s:
             s.settimeout(timeout)
             try:
-                s.bind(("", self.port))
+                s.bind(("", next(self.ports)))
                 s.connect((EXT[version], 7000))
                 s.send(b"ask")
                 return s.recv(2048).split()[0].decode()
@@ -257,10 +267,11 @@ END""")
             self.lab("counts reset")
         require(not strangers, f"{why}: packets left as {' '.join(strangers)}")
 
-    def map_entry(self):
+    def map_entry(self, pod=None):
         """Whether the pod's interface has an entry in the map of pods."""
         listing = subprocess.run(["bpftool", "-j", "map", "lookup", "pinned", self.dir / "bpf/v1/pods", "key",
-                                  *map(str, self.ifindex.to_bytes(4, sys.byteorder))], capture_output=True, text=True)
+                                  *map(str, (pod or self.pod).ifindex.to_bytes(4, sys.byteorder))],
+                                 capture_output=True, text=True)
         return listing.returncode == 0 and '"value"' in listing.stdout
 
     def left_behind(self):
@@ -282,18 +293,19 @@ END""")
 
     def programs(self):
         """How many the interface carries."""
-        done = subprocess.run([PROBE, "tcx", "list", self.veth, "ingress"], capture_output=True, text=True)
+        done = subprocess.run([PROBE, "tcx", "list", self.pod.veth, "ingress"], capture_output=True, text=True)
         if done.returncode == 3:
-            done = subprocess.run(["sh", "-c", f"tc filter show dev {self.veth} ingress | grep -o ' id [0-9]*'"],
+            done = subprocess.run(["sh", "-c", f"tc filter show dev {self.pod.veth} ingress | grep -o ' id [0-9]*'"],
                                   capture_output=True, text=True)
         return len(done.stdout.splitlines())
 
-    def programs_off(self):
+    def programs_off(self, pod=None):
         """The interface as if new."""
-        done = subprocess.run([PROBE, "tcx", "clear", self.veth, "ingress"], capture_output=True, text=True)
+        veth = (pod or self.pod).veth
+        done = subprocess.run([PROBE, "tcx", "clear", veth, "ingress"], capture_output=True, text=True)
         if done.returncode == 3:  # no TCX here
-            subprocess.run(["tc", "filter", "del", "dev", self.veth, "ingress"], capture_output=True)
-        require(len(done.stdout.split()) <= 1, f"programs on {self.veth}: {done.stdout.split()}")
+            subprocess.run(["tc", "filter", "del", "dev", veth, "ingress"], capture_output=True)
+        require(len(done.stdout.split()) <= 1, f"programs on {veth}: {done.stdout.split()}")
 
     def scrub(self):
         """After a problem: its remains must not be those of the next run."""
@@ -303,5 +315,5 @@ END""")
         for f in (self.dir / "state").glob(".*"):
             f.unlink(missing_ok=True)
         subprocess.run(["bpftool", "map", "delete", "pinned", self.dir / "bpf/v1/pods", "key",
-                        *map(str, self.ifindex.to_bytes(4, sys.byteorder))], capture_output=True)
+                        *map(str, self.pod.ifindex.to_bytes(4, sys.byteorder))], capture_output=True)
         self.programs_off()
