@@ -30,7 +30,7 @@ web_rule() {
 	flood_in web 1000 4 flows=2
 	sleep 1
 	web_rule '{name: out, action: Allow, via: {node: {}}}'
-	sleep 1
+	in_force node1
 	same "an open one" "$EGRESS_V4" "$(ask web udp "$EXT_V4" sport=6001)"
 	same "a new one" "${NODE_V4[node1]}" "$(ask web udp "$EXT_V4" sport=6002)"
 	web_policy
@@ -54,7 +54,7 @@ web_rule() {
 	sleep 0.3
 	only_from "$EGRESS_V4" "${NODE_V4[node1]}"
 	# what belongs to a connection of the node's way still goes
-	same "ping" 0 "$(on web ping -q -c 1 -W 1 "$EXT_V4" >/dev/null; echo $?)"
+	same "ping" 0 "$(on web ping -q -c 1 -W 10 "$EXT_V4" >/dev/null; echo $?)"
 }
 
 @test "DEL while the pod sends: nothing leaves between the plugins" {

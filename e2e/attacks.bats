@@ -107,7 +107,7 @@ no_forgery() {
 	local eth
 	eth="eth:$(pod_mac web),$(next_mac)"
 	send_frame web ring "$eth" "ip:$(pod_ip web 4),$EXT_V4" "udp:4000,$PORT" data:ring
-	sleep 0.2
+	lab_wait 50 saw udp "$EGRESS_V4" 0
 	same "the first one" 1 "$(seen udp "$EGRESS_V4")"
 	send_frame web ring "$eth" "ip:$(pod_ip web 4),$DENIED_V4" "udp:4000,$PORT" data:ring
 	send_frame web ring bypass "$eth" "ip:$(pod_ip web 4),$DENIED_V4" "tcp:4000,$PORT,S"

@@ -17,7 +17,7 @@ teardown() { lab_teardown; }
 		  rules: [{name: loser, action: Allow, to: [{cidr: $DENIED_V4/32}], via: {node: {}}}]
 	END
 	web_add web
-	sleep 0.7
+	in_force node1
 	run ctl node1 explain default/web "$DENIED_V4:$PORT/UDP"
 	echo "$output"
 	[[ ${output,,} == *den* && $output == *default/web* && $output == *zz-lower* ]]

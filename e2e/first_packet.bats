@@ -11,7 +11,7 @@ teardown() { lab_teardown; }
 storm() {
 	on node1 env CNI_PATH="$CNI_PATH" CNI_CACHE="$LAB/cache" \
 		CAP_ARGS='{"podLabels": {"app": "web"}}' \
-		"$CNIRUN" storm "$LAB/node1/net.conflist" 2 1 "$1" "$P-s" "$PROBE" "$2" "$PORT" timeout=3000 \
+		"$CNIRUN" storm "$LAB/node1/net.conflist" 2 1 "$1" "$P-s" "$PROBE" "$2" "$PORT" timeout=15000 \
 		>"$LAB/storm"
 	cut -d' ' -f2- "$LAB/storm" | sort | uniq -c
 	same "under the egress address" "$1" "$(grep -c " $3$" "$LAB/storm")"

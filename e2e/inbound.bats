@@ -44,8 +44,8 @@ services() {
 	same udp6 fd31:7::100 "$(ASK_PORT=8080 ask ext udp "$(pod_ip web 6)")"
 	same "from the denied" "$DENIED_V4" "$(ASK_PORT=8080 ask ext tcp "$(pod_ip web 4)" "from=$DENIED_V4")"
 	same refused refused "$(ASK_PORT=9 ask ext udp "$(pod_ip web 4)")"
-	on ext ping -q -c 1 -W 1 "$(pod_ip web 4)"
-	on ext ping -q -c 1 -W 1 -s 4000 "$(pod_ip web 4)"
+	on ext ping -q -c 1 -W 10 "$(pod_ip web 4)"
+	on ext ping -q -c 1 -W 10 -s 4000 "$(pod_ip web 4)"
 	same own "$EGRESS_V4" "$(ask web tcp "$EXT_V4")"
 }
 
@@ -56,7 +56,7 @@ services() {
 	server_in web
 	ip -n "$P-ext" route add 10.244.1.0/24 via "${NODE_V4[node1]}"
 	same tcp 172.31.7.100 "$(ASK_PORT=8080 ask ext tcp "$(pod_ip web 4)")"
-	on ext ping -q -c 1 -W 1 "$(pod_ip web 4)"
+	on ext ping -q -c 1 -W 10 "$(pod_ip web 4)"
 	same own "$EGRESS_V4" "$(ask web tcp "$EXT_V4")"
 }
 

@@ -187,9 +187,9 @@ edit() {
 	begins "$A"
 	edit "$A" "$B" "$HERE_B"
 	ACTION=Deny web_as "$HERE_B"
-	lab_wait 30 asks_as web timeout
+	in_force node1
 	same "the open connection" "$A dead" "$(talk web)"
-	same "the open flow" timeout "$(udp_flow)"
+	same "the open flow" timeout "$(ask web udp "$EXT_V4" sport=6001 timeout=300)"
 	only_from "$A" "$B"
 }
 

@@ -41,13 +41,14 @@ teardown() { lab_teardown; }
 	pod_add a
 	leaves_as a "${NODE_V4[node1]}" "${NODE_V6[node1]}"
 	counts reset >/dev/null
-	on a "$PROBE" flood "$EXT_V4" "$PORT" 10000 1 flows=4
-	[ "$(seen udp "${NODE_V4[node1]}")" -gt 9900 ]
+	run -0 on a "$PROBE" flood "$EXT_V4" "$PORT" 10000 1 flows=4
+	same seen "$(awk '{ print $2 }' <<<"$output")" "$(seen udp "${NODE_V4[node1]}")"
+	same answered "$(awk '{ print $2 }' <<<"$output")" "$(awk '{ print $4 }' <<<"$output")"
 }
 
 @test "a storm of pods is answered and leaves nothing behind" {
 	run -0 on node1 env CNI_PATH="$CNI_PATH" CNI_CACHE="$LAB/cache" "$CNIRUN" storm \
-		"$LAB/node1/net.conflist" 2 1 20 "$P-s" "$PROBE" "$EXT_V4" "$PORT" timeout=900
+		"$LAB/node1/net.conflist" 2 1 20 "$P-s" "$PROBE" "$EXT_V4" "$PORT" timeout=15000
 	same answered 20 "$(grep -c " ${NODE_V4[node1]}$" <<<"$output")"
 	run -2 ls "/run/netns/$P-s1" "/run/netns/$P-s20"
 }

@@ -10,20 +10,20 @@ tunnel_mtu() { ip -n "$P-node1" -j link show sluice0 | jq '.[0].mtu'; }
 @test "a 1472-byte ping that must not be fragmented is told the inner MTU by the node" {
 	office_up
 	web_add web
-	run on web ping -c 1 -W 2 -M "do" -s 1472 "$EXT_V4"
+	run on web ping -c 1 -W 10 -M "do" -s 1472 "$EXT_V4"
 	echo "$output"
 	[[ $output =~ mtu\ ?=\ ?([0-9]+) ]]
 	same mtu "${BASH_REMATCH[1]}" 1450
 	same "tunnel mtu" "$(tunnel_mtu)" 1450
-	on web ping -q -c 1 -W 2 -M "do" -s 1422 "$EXT_V4"
+	on web ping -q -c 1 -W 10 -M "do" -s 1422 "$EXT_V4"
 	on web ip route flush cache
 	# IPv6 learns in two steps: the device's MTU, then the route's
-	run on web ping -6 -c 1 -W 2 -M "do" -s 1452 "$EXT_V6"
+	run on web ping -6 -c 1 -W 10 -M "do" -s 1452 "$EXT_V6"
 	echo "$output"
 	[[ $output =~ mtu\ ?=\ ?([0-9]+) ]]
-	run on web ping -6 -c 1 -W 2 -M "do" -s "$((BASH_REMATCH[1] - 48))" "$EXT_V6"
+	run on web ping -6 -c 1 -W 10 -M "do" -s "$((BASH_REMATCH[1] - 48))" "$EXT_V6"
 	same "tunnel mtu, v6" 1430 "$(ip -n "$P-node1" -6 -j route show default dev sluice0 table 5347 | jq '.[0].metrics[0].mtu')"
-	on web ping -6 -q -c 1 -W 2 -M "do" -s $((1430 - 48)) "$EXT_V6"
+	on web ping -6 -q -c 1 -W 10 -M "do" -s $((1430 - 48)) "$EXT_V6"
 	only_from "$EGRESS_V4" "$EGRESS_V6"
 }
 
@@ -32,7 +32,7 @@ tunnel_mtu() { ip -n "$P-node1" -j link show sluice0 | jq '.[0].mtu'; }
 	LAB_EXT=routed LAB_EXT_MTU=1300 lab_up
 	office_up
 	web_add web
-	run on web ping -c 1 -W 2 -M "do" -s 1400 "$EXT_V4"
+	run on web ping -c 1 -W 10 -M "do" -s 1400 "$EXT_V4"
 	echo "$output"
 	[[ $output =~ mtu\ ?=\ ?1300 ]]
 	same "after learning" "$EGRESS_V4" "$(ask web udp "$EXT_V4" size=1400)"

@@ -235,9 +235,10 @@ daemon_stop() {
 	rm -f "$LAB/pids/$1"
 }
 
-# lab_wait TENTHS COMMAND…: until it succeeds
+# lab_wait TENTHS COMMAND…: until it succeeds. However little was asked for, a busy
+# machine gets half a minute: what succeeds sooner waits no longer.
 lab_wait() {
-	local left=$1
+	local left=$(($1 > 300 ? $1 : 300))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		((left-- > 0)) || return 1
@@ -487,7 +488,7 @@ leaves_as() {
 ask_large() {
 	local i answer
 	for i in 1 2 3 4 5; do
-		answer=$(ask "$1" udp "$2" size="${3:-20000}" timeout=$((i * 200))) && break
+		answer=$(ask "$1" udp "$2" size="${3:-20000}" timeout=$((i * 600))) && break
 	done
 	echo "$answer"
 }
@@ -495,7 +496,7 @@ ask_large() {
 pings_as() {
 	local before after
 	before=$(seen pkt-icmp "$3")
-	on "$1" ping -q -c 1 -W 2 "$2" >/dev/null || {
+	on "$1" ping -q -c 1 -W 10 "$2" >/dev/null || {
 		echo "$1: no answer to ping from $2"
 		return 1
 	}
@@ -569,12 +570,38 @@ kernel_settled() {
 	local before after=
 	before=$(kernel_state "$1")
 	until [ "$before" = "$after" ]; do
-		sleep 0.3
+		sleep 0.5
 		after=$before
 		before=$(kernel_state "$1")
 	done
 	echo "$before"
 }
+
+# kernel_as NODE FILE: for lab_wait; the difference is in FILE.now
+kernel_as() { kernel_state "$1" >"$2.now" && diff -u "$2" "$2.now"; }
+
+# in_force NODE…: its daemon has read all files that are there now, and acted on them. The
+# last of them is a policy for nobody's pods, and status knows the address in it.
+in_force() {
+	local node marker
+	MARKER=$((${MARKER:-0} + 1))
+	marker=192.0.2.$MARKER
+	policy 90-marker.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressGateway
+		metadata: {name: marker}
+		spec: {addresses: [{range: $marker}], nodeSelector: {matchLabels: {no: node}}, allowedNamespaces: {}}
+		---
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: marker, namespace: marker}
+		spec: {subject: {podSelector: {}}, rules: [{name: out, action: Allow, via: {gateway: marker}}]}
+	END
+	for node; do
+		lab_wait 300 knows_address "$node" "$marker" || lab_fail "$node does not read its policies"
+	done
+}
+knows_address() { ctl "$1" status -o json | jq -e --arg a "$2" 'any(.addresses[]; .address == $a)'; }
 
 # programs NODE IFACE ingress|egress: ids at the device, by TCX or clsact
 programs() { on "$1" "$PROBE" tcx list "$2" "$3" || on "$1" tc filter show dev "$2" "$3" | grep -o ' id [0-9]*' || true; }
@@ -589,11 +616,16 @@ server_in() {
 # flood_in POD PPS SECONDS [option…]: in the background; flood_end POD prints its sum
 flood_in() {
 	local pod=$1
-	daemon "$pod-flood" on "$pod" "$PROBE" flood "$EXT_V4" "$PORT" "${@:2}"
+	# nsenter execs, so the pid is its own
+	daemon "$pod-flood" nsenter --net="/run/netns/$P-$pod" "$PROBE" flood "$EXT_V4" "$PORT" "${@:2}"
 }
 flood_end() {
 	lab_wait 600 gone "$(cat "$LAB/pids/$1-flood")" && tail -n 1 "$LAB/log/$1-flood"
 }
+# flood_stop POD: it need not go on
+flood_stop() { kill -TERM "$(cat "$LAB/pids/$1-flood")" && flood_end "$1"; }
+# saw KIND ADDR N: more than so many, for lab_wait
+saw() { [ "$(seen "$1" "$2")" -gt "$3" ]; }
 
 # asks_as POD ADDR [TO]: for lab_wait
 asks_as() { [ "$(ask "$1" udp "${3:-$EXT_V4}" timeout=200)" = "$2" ]; }

@@ -159,7 +159,7 @@ static int question_socket(struct question *q)
 
 int ask_main(int argc, char **argv)
 {
-	struct question q = {.timeout_ms = 1000, .size = 8};
+	struct question q = {.timeout_ms = 15000, .size = 8};
 	char byte;
 	int fd;
 

@@ -79,6 +79,7 @@ static void flow_send(long i)
 static void flood_run(long pps, uint64_t start, uint64_t end)
 {
 	struct timespec tick = {.tv_nsec = 1000000};
+	uint64_t before;
 
 	while (!stopped && now_ns() < end) {
 		uint64_t due = (uint64_t)((double)(now_ns() - start) * (double)pps / 1e9);
@@ -89,10 +90,14 @@ static void flood_run(long pps, uint64_t start, uint64_t end)
 			flow_drain(flood.fds[i]);
 		nanosleep(&tick, NULL);
 	}
+	/* the last answers: until none has come for a while */
 	tick.tv_nsec = 300000000;
-	nanosleep(&tick, NULL);
-	for (long i = 0; i < flood.flows; i++)
-		flow_drain(flood.fds[i]);
+	do {
+		before = flood.answered + flood.refused;
+		nanosleep(&tick, NULL);
+		for (long i = 0; i < flood.flows; i++)
+			flow_drain(flood.fds[i]);
+	} while (flood.answered + flood.refused != before);
 }
 
 int flood_main(int argc, char **argv)
