@@ -26,6 +26,7 @@ CNIRUN=$TOP/build/e2e/cnirun
 BIN=${SLUICE_BIN:-$TOP/build/bin}
 PORT=7000
 CNI_PATH=$BIN:/usr/lib/cni:$TOP/e2e/tools/cni
+EXEC='' # "exec" below daemon
 
 declare -gA NODE_NUMBER=([node1]=1 [gw1]=2 [gw2]=3)
 declare -gA NODE_V4=([node1]=172.31.7.11 [gw1]=172.31.7.21 [gw2]=172.31.7.22)
@@ -40,7 +41,7 @@ lab_fail() {
 on() {
 	local name=$1
 	shift
-	nsenter --net="/run/netns/$P-$name" "$@"
+	$EXEC nsenter --net="/run/netns/$P-$name" "$@"
 }
 
 # ---- making ----
@@ -213,9 +214,10 @@ web_policy() {
 
 # ---- processes ----
 
-# daemon NAME COMMAND…: in the background, known by its pid, killed with the lab
+# daemon NAME COMMAND…: in the background, known by its pid, killed with the lab. The
+# pid is the command's own, also of what `on` and `inside` run, not a shell's before it.
 daemon() {
-	local name=$1
+	local name=$1 EXEC=exec
 	shift
 	# 3 and 4 are bats' own; a process that outlives a test must not hold them
 	"$@" >>"$LAB/log/$name" 2>&1 </dev/null 3>&- 4>&- &
@@ -251,13 +253,12 @@ node_args() {
 		--run-dir "$LAB/$1/run" --bpffs "$LAB/$1/bpf")
 }
 
-# nsenter execs, so the pid is the daemon's own
 node_start() {
 	local node
 	for node in "$@"; do
 		node_args "$node"
 		rm -f "$LAB/$node/run/sluiced.sock"
-		daemon "sluiced-$node" nsenter --net="/run/netns/$P-$node" "$BIN/sluiced" "${NODE_ARGS[@]}" \
+		daemon "sluiced-$node" on "$node" "$BIN/sluiced" "${NODE_ARGS[@]}" \
 			--log-level "${LAB_LOG:-info}"
 	done
 	for node in "$@"; do
@@ -616,8 +617,7 @@ server_in() {
 # flood_in POD PPS SECONDS [option…]: in the background; flood_end POD prints its sum
 flood_in() {
 	local pod=$1
-	# nsenter execs, so the pid is its own
-	daemon "$pod-flood" nsenter --net="/run/netns/$P-$pod" "$PROBE" flood "$EXT_V4" "$PORT" "${@:2}"
+	daemon "$pod-flood" on "$pod" "$PROBE" flood "$EXT_V4" "$PORT" "${@:2}"
 }
 flood_end() {
 	lab_wait 600 gone "$(cat "$LAB/pids/$1-flood")" && tail -n 1 "$LAB/log/$1-flood"

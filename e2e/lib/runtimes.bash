@@ -23,7 +23,7 @@ room_up() {
 	lab_wait 50 test -e "$ROOM/ready" || lab_fail "no room: $(cat "$LAB/log/room")"
 }
 
-inside() { nsenter --mount --net -t "$(cat "$LAB/pids/room")" -- "$@"; }
+inside() { $EXEC nsenter --mount --net -t "$(cat "$LAB/pids/room")" -- "$@"; }
 
 # in_pod NETNS COMMAND…: by its name in the room
 in_pod() {
