@@ -86,6 +86,19 @@ static int udp_ask(int fd, const struct question *q, uint64_t deadline)
 	return 0;
 }
 
+/*
+ * Both sides have said that they are through, and know it of each other: or the server's
+ * last packets might come when the pod is gone, and somebody would answer for it.
+ */
+static void tcp_end(int fd, uint64_t deadline)
+{
+	char data[256];
+
+	shutdown(fd, SHUT_WR);
+	while (!ready(fd, POLLIN, deadline) && read(fd, data, sizeof(data)) > 0)
+		;
+}
+
 static int tcp_ask(int fd, const struct question *q, uint64_t deadline)
 {
 	char data[PROBE_TEXT + 1] = "";
@@ -116,6 +129,8 @@ static int tcp_ask(int fd, const struct question *q, uint64_t deadline)
 	if (n <= 0)
 		return answer_error(n ? errno : ECONNRESET);
 	answer_print(data, q->port);
+	fflush(stdout);
+	tcp_end(fd, deadline);
 	return 0;
 }
 

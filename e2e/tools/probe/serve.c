@@ -57,7 +57,10 @@ static void count(const char *proto, const char *addr)
 	counts[last].n++;
 }
 
-static void udp_serve(int fd)
+#define AT_ONCE 1024 /* what a handler takes before others have their turn */
+
+/* Returns whether more may wait. */
+static bool udp_some(int fd)
 {
 	static char data[66000];
 	struct sockaddr_storage peer;
@@ -66,7 +69,7 @@ static void udp_serve(int fd)
 	struct msghdr msg;
 	ssize_t n;
 
-	for (int i = 0; i < 256; i++) {
+	for (int i = 0; i < AT_ONCE; i++) {
 		msg = (struct msghdr){.msg_name = &peer,
 				      .msg_namelen = sizeof(peer),
 				      .msg_iov = &in,
@@ -75,7 +78,7 @@ static void udp_serve(int fd)
 				      .msg_controllen = sizeof(control)};
 		n = recvmsg(fd, &msg, MSG_DONTWAIT);
 		if (n < 0)
-			return;
+			return false;
 		sockaddr_text(&peer, text, sizeof(text));
 		count("udp", text);
 		out[0] = (struct iovec){text, strlen(text)};
@@ -86,6 +89,7 @@ static void udp_serve(int fd)
 		msg.msg_iovlen = 3;
 		sendmsg(fd, &msg, 0);
 	}
+	return true;
 }
 
 static void tcp_sink(int fd)
@@ -179,23 +183,45 @@ static bool packet_source(const uint8_t *p, ssize_t n, char *text, const char **
 	return !nd;
 }
 
-static void sniff(int fd)
+static bool sniff_some(int fd)
 {
 	uint8_t data[64];
 	char text[INET6_ADDRSTRLEN];
 	const char *proto;
 
-	for (int i = 0; i < 1024; i++) {
+	for (int i = 0; i < AT_ONCE; i++) {
 		struct sockaddr_ll from;
 		socklen_t len = sizeof(from);
 		ssize_t n = recvfrom(fd, data, sizeof(data), MSG_DONTWAIT, (struct sockaddr *)&from,
 				     &len);
 
 		if (n < 0)
-			return;
+			return false;
 		if (from.sll_pkttype == PACKET_HOST && packet_source(data, n, text, &proto))
 			count(proto, text);
 	}
+	return true;
+}
+
+static struct pollfd fds[4]; /* UDP, TCP, the interface, who asks for counts */
+
+static void udp_serve(int fd)
+{
+	udp_some(fd);
+}
+
+static void sniff(int fd)
+{
+	sniff_some(fd);
+}
+
+/* Who asks hears of everything that came before. */
+static void count_what_waits(void)
+{
+	for (int i = 0; i < 1024 && udp_some(fds[0].fd); i++)
+		;
+	for (int i = 0; i < 1024 && fds[2].fd >= 0 && sniff_some(fds[2].fd); i++)
+		;
 }
 
 static void control_serve(int listener)
@@ -205,6 +231,7 @@ static void control_serve(int listener)
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC), used = 0;
 	ssize_t n = fd < 0 ? -1 : recv(fd, request, sizeof(request), 0);
 
+	count_what_waits();
 	for (size_t i = 0; i < n_counts && used < (int)sizeof(text) - PROBE_TEXT - 24; i++)
 		used += snprintf(text + used, sizeof(text) - (size_t)used, "%s %llu\n",
 				 counts[i].key, (unsigned long long)counts[i].n);
@@ -261,7 +288,6 @@ static int control_open(const char *path)
 int serve_main(int argc, char **argv)
 {
 	static void (*const handlers[])(int) = {udp_serve, tcp_accept, sniff, control_serve};
-	struct pollfd fds[4];
 
 	if (argc < 2)
 		fail("serve PORT CONTROL-SOCKET [IFACE]");
