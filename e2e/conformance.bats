@@ -23,7 +23,7 @@ keeps() {
 }
 
 @test "the contract with a daemon" {
-	SETTLE=0.3 keeps --setup ". $CONF/sluiced.setup" --versions 0.3.0,1.1.0
+	SETTLE=0.6 keeps --setup ". $CONF/sluiced.setup" --versions 0.3.0,1.1.0
 }
 
 @test "a plugin that keeps nothing is found out" {

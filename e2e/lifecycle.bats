@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# What a runtime does around ADD and DEL, by the text of the specification 1.1.0: GC and
+# STATUS of whole lists; and a runtime that is killed between any two plugins, of ADD and
+# of DEL: whatever it does next, nothing of ours stays, and nothing leaves wrongly.
+load lib/lab
+
+setup() { lab_up; }
+teardown() { lab_teardown; }
+
+# runtime VERB POD|- [ARGUMENT…]: on node1, by tools/runtime.py
+runtime() {
+	local verb=$1 pod=$2
+	shift 2
+	on node1 env CNI_PATH="$CNI_PATH" CNI_CACHE="$LAB/cache11" CAP_ARGS='{"podLabels": {"app": "web"}}' \
+		CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=$pod" \
+		"$TOP/e2e/tools/runtime.py" "$verb" "$LAB/node1/net.conflist" "$@"
+}
+r_netns() {
+	ip netns add "$P-$1"
+	on "$1" sysctl -qw net.ipv6.conf.default.accept_dad=0
+	ip -n "$P-$1" link set lo up
+}
+r_add() { runtime add "$1" "/run/netns/$P-$1" "$P-$1" >"$LAB/$1.result"; }
+r_del() { runtime del "$1" "${2:-/run/netns/$P-$1}" "$P-$1"; }
+calls() { cut -d' ' -f1,2 "$LAB/cache11/calls" | paste -sd ';'; }
+records() { find "$LAB/node1/state/attachments" -type f | wc -l; }
+
+# list11 [JQ-EDIT of the main plugin]: a list of the version 1.1.0
+list11() {
+	CNI_VERSION=1.1.0 chain_write routed ".hostPrefix = \"cali\" | ${1:-.}"
+	on node1 nft -f - <<-END
+		table inet main { chain post { type nat hook postrouting priority srcnat;
+			ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 masquerade
+			ip6 saddr fd00:244::/32 ip6 daddr != fd00:244::/32 masquerade
+		}; }
+	END
+}
+
+@test "version 1.1.0: STATUS, ADD, CHECK, GC and DEL of a whole list" {
+	local pod
+	list11
+	runtime status -
+	office_up
+	runtime status -
+	for pod in a b c; do
+		r_netns "$pod"
+		r_add "$pod"
+		same version 1.1.0 "$(jq -r .cniVersion "$LAB/$pod.result")"
+		same "$pod" "$EGRESS_V4" "$(ask "$pod" udp "$EXT_V4")"
+	done
+	runtime check a "/run/netns/$P-a" "$P-a"
+	same "three records" 3 "$(records)"
+	# all are valid; then one is not any more
+	runtime gc - "$P-a" "$P-b" "$P-c"
+	same "all valid" 3 "$(records)"
+	rm "$LAB/cache11/calls"
+	runtime gc - "$P-a" "$P-c"
+	same calls "GC routed;GC sluice" "$(calls)"
+	same "two valid" 2 "$(records)"
+	same "map entries" 2 "$(map_dump node1 pods | jq length)"
+	for pod in a c; do same "$pod stays" "$EGRESS_V6" "$(ask "$pod" tcp "$EXT_V6")"; done
+	same "b is closed" timeout "$(ask b udp "$EXT_V4" timeout=300)"
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+	for pod in a b c; do r_del "$pod"; done
+	nothing_left node1
+}
+
+@test "version 1.1.0: a plugin before us that fails GC does not keep us from ours" {
+	office_up
+	list11
+	r_netns a
+	r_add a
+	list11 '.unwell = true' 2>/dev/null
+	run -1 runtime gc -
+	[[ $output == *unwell* ]]
+	same records 0 "$(records)"
+	run -1 runtime status -
+	r_del a
+	nothing_left node1
+}
+
+# three: bridge, us, and one after us that looks at what we passed on
+three() {
+	# shellcheck disable=SC2016 # $sluice is jq's
+	LAB_PLAIN='[$sluice, {type: "tuning", sysctl: {"net.core.somaxconn": "500"}}]' chain_write bridge
+}
+
+# killed VERB POD N: 137 is SIGKILL
+killed() {
+	KILL_AFTER=$3 run -137 "r_$1" "$2"
+}
+
+@test "the runtime killed after each plugin of ADD: its DEL finds all of it, and the retry works" {
+	local n
+	office_up
+	three
+	for n in 1 2 3; do
+		r_netns "p$n"
+		killed add "p$n" "$n"
+		# not one packet under another address, whatever is there already
+		[ "$n" = 1 ] || same "after $n" "$EGRESS_V4" "$(ask "p$n" udp "$EXT_V4")"
+		# it remembers no result
+		r_del "p$n"
+		r_add "p$n"
+		same "again" "$EGRESS_V4" "$(ask "p$n" udp "$EXT_V4")"
+		r_del "p$n"
+		nothing_left node1
+	done
+}
+
+@test "the runtime killed after each plugin of DEL: called again, with and without the namespace" {
+	local n
+	office_up
+	three
+	for n in 1 2 3; do
+		r_netns "p$n"
+		r_add "p$n"
+		killed del "p$n" "$n"
+		r_del "p$n"
+		nothing_left node1
+		r_add "p$n"
+		killed del "p$n" "$n"
+		ip netns del "$P-p$n"
+		r_del "p$n" -
+		nothing_left node1
+	done
+	only_from
+}
+
+@test "the runtime killed and never back: the namespace's end, or GC, leaves nothing" {
+	local n verb
+	office_up
+	for verb in add del; do
+		for n in 1 2; do
+			list11 2>/dev/null
+			r_netns "g$verb$n"
+			[ "$verb" = add ] || r_add "g$verb$n"
+			killed "$verb" "g$verb$n" "$n"
+		done
+	done
+	runtime gc -
+	same records 0 "$(records)"
+	same "map entries" 0 "$(map_dump node1 pods | jq length)"
+	three
+	for verb in add del; do
+		for n in 1 2 3; do
+			r_netns "n$verb$n"
+			[ "$verb" = add ] || r_add "n$verb$n"
+			killed "$verb" "n$verb$n" "$n"
+		done
+	done
+	for n in "/run/netns/$P"-[gn]*; do ip netns del "${n##*/}"; done
+	lab_wait 300 nothing_left node1 || nothing_left node1
+}
