@@ -15,8 +15,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /*
  * libnftnl 1.2.4 ends the process when an attribute has not the length that it should
- * have, and does not survive an expression without a name. Neither has been seen of any
- * kernel; here both are an answer that it refuses, and what it then leaks is no leak.
+ * have, and does not survive an expression without a name or a jump without a chain (it
+ * takes the name from what the stack holds). None has been seen of any kernel; here both are an
+ * answer that it refuses, and what it then leaks is no leak.
  */
 static jmp_buf *refused;
 
@@ -49,6 +50,31 @@ int mnl_attr_validate(const struct nlattr *a, enum mnl_attr_data_type type)
 	return -1;
 }
 
+static bool is_jump(const struct nlattr *a)
+{
+	return mnl_attr_get_type(a) == NFTA_VERDICT_CODE && mnl_attr_get_payload_len(a) == 4 &&
+	       ((int32_t)ntohl(mnl_attr_get_u32(a)) == NFT_JUMP ||
+		(int32_t)ntohl(mnl_attr_get_u32(a)) == NFT_GOTO);
+}
+
+/* Whatever could be read as a verdict, at any depth. */
+static bool jumps_whole(const void *list, size_t len, int depth)
+{
+	const struct nlattr *a = list;
+	bool jump = false, chain = false;
+
+	for (; depth && mnl_attr_ok(a, (int)len); a = mnl_attr_next(a)) {
+		size_t step = MNL_ALIGN(a->nla_len);
+
+		jump |= is_jump(a);
+		chain |= mnl_attr_get_type(a) == NFTA_VERDICT_CHAIN;
+		if (!jumps_whole(mnl_attr_get_payload(a), mnl_attr_get_payload_len(a), depth - 1))
+			return false;
+		len -= step < len ? step : len;
+	}
+	return !jump || chain;
+}
+
 static int expr_named(const struct nlattr *a, void *data)
 {
 	const struct nlattr *x;
@@ -72,9 +98,12 @@ typedef int (*parse_fn)(const struct nlmsghdr *h, void *object);
 
 static int parse(const char *name, parse_fn *real, const struct nlmsghdr *h, void *object)
 {
+	size_t skip = sizeof(struct nfgenmsg), len = mnl_nlmsg_get_payload_len(h);
 	jmp_buf here;
 	int r = -1;
 
+	if (len > skip && !jumps_whole(mnl_nlmsg_get_payload_offset(h, skip), len - skip, 8))
+		return -1;
 	if (!*real)
 		*real = (parse_fn)dlsym(RTLD_NEXT, name);
 	if (_setjmp(here) == 0) {
