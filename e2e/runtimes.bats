@@ -216,3 +216,72 @@ all_heard() { [ "$(seen tcp "$EGRESS_V4")" = 10 ] && [ "$(seen tcp "$EGRESS_V6")
 		only_from "$EGRESS_V4" "$EGRESS_V6"
 	done
 }
+
+# forgotten_end: what the runtime does not remember goes with its network namespace
+forgotten_end() {
+	local netns
+	for netns in $(inside ls /run/netns); do
+		echo "# forgotten: $netns"
+		inside umount -l "/run/netns/$netns" || true
+		inside rm "/run/netns/$netns"
+	done
+	lab_wait 300 nothing_left node1 || nothing_left node1
+}
+
+@test "containerd killed after each plugin of ADD and of DEL: its next calls and the namespace's end leave nothing (long)" {
+	need_containerd
+	office_up
+	containerd_up node1
+	local plugin
+	for plugin in bridge sluice; do
+		dies_at ADD "$plugin"
+		sandbox_run default/web || true
+		died
+		containerd_start
+		sandboxes_remove
+		forgotten_end
+	done
+	for plugin in sluice bridge; do
+		sandbox_run default/web
+		it_said
+		dies_at DEL "$plugin"
+		sandboxes_remove || true
+		died
+		containerd_start
+		sandboxes_remove
+		forgotten_end
+		only_from "$EGRESS_V4" "$EGRESS_V6"
+	done
+}
+
+# pm_remove: all of them; podman does not find its way past what it left mounted when it died
+pm_remove() {
+	pm rm -f -t 0 -a && return
+	inside awk -v root="$ROOM/" 'index($5, root) == 1 { print $5 }' /proc/self/mountinfo |
+		sort -r | while read -r mount; do inside umount -l "$mount"; done
+	pm rm -f -t 0 -a
+}
+
+@test "podman killed after each plugin of ADD and of DEL: its next calls and the namespace's end leave nothing (long)" {
+	need_podman
+	office_up
+	podman_up node1
+	local plugin
+	for plugin in bridge sluice; do
+		dies_at ADD "$plugin"
+		pm_run web || true
+		died
+		pm_remove
+		forgotten_end
+	done
+	for plugin in sluice bridge; do
+		pm_run web
+		it_said
+		dies_at DEL "$plugin"
+		pm rm -f -t 0 web || true
+		died
+		pm_remove
+		forgotten_end
+		only_from "$EGRESS_V4" "$EGRESS_V6"
+	done
+}

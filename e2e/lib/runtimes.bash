@@ -15,6 +15,7 @@ room_up() {
 	mkdir -p "$ROOM/net.d" "$ROOM/bin"
 	ln -s /usr/lib/cni/* "$ROOM/bin"
 	recorder
+	deadly bridge /usr/lib/cni/bridge
 	image
 	cp "$LAB/$node/net.conflist" "$ROOM/net.d/10-lab.conflist"
 	daemon room nsenter --net="/run/netns/$P-$node" unshare --mount sh -c "
@@ -43,7 +44,26 @@ recorder() {
 	END
 	chmod +x "$ROOM/bin/sluice"
 	: >"$ROOM/calls.log"
+	mv "$ROOM/bin/sluice" "$ROOM/recorder"
+	deadly sluice "$ROOM/recorder"
 }
+
+# deadly PLUGIN BINARY: it kills the runtime that called it when it has done what
+# dies_at said, once. dies_at VERB PLUGIN; died: it has
+deadly() {
+	rm -f "$ROOM/bin/$1"
+	cat >"$ROOM/bin/$1" <<-END
+		#!/bin/sh
+		"$2"
+		status=\$?
+		[ "\$(cat "$ROOM/dies-at" 2>/dev/null)" != "\$CNI_COMMAND $1" ] ||
+			{ rm "$ROOM/dies-at" && kill -KILL \$PPID; }
+		exit \$status
+	END
+	chmod +x "$ROOM/bin/$1"
+}
+dies_at() { echo "$1 $2" >"$ROOM/dies-at"; }
+died() { [ ! -e "$ROOM/dies-at" ]; }
 calls() { sed 's/  / - /' "$ROOM/calls.log"; }
 
 # An image whose first process speaks at once, to everybody, and then waits.
