@@ -25,16 +25,17 @@
  * leave without a mark;
  * without DIVERT, nonzero (gateway): node index the connection came from.
  *
- * WHAT IS IMMUTABLE. A class, an identity, a pick and an address id never change
- * while something refers to them: a change makes new ones and then switches one
- * word (outer map entry, pod entry, addrs[].state), so a packet sees the old or
- * the new answer, never half of each.
+ * WHAT IS IMMUTABLE. A tree node, a class, a rule, an identity, a pick and an address
+ * id never change while something refers to them: a change makes new ones and then
+ * switches one element (a policy's, a pod's, addrs[].state), so a packet sees the old or
+ * the new answer, never half of each. A place that was let go is not written again before
+ * every packet that was under way has ended (membarrier(2), MEMBARRIER_CMD_GLOBAL).
  */
 #ifndef __VMLINUX_H__
 #include <linux/types.h>
 #endif
 
-#define SLU_ABI 1
+#define SLU_ABI 2
 
 #define SLU_MARK_MASK_DEFAULT 0xffe00000u
 #define SLU_PRIORITY_RELEASE  0x534c5552u
@@ -47,11 +48,14 @@
 #define SLU_TUNNEL_PORT_DEFAULT 5347
 #define SLU_MAX_POD_ADDRS	8
 #define SLU_MAX_PODS		4096
-#define SLU_MAX_POLICIES	4096
+#define SLU_MAX_POLICIES	8192
 #define SLU_MAX_IDENTITIES	4096
 #define SLU_MAX_PICKS		65536
 #define SLU_MAX_RANGES		262144
-#define SLU_MAX_PREFIXES	1048576 /* per policy */
+#define SLU_MAX_RULES		262144
+#define SLU_MAX_COUNTERS	16384
+#define SLU_MAX_CHUNKS		512  /* of the tree */
+#define SLU_CHUNK_NODES		4096 /* in each */
 #define SLU_MAX_INSIDE		65536
 #define SLU_MAX_NODES		1024 /* index 0 unused */
 #define SLU_MAX_INBOUND		32768
@@ -81,6 +85,7 @@ struct slu_addr { /* ::ffff:a.b.c.d for IPv4; network order */
 #define SLU_POD_KEEP		(1u << 2) /* an edit changed who it is: look into "kept" first */
 struct slu_pod {
 	__u32 policy; /* key into "policies"; 0 = no policy selects the pod */
+	__u32 audit;  /* the same, with the policies that are in mode Audit; 0 = there are none */
 	__u32 flags;
 	__u32 spread; /* hash of namespace/name for spread Pod */
 	__u8 mac[6];
@@ -95,34 +100,126 @@ struct slu_macvlan_key {
 	__u16 pad;
 };
 
-/* map "policies": HASH_OF_MAPS, key __u32 policy → LPM_TRIE (NO_PREALLOC) */
+/* Key of map "inside". */
 struct slu_lpm_key {
 	__u32 prefixlen; /* 0..128 */
 	struct slu_addr addr;
 };
 
 /*
- * Value of the inner LPM. n == 0: `first` is the decision itself for every
- * protocol and port. Otherwise ranges[first .. first+n) sorted by lo, [0].lo == 0.
+ * WHAT A POLICY SAYS ABOUT A DESTINATION is found in layers that know nothing of each
+ * other: the policy's own prefixes, large sets that many policies share, and names.
+ * Each layer answers with a cell: of its rules that match the packet, the first one
+ * with an action in each step of the ordered list, and the first one with a via. Cells
+ * are merged by taking the lower number of each pair; then the steps are walked: the
+ * first rule whose action is not Pass decides. So no layer needs to know what the
+ * others hold, and none is copied into another.
+ *
+ * map "policies": HASH, key __u32 policy → struct slu_policy. Its rules are
+ * rules[first_rule .. first_rule + n_rules), in evaluation order; a cell counts from
+ * first_rule.
  */
-struct slu_class {
-	__u32 first;
-	__u32 n;
+#define SLU_MAX_SETS	 8
+#define SLU_POLICY_NAMES (1u << 0) /* some of its rules have names: look into "named" */
+struct slu_set_ref {
+	__u32 root;  /* a tree whose values are 1 (member) and 0 */
+	__u32 class; /* of what is in it */
+};
+struct slu_policy {
+	__u32 root; /* a tree whose values are classes */
+	__u32 first_rule;
+	__u32 n_rules;
+	__u32 flags;
+	__u32 n_sets;
+	struct slu_set_ref sets[SLU_MAX_SETS];
 };
 
-/* map "ranges": ARRAY SLU_MAX_RANGES */
+/*
+ * map "tree": ARRAY_OF_MAPS of SLU_MAX_CHUNKS arrays, SLU_CHUNK_NODES each; node i is
+ * element i % SLU_CHUNK_NODES of chunk i / SLU_CHUNK_NODES. Chunk 0 is there from the
+ * start, the others when they are needed; node 0 is never used.
+ * A node holds up to 8 keys in ascending order, addresses as two numbers in host order
+ * (hi: the first 64 bits); a key is where an interval begins, which ends before the
+ * next. The leftmost key of a tree is 0. Unused places repeat the highest address and
+ * the last value. An element is found by going to the last key that is not above it.
+ */
+#define SLU_TREE_WAYS  8
+#define SLU_TREE_CHILD (1u << 31) /* the value is a node below; else it is the answer */
+struct slu_tree_node {
+	struct {
+		__u64 hi, lo;
+	} key[SLU_TREE_WAYS];
+	__u32 value[SLU_TREE_WAYS];
+};
+
+/*
+ * map "ranges": ARRAY SLU_MAX_RANGES. A class is the index of its first range; there,
+ * `lo` is the number of ranges (the first one begins at 0); the others are sorted by lo.
+ */
+#define SLU_STEPS   5 /* Admin, pods, services, defaults, Baseline */
+#define SLU_NO_RULE 0xffffu
+struct slu_cell {
+	__u16 verdict[SLU_STEPS]; /* rules, or SLU_NO_RULE */
+	__u16 identity;
+};
 struct slu_range {
 	__u32 lo; /* protocol << 16 | port (ICMP: type << 8 | code) */
-	__u32 decision;
+	struct slu_cell cell;
 };
 
-/* decision: bits 0..7 verdict, bits 16..31 identity index (0 = as the node) */
-#define SLU_ALLOW			0
-#define SLU_DENY			1
-#define SLU_REJECT			2
-#define SLU_DECISION(verdict, identity) ((__u32)(verdict) | (__u32)(identity) << 16)
-#define SLU_DECISION_VERDICT(d)		((d)&0xffu)
-#define SLU_DECISION_IDENTITY(d)	((d) >> 16)
+/* map "rules": ARRAY SLU_MAX_RULES */
+enum slu_action { SLU_NO_ACTION, SLU_ALLOW, SLU_DENY, SLU_REJECT, SLU_PASS };
+#define SLU_RULE_LOG (1u << 0)
+#define SLU_RULE_VIA (1u << 1)
+struct slu_rule {
+	__u8 action; /* enum slu_action */
+	__u8 flags;
+	__u16 identity; /* into "identities", when SLU_RULE_VIA; 0 = as the node */
+	__u32 counter;	/* into "hits"; 0 = not counted */
+};
+
+/* map "hits": PERCPU_ARRAY SLU_MAX_COUNTERS: what the rule decided on */
+struct slu_hit {
+	__u64 connections; /* TCP: SYNs; else: packets of flows that were not known */
+	__u64 packets, bytes;
+};
+
+/*
+ * map "named": HASH, key struct slu_addr → struct slu_named: which names (ids given out
+ * by the daemon for each pattern a rule has) an address has been seen under, and until
+ * when (seconds of CLOCK_BOOTTIME).
+ * map "name_classes": HASH, key struct slu_name_class → __u32 class, the layer of the
+ * rules that have this name.
+ */
+#define SLU_MAX_NAMED	     65536
+#define SLU_MAX_NAMES_AT     12 /* of one address; the one that ends first makes room */
+#define SLU_MAX_NAME_CLASSES 65536
+struct slu_named {
+	struct {
+		__u32 name; /* 0 = free */
+		__u32 until;
+	} at[SLU_MAX_NAMES_AT];
+};
+struct slu_name_class {
+	__u32 policy;
+	__u32 name;
+};
+
+/*
+ * map "epoch": ARRAY of one __u32: counts up after every change of "policies", "inside"
+ * and what they refer to. map "recent": PERCPU_ARRAY SLU_RECENT: the merged cell without
+ * names of a destination that was asked for a short while ago, valid within its epoch.
+ */
+#define SLU_RECENT 4096 /* a power of 2 */
+struct slu_recent {
+	struct slu_addr dst;
+	__u32 l4_key;
+	__u32 policy; /* 0: empty */
+	__u32 epoch;
+	__u32 inside; /* 1: it is inside, the cell says nothing */
+	struct slu_cell cell;
+	__u32 pad;
+};
 
 /* map "identities": ARRAY; index 0 unused. [0] IPv4, [1] IPv6 */
 struct slu_identity {
@@ -178,7 +275,8 @@ struct slu_config {
 	__u32 tunnel_port;		  /* host order */
 	struct slu_addr self_v4, self_v6; /* own outer source; zero: none */
 	__u8 mac_sender[6];
-	__u16 pad;
+	__u8 audit; /* the cluster-wide switch: Deny and Reject are counted, and suspended */
+	__u8 pad;
 };
 
 /*
@@ -216,11 +314,18 @@ struct slu_count {
 
 #ifndef __VMLINUX_H__
 _Static_assert(sizeof(struct slu_addr) == 16, "abi");
-_Static_assert(sizeof(struct slu_pod) == 20 + 16 * SLU_MAX_POD_ADDRS, "abi");
+_Static_assert(sizeof(struct slu_pod) == 24 + 16 * SLU_MAX_POD_ADDRS, "abi");
 _Static_assert(sizeof(struct slu_macvlan_key) == 12, "abi");
 _Static_assert(sizeof(struct slu_lpm_key) == 20, "abi");
-_Static_assert(sizeof(struct slu_class) == 8, "abi");
-_Static_assert(sizeof(struct slu_range) == 8, "abi");
+_Static_assert(sizeof(struct slu_policy) == 20 + 8 * SLU_MAX_SETS, "abi");
+_Static_assert(sizeof(struct slu_tree_node) == 160, "abi");
+_Static_assert(sizeof(struct slu_cell) == 12, "abi");
+_Static_assert(sizeof(struct slu_range) == 16, "abi");
+_Static_assert(sizeof(struct slu_rule) == 8, "abi");
+_Static_assert(sizeof(struct slu_hit) == 24, "abi");
+_Static_assert(sizeof(struct slu_named) == 8 * SLU_MAX_NAMES_AT, "abi");
+_Static_assert(sizeof(struct slu_name_class) == 8, "abi");
+_Static_assert(sizeof(struct slu_recent) == 48, "abi");
 _Static_assert(sizeof(struct slu_identity) == 16, "abi");
 _Static_assert(sizeof(struct slu_egress) == 40, "abi");
 _Static_assert(sizeof(struct slu_node) == 32, "abi");

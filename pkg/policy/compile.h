@@ -32,6 +32,7 @@ struct node_view {
 	size_t n_ifaces;
 	const struct cidr *cluster_cidrs; /* --cluster-cidr; SluiceConfig's are added */
 	size_t n_cluster_cidrs;
+	int64_t now; /* seconds since 1970: rules outside their schedule are absent */
 };
 
 /* One address a pod may appear as. addr is what the outside sees. */
@@ -69,6 +70,25 @@ struct flat_rule {
 	struct cidr *nodes; /* what the rule's `nodes` items stand for: hosts, sorted, unique */
 	size_t n_nodes;
 	bool to_all; /* no `to`: every destination outside */
+	/* What its `destination`, `destinationSelector` and `fqdn` items stand for here. */
+	uint32_t *sets; /* into compiled_sets: large ones, stored once. Sorted, unique */
+	size_t n_sets;
+	struct cidr *cidrs; /* of small destinations. Sorted, unique */
+	size_t n_cidrs;
+	uint32_t *names; /* into compiled_names. Sorted, unique */
+	size_t n_names;
+};
+
+/*
+ * The CIDRs of one destination object that has at least COMPILED_SET_MIN of them. The
+ * kernel holds it once, however many policies refer to it.
+ */
+#define COMPILED_SET_MIN 256
+struct compiled_set {
+	const char *name;	  /* for messages: "Kind namespace/name" */
+	const struct cidr *cidrs; /* sorted, none within another */
+	size_t n;
+	uint64_t key; /* digest of the CIDRs */
 };
 
 enum policy_step { STEP_ADMIN, STEP_PODS, STEP_SERVICES, STEP_DEFAULTS, STEP_BASELINE };
@@ -98,6 +118,11 @@ struct compiled_node {
 };
 const struct compiled_node *compiled_nodes(const struct compiled *c, size_t *ret_n);
 const struct doc_config *compiled_config(const struct compiled *c); /* NULL when none */
+/* When a schedule will next begin or end to hold, seconds since 1970; INT64_MAX = never. */
+int64_t compiled_next_edge(const struct compiled *c);
+const struct compiled_set *compiled_sets(const struct compiled *c, size_t *ret_n);
+/* Patterns of `fqdn` items, canonical ("api.example.com", "*.example.com"), sorted, unique. */
+const char *const *compiled_names(const struct compiled *c, size_t *ret_n);
 uint16_t
 compiled_tunnel_mtu(const struct compiled *c);	    /* smallest that a gateway asks for, 0 = none */
 uint64_t compiled_digest(const struct compiled *c); /* equal inputs, equal digest */
@@ -114,8 +139,8 @@ struct pod_info {
 /*
  * The policies that select a pod, as indexes into the ordered list of all
  * policies that have an effect on this node; n 0 = none does. key is a digest of
- * the content of those policies as compiled (rules, identities, but not names):
- * equal key, equal program. It is never 0 when n is not.
+ * those policies, their names (hits and log lines name them) and their content as
+ * compiled: equal key, equal program. It is never 0 when n is not.
  */
 struct binding {
 	uint32_t *policies;
@@ -125,6 +150,11 @@ struct binding {
 
 /* 0, or 1 when the pod's labels are not known and would matter: then the binding is empty. */
 int policy_resolve(const struct compiled *c, const struct pod_info *pod, struct binding *ret);
+/*
+ * With the policies in mode Audit in their places: what would be decided if they were
+ * enforced. Empty when none of them selects the pod.
+ */
+int policy_resolve_audit(const struct compiled *c, const struct pod_info *pod, struct binding *ret);
 void binding_done(struct binding *b);
 const struct doc_policy *compiled_policy(const struct compiled *c, uint32_t index);
 const struct flat_rule *compiled_policy_rules(const struct compiled *c, uint32_t index,
@@ -144,18 +174,26 @@ struct decision {
 	uint32_t identity_rule; /* same, for the via */
 };
 
+/*
+ * Of the rules of one layer that match: by step the first that has an action, and the
+ * first that has a via; indexes into program.rules, CELL_NONE where there is none. Two
+ * layers' cells are merged by the lower of each pair (bpf/abi.h says the same).
+ */
+#define CELL_STEPS 5
+#define CELL_NONE  0xffffu
+struct cell {
+	uint16_t verdict[CELL_STEPS];
+	uint16_t identity;
+};
+
 struct class_range {
 	uint32_t lo; /* L4 key; holds up to the next range's lo, the last up to L4_MAX */
-	struct decision decision;
+	struct cell cell;
 };
 
 struct class
 {
-	/*
-	 * n >= 1, ranges[0].lo == 0, neighbours differ in verdict or identity. Where
-	 * several rules give one answer, the range names the one of its first key.
-	 */
-	struct class_range *ranges;
+	struct class_range *ranges; /* n >= 1, ranges[0].lo == 0, neighbours differ */
 	size_t n;
 };
 
@@ -178,11 +216,31 @@ struct program {
 	struct program_entry *entries;
 	size_t n_entries;
 	size_t first_v6; /* index of ::/0 */
+	/* The other layers: classes of the rules that have a set or a name. At most
+	 * PROGRAM_MAX_SETS sets; those beyond, the smallest, are among the entries. Names have no
+	 * bound of their own. */
+	struct program_layer {
+		uint32_t index; /* into compiled_sets or compiled_names */
+		uint32_t class;
+	} * sets, *names;
+	size_t n_sets, n_names;
 };
+#define PROGRAM_MAX_SETS  8
+#define PROGRAM_MAX_RULES 0xfffeu /* -E2BIG beyond */
 
 int policy_flatten(const struct compiled *c, const struct binding *b, struct program **ret);
 void program_free(struct program *p);
 
-/* What the kernel will do with one packet, from the compiled form alone. */
-const struct class *program_class(const struct program *p, struct addr dst); /* all ports */
-const struct decision *program_decide(const struct program *p, struct addr dst, uint32_t l4_key);
+/* The destinations as intervals, what the kernel's tree is built of: ascending by first, IPv4 in
+ * its place as ::ffff:0:0/96, neighbours differ in class. *ret malloc'd, *ret_n >= 1. */
+struct program_interval {
+	struct addr first;
+	uint32_t class;
+};
+void program_intervals(const struct program *p, struct program_interval **ret, size_t *ret_n);
+
+/* What the kernel will do with one packet, from the compiled form alone. names: the compiled_names
+ * that dst is known under. */
+struct decision program_decide(const struct program *p, const struct compiled *c, struct addr dst,
+			       uint32_t l4_key, const uint32_t *names, size_t n_names);
+struct decision cell_decide(const struct program *p, const struct cell *cell);

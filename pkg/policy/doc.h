@@ -57,6 +57,9 @@ enum doc_kind {
 	DOC_NODE,
 	DOC_NAMESPACE,
 	DOC_POD,
+	DOC_EGRESS_DESTINATION,
+	DOC_CLUSTER_EGRESS_DESTINATION,
+	DOC_SERVICE,
 };
 
 struct doc_meta {
@@ -106,7 +109,7 @@ struct doc_via {
 	struct doc_src src;
 };
 
-enum to_kind { TO_CIDR, TO_NODES };
+enum to_kind { TO_CIDR, TO_NODES, TO_FQDN, TO_DESTINATION, TO_DESTINATION_SELECTOR };
 
 struct doc_to {
 	enum to_kind kind;
@@ -114,6 +117,11 @@ struct doc_to {
 	struct cidr *except; /* sorted, each inside cidr and smaller */
 	size_t n_except;
 	struct selector nodes;
+	char *fqdn; /* lower case, without the last dot: "api.example.com", "*.example.com" */
+	char *destination;  /* name of an EgressDestination of the policy's namespace, or … */
+	bool cluster_scope; /* … of a ClusterEgressDestination (kind; the only one for a cluster
+			       policy) */
+	struct selector destinations; /* TO_DESTINATION_SELECTOR: over the same kind, by label */
 };
 
 /*
@@ -127,9 +135,26 @@ struct l4_range {
 #define L4_KEY(proto, port) ((uint32_t)(proto) << 16 | (uint32_t)(port))
 #define L4_MAX		    0xffffffu
 
+/* On days (bit 0: Sunday), from <= t < to in minutes of the day; to may be 1440. from > to: over
+ * midnight, the days are those it begins on. */
+struct doc_window {
+	uint8_t days;
+	uint16_t from, to;
+};
+
+struct doc_schedule {
+	bool present;
+	char *time_zone;	    /* of the tz database, checked to exist; "UTC" when absent */
+	struct doc_window *windows; /* n 0: at any time of the day */
+	size_t n_windows;
+	int64_t start_at, end_at; /* seconds since 1970; INT64_MIN, INT64_MAX when absent */
+};
+
 struct doc_rule {
 	char *name; /* NULL when absent */
 	enum rule_action action;
+	bool log;
+	struct doc_schedule schedule;
 	struct doc_to *to; /* n_to 0 = every destination outside */
 	size_t n_to;
 	struct l4_range *ports; /* sorted, disjoint; n_ports 0 = everything */
@@ -143,9 +168,12 @@ enum policy_tier { TIER_ADMIN, TIER_BASELINE };
 struct doc_policy {
 	struct doc_meta meta; /* kind tells cluster from namespace */
 	enum policy_tier tier;
-	uint16_t priority;    /* 0..1000, default 500 */
-	bool reset;	      /* existingConnections: an edit of identity ends open connections */
-	struct selector pods; /* subject.podSelector */
+	uint16_t priority; /* 0..1000, default 500 */
+	bool reset;	   /* existingConnections: an edit of identity ends open connections */
+	bool audit;	   /* mode: Audit */
+	char **services; /* subject.services: then the selectors below are absent. Sorted, unique */
+	size_t n_services;
+	struct selector pods;	    /* subject.podSelector */
 	struct selector namespaces; /* cluster only; absent = every namespace */
 	struct selector nodes;	    /* cluster only; absent = every node */
 	struct doc_rule *rules;
@@ -164,6 +192,8 @@ struct doc_config {
 	size_t n_cluster_cidrs;
 	struct addr *resolvers;
 	size_t n_resolvers;
+	uint32_t min_ttl, grace; /* dns, seconds; defaults DOC_MIN_TTL, DOC_GRACE */
+	bool audit;
 	uint32_t mark_mask;   /* 0 = default */
 	uint16_t tunnel_port; /* 0 = default */
 };
@@ -192,6 +222,23 @@ struct doc_pod {
 	bool host_network;
 };
 
+/* EgressDestination, ClusterEgressDestination: a set of destinations by name */
+struct doc_destination {
+	struct doc_meta meta;
+	struct cidr *cidrs; /* sorted, none within another */
+	size_t n_cidrs;
+	char **fqdns; /* as doc_to.fqdn; sorted, unique */
+	size_t n_fqdns;
+	struct l4_range *ports; /* n 0 = everything; intersects with the rule's */
+	size_t n_ports;
+};
+
+/* A core v1 Service, as far as a policy's subject needs it. */
+struct doc_service {
+	struct doc_meta meta;
+	struct selector selector; /* absent: selects nothing */
+};
+
 /* All objects of one kind, sorted by (namespace, name), unique: order of arrival never shows. */
 struct doc_set {
 	struct doc_gateway *gateways;
@@ -206,11 +253,21 @@ struct doc_set {
 	size_t n_namespaces;
 	struct doc_pod *pods;
 	size_t n_pods;
+	struct doc_destination *destinations; /* cluster scope first */
+	size_t n_destinations;
+	struct doc_service *services;
+	size_t n_services;
 	char **files; /* names that doc_src.file points into */
 	size_t n_files;
 };
 
+#define DOC_MIN_TTL 30
+#define DOC_GRACE   60
+
 #define DOC_MAX_GATEWAY_ADDRS 1000
+#define DOC_MAX_CIDRS	      1048576 /* of one destination */
+#define DOC_MAX_FQDNS	      1024
+#define DOC_MAX_WINDOWS	      32
 #define DOC_MAX_RULES	      256
 #define DOC_MAX_TO	      1024
 #define DOC_MAX_PORTS	      64
