@@ -70,6 +70,14 @@ struct flat_rule {
 	struct cidr *nodes; /* what the rule's `nodes` items stand for: hosts, sorted, unique */
 	size_t n_nodes;
 	bool to_all; /* no `to`: every destination outside */
+	/*
+	 * A destination object's ports narrow the rule's for its own items. A rule whose items
+	 * differ in ports is several flat rules in a row, alike in all else. items: this one
+	 * has the rule's own `cidr` and `nodes` items; ports: what holds here, n 0 = everything.
+	 */
+	bool items;
+	struct l4_range *ports; /* sorted, disjoint */
+	size_t n_ports;
 	/* What its `destination`, `destinationSelector` and `fqdn` items stand for here. */
 	uint32_t *sets; /* into compiled_sets: large ones, stored once. Sorted, unique */
 	size_t n_sets;
