@@ -115,9 +115,10 @@ struct slu_lpm_key {
  * first rule whose action is not Pass decides. So no layer needs to know what the
  * others hold, and none is copied into another.
  *
- * map "policies": HASH, key __u32 policy → struct slu_policy. Its rules are
- * rules[first_rule .. first_rule + n_rules), in evaluation order; a cell counts from
- * first_rule.
+ * map "policies": HASH (BPF_F_NO_PREALLOC: a preallocated element that was replaced is
+ * written again while somebody still reads it), key __u32 policy → struct slu_policy. Its
+ * rules are rules[first_rule .. first_rule + n_rules), in evaluation order; a cell counts
+ * from first_rule.
  */
 #define SLU_MAX_SETS	 8
 #define SLU_POLICY_NAMES (1u << 0) /* some of its rules have names: look into "named" */
@@ -188,8 +189,10 @@ struct slu_hit {
  * map "named": HASH, key struct slu_addr → struct slu_named: which names (ids given out
  * by the daemon for each pattern a rule has) an address has been seen under, and until
  * when (seconds of CLOCK_BOOTTIME).
- * map "name_classes": HASH, key struct slu_name_class → __u32 class, the layer of the
- * rules that have this name.
+ * map "name_classes": HASH (BPF_F_NO_PREALLOC), key struct slu_name_class → __u32 class, the
+ * layer of the rules that have this name. It is keyed by the policy's root and not by its
+ * id: a root is of one policy and one content of it, so that whoever has read the old
+ * policy finds the old classes, and whoever has read the new one the new.
  */
 #define SLU_MAX_NAMED	     65536
 #define SLU_MAX_NAMES_AT     12 /* of one address; the one that ends first makes room */
@@ -201,7 +204,7 @@ struct slu_named {
 	} at[SLU_MAX_NAMES_AT];
 };
 struct slu_name_class {
-	__u32 policy;
+	__u32 root; /* slu_policy.root */
 	__u32 name;
 };
 
