@@ -65,6 +65,13 @@ struct image_answer {
 	uint32_t n_policies;
 	uint64_t key;
 	uint32_t policies[64]; /* the first 64, in list order */
+	/*
+	 * The same with the policies in mode Audit (policy_resolve_audit); key 0: none of them
+	 * selects the pod, or that cannot be known. audit_policy 0 with a key: not in the kernel
+	 * yet. kind does not depend on it: nothing waits for what is only counted.
+	 */
+	uint64_t audit_key;
+	uint32_t audit_policy;
 };
 
 /* Names policies[i]; the namespace is "" for a cluster policy. -ENOENT past the end. */
