@@ -145,6 +145,7 @@ struct slu_policy {
  * the last value. An element is found by going to the last key that is not above it.
  */
 #define SLU_TREE_WAYS  8
+#define SLU_TREE_DEPTH 12 /* levels that are looked through: 8^7 is more than there are nodes */
 #define SLU_TREE_CHILD (1u << 31) /* the value is a node below; else it is the answer */
 struct slu_tree_node {
 	struct {
@@ -179,9 +180,17 @@ struct slu_rule {
 	__u32 counter;	/* into "hits"; 0 = not counted */
 };
 
-/* map "hits": PERCPU_ARRAY SLU_MAX_COUNTERS: what the rule decided on */
+/*
+ * map "hits": PERCPU_ARRAY SLU_MAX_COUNTERS: what the rule decided on, its verdict and its via;
+ * a rule that did both is counted once. Packets inside, and those that fail closed, are nobody's.
+ * A reply to a connection from outside is counted as what the rule says of it, though nft lets
+ * it pass.
+ * connections: TCP: segments with SYN and without ACK. Other protocols: packets to an address,
+ * protocol and port (ICMP: type and code) that "recent" did not know, so one for all sources and
+ * source ports, and another one after each change and on each CPU.
+ */
 struct slu_hit {
-	__u64 connections; /* TCP: SYNs; else: packets of flows that were not known */
+	__u64 connections;
 	__u64 packets, bytes;
 };
 
@@ -213,15 +222,17 @@ struct slu_name_class {
  * and what they refer to. map "recent": PERCPU_ARRAY SLU_RECENT: the merged cell without
  * names of a destination that was asked for a short while ago, valid within its epoch.
  */
-#define SLU_RECENT 4096 /* a power of 2 */
+#define SLU_RECENT	  4096	    /* a power of 2 */
+#define SLU_RECENT_INSIDE (1u << 0) /* it is inside, the cell says nothing */
+#define SLU_RECENT_NAMES  (1u << 1) /* the policy has SLU_POLICY_NAMES */
 struct slu_recent {
 	struct slu_addr dst;
 	__u32 l4_key;
 	__u32 policy; /* 0: empty */
 	__u32 epoch;
-	__u32 inside; /* 1: it is inside, the cell says nothing */
+	__u32 flags;
+	__u32 first_rule;
 	struct slu_cell cell;
-	__u32 pad;
 };
 
 /* map "identities": ARRAY; index 0 unused. [0] IPv4, [1] IPv6 */
@@ -313,6 +324,16 @@ struct slu_flow {
 /* map "drops": PERCPU_ARRAY SLU_REASON_MAX */
 struct slu_count {
 	__u64 packets, bytes;
+};
+
+/*
+ * map "audits": PERCPU_ARRAY SLU_AUDIT_MAX of struct slu_count: packets whose verdict would be
+ * another if pod.audit were pod.policy, or if config.audit did not suspend it.
+ */
+enum slu_audit {
+	SLU_AUDIT_WOULD_ALLOW,
+	SLU_AUDIT_WOULD_DENY, /* or reject */
+	SLU_AUDIT_MAX,
 };
 
 #ifndef __VMLINUX_H__

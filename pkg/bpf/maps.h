@@ -27,7 +27,14 @@ enum bpf_map {
 	BPF_MAP_PODS,
 	BPF_MAP_MACVLANS,
 	BPF_MAP_POLICIES,
+	BPF_MAP_TREE,
 	BPF_MAP_RANGES,
+	BPF_MAP_RULES,
+	BPF_MAP_HITS,
+	BPF_MAP_AUDITS,
+	BPF_MAP_NAMED,
+	BPF_MAP_NAME_CLASSES,
+	BPF_MAP_EPOCH,
 	BPF_MAP_IDENTITIES,
 	BPF_MAP_PICKS,
 	BPF_MAP_ADDRS,
@@ -67,17 +74,29 @@ int bpf_map_delete(struct bpf_pins *p, enum bpf_map m, const void *key,
 int bpf_map_dump(struct bpf_pins *p, enum bpf_map m, void **ret_keys, void **ret_values,
 		 size_t *ret_n, struct err *e);
 
+/* Elements [first, first + n) of a map that is an array; reading past its end is -ENOENT. */
+int bpf_map_write(struct bpf_pins *p, enum bpf_map m, uint32_t first, const void *values, size_t n,
+		  struct err *e);
+int bpf_map_read(struct bpf_pins *p, enum bpf_map m, uint32_t first, void *values, size_t n,
+		 struct err *e);
+
 /*
- * A policy's prefixes: makes a new inner LPM, fills it, then switches "policies"[id]
- * to it; on return no program runs on the old one (the kernel waits for RCU).
+ * Nodes of the tree. Chunks are made when they are first written to. A node is seen as it
+ * is in the kernel: borrowed until the pins are closed, NULL when its chunk is not there (a
+ * tree_node_fn of bpf/tree.h; ctx: the pins).
  */
-int bpf_policy_set(struct bpf_pins *p, uint32_t policy, const struct slu_lpm_key *keys,
-		   const struct slu_class *classes, size_t n, struct err *e);
-int bpf_policy_dump(struct bpf_pins *p, uint32_t policy, struct slu_lpm_key **ret_keys,
-		    struct slu_class **ret_classes, size_t *ret_n, struct err *e);
+int bpf_tree_write(struct bpf_pins *p, uint32_t first, const struct slu_tree_node *nodes, size_t n,
+		   struct err *e);
+const struct slu_tree_node *bpf_tree_node(void *pins, uint32_t node);
+
+/* What was remembered of earlier answers counts no more: after every change (abi.h, "epoch"). */
+int bpf_epoch_bump(struct bpf_pins *p, struct err *e);
 
 /* Sum over CPUs, SLU_REASON_MAX elements. */
 int bpf_drops(struct bpf_pins *p, struct slu_count *counts, struct err *e);
+int bpf_audits(struct bpf_pins *p, struct slu_count *counts, struct err *e); /* SLU_AUDIT_MAX */
+/* Of the counters [first, first + n) of "hits". */
+int bpf_hits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_hit *ret, struct err *e);
 
 struct slu_addr slu_addr_make(struct addr a);
 struct addr slu_addr_get(struct slu_addr a);
