@@ -6,7 +6,8 @@
  * out is within bounds, in canonical form and safe to compile. An unknown field,
  * a wrong type, a bad or host-bit CIDR, an empty list, a union with none or two
  * members is refused with "file:line: path: what was expected".
- * PURE: trees in, structs out. All strings are owned by the doc_set.
+ * PURE: trees in, structs out, but for one thing: the time zone of a schedule is read from the
+ * tz database. All strings are owned by the doc_set.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +18,7 @@
 #include "inet/cidr.h"
 
 struct json; /* json/json.h */
+struct tz;   /* base/tz.h */
 
 struct label {
 	char *key, *value;
@@ -144,7 +146,8 @@ struct doc_window {
 
 struct doc_schedule {
 	bool present;
-	char *time_zone;	    /* of the tz database, checked to exist; "UTC" when absent */
+	char *time_zone;	    /* of the tz database; "UTC" when absent */
+	const struct tz *zone;	    /* what it says, owned by the doc_set; NULL is UTC */
 	struct doc_window *windows; /* n 0: at any time of the day */
 	size_t n_windows;
 	int64_t start_at, end_at; /* seconds since 1970; INT64_MIN, INT64_MAX when absent */
@@ -259,6 +262,13 @@ struct doc_set {
 	size_t n_services;
 	char **files; /* names that doc_src.file points into */
 	size_t n_files;
+	struct doc_zone *zones; /* that schedules name, each read once */
+	size_t n_zones;
+};
+
+struct doc_zone {
+	char *name;
+	struct tz *zone;
 };
 
 #define DOC_MIN_TTL 30
