@@ -13,13 +13,13 @@
 /* From first up to the next one's first, the last one up to the highest address. */
 struct tree_interval {
 	struct addr first;
-	uint32_t value; /* < SLU_TREE_CHILD */
+	uint32_t value; /* up to SLU_TREE_VALUE */
 };
 
 /*
  * Intervals: at least one, ascending, the first one begins at ::, neighbours differ in value.
- * The nodes are numbered from base on, in the order in which they are written to ret; the root
- * is the last of them.
+ * The nodes are numbered from base on, in the order in which they are written to ret; what a
+ * policy or set calls its root is the last of them, base + size - 1.
  */
 size_t tree_size(const struct tree_interval *v, size_t n); /* how many nodes they take */
 void tree_build(const struct tree_interval *v, size_t n, uint32_t base, struct slu_tree_node *ret);
