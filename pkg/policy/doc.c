@@ -40,6 +40,13 @@ static const struct kind kinds[] = {
 	[DOC_NAMESPACE] = {"Namespace", "v1", doc_namespace_fields, doc_namespace_done,
 			   KIND(doc_namespace, namespaces)},
 	[DOC_POD] = {"Pod", "v1", doc_pod_fields, doc_pod_done, KIND(doc_pod, pods)},
+	[DOC_EGRESS_DESTINATION] = {"EgressDestination", API_VERSION, doc_destination_fields,
+				    doc_destination_done, KIND(doc_destination, destinations)},
+	[DOC_CLUSTER_EGRESS_DESTINATION] = {"ClusterEgressDestination", API_VERSION,
+					    doc_destination_fields, doc_destination_done,
+					    KIND(doc_destination, destinations)},
+	[DOC_SERVICE] = {"Service", "v1", doc_service_fields, doc_service_done,
+			 KIND(doc_service, services)},
 };
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -47,7 +54,9 @@ _Static_assert(offsetof(struct doc_gateway, meta) == 0 && offsetof(struct doc_po
 		       offsetof(struct doc_config, meta) == 0 &&
 		       offsetof(struct doc_node, meta) == 0 &&
 		       offsetof(struct doc_namespace, meta) == 0 &&
-		       offsetof(struct doc_pod, meta) == 0,
+		       offsetof(struct doc_pod, meta) == 0 &&
+		       offsetof(struct doc_destination, meta) == 0 &&
+		       offsetof(struct doc_service, meta) == 0,
 	       "the table above relies on it");
 
 /* The array of a kind, by value: array pointers have different types, so they are copied. */
@@ -102,6 +111,7 @@ void doc_set_free(struct doc_set *set)
 	for (size_t i = 0; i < set->n_files; i++)
 		free(set->files[i]);
 	free(set->files);
+	doc_zones_done(set);
 	free(set);
 }
 
@@ -146,18 +156,17 @@ static int find_kind(const struct doc_ctx *c, const struct json *tree, const str
 		*ret = k;
 		return 0;
 	}
-	if (strcmp(name, "EgressDestination") == 0 || strcmp(name, "ClusterEgressDestination") == 0)
-		return doc_fail(c, json_get(tree, "kind"), "'%s' is not supported by this version",
-				name);
 	return doc_fail(c, json_get(tree, "kind"),
-			"expected EgressGateway, ClusterEgressPolicy, EgressPolicy, SluiceConfig, "
-			"Node, Namespace, Pod or List, found %s",
+			"expected EgressGateway, ClusterEgressPolicy, EgressPolicy, "
+			"ClusterEgressDestination, EgressDestination, SluiceConfig, Node, "
+			"Namespace, Pod, Service or List, found %s",
 			json_show(json_get(tree, "kind")));
 }
 
 static int add_object(const struct doc_ctx *c, const struct json *tree, void *unused)
 {
 	const struct kind *k = kinds;
+	struct doc_ctx inner = *c;
 	struct array a;
 	char *item;
 	struct doc_meta *meta;
@@ -167,9 +176,9 @@ static int add_object(const struct doc_ctx *c, const struct json *tree, void *un
 		return r;
 	item = array_reserve(c->set, k);
 	meta = (void *)item;
-	meta->kind = (enum doc_kind)(k - kinds);
+	meta->kind = inner.kind = (enum doc_kind)(k - kinds);
 	meta->src = doc_src_of(c, tree);
-	r = doc_fields(c, tree, k->fields, item);
+	r = doc_fields(&inner, tree, k->fields, item);
 	if (r < 0) {
 		k->done(item);
 		return r;

@@ -174,7 +174,8 @@ struct doc_policy {
 	uint16_t priority; /* 0..1000, default 500 */
 	bool reset;	   /* existingConnections: an edit of identity ends open connections */
 	bool audit;	   /* mode: Audit */
-	char **services; /* subject.services: then the selectors below are absent. Sorted, unique */
+	char **services;   /* subject.services, of the policy's namespace (EgressPolicy only): then
+			      the selectors below are absent. Sorted, unique */
 	size_t n_services;
 	struct selector pods;	    /* subject.podSelector */
 	struct selector namespaces; /* cluster only; absent = every namespace */
@@ -307,7 +308,7 @@ int doc_set_finish(struct doc_set *set, struct err *e);
  * Reads a file (JSON by .json, else YAML; several documents; kind List)
  * from text. Bounded: DOC_MAX_FILE bytes. 0 or -EINVAL with "file:line: path: …".
  */
-#define DOC_MAX_FILE (16u << 20)
+#define DOC_MAX_FILE (64u << 20) /* a million prefixes, v6 ones in indented JSON too */
 int doc_set_add_text(struct doc_set *set, const char *file, const char *text, size_t len,
 		     struct err *e);
 

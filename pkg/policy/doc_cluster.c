@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the cluster is: SluiceConfig, and of Node, Namespace and Pod the little that counts. */
+/* What the cluster is: SluiceConfig, and of Node, Namespace, Pod, Service the little that counts.
+ */
 #include <string.h>
 
 #include "base/mem.h"
@@ -84,6 +85,69 @@ static int parse_tunnel_port(const struct doc_ctx *c, const struct json *j, void
 	return r;
 }
 
+#define MAX_SECONDS 86400
+
+/* "90s", "1m30s", "1h": as Go writes durations, in whole seconds and units from large to small. */
+static int parse_seconds(const struct doc_ctx *c, const struct json *j, uint32_t *ret)
+{
+	static const struct {
+		char unit;
+		uint32_t seconds;
+	} units[] = {{'h', 3600}, {'m', 60}, {'s', 1}};
+	const char *s = "";
+	uint64_t sum = 0;
+	size_t unit = 0;
+	int r = doc_string(c, j, DOC_MAX_NAME, &s);
+
+	if (r < 0)
+		return r;
+	do {
+		uint64_t v = 0;
+		size_t digits = strspn(s, "0123456789");
+
+		for (size_t i = 0; i < digits && digits < 7; i++)
+			v = v * 10 + (uint64_t)(s[i] - '0');
+		while (unit < 3 && units[unit].unit != s[digits])
+			unit++;
+		if (digits == 0 || digits > 6 || unit == 3)
+			return doc_fail(c, j, "expected a duration like 30s or 1m30s, found %s",
+					json_show(j));
+		sum += v * units[unit++].seconds;
+		s += digits + 1;
+	} while (*s);
+	if (sum > MAX_SECONDS)
+		return doc_fail(c, j, "expected at most 24h, found %s", json_show(j));
+	*ret = (uint32_t)sum;
+	return 0;
+}
+
+static int parse_min_ttl(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return parse_seconds(c, j, &((struct doc_config *)out)->min_ttl);
+}
+
+static int parse_grace(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return parse_seconds(c, j, &((struct doc_config *)out)->grace);
+}
+
+static int parse_audit(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_bool(c, j, &((struct doc_config *)out)->audit);
+}
+
+static int finish_config(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	const struct json *dns = json_get(j, "dns");
+	struct doc_config *d = out;
+
+	if (!json_get(dns, "minTTL"))
+		d->min_ttl = DOC_MIN_TTL;
+	if (!json_get(dns, "grace"))
+		d->grace = DOC_GRACE;
+	return 0;
+}
+
 static int check_config_name(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	const struct doc_config *d = out;
@@ -98,15 +162,15 @@ static int check_config_name(const struct doc_ctx *c, const struct json *j, void
 
 static const struct field dns_fields[] = {
 	{.name = "resolvers", .parse = parse_resolvers, .use = FIELD_REQUIRED},
-	{.name = "minTTL", .use = FIELD_LATER},
-	{.name = "grace", .use = FIELD_LATER},
+	{.name = "minTTL", .parse = parse_min_ttl},
+	{.name = "grace", .parse = parse_grace},
 	FIELDS_END,
 };
 
 static const struct field config_spec_fields[] = {
 	{.name = "clusterCIDRs", .parse = parse_cluster_cidrs},
 	{.name = "dns", .sub = dns_fields},
-	{.name = "audit", .parse = doc_false},
+	{.name = "audit", .parse = parse_audit},
 	{.name = "markMask", .parse = parse_mask},
 	{.name = "tunnelPort", .parse = parse_tunnel_port},
 	{.name = "sinks", .use = FIELD_LATER},
@@ -117,7 +181,7 @@ const struct field doc_config_fields[] = {
 	{.name = "apiVersion"},
 	{.name = "kind"},
 	{.name = "metadata", .parse = check_config_name, .use = FIELD_REQUIRED},
-	{.name = "spec", .sub = config_spec_fields, .use = FIELD_REQUIRED},
+	{.name = "spec", .sub = config_spec_fields, .parse = finish_config, .use = FIELD_REQUIRED},
 	{.name = "status", .use = FIELD_IGNORED},
 	FIELDS_END,
 };
@@ -285,5 +349,36 @@ static const struct field pod_spec_fields[] = {
 const struct field doc_pod_fields[] = {
 	{.name = "metadata", .parse = parse_pod_meta, .use = FIELD_REQUIRED},
 	{.name = "spec", .sub = pod_spec_fields},
+	FIELDS_OPEN_END,
+};
+
+/* ---- Service ---- */
+
+void doc_service_done(void *service)
+{
+	struct doc_service *s = service;
+
+	selector_done(&s->selector);
+	doc_meta_done(&s->meta);
+}
+
+/* A map, not a label selector. Without one, somebody writes the endpoints: no pods are known. */
+static int parse_service_selector(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	struct doc_service *s = out;
+	int r = json_type(j) == JSON_NULL ? 0 : doc_match_labels(c, j, &s->selector);
+
+	s->selector.present = s->selector.n > 0;
+	return r;
+}
+
+static const struct field service_spec_fields[] = {
+	{.name = "selector", .parse = parse_service_selector},
+	FIELDS_OPEN_END,
+};
+
+const struct field doc_service_fields[] = {
+	{.name = "metadata", .parse = doc_core_meta_parse, .use = FIELD_REQUIRED},
+	{.name = "spec", .sub = service_spec_fields},
 	FIELDS_OPEN_END,
 };

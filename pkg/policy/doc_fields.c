@@ -164,14 +164,6 @@ int doc_bool(const struct doc_ctx *c, const struct json *j, bool *ret)
 	return wrap(c, j, json_bool(j, ret, c->e));
 }
 
-int doc_false(const struct doc_ctx *c, const struct json *j, void *unused)
-{
-	bool on = false;
-	int r = doc_bool(c, j, &on);
-
-	return r == 0 && on ? doc_fail(c, j, "'true' is not supported by this version") : r;
-}
-
 int doc_cidr(const struct doc_ctx *c, const struct json *j, struct cidr *ret)
 {
 	const char *s = "";

@@ -10,10 +10,11 @@ DEFINE_CLEANUP(struct doc_set *, doc_set_free);
 #define __cleanup_doc_set __cleanup(doc_set_freep)
 
 /* The head of an object as one line, so that spec stands in line 2. */
-#define HEAD(kind) "{apiVersion: sluice.dev/v1alpha1, kind: " kind ", metadata: {name: x},\nspec: "
-#define GATEWAY	   HEAD("EgressGateway")
-#define POLICY	   HEAD("EgressPolicy")
-#define CLUSTER	   HEAD("ClusterEgressPolicy")
+#define HEAD(kind)  "{apiVersion: sluice.dev/v1alpha1, kind: " kind ", metadata: {name: x},\nspec: "
+#define GATEWAY	    HEAD("EgressGateway")
+#define POLICY	    HEAD("EgressPolicy")
+#define CLUSTER	    HEAD("ClusterEgressPolicy")
+#define DESTINATION HEAD("EgressDestination")
 #define CONFIG \
 	"{apiVersion: sluice.dev/v1alpha1, kind: SluiceConfig, metadata: {name: default},\nspec: "
 #define RULE	POLICY "{subject: {podSelector: {}}, rules: [\n"

@@ -15,6 +15,9 @@ void doc_policy_done(void *policy)
 	for (size_t i = 0; i < p->n_rules; i++)
 		doc_rule_done(p->rules + i);
 	free(p->rules);
+	for (size_t i = 0; i < p->n_services; i++)
+		free(p->services[i]);
+	free(p->services);
 	selector_done(&p->pods);
 	selector_done(&p->namespaces);
 	selector_done(&p->nodes);
@@ -45,10 +48,12 @@ static int parse_priority(const struct doc_ctx *c, const struct json *j, void *o
 
 static int parse_mode(const struct doc_ctx *c, const struct json *j, void *out)
 {
-	static const struct choice choices[] = {{"Enforce", 0}, {"Audit", CHOICE_LATER}, {NULL, 0}};
-	int v = 0;
+	static const struct choice choices[] = {{"Enforce", false}, {"Audit", true}, {NULL, 0}};
+	struct doc_policy *p = out;
+	int v = 0, r = doc_choice(c, j, choices, &v);
 
-	return doc_choice(c, j, choices, &v);
+	p->audit = v;
+	return r;
 }
 
 static int parse_existing(const struct doc_ctx *c, const struct json *j, void *out)
@@ -76,6 +81,35 @@ static int parse_namespaces(const struct doc_ctx *c, const struct json *j, void 
 static int parse_nodes(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	return doc_selector(c, j, &((struct doc_policy *)out)->nodes);
+}
+
+static int parse_service(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	struct doc_policy *p = out;
+
+	MEM_GROW(p->services, p->n_services);
+	p->services[p->n_services] = NULL;
+	return doc_dns_label(c, j, &p->services[p->n_services++]);
+}
+
+static int cmp_strings(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int parse_services(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	struct doc_policy *p = out;
+	int r = doc_list(c, j, DOC_MAX_LIST, parse_service, p);
+
+	if (r < 0)
+		return r;
+	qsort(p->services, p->n_services, sizeof(*p->services), cmp_strings);
+	for (size_t i = 1; i < p->n_services; i++)
+		if (strcmp(p->services[i - 1], p->services[i]) == 0)
+			return doc_fail(c, j, "expected each Service once, found '%s' again",
+					p->services[i]);
+	return 0;
 }
 
 static int check_subject(const struct doc_ctx *c, const struct json *j, void *out)
@@ -150,7 +184,7 @@ static const struct field default_fields[] = {
 
 static const struct field subject_fields[] = {
 	{.name = "podSelector", .parse = parse_pods},
-	{.name = "services", .use = FIELD_LATER},
+	{.name = "services", .parse = parse_services},
 	FIELDS_END,
 };
 

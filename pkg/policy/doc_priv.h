@@ -19,8 +19,9 @@
 
 struct doc_ctx {
 	struct doc_set *set;
-	const char *file; /* owned by set */
-	struct err *e;	  /* never NULL */
+	const char *file;   /* owned by set */
+	struct err *e;	    /* never NULL */
+	enum doc_kind kind; /* of the object under way */
 };
 
 enum field_use {
@@ -75,12 +76,12 @@ int doc_int(const struct doc_ctx *c, const struct json *j, int64_t max, int64_t 
 int doc_choice(const struct doc_ctx *c, const struct json *j, const struct choice *choices,
 	       int *ret);
 int doc_bool(const struct doc_ctx *c, const struct json *j, bool *ret);
-int doc_false(const struct doc_ctx *c, const struct json *j, void *unused); /* true comes later */
 int doc_cidr(const struct doc_ctx *c, const struct json *j, struct cidr *ret);
 int doc_addr(const struct doc_ctx *c, const struct json *j, struct addr *ret);
 /* Strings that are put into *ret (owned): */
 int doc_subdomain(const struct doc_ctx *c, const struct json *j, char **ret); /* DNS-1123 */
 int doc_dns_label(const struct doc_ctx *c, const struct json *j, char **ret);
+int doc_fqdn(const struct doc_ctx *c, const struct json *j, char **ret); /* doc_to.c */
 int doc_interface(const struct doc_ctx *c, const struct json *j, char **ret);
 struct doc_src doc_src_of(const struct doc_ctx *c, const struct json *j);
 
@@ -95,17 +96,21 @@ bool is_dns_subdomain(const char *s, size_t n); /* labels of any length, 253 in 
 
 /* ---- doc_selector.c; out is a struct selector ---- */
 int doc_selector(const struct doc_ctx *c, const struct json *j, struct selector *out);
+int doc_match_labels(const struct doc_ctx *c, const struct json *j, void *out);
 void selector_done(struct selector *s);
 
 /* ---- kinds ---- */
 extern const struct field doc_gateway_fields[], doc_policy_fields[], doc_cluster_policy_fields[],
-	doc_config_fields[], doc_node_fields[], doc_namespace_fields[], doc_pod_fields[];
+	doc_config_fields[], doc_node_fields[], doc_namespace_fields[], doc_pod_fields[],
+	doc_destination_fields[], doc_service_fields[];
 void doc_gateway_done(void *gateway);
 void doc_policy_done(void *policy);
 void doc_config_done(void *config);
 void doc_node_done(void *node);
 void doc_namespace_done(void *ns);
 void doc_pod_done(void *pod);
+void doc_destination_done(void *destination);
+void doc_service_done(void *service);
 
 /* doc_rule.c */
 int doc_rule_parse(const struct doc_ctx *c, const struct json *j, struct doc_rule *rule);
@@ -113,6 +118,15 @@ int doc_action_parse(const struct doc_ctx *c, const struct json *j, enum rule_ac
 int doc_via_parse(const struct doc_ctx *c, const struct json *j, struct doc_via *via);
 void doc_rule_done(struct doc_rule *rule);
 void doc_via_done(struct doc_via *via);
+
+/* doc_to.c, doc_ports.c: *ret is malloc'd, sorted, disjoint; doc_schedule.c */
+int doc_to_parse(const struct doc_ctx *c, const struct json *j, struct doc_to *to);
+void doc_to_done(struct doc_to *to);
+int doc_ports_parse(const struct doc_ctx *c, const struct json *j, struct l4_range **ret,
+		    size_t *ret_n);
+int doc_schedule_parse(const struct doc_ctx *c, const struct json *j, struct doc_schedule *s);
+void doc_schedule_done(struct doc_schedule *s);
+void doc_zones_done(struct doc_set *set);
 
 /* doc_finish.c, on the sorted set */
 int doc_check_overlaps(const struct doc_set *set, struct err *e);

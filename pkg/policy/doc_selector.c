@@ -56,7 +56,7 @@ static int parse_value(const struct doc_ctx *c, const struct json *j, void *out)
 	return 0;
 }
 
-static int parse_match_labels(const struct doc_ctx *c, const struct json *j, void *out)
+int doc_match_labels(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	struct selector *s = out;
 
@@ -169,7 +169,7 @@ static int parse_expressions(const struct doc_ctx *c, const struct json *j, void
 int doc_selector(const struct doc_ctx *c, const struct json *j, struct selector *out)
 {
 	static const struct field fields[] = {
-		{.name = "matchLabels", .parse = parse_match_labels},
+		{.name = "matchLabels", .parse = doc_match_labels},
 		{.name = "matchExpressions", .parse = parse_expressions},
 		FIELDS_END,
 	};

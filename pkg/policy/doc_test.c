@@ -308,7 +308,8 @@ static void refuses_bad_documents(void **state)
 		 "a.yaml:1: kind: expected string, got integer 7 (put it in quotes)"},
 		{"{apiVersion: v1, kind: Secret}",
 		 "a.yaml:1: kind: expected EgressGateway, ClusterEgressPolicy, EgressPolicy, "
-		 "SluiceConfig, Node, Namespace, Pod or List, found string 'Secret'"},
+		 "ClusterEgressDestination, EgressDestination, SluiceConfig, Node, Namespace, Pod, "
+		 "Service or List, found string 'Secret'"},
 		{"{apiVersion: v1,\nkind: EgressPolicy}",
 		 "a.yaml:1: apiVersion: expected sluice.dev/v1alpha1 for EgressPolicy, found "
 		 "string 'v1'"},
@@ -317,8 +318,6 @@ static void refuses_bad_documents(void **state)
 		{"{apiVersion: sluice.dev/v1,\nkind: EgressPolicy}",
 		 "a.yaml:1: apiVersion: expected sluice.dev/v1alpha1 for EgressPolicy, found "
 		 "string 'sluice.dev/v1'"},
-		{"apiVersion: sluice.dev/v1alpha1\nkind: EgressDestination",
-		 "a.yaml:2: kind: 'EgressDestination' is not supported by this version"},
 		{"{apiVersion: v1, kind: List}",
 		 "a.yaml:1: document: expected a field 'items', found none"},
 		{"{apiVersion: v1, kind: List, items: {}}",
@@ -327,8 +326,8 @@ static void refuses_bad_documents(void **state)
 		 "a.yaml:4: items[0]: expected a field 'metadata', found none"},
 		{"{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: List, items: []}]}",
 		 "a.yaml:1: items[0].kind: expected EgressGateway, ClusterEgressPolicy, "
-		 "EgressPolicy, "
-		 "SluiceConfig, Node, Namespace, Pod or List, found string 'List'"},
+		 "EgressPolicy, ClusterEgressDestination, EgressDestination, SluiceConfig, Node, "
+		 "Namespace, Pod, Service or List, found string 'List'"},
 	};
 	static const struct bad json[] = {
 		{"{\"a\": 1,}",

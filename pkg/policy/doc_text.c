@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,16 +59,25 @@ static bool is_json(const char *file)
 	return n >= 5 && strcmp(file + n - 5, ".json") == 0;
 }
 
+/*
+ * A tree is many times as large as what comes of it. A long-lived process would keep that memory,
+ * in small pieces, for another tree that may never come.
+ */
+#define TRIM_FROM (1u << 20)
+
 int doc_set_add_text(struct doc_set *set, const char *file, const char *text, size_t len,
 		     struct err *e)
 {
 	struct err local = {0};
+	int r;
 
 	if (!e)
 		e = &local;
 	if (len > DOC_MAX_FILE)
 		return err_set(e, -EINVAL, "%s: expected at most %u bytes, found %zu", file,
 			       DOC_MAX_FILE, len);
-	return is_json(file) ? add_json(set, file, text, len, e)
-			     : add_yaml(set, file, text, len, e);
+	r = is_json(file) ? add_json(set, file, text, len, e) : add_yaml(set, file, text, len, e);
+	if (len >= TRIM_FROM)
+		malloc_trim(0);
+	return r;
 }
