@@ -197,14 +197,15 @@ struct slu_hit {
 };
 
 /*
- * map "named": HASH, key struct slu_addr → struct slu_named: which names (ids given out
- * by the daemon for each pattern a rule has) an address has been seen under, and until
+ * map "named": HASH (BPF_F_NO_PREALLOC), key struct slu_addr → struct slu_named: which names (ids
+ * given out by the daemon for each pattern a rule has) an address has been seen under, and until
  * when (seconds of CLOCK_BOOTTIME).
  * map "name_classes": HASH (BPF_F_NO_PREALLOC), key struct slu_name_class → __u32 class, the
  * layer of the rules that have this name. It is keyed by the policy's root and not by its
  * id: a root is of one policy and one content of it, so that whoever has read the old
  * policy finds the old classes, and whoever has read the new one the new.
  */
+#define SLU_NAME_GONE	     0xffffffffu /* at[0].name: the element is being deleted */
 #define SLU_MAX_NAMED	     65536
 #define SLU_MAX_NAMES_AT     12 /* of one address; the one that ends first makes room */
 #define SLU_MAX_NAME_CLASSES 65536
@@ -217,6 +218,67 @@ struct slu_named {
 struct slu_name_class {
 	__u32 root; /* slu_policy.root */
 	__u32 name;
+};
+
+/*
+ * map "patterns": HASH (BPF_F_NO_PREALLOC), key struct slu_name → struct slu_pattern: which
+ * names rules ask for. A name is written backwards in lower case, "moc.elpmaxe.ipa", zeros
+ * behind it, so that every name below another one begins like it. The element of the empty
+ * name is no pattern: its `exact` is the highest id that was ever given out.
+ */
+#define SLU_MAX_PATTERNS 65536
+#define SLU_NAME_SIZE	 256
+struct slu_name {
+	char text[SLU_NAME_SIZE];
+};
+struct slu_pattern {
+	__u32 exact; /* id of the name itself, 0 = no rule has it */
+	__u32 below; /* id of "*." in front of it */
+};
+
+/*
+ * map "name_flows": LRU_HASH, key struct slu_flow as the pod sends it (parent 0; without
+ * ports they are 0) → struct slu_name_flow: what was let out because of names. It may go on
+ * when their time is over, until it has been silent for too long. TCP: not with a SYN.
+ */
+#define SLU_MAX_NAME_FLOWS 65536
+#define SLU_FLOW_IDLE_TCP  86400 /* seconds */
+#define SLU_FLOW_IDLE	   180
+struct slu_name_flow {
+	__u32 seen;		      /* seconds of CLOCK_BOOTTIME */
+	__u32 name[SLU_MAX_NAMES_AT]; /* 0 = none */
+};
+
+/*
+ * map "dns_streams": LRU_HASH, key struct slu_flow (local: the pod; parent: the device) →
+ * how far the answers of a resolver by TCP have been read. map "dns_parts": LRU_HASH, the
+ * same key → the beginning of an answer whose rest is still to come.
+ */
+#define SLU_MAX_DNS_STREAMS 16384
+#define SLU_MAX_DNS_PARTS   512
+#define SLU_DNS_MAX	    4096 /* bytes of an answer that are looked at */
+struct slu_dns_stream {
+	__u32 next;	  /* sequence number of the first byte that was not seen */
+	__u32 have;	  /* bytes of the present message, its two of length included */
+	__u32 len;	  /* as those two say */
+	__u32 lost;	  /* 1: the beginning of the present message is gone */
+	__u64 waits_from; /* ns of CLOCK_BOOTTIME when bytes were first missing, 0 = none are */
+};
+
+/* map "name_counts": PERCPU_ARRAY SLU_NAMES_MAX of __u64 */
+enum slu_names_count {
+	SLU_NAMES_ANSWERS,   /* messages from resolvers */
+	SLU_NAMES_LEARNED,   /* addresses that were learned from them, or known for longer */
+	SLU_NAMES_FAILED,    /* not an answer, or one that says no */
+	SLU_NAMES_TRUNCATED, /* the pod will ask again by TCP */
+	SLU_NAMES_MALFORMED,
+	SLU_NAMES_LONG,	   /* more than SLU_DNS_MAX bytes, or a fragment: read as far as that */
+	SLU_NAMES_FOREIGN, /* from port 53 of an address that is not among dns.resolvers */
+	SLU_NAMES_REBOUND, /* an address that no name may lead to: inside, loopback, link-local */
+	SLU_NAMES_EXPIRED, /* addresses forgotten because the map was full */
+	SLU_NAMES_FULL,	   /* not learned: it still was */
+	SLU_NAMES_UNREAD,  /* by TCP, and the beginning had not been seen */
+	SLU_NAMES_MAX,
 };
 
 /*
@@ -293,6 +355,7 @@ struct slu_config {
 	__u8 mac_sender[6];
 	__u8 audit; /* the cluster-wide switch: Deny and Reject are counted, and suspended */
 	__u8 pad;
+	__u32 dns_min_ttl, dns_grace; /* seconds: a name is good for max(TTL, min) + grace */
 };
 
 /*
@@ -351,12 +414,16 @@ _Static_assert(sizeof(struct slu_rule) == 8, "abi");
 _Static_assert(sizeof(struct slu_hit) == 24, "abi");
 _Static_assert(sizeof(struct slu_named) == 8 * SLU_MAX_NAMES_AT, "abi");
 _Static_assert(sizeof(struct slu_name_class) == 8, "abi");
+_Static_assert(sizeof(struct slu_name) == 256, "abi");
+_Static_assert(sizeof(struct slu_pattern) == 8, "abi");
+_Static_assert(sizeof(struct slu_name_flow) == 4 + 4 * SLU_MAX_NAMES_AT, "abi");
+_Static_assert(sizeof(struct slu_dns_stream) == 24, "abi");
 _Static_assert(sizeof(struct slu_recent) == 48, "abi");
 _Static_assert(sizeof(struct slu_identity) == 16, "abi");
 _Static_assert(sizeof(struct slu_egress) == 40, "abi");
 _Static_assert(sizeof(struct slu_node) == 32, "abi");
 _Static_assert(sizeof(struct slu_owned_key) == 20, "abi");
-_Static_assert(sizeof(struct slu_config) == 56, "abi");
+_Static_assert(sizeof(struct slu_config) == 64, "abi");
 _Static_assert(sizeof(struct slu_flow) == 44, "abi");
 _Static_assert(sizeof(struct slu_count) == 16, "abi");
 #endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Names that policies have (`fqdn`): each pattern has an id, by which the kernel knows it.
+ * The ids stand in the pinned map "patterns", so that they are the same after a restart and
+ * what was learned under them stays true; an id is never given to another pattern. What
+ * addresses a name has is none of the daemon's business: slu_to_pod reads the answers that
+ * pods get and learns from them before the pod can.
+ */
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "bpf/maps.h"
+
+struct names;
+
+/* Reads what the kernel knows. */
+int names_load(struct bpf_pins *pins, struct names **ret, struct err *e);
+void names_free(struct names *n);
+DEFINE_CLEANUP(struct names *, names_free);
+
+/*
+ * ids[i] is that of patterns[i] (compiled_names: canonical); the kernel knows all of them on
+ * return. Before the policies that have them. -ENOSPC when there are too many.
+ */
+int names_apply(struct names *n, struct bpf_pins *pins, const char *const *patterns, size_t count,
+		uint32_t *ids, struct err *e);
+/*
+ * Forgets patterns that the last apply did not have, and that no policy in the kernel has:
+ * used, sorted, are ids that some do.
+ */
+int names_retire(struct names *n, struct bpf_pins *pins, const uint32_t *used, size_t n_used,
+		 struct err *e);
