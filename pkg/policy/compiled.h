@@ -9,7 +9,7 @@
 /* One policy with an effect on this node, in evaluation order. */
 struct compiled_policy {
 	const struct doc_policy *doc;
-	uint8_t step; /* STEP_ADMIN, STEP_PODS or STEP_BASELINE */
+	uint8_t step; /* of its rules: any but STEP_DEFAULTS */
 	struct flat_rule *rules;
 	size_t n_rules; /* with the default block, which is last and has step STEP_DEFAULTS */
 	uint64_t digest;
@@ -17,8 +17,16 @@ struct compiled_policy {
 
 struct compiled {
 	const struct doc_set *set;
+	int64_t now;
 	struct compiled_policy *policies;
 	size_t n_policies;
+	void **owned; /* lists that flat rules point to, and that are not the doc_set's */
+	size_t n_owned;
+	struct compiled_set *sets;
+	size_t n_sets;
+	const char **names;
+	size_t n_names;
+	int64_t next_edge;
 	struct egress_addr *addrs;
 	size_t n_addrs;
 	struct identity *identities;
@@ -44,6 +52,10 @@ bool compiled_node_selected(const struct compiled *c, size_t node, const struct 
 /* namespace/name as one number: what every stable pick starts from. */
 uint64_t name_hash(const char *namespace, const char *name);
 size_t cidrs_sort_unique(struct cidr *v, size_t n); /* returns the new n */
+/* v is sorted, and none of a family lies within another. */
+bool cidrs_hold(const struct cidr *v, size_t n, struct addr a);
+/* Within one step: priority, then namespace/name. */
+int doc_policy_order(const struct doc_policy *a, const struct doc_policy *b);
 /* A namespace without an object has the implied label only. */
 bool namespace_selected(const struct doc_set *set, const char *name, const struct selector *s);
 
@@ -99,22 +111,53 @@ void identities_emit(struct identities *ids, struct compiled *c);
 /* Of what the outside would see, independent of indexes. */
 uint64_t identity_digest(const struct compiled *c, uint32_t identity);
 
-/* ---- class.c: a set of matching rules → its ranges ---- */
+/* ---- class.c: a set of matching rules → its ranges; cells ---- */
 struct ruleset {
 	const struct flat_rule *const *rules;
 	size_t n;
-	size_t words;	     /* of 64 rules */
-	uint64_t *actions;   /* rules with an action */
-	uint64_t *vias;	     /* rules with a via */
-	uint32_t *next_step; /* of each rule: the first rule of a later step */
+	size_t words;		       /* of 64 rules */
+	uint64_t *actions;	       /* rules with an action */
+	uint64_t *vias;		       /* rules with a via */
+	uint32_t step_end[CELL_STEPS]; /* the first rule of a later step */
 };
 
 void ruleset_init(struct ruleset *rs, const struct flat_rule *const *rules, size_t n);
 void ruleset_done(struct ruleset *rs);
 /* matching: the rules whose destination matches, one bit each. The caller frees ranges. */
 void class_build(const struct ruleset *rs, const uint64_t *matching, struct class *ret);
-/* What a packet meets: verdict and identity, not which rule said so. */
 bool class_equal(const struct class *a, const struct class *b);
 uint64_t class_hash(const struct class *c);
+const struct cell *class_cell(const struct class *c, uint32_t l4_key);
+/* Of the own layer. */
+uint32_t program_own_class(const struct program *p, struct addr dst);
+void cell_merge(struct cell *into, const struct cell *other);
 
 enum rule_action flat_rule_action(const struct flat_rule *r);
+
+/* ---- destinations.c: what a name or a selector of a rule's `to` stands for ---- */
+struct destinations;
+
+/* Fills c->sets; the rest is borrowed from the set. */
+struct destinations *destinations_new(struct compiled *c);
+void destinations_free(struct destinations *d);
+/*
+ * Indexes into doc_set.destinations for an item of kind TO_DESTINATION or
+ * TO_DESTINATION_SELECTOR: *ret is sorted, unique, and valid until the next call.
+ */
+size_t destinations_find(struct destinations *d, const struct doc_policy *policy,
+			 const struct doc_to *to, const uint32_t **ret);
+/* The place in c->sets of a large one, UINT32_MAX of a small one. */
+uint32_t destinations_set(const struct destinations *d, uint32_t destination);
+/* A number for a pattern. Final places are known when all are; see names_emit. */
+uint32_t destinations_name(struct destinations *d, const char *pattern);
+/* Sorts the patterns into c->names, and gives c's rules their places there. */
+void names_emit(struct destinations *d, struct compiled *c);
+
+/* ---- rules.c: a rule of a document → the flat rules of p, but for their identity ---- */
+void rule_compile(struct compiled *c, struct destinations *d, struct compiled_policy *p,
+		  const struct doc_rule *rule);
+
+/* ---- digest.c ---- */
+uint64_t cidrs_digest(const struct cidr *v, size_t n, uint64_t seed);
+void digest_policies(struct compiled *c);
+uint64_t digest_all(const struct compiled *c);

@@ -3,63 +3,17 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "policy/compiled.h"
 
-/* ---- does one rule match? ---- */
-
-static bool excepted(const struct doc_to *to, struct addr a)
-{
-	for (size_t i = 0; i < to->n_except; i++)
-		if (cidr_contains_addr(to->except[i], a))
-			return true;
-	return false;
-}
-
-static enum explain_match destination_matches(const struct flat_rule *r, struct addr a)
-{
-	enum explain_match best = EXPLAIN_OTHER_DESTINATION;
-
-	if (r->to_all)
-		return EXPLAIN_MATCHES;
-	for (size_t i = 0; i < r->rule->n_to; i++) {
-		const struct doc_to *to = &r->rule->to[i];
-
-		if (to->kind != TO_CIDR || !cidr_contains_addr(to->cidr, a))
-			continue;
-		if (!excepted(to, a))
-			return EXPLAIN_MATCHES;
-		best = EXPLAIN_EXCEPTED;
-	}
-	for (size_t i = 0; i < r->n_nodes; i++)
-		if (cidr_contains_addr(r->nodes[i], a))
-			return EXPLAIN_MATCHES;
-	return best;
-}
-
-static bool port_matches(const struct flat_rule *r, uint32_t key)
-{
-	if (!r->rule || !r->rule->n_ports)
-		return true;
-	for (size_t i = 0; i < r->rule->n_ports; i++)
-		if (key >= r->rule->ports[i].lo && key <= r->rule->ports[i].hi)
-			return true;
-	return false;
-}
-
-static enum explain_match rule_matches(const struct flat_rule *r, const struct explain_query *q)
-{
-	enum explain_match m = destination_matches(r, q->dst);
-
-	return m == EXPLAIN_MATCHES && !port_matches(r, q->l4_key) ? EXPLAIN_OTHER_PORT : m;
-}
-
 /* ---- the walk ---- */
 
 struct walk {
+	struct explain *x;
+	const struct compiled *c;
+	const struct explain_query *q;
 	bool verdict_found, identity_found;
 	int passed_step; /* -1 = none */
 };
@@ -92,21 +46,85 @@ static enum explain_role identity_role(struct walk *w, const struct flat_rule *r
 	return EXPLAIN_WINS;
 }
 
-static void walk_rules(struct explain *x, const struct program *p, const struct explain_query *q)
+static struct explain_line *add_line(struct walk *w, const struct flat_rule *r)
 {
-	struct walk w = {.passed_step = -1};
+	MEM_GROW(w->x->lines, w->x->n_lines);
+	w->x->lines[w->x->n_lines] = (struct explain_line){.rule = r};
+	return &w->x->lines[w->x->n_lines++];
+}
 
-	x->lines = mem_alloc0(p->n_rules * sizeof(*x->lines));
-	x->n_lines = p->n_rules;
-	for (size_t i = 0; i < p->n_rules; i++) {
-		struct explain_line *line = &x->lines[i];
+static void walk_rule(struct walk *w, const struct flat_rule *r)
+{
+	struct explain_line *line = add_line(w, r);
 
-		line->rule = p->rules[i];
-		line->match = rule_matches(line->rule, q);
-		if (line->match != EXPLAIN_MATCHES)
-			continue;
-		line->verdict = verdict_role(&w, line->rule);
-		line->identity = identity_role(&w, line->rule);
+	line->match = explain_match_rule(w->c, r, w->q, &line->through);
+	if (line->match != EXPLAIN_MATCHES)
+		return;
+	line->verdict = verdict_role(w, r);
+	line->identity = identity_role(w, r);
+}
+
+static void walk_absent(struct walk *w, const struct compiled_policy *p, const struct doc_rule *r)
+{
+	struct flat_rule *absent = mem_alloc0(sizeof(*absent));
+
+	*absent = (struct flat_rule){
+		.policy = p->doc, .rule = r, .step = p->step, .identity = IDENTITY_NONE};
+	MEM_GROW(w->x->absent, w->x->n_absent);
+	w->x->absent[w->x->n_absent++] = absent;
+	add_line(w, absent)->match = EXPLAIN_OTHER_TIME;
+}
+
+/* A rule of the document is some flat rules in a row, or none at this time. */
+static void walk_policy(struct walk *w, const struct compiled_policy *p)
+{
+	size_t next = 0;
+
+	for (size_t i = 0; i < p->doc->n_rules; i++) {
+		size_t first = next;
+
+		for (; next < p->n_rules && p->rules[next].rule == &p->doc->rules[i]; next++)
+			walk_rule(w, &p->rules[next]);
+		if (next == first)
+			walk_absent(w, p, &p->doc->rules[i]);
+	}
+}
+
+static int compare_policies(const void *va, const void *vb)
+{
+	const struct compiled_policy *const *a = va, *const *b = vb;
+
+	return doc_policy_order((*a)->doc, (*b)->doc);
+}
+
+static void walk_defaults(struct walk *w)
+{
+	const struct binding *b = &w->x->binding;
+	__cleanup_free const struct compiled_policy **list = mem_alloc0(b->n * sizeof(*list));
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		if (w->c->policies[b->policies[i]].doc->has_default)
+			list[n++] = &w->c->policies[b->policies[i]];
+	if (n)
+		qsort(list, n, sizeof(*list), compare_policies);
+	for (size_t i = 0; i < n; i++)
+		walk_rule(w, &list[i]->rules[list[i]->n_rules - 1]);
+}
+
+static void walk_rules(struct explain *x, const struct compiled *c, const struct explain_query *q)
+{
+	struct walk w = {.x = x, .c = c, .q = q, .passed_step = -1};
+
+	for (uint8_t step = STEP_ADMIN; step <= STEP_BASELINE; step++) {
+		for (size_t i = 0; step != STEP_DEFAULTS && i < x->binding.n; i++) {
+			const struct compiled_policy *p = &c->policies[x->binding.policies[i]];
+
+			if (p->step == step)
+				walk_policy(&w, p);
+		}
+		if (step == STEP_DEFAULTS)
+			walk_defaults(&w);
 	}
 }
 
@@ -183,6 +201,16 @@ static bool is_governed(const struct explain *x)
 	return x->scope == EXPLAIN_OUTSIDE || x->scope == EXPLAIN_LINK_LOCAL;
 }
 
+static int bind_pod(const struct compiled *c, const struct explain_query *q, struct explain *x)
+{
+	int r = q->audit ? policy_resolve_audit(c, &q->pod, &x->binding) : 0;
+
+	if (r == 0 && !x->binding.n)
+		r = policy_resolve(c, &q->pod, &x->binding);
+	x->undecided = r > 0;
+	return r < 0 ? r : 0;
+}
+
 int policy_explain(const struct compiled *c, const struct explain_query *q, struct explain **ret)
 {
 	__cleanup(explain_freep) struct explain *x = mem_alloc0(sizeof(*x));
@@ -190,18 +218,20 @@ int policy_explain(const struct compiled *c, const struct explain_query *q, stru
 	int r;
 
 	x->scope = scope_of(c, q, &x->inside);
-	r = policy_resolve(c, &q->pod, &x->binding);
+	r = bind_pod(c, q, x);
 	if (r < 0)
 		return r;
-	x->undecided = r > 0;
 	if (x->undecided && is_governed(x))
 		x->reason = SLU_DROP_QUARANTINE;
 	if (!x->undecided && x->binding.n && is_governed(x)) {
+		struct decision d;
+
 		r = policy_flatten(c, &x->binding, &p);
 		if (r)
 			return r;
-		walk_rules(x, p, q);
-		answer(x, c, q, program_decide(p, q->dst, q->l4_key));
+		walk_rules(x, c, q);
+		d = program_decide(p, c, q->dst, q->l4_key, q->names, q->n_names);
+		answer(x, c, q, &d);
 		program_free(p);
 	}
 	*ret = TAKE(x);
@@ -213,97 +243,11 @@ void explain_free(struct explain *x)
 	if (!x)
 		return;
 	binding_done(&x->binding);
+	for (size_t i = 0; i < x->n_lines; i++)
+		free(x->lines[i].through);
+	for (size_t i = 0; i < x->n_absent; i++)
+		free(x->absent[i]);
+	free(x->absent);
 	free(x->lines);
 	free(x);
-}
-
-/* ---- words ---- */
-
-const char *explain_scope_text(enum explain_scope scope)
-{
-	static const char *const texts[] = {
-		[EXPLAIN_OUTSIDE] = "outside",
-		[EXPLAIN_LINK_LOCAL] = "link-local: a verdict, never an identity",
-		[EXPLAIN_INSIDE] = "inside: not governed",
-		[EXPLAIN_RESOLVER] = "DNS resolver: not governed",
-		[EXPLAIN_UNTOUCHED] = "multicast, broadcast or loopback: not governed",
-	};
-
-	return texts[scope];
-}
-
-static const char *no_match_text(enum explain_match match)
-{
-	static const char *const texts[] = {
-		[EXPLAIN_OTHER_DESTINATION] = "other destination",
-		[EXPLAIN_EXCEPTED] = "excepted",
-		[EXPLAIN_OTHER_PORT] = "other port",
-	};
-
-	return match == EXPLAIN_MATCHES ? NULL : texts[match];
-}
-
-static const char *const role_texts[] = {
-	[EXPLAIN_WINS] = "wins",
-	[EXPLAIN_TOO_LATE] = "too late",
-	[EXPLAIN_PASSES] = "passes",
-	[EXPLAIN_PASSED_OVER] = "passed over",
-};
-
-const char *explain_verdict_text(const struct explain_line *line)
-{
-	if (no_match_text(line->match))
-		return no_match_text(line->match);
-	return line->verdict == EXPLAIN_NOT_ASKED ? "no action" : role_texts[line->verdict];
-}
-
-const char *explain_identity_text(const struct explain_line *line)
-{
-	if (no_match_text(line->match))
-		return no_match_text(line->match);
-	return line->identity == EXPLAIN_NOT_ASKED ? "no via" : role_texts[line->identity];
-}
-
-const char *flat_rule_name(const struct flat_rule *r, char *buf, size_t size)
-{
-	const struct doc_meta *meta = &r->policy->meta;
-	bool cluster = meta->kind == DOC_CLUSTER_EGRESS_POLICY;
-	int n = snprintf(buf, size, "%s %s%s%s ", cluster ? "ClusterEgressPolicy" : "EgressPolicy",
-			 meta->namespace, cluster ? "" : "/", meta->name);
-
-	if (n < 0 || (size_t)n >= size)
-		return buf;
-	if (!r->rule)
-		snprintf(buf + n, size - (size_t)n, "default");
-	else if (r->rule->name)
-		snprintf(buf + n, size - (size_t)n, "rule %s", r->rule->name);
-	else
-		snprintf(buf + n, size - (size_t)n, "rules[%td]", r->rule - r->policy->rules);
-	return buf;
-}
-
-struct doc_src flat_rule_src(const struct flat_rule *r)
-{
-	return r->rule ? r->rule->src : r->policy->default_src;
-}
-
-const char *policy_step_name(uint8_t step)
-{
-	static const char *const names[] = {
-		[STEP_ADMIN] = "Admin",	      [STEP_PODS] = "Pods",
-		[STEP_SERVICES] = "Services", [STEP_DEFAULTS] = "Defaults",
-		[STEP_BASELINE] = "Baseline",
-	};
-
-	return step < sizeof(names) / sizeof(*names) ? names[step] : "unknown";
-}
-
-const char *rule_action_name(enum rule_action action)
-{
-	static const char *const names[] = {
-		[ACTION_NONE] = "",	    [ACTION_ALLOW] = "Allow", [ACTION_DENY] = "Deny",
-		[ACTION_REJECT] = "Reject", [ACTION_PASS] = "Pass",
-	};
-
-	return names[action];
 }

@@ -24,6 +24,8 @@ enum explain_match {
 	EXPLAIN_OTHER_DESTINATION, /* no item of `to` holds it */
 	EXPLAIN_EXCEPTED,	   /* one does, but an exception takes it out */
 	EXPLAIN_OTHER_PORT,
+	EXPLAIN_OTHER_TIME, /* outside its schedule: the rule is absent */
+	EXPLAIN_MISSING,    /* no item holds it, and a destination that one names is not there */
 };
 
 /* What became of a matching rule in the search for the verdict, and for the identity. */
@@ -38,6 +40,7 @@ enum explain_role {
 struct explain_line {
 	const struct flat_rule *rule;
 	enum explain_match match;
+	char *through; /* a destination's or a name's item matched: which; NULL: another one */
 	enum explain_role verdict, identity;
 };
 
@@ -45,7 +48,10 @@ struct explain_query {
 	struct pod_info pod;
 	struct addr dst;
 	uint32_t l4_key;
-	bool source_exempt; /* the namespace is exempt from the source check: no identity */
+	bool source_exempt;    /* the namespace is exempt from the source check: no identity */
+	bool audit;	       /* as if the policies in mode Audit were enforced */
+	const uint32_t *names; /* compiled_names that dst is known under */
+	size_t n_names;
 };
 
 struct explain {
@@ -55,6 +61,8 @@ struct explain {
 	struct binding binding;
 	struct explain_line *lines; /* empty unless a rule is asked */
 	size_t n_lines;
+	struct flat_rule **absent; /* stand-ins for the rules outside their schedule */
+	size_t n_absent;
 	uint8_t verdict;		/* enum verdict */
 	uint8_t reason;			/* enum slu_reason: why it is dropped; SLU_OK = it leaves */
 	const struct identity *id;	/* what the winning via stands for; NULL = as the node */
@@ -64,6 +72,10 @@ struct explain {
 int policy_explain(const struct compiled *c, const struct explain_query *q, struct explain **ret);
 void explain_free(struct explain *x);
 DEFINE_CLEANUP(struct explain *, explain_free);
+
+/* Of one rule: *ret_through as in explain_line, malloc'd or left as it is. */
+enum explain_match explain_match_rule(const struct compiled *c, const struct flat_rule *r,
+				      const struct explain_query *q, char **ret_through);
 
 const char *explain_scope_text(enum explain_scope scope);
 /* "wins", "other destination", "passed over" …: one phrase for each of the two searches. */

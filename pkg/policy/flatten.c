@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A binding's rules → prefix → class. Every CIDR and every exception is an edge of
- * the set of rules that match; between edges the set is constant. Walking the
- * sorted prefixes as a tree, each edge is applied on the way in and taken back on
- * the way out, so the set at a prefix is known without looking at the rules again,
- * and a Zobrist hash of the set (one XOR per edge) finds its class in a memo.
+ * A binding's rules → layers. The own layer is prefix → class: every CIDR and every
+ * exception is an edge of the set of rules that match; between edges the set is constant. Walking
+ * the sorted prefixes as a tree, each edge is applied on the way in and taken back on the way out,
+ * so the set at a prefix is known without looking at the rules again, and a Zobrist hash of the set
+ * (one XOR per edge) finds its class in a memo.
  *
  * IPv4 and IPv6 are two trees: ::/0 never matches IPv4, although ::ffff:0:0/96
  * lies under it bit by bit.
+ *
+ * A large set and a name are layers of their own: the class of the rules that have it,
+ * whatever is in it. So a set that a hundred policies use costs each of them one class.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,14 +118,19 @@ static void add_item(struct flattener *f, uint32_t rule, struct cidr prefix)
 	f->items[f->n_items++] = (struct item){.rule = rule};
 }
 
-static void add_rule(struct flattener *f, uint32_t index)
+static bool is_layer(const struct flattener *f, uint32_t set)
+{
+	for (size_t i = 0; i < f->program->n_sets; i++)
+		if (f->program->sets[i].index == set)
+			return true;
+	return false;
+}
+
+/* Of the items of `to`, what has a place in the own layer. */
+static void add_own_items(struct flattener *f, uint32_t index)
 {
 	const struct flat_rule *r = f->rules.rules[index];
 
-	if (r->to_all) {
-		rule_change(f, index, true);
-		return;
-	}
 	for (size_t i = 0; i < r->rule->n_to; i++) {
 		const struct doc_to *to = &r->rule->to[i];
 
@@ -133,6 +142,26 @@ static void add_rule(struct flattener *f, uint32_t index)
 	}
 	for (size_t i = 0; i < r->n_nodes; i++)
 		add_item(f, index, r->nodes[i]);
+}
+
+static void add_rule(struct flattener *f, const struct compiled *c, uint32_t index)
+{
+	const struct flat_rule *r = f->rules.rules[index];
+
+	if (r->to_all) {
+		rule_change(f, index, true);
+		return;
+	}
+	if (r->items)
+		add_own_items(f, index);
+	for (size_t i = 0; i < r->n_cidrs; i++)
+		add_item(f, index, r->cidrs[i]);
+	for (size_t i = 0; i < r->n_sets; i++) {
+		const struct compiled_set *set = &c->sets[r->sets[i]];
+
+		for (size_t j = 0; !is_layer(f, r->sets[i]) && j < set->n; j++)
+			add_item(f, index, set->cidrs[j]);
+	}
 }
 
 static int compare_edges(const void *va, const void *vb)
@@ -168,6 +197,7 @@ static uint32_t class_intern(struct flattener *f, struct class *take)
 	return hash_index_add(&f->class_index, hash);
 }
 
+/* Of the rules in f->matching. */
 static uint32_t class_here(struct flattener *f)
 {
 	size_t size = f->rules.words * sizeof(*f->matching);
@@ -249,100 +279,173 @@ static size_t count_v4(const struct flattener *f)
 	return n;
 }
 
+/* ---- the layers of sets and names ---- */
+
+struct use { /* of a set, or a name, by a rule */
+	uint32_t index, rule;
+};
+
+static int compare_uses(const void *va, const void *vb)
+{
+	const struct use *a = va, *b = vb;
+
+	if (a->index != b->index)
+		return a->index < b->index ? -1 : 1;
+	return a->rule < b->rule ? -1 : a->rule > b->rule;
+}
+
+/* Sorted by index, then rule. */
+static struct use *uses_of(const struct program *p, bool names, size_t *ret_n)
+{
+	struct use *uses = NULL;
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < p->n_rules; i++) {
+		const struct flat_rule *r = p->rules[i];
+		const uint32_t *list = names ? r->names : r->sets;
+
+		for (size_t j = 0; j < (names ? r->n_names : r->n_sets); j++) {
+			MEM_GROW(uses, n);
+			uses[n++] = (struct use){list[j], i};
+		}
+	}
+	if (n)
+		qsort(uses, n, sizeof(*uses), compare_uses);
+	*ret_n = n;
+	return uses;
+}
+
+/* One layer for each index; their classes are not known yet. */
+static struct program_layer *layers_of(const struct use *uses, size_t n, size_t *ret_n)
+{
+	struct program_layer *layers = NULL;
+
+	*ret_n = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (i && uses[i].index == uses[i - 1].index)
+			continue;
+		MEM_GROW(layers, *ret_n);
+		layers[(*ret_n)++] = (struct program_layer){.index = uses[i].index};
+	}
+	return layers;
+}
+
+/* Nothing but these rules matches while their class is made. */
+static void layers_classify(struct flattener *f, const struct use *uses, size_t n,
+			    struct program_layer *layers, size_t n_layers)
+{
+	for (size_t i = 0, from = 0, end; i < n_layers; i++, from = end) {
+		while (uses[from].index != layers[i].index)
+			from++; /* of a set that is not a layer */
+		for (end = from; end < n && uses[end].index == layers[i].index; end++)
+			rule_change(f, uses[end].rule, true);
+		layers[i].class = class_here(f);
+		for (size_t j = from; j < end; j++)
+			rule_change(f, uses[j].rule, false);
+	}
+}
+
+static size_t set_size(const struct compiled *c, const struct program_layer *l)
+{
+	return c->sets[l->index].n;
+}
+
+/* What is beyond the kernel's bound goes among the prefixes: the smallest ones, as they are copied.
+ */
+static void keep_largest(const struct compiled *c, struct program *p)
+{
+	while (p->n_sets > PROGRAM_MAX_SETS) {
+		size_t least = 0;
+
+		for (size_t i = 1; i < p->n_sets; i++)
+			if (set_size(c, &p->sets[i]) < set_size(c, &p->sets[least]))
+				least = i;
+		p->n_sets--;
+		memmove(p->sets + least, p->sets + least + 1,
+			(p->n_sets - least) * sizeof(*p->sets));
+	}
+}
+
+static void layers_build(struct flattener *f, const struct compiled *c)
+{
+	struct program *p = f->program;
+	size_t n_set_uses, n_name_uses;
+	__cleanup_free struct use *sets = uses_of(p, false, &n_set_uses);
+	__cleanup_free struct use *names = uses_of(p, true, &n_name_uses);
+
+	p->sets = layers_of(sets, n_set_uses, &p->n_sets);
+	p->names = layers_of(names, n_name_uses, &p->n_names);
+	keep_largest(c, p);
+	layers_classify(f, sets, n_set_uses, p->sets, p->n_sets);
+	layers_classify(f, names, n_name_uses, p->names, p->n_names);
+}
+
+/* ---- the whole ---- */
+
+static void add_program_rule(struct program *p, const struct flat_rule *r)
+{
+	MEM_GROW(p->rules, p->n_rules);
+	p->rules[p->n_rules++] = r;
+}
+
+static int compare_defaults(const void *va, const void *vb)
+{
+	const struct flat_rule *const *a = va, *const *b = vb;
+
+	return doc_policy_order((*a)->policy, (*b)->policy);
+}
+
+/* By step, policy, position. Policies on pods and on services share one step of defaults. */
 static void collect_rules(struct program *p, const struct compiled *c, const struct binding *b)
 {
 	for (uint8_t step = STEP_ADMIN; step <= STEP_BASELINE; step++) {
+		size_t first = p->n_rules;
+
 		for (size_t i = 0; i < b->n; i++) {
 			const struct compiled_policy *policy = &c->policies[b->policies[i]];
 
-			for (size_t j = 0; j < policy->n_rules; j++) {
-				if (policy->rules[j].step != step)
-					continue;
-				MEM_GROW(p->rules, p->n_rules);
-				p->rules[p->n_rules++] = &policy->rules[j];
-			}
+			for (size_t j = 0; j < policy->n_rules; j++)
+				if (policy->rules[j].step == step)
+					add_program_rule(p, &policy->rules[j]);
 		}
+		if (step == STEP_DEFAULTS && p->n_rules > first)
+			qsort(p->rules + first, p->n_rules - first, sizeof(*p->rules),
+			      compare_defaults);
 	}
+}
+
+static void entries_build(struct flattener *f, const struct compiled *c)
+{
+	struct program *p = f->program;
+	size_t n_v4;
+
+	for (uint32_t i = 0; i < p->n_rules; i++)
+		add_rule(f, c, i);
+	if (f->n_edges)
+		qsort(f->edges, f->n_edges, sizeof(*f->edges), compare_edges);
+	n_v4 = count_v4(f);
+	walk(f, true, 0, n_v4);
+	p->first_v6 = p->n_entries;
+	walk(f, false, n_v4, f->n_edges);
 }
 
 int policy_flatten(const struct compiled *c, const struct binding *b, struct program **ret)
 {
 	struct flattener f = {.program = mem_alloc0(sizeof(*f.program))};
 	struct program *p = f.program;
-	size_t n_v4;
 
 	p->key = b->key;
 	collect_rules(p, c, b);
+	if (p->n_rules > PROGRAM_MAX_RULES) {
+		program_free(p);
+		return -E2BIG;
+	}
 	ruleset_init(&f.rules, p->rules, p->n_rules);
 	f.active = mem_alloc0(p->n_rules * sizeof(*f.active));
 	f.matching = mem_alloc0(f.rules.words * sizeof(*f.matching));
-	for (uint32_t i = 0; i < p->n_rules; i++)
-		add_rule(&f, i);
-	if (f.n_edges)
-		qsort(f.edges, f.n_edges, sizeof(*f.edges), compare_edges);
-	n_v4 = count_v4(&f);
-	walk(&f, true, 0, n_v4);
-	p->first_v6 = p->n_entries;
-	walk(&f, false, n_v4, f.n_edges);
+	layers_build(&f, c);
+	entries_build(&f, c);
 	flattener_done(&f);
 	*ret = p;
 	return 0;
-}
-
-void program_free(struct program *p)
-{
-	if (!p)
-		return;
-	for (size_t i = 0; i < p->n_classes; i++)
-		free(p->classes[i].ranges);
-	free(p->classes);
-	free(p->rules);
-	free(p->entries);
-	free(p);
-}
-
-/* ---- look-up ---- */
-
-/* The last entry of the family that does not lie behind a. */
-static size_t entry_before(const struct program *p, struct addr a)
-{
-	struct cidr host = cidr_host(a);
-	size_t lo = addr_is_v4(a) ? 0 : p->first_v6;
-	size_t hi = addr_is_v4(a) ? p->first_v6 : p->n_entries;
-
-	while (hi - lo > 1) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (cidr_cmp(p->entries[mid].prefix, host) <= 0)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-const struct class *program_class(const struct program *p, struct addr dst)
-{
-	const struct program_entry *entry = &p->entries[entry_before(p, dst)];
-
-	/* entries are sorted parents first: whoever holds dst is this one or above it */
-	while (!cidr_contains_addr(entry->prefix, dst))
-		entry = &p->entries[entry->parent];
-	return &p->classes[entry->class];
-}
-
-const struct decision *program_decide(const struct program *p, struct addr dst, uint32_t l4_key)
-{
-	const struct class *class = program_class(p, dst);
-	size_t lo = 0, hi;
-
-	for (hi = class->n; hi - lo > 1;) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (class->ranges[mid].lo <= l4_key)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return &class->ranges[lo].decision;
 }

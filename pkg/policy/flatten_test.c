@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "policy/compile.h"
+#include "policy/compiled.h"
 #include "testkit/policy_fixture.h"
 
 #ifdef __SANITIZE_ADDRESS__ /* five times slower */
@@ -36,8 +36,44 @@ static struct program *program_of(const struct policy_fixture *f)
 	return p;
 }
 
-static void check_form(const struct program *p)
+static int verdict_of(const struct policy_fixture *f, const struct program *p, struct addr dst,
+		      uint32_t key)
 {
+	return program_decide(p, f->c, dst, key, NULL, 0).verdict;
+}
+
+/* The intervals say of every address near an edge what the entries say. */
+static void check_intervals(const struct policy_fixture *f, const struct program *p)
+{
+	struct program_interval *list;
+	size_t n;
+
+	program_intervals(p, &list, &n);
+	assert_in_range(n, 1, SIZE_MAX);
+	assert_true(addr_is_zero(list[0].first));
+	for (size_t i = 1; i < n; i++) {
+		assert_true(addr_cmp(list[i - 1].first, list[i].first) < 0);
+		assert_int_not_equal(list[i - 1].class, list[i].class);
+	}
+	for (size_t i = 0; i < p->n_entries; i++) {
+		struct cidr prefix = p->entries[i].prefix;
+		struct addr last = cidr_last(prefix);
+		struct addr edges[] = {prefix.addr, last, addr_next(last)};
+
+		for (size_t j = 0; j < 3; j++) {
+			size_t at = 0;
+
+			while (at + 1 < n && addr_cmp(list[at + 1].first, edges[j]) <= 0)
+				at++;
+			assert_int_equal(list[at].class, program_own_class(p, edges[j]));
+		}
+	}
+	free(list);
+}
+
+static void check_form(const struct policy_fixture *f, const struct program *p)
+{
+	check_intervals(f, p);
 	assert_int_equal(cidr_cmp(p->entries[0].prefix, cidr_all(true)), 0);
 	assert_int_equal(cidr_cmp(p->entries[p->first_v6].prefix, cidr_all(false)), 0);
 	for (size_t i = 0; i < p->n_entries; i++) {
@@ -62,7 +98,7 @@ static void a_program_without_rules_has_the_two_roots(void **state)
 
 	policy_fixture_init(&f, "", "n1", "eth0 192.0.2.1/24");
 	assert_int_equal(policy_flatten(f.c, &none, &p), 0);
-	check_form(p);
+	check_form(&f, p);
 	assert_int_equal(p->n_entries, 2);
 	assert_int_equal(p->n_classes, 1);
 	program_free(p);
@@ -81,9 +117,9 @@ static void a_prefix_with_its_parents_answer_is_left_out(void **state)
 				   "  - {name: d, action: Allow, to: [{cidr: 192.0.2.0/24}]}\n"),
 			    "n1", "eth0 192.0.2.1/24");
 	p = program_of(&f);
-	check_form(p);
-	assert_int_equal(p->n_entries, 3);
-	assert_int_equal(p->n_classes, 2);
+	check_form(&f, p);
+	assert_int_equal(p->n_entries, 4);
+	assert_int_equal(p->n_classes, 3);
 	program_free(p);
 	policy_fixture_done(&f);
 }
@@ -102,14 +138,14 @@ static void prefixes_and_exceptions_of_any_nesting_keep_their_parents(void **sta
 		       "{cidr: '2001:db8:1::/48'}, {cidr: '::1:0:0/96'}, {cidr: '8000::/1'}]}\n"),
 		"n1", "eth0 192.0.2.1/24");
 	p = program_of(&f);
-	check_form(p);
-	assert_int_equal(program_decide(p, addr_of("10.1.2.4"), 0)->verdict, VERDICT_DENY);
-	assert_int_equal(program_decide(p, addr_of("10.1.2.3"), 0)->verdict, VERDICT_ALLOW);
-	assert_int_equal(program_decide(p, addr_of("10.1.3.4"), 0)->verdict, VERDICT_ALLOW);
-	assert_int_equal(program_decide(p, addr_of("11.1.3.4"), 0)->verdict, VERDICT_DENY);
-	assert_int_equal(program_decide(p, addr_of("2001:db8::1"), 0)->verdict, VERDICT_ALLOW);
-	assert_int_equal(program_decide(p, addr_of("2001:db8:1::1"), 0)->verdict, VERDICT_DENY);
-	assert_int_equal(program_decide(p, addr_of("::2"), 0)->verdict, VERDICT_DENY);
+	check_form(&f, p);
+	assert_int_equal(verdict_of(&f, p, addr_of("10.1.2.4"), 0), VERDICT_DENY);
+	assert_int_equal(verdict_of(&f, p, addr_of("10.1.2.3"), 0), VERDICT_ALLOW);
+	assert_int_equal(verdict_of(&f, p, addr_of("10.1.3.4"), 0), VERDICT_ALLOW);
+	assert_int_equal(verdict_of(&f, p, addr_of("11.1.3.4"), 0), VERDICT_DENY);
+	assert_int_equal(verdict_of(&f, p, addr_of("2001:db8::1"), 0), VERDICT_ALLOW);
+	assert_int_equal(verdict_of(&f, p, addr_of("2001:db8:1::1"), 0), VERDICT_DENY);
+	assert_int_equal(verdict_of(&f, p, addr_of("::2"), 0), VERDICT_DENY);
 	program_free(p);
 	policy_fixture_done(&f);
 }
@@ -128,12 +164,12 @@ static void overlapping_ports_of_one_rule_end_where_the_last_ends(void **state)
 	p = program_of(&f);
 	out = addr_of("198.51.100.1");
 	assert_int_equal(p->classes[0].n, 5);
-	assert_int_equal(program_decide(p, out, L4_KEY(6, 9))->verdict, VERDICT_ALLOW);
-	assert_int_equal(program_decide(p, out, L4_KEY(6, 13))->verdict, VERDICT_DENY);
-	assert_int_equal(program_decide(p, out, L4_KEY(6, 30))->verdict, VERDICT_DENY);
-	assert_int_equal(program_decide(p, out, L4_KEY(6, 31))->verdict, VERDICT_ALLOW);
-	assert_int_equal(program_decide(p, out, L4_KEY(132, 65535))->verdict, VERDICT_DENY);
-	assert_int_equal(program_decide(p, out, L4_MAX)->verdict, VERDICT_ALLOW);
+	assert_int_equal(verdict_of(&f, p, out, L4_KEY(6, 9)), VERDICT_ALLOW);
+	assert_int_equal(verdict_of(&f, p, out, L4_KEY(6, 13)), VERDICT_DENY);
+	assert_int_equal(verdict_of(&f, p, out, L4_KEY(6, 30)), VERDICT_DENY);
+	assert_int_equal(verdict_of(&f, p, out, L4_KEY(6, 31)), VERDICT_ALLOW);
+	assert_int_equal(verdict_of(&f, p, out, L4_KEY(132, 65535)), VERDICT_DENY);
+	assert_int_equal(verdict_of(&f, p, out, L4_MAX), VERDICT_ALLOW);
 	program_free(p);
 	policy_fixture_done(&f);
 }

@@ -335,17 +335,37 @@ static void add_all(struct match *m)
 		m->found[i] = i;
 }
 
+/* Any of a policy's selectors will do. */
+static enum answer pods_answer(struct match *m, struct image_span selectors)
+{
+	enum answer any = NO;
+
+	for (uint32_t i = 0; i < selectors.n && any != YES && !m->r.bad; i++) {
+		struct image_span reqs;
+		enum answer one;
+
+		get(&m->r, IMAGE_SELECTORS, (uint64_t)selectors.first + i, &reqs);
+		one = selector_answer(&m->r, reqs, &m->pod_subject);
+		if (one != NO)
+			any = one;
+	}
+	return any;
+}
+
 static enum answer policy_selects(struct match *m, const struct image_policy *p)
 {
-	enum answer answer = YES;
+	enum answer namespace = YES, pods;
 
 	if (!(p->flags & IMAGE_POLICY_CLUSTER)) {
 		if (strcmp(str(&m->r, p->namespace), m->pod->namespace) != 0)
 			return NO;
 	} else if (p->flags & IMAGE_POLICY_NAMESPACES) {
-		answer = selector_answer(&m->r, p->namespaces, &m->namespace);
+		namespace = selector_answer(&m->r, p->namespaces, &m->namespace);
 	}
-	return answer == NO ? NO : selector_answer(&m->r, p->pods, &m->pod_subject);
+	if (namespace == NO)
+		return NO;
+	pods = pods_answer(m, p->pods);
+	return pods == YES ? namespace : pods;
 }
 
 static void find_namespace(struct match *m)
@@ -378,61 +398,74 @@ static int compare_u32(const void *va, const void *vb)
 	return *a < *b ? -1 : *a > *b;
 }
 
-/* Keeps of found[] what selects the pod; 1 when that hangs on an unknown label. */
-static int filter(struct match *m, uint64_t *ret_key)
+/* ---- bindings ---- */
+
+static void binding_add(struct binding *b, uint32_t index, uint64_t digest)
 {
-	__cleanup_free uint64_t *digests = mem_alloc0(m->n * sizeof(*digests));
-	size_t n = 0;
+	MEM_GROW(b->policies, b->n);
+	b->policies[b->n++] = index;
+	b->key = hash_bytes(&digest, sizeof(digest), b->key);
+	if (!b->key)
+		b->key = 1;
+}
+
+/* Of found[], what selects the pod; an answer that hangs on an unknown label is none. */
+static void filter(struct match *m, struct image_bindings *ret)
+{
+	bool any_audit = false;
 
 	for (size_t i = 0; i < m->n && !m->r.bad; i++) {
 		struct image_policy p;
 		enum answer answer;
+		bool audit;
 
 		if ((i && m->found[i] == m->found[i - 1]) ||
 		    !get(&m->r, IMAGE_POLICIES, m->found[i], &p))
 			continue;
 		answer = policy_selects(m, &p);
-		if (answer == MAYBE)
-			return 1;
 		if (answer == NO)
 			continue;
-		digests[n] = p.digest;
-		m->found[n++] = m->found[i];
+		audit = p.flags & IMAGE_POLICY_AUDIT;
+		any_audit = any_audit || audit;
+		ret->audit_undecided = ret->audit_undecided || answer == MAYBE;
+		ret->undecided = ret->undecided || (answer == MAYBE && !audit);
+		binding_add(&ret->audit, m->found[i], p.digest);
+		if (!audit)
+			binding_add(&ret->enforced, m->found[i], p.digest);
 	}
-	m->n = n;
-	*ret_key = n ? hash_bytes(digests, n * sizeof(*digests), 0) : 0;
-	if (n && !*ret_key)
-		*ret_key = 1;
-	return 0;
+	ret->audit_undecided = ret->audit_undecided && any_audit;
+	if (ret->undecided)
+		binding_done(&ret->enforced);
+	if (!any_audit || ret->audit_undecided)
+		binding_done(&ret->audit);
 }
 
-int image_match(const struct image *img, const struct pod_info *pod, uint32_t **ret_policies,
-		size_t *ret_n, uint64_t *ret_key)
+void image_bindings_done(struct image_bindings *b)
+{
+	binding_done(&b->enforced);
+	binding_done(&b->audit);
+}
+
+int image_match(const struct image *img, const struct pod_info *pod, struct image_bindings *ret)
 {
 	struct match m = {
 		.pod = pod,
 		.pod_subject = {.labels = &pod->labels, .unknown = !pod->labels_known},
 	};
-	__cleanup_free uint32_t *found = NULL;
-	uint64_t key = 0;
-	int r;
 
+	*ret = (struct image_bindings){};
 	reader_init(&m.r, img);
 	find_namespace(&m);
 	if (pod->labels_known)
 		add_candidates(&m);
 	else
 		add_all(&m);
-	found = m.found;
 	if (m.n)
-		qsort(found, m.n, sizeof(*found), compare_u32);
-	r = filter(&m, &key);
-	if (m.r.bad)
-		return -EINVAL;
-	if (r)
-		return r;
-	*ret_n = m.n;
-	*ret_key = key;
-	*ret_policies = m.n ? TAKE(found) : NULL;
-	return 0;
+		qsort(m.found, m.n, sizeof(*m.found), compare_u32);
+	filter(&m, ret);
+	free(m.found);
+	if (!m.r.bad)
+		return 0;
+	image_bindings_done(ret);
+	return -EINVAL;
 }

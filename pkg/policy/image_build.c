@@ -37,6 +37,7 @@ const uint32_t image_record_size[IMAGE_SECTIONS] = {
 	[IMAGE_STRINGS] = 1,
 	[IMAGE_VALUES] = sizeof(uint32_t),
 	[IMAGE_REQS] = sizeof(struct image_req),
+	[IMAGE_SELECTORS] = sizeof(struct image_span),
 	[IMAGE_POLICIES] = sizeof(struct image_policy),
 	[IMAGE_BUCKETS] = sizeof(struct image_bucket),
 	[IMAGE_MEMBERS] = sizeof(uint32_t),
@@ -154,10 +155,11 @@ static void add_member(struct builder *b, uint64_t hash, uint32_t policy)
 	b->members[b->n_members++] = (struct member){hash, policy};
 }
 
-static void index_policy(struct builder *b, const struct doc_policy *p, uint32_t index)
+static void index_policy(struct builder *b, const struct doc_policy *p, const struct selector *pods,
+			 uint32_t index)
 {
 	const char *ns = p->meta.kind == DOC_EGRESS_POLICY ? p->meta.namespace : "";
-	const struct selector_req *req = index_req(&p->pods);
+	const struct selector_req *req = index_req(pods);
 	enum image_bucket_kind kind = BUCKET_POD;
 
 	if (!req && p->meta.kind == DOC_CLUSTER_EGRESS_POLICY) {
@@ -196,6 +198,49 @@ static void add_buckets(struct builder *b)
 
 /* ---- objects ---- */
 
+static int compare_service(const void *key, const void *service)
+{
+	const struct doc_meta *a = key, *b = &((const struct doc_service *)service)->meta;
+	int order = strcmp(a->namespace, b->namespace);
+
+	return order ? order : strcmp(a->name, b->name);
+}
+
+/* NULL: it is not there, or selects nobody. */
+static const struct selector *service_selector(const struct doc_set *set, const char *namespace,
+					       char *name)
+{
+	struct doc_meta key = {.name = name};
+	const struct doc_service *s;
+
+	if (!set->n_services)
+		return NULL;
+	key.namespace = mem_strdup(namespace);
+	s = bsearch(&key, set->services, set->n_services, sizeof(*set->services), compare_service);
+	free(key.namespace);
+	return s && s->selector.present && s->selector.n ? &s->selector : NULL;
+}
+
+/* Requirements lie behind each other, and so do the selectors of one policy. */
+static void add_pods(struct builder *b, const struct doc_set *set, const struct doc_policy *p,
+		     uint32_t index, struct image_span *ret)
+{
+	*ret = (struct image_span){.first = count(b, IMAGE_SELECTORS)};
+	for (size_t i = 0; i < p->n_services || (i == 0 && !p->n_services); i++) {
+		const struct selector *s = p->n_services ? service_selector(set, p->meta.namespace,
+									    p->services[i])
+							 : &p->pods;
+		struct image_span reqs;
+
+		if (!s)
+			continue;
+		reqs = add_selector(b, s);
+		add(b, IMAGE_SELECTORS, &reqs);
+		index_policy(b, p, s, index);
+		ret->n++;
+	}
+}
+
 static void add_policies(struct builder *b, const struct compiled *c)
 {
 	for (uint32_t i = 0; i < c->n_policies; i++) {
@@ -210,10 +255,11 @@ static void add_policies(struct builder *b, const struct compiled *c)
 			out.flags |= IMAGE_POLICY_CLUSTER;
 		if (p->namespaces.present)
 			out.flags |= IMAGE_POLICY_NAMESPACES;
-		out.pods = add_selector(b, &p->pods);
+		if (p->audit)
+			out.flags |= IMAGE_POLICY_AUDIT;
+		add_pods(b, c->set, p, i, &out.pods);
 		out.namespaces = add_selector(b, &p->namespaces);
 		add(b, IMAGE_POLICIES, &out);
-		index_policy(b, p, i);
 	}
 	add_buckets(b);
 }

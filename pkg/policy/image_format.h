@@ -12,13 +12,14 @@
 #include "policy/image.h"
 
 #define IMAGE_MAGIC   "SLUICEIM"
-#define IMAGE_VERSION 1
+#define IMAGE_VERSION 2
 
 enum image_section {
 	/* of the compiled policies: the same bytes in every publication */
 	IMAGE_STRINGS,	  /* bytes, each string ends in NUL, and so does the section */
 	IMAGE_VALUES,	  /* uint32_t string, values of requirements */
 	IMAGE_REQS,	  /* struct image_req */
+	IMAGE_SELECTORS,  /* struct image_span of requirements: one selector each */
 	IMAGE_POLICIES,	  /* struct image_policy, in list order */
 	IMAGE_BUCKETS,	  /* struct image_bucket, sorted by hash */
 	IMAGE_MEMBERS,	  /* uint32_t policy, members of buckets */
@@ -56,10 +57,12 @@ struct image_req {
 
 #define IMAGE_POLICY_CLUSTER	(1u << 0)
 #define IMAGE_POLICY_NAMESPACES (1u << 1) /* has a namespaceSelector */
+#define IMAGE_POLICY_AUDIT	(1u << 2) /* mode: Audit */
 
 struct image_policy {
 	uint32_t namespace, name, flags, pad;
-	struct image_span pods, namespaces; /* requirements */
+	struct image_span pods;	      /* selectors: any of them selects */
+	struct image_span namespaces; /* requirements */
 	uint64_t digest;
 };
 
@@ -100,7 +103,7 @@ extern const uint32_t image_record_size[IMAGE_SECTIONS];
 uint64_t image_checksum(const void *data, size_t len);
 
 /*
- * Buckets: a policy lies in exactly one kind of bucket, under a condition it needs.
+ * Buckets: a policy lies, for each selector of its pods, under a condition that one needs.
  * POD: a label pair of the pod, in one namespace or ("") in any; pair ("", "") is
  * for policies that need none. NAMESPACE: a label pair of the namespace.
  */
@@ -109,6 +112,16 @@ enum image_bucket_kind { BUCKET_POD = 1, BUCKET_NAMESPACE = 2 };
 uint64_t image_bucket_hash(enum image_bucket_kind kind, const char *namespace, const char *key,
 			   const char *value);
 
-/* Which policies select the pod: malloc'd indexes in list order. 1 when that cannot be known. */
-int image_match(const struct image *img, const struct pod_info *pod, uint32_t **ret_policies,
-		size_t *ret_n, uint64_t *ret_key);
+/*
+ * Which policies select the pod. enforced leaves out those in mode Audit; audit has all of
+ * them, and is empty when none of them is in that mode. 0 or -EINVAL; *ret is then to be
+ * given to image_bindings_done.
+ */
+struct image_bindings {
+	struct binding enforced, audit;
+	bool undecided; /* which ones it is cannot be known: enforced is empty */
+	bool audit_undecided;
+};
+
+int image_match(const struct image *img, const struct pod_info *pod, struct image_bindings *ret);
+void image_bindings_done(struct image_bindings *b);

@@ -210,13 +210,13 @@ static void check_identity(const struct policy_fixture *f, const struct answer *
 static void check_packet(const struct policy_fixture *f, const struct program *p,
 			 const struct packet *pkt)
 {
-	const struct decision *d = program_decide(p, pkt->dst, pkt->key);
+	struct decision d = program_decide(p, f->c, pkt->dst, pkt->key, NULL, 0);
 	struct answer a = evaluate(f->set, pkt);
 
-	if (d->verdict != verdict_of(&a))
+	if (d.verdict != verdict_of(&a))
 		fail_msg("%s key %#x of %s: verdict %d, expected %d", addr_str(pkt->dst), pkt->key,
-			 pkt->pod->namespace, d->verdict, verdict_of(&a));
-	check_identity(f, &a, pkt, d->identity);
+			 pkt->pod->namespace, d.verdict, verdict_of(&a));
+	check_identity(f, &a, pkt, d.identity);
 }
 
 /* explain names rules by its own walk: what it says wins must say what the program says. */
@@ -224,7 +224,7 @@ static void check_explain(const struct policy_fixture *f, const struct program *
 			  const struct packet *pkt)
 {
 	struct explain_query q = {.pod = *pkt->pod, .dst = pkt->dst, .l4_key = pkt->key};
-	const struct decision *d = program_decide(p, pkt->dst, pkt->key);
+	struct decision d = program_decide(p, f->c, pkt->dst, pkt->key, NULL, 0);
 	enum rule_action action = ACTION_NONE;
 	uint32_t identity = 0;
 	struct explain *x;
@@ -239,8 +239,8 @@ static void check_explain(const struct policy_fixture *f, const struct program *
 			identity = r->identity;
 	}
 	if (x->scope == EXPLAIN_OUTSIDE && x->n_lines) {
-		assert_int_equal(verdict_of(&(struct answer){.verdict = action}), d->verdict);
-		assert_int_equal(identity, d->identity);
+		assert_int_equal(verdict_of(&(struct answer){.verdict = action}), d.verdict);
+		assert_int_equal(identity, d.identity);
 	}
 	explain_free(x);
 }
@@ -335,9 +335,10 @@ static struct bytes everything_of(const struct policy_fixture *f)
 		for (size_t j = 0; j < p->classes[i].n; j++) {
 			struct class_range r = p->classes[i].ranges[j];
 
-			fprintf(s, "%zu %u: %u %u %u %u\n", i, r.lo, r.decision.verdict,
-				r.decision.identity, r.decision.verdict_rule,
-				r.decision.identity_rule);
+			fprintf(s, "%zu %u:", i, r.lo);
+			for (size_t k = 0; k < CELL_STEPS; k++)
+				fprintf(s, " %u", r.cell.verdict[k]);
+			fprintf(s, " %u\n", r.cell.identity);
 		}
 	fclose(s);
 	out.data = mem_resize(out.data, out.len + size, 1);

@@ -13,12 +13,29 @@ uint32_t pod_spread(const char *namespace, const char *name)
 	return (uint32_t)name_hash(namespace, name);
 }
 
-int policy_resolve(const struct compiled *c, const struct pod_info *pod, struct binding *ret)
+static int resolve(const struct compiled *c, const struct pod_info *pod, bool audit,
+		   struct binding *ret)
 {
 	struct image img = {c->subjects, c->subjects_len};
+	struct image_bindings both;
+	int r = image_match(&img, pod, &both);
 
 	*ret = (struct binding){};
-	return image_match(&img, pod, &ret->policies, &ret->n, &ret->key);
+	if (r < 0)
+		return r;
+	*ret = audit ? both.audit : both.enforced;
+	binding_done(audit ? &both.enforced : &both.audit);
+	return audit ? both.audit_undecided : both.undecided;
+}
+
+int policy_resolve(const struct compiled *c, const struct pod_info *pod, struct binding *ret)
+{
+	return resolve(c, pod, false, ret);
+}
+
+int policy_resolve_audit(const struct compiled *c, const struct pod_info *pod, struct binding *ret)
+{
+	return resolve(c, pod, true, ret);
 }
 
 void binding_done(struct binding *b)
@@ -63,28 +80,43 @@ static bool is_exempt(const struct image *img, const char *namespace)
 	return false;
 }
 
+/* The policy id of a binding whose program is in the kernel, else 0. */
+static uint32_t program_of(const struct image *img, const struct binding *b)
+{
+	struct image_program_rec rec;
+
+	return b->n && program_find(img, b->key, &rec) ? rec.policy : 0;
+}
+
+static void answer_policies(const struct binding *b, struct image_answer *ret)
+{
+	ret->key = b->key;
+	ret->n_policies = (uint32_t)b->n;
+	for (size_t i = 0; i < b->n && i < sizeof(ret->policies) / sizeof(*ret->policies); i++)
+		ret->policies[i] = b->policies[i];
+}
+
 int image_resolve(const struct image *img, const struct pod_info *pod, struct image_answer *ret)
 {
-	__cleanup_free uint32_t *policies = NULL;
-	struct image_program_rec rec;
-	size_t n = 0;
+	struct image_bindings both;
 	int r;
 
 	*ret = (struct image_answer){.spread = pod_spread(pod->namespace, pod->name)};
 	if (is_exempt(img, pod->namespace))
 		ret->flags = SLU_POD_NO_SOURCE_CHECK;
-	r = image_match(img, pod, &policies, &n, &ret->key);
+	r = image_match(img, pod, &both);
 	if (r < 0)
 		return r;
-	ret->n_policies = (uint32_t)n;
-	for (size_t i = 0; i < n && i < sizeof(ret->policies) / sizeof(*ret->policies); i++)
-		ret->policies[i] = policies[i];
-	if (r || !n) {
-		ret->kind = r ? IMAGE_UNDECIDED : IMAGE_FREE;
-		return 0;
-	}
-	ret->kind = program_find(img, ret->key, &rec) ? IMAGE_POLICY : IMAGE_NO_PROGRAM;
-	if (ret->kind == IMAGE_POLICY)
-		ret->policy = rec.policy;
+	answer_policies(&both.enforced, ret);
+	ret->policy = program_of(img, &both.enforced);
+	ret->audit_key = both.audit.key;
+	ret->audit_policy = program_of(img, &both.audit);
+	if (both.undecided)
+		ret->kind = IMAGE_UNDECIDED;
+	else if (!both.enforced.n)
+		ret->kind = IMAGE_FREE;
+	else
+		ret->kind = ret->policy ? IMAGE_POLICY : IMAGE_NO_PROGRAM;
+	image_bindings_done(&both);
 	return 0;
 }

@@ -287,18 +287,20 @@ static bool is_judged(const struct asked *k, struct explain_query *q)
 static int tell_ranges(struct asked *k, struct explain_query *q, const struct record *rec)
 {
 	__cleanup(binding_done) struct binding b = {0};
+	__cleanup_free struct program_range *ranges = NULL;
+	const struct program_packet pkt = {q->dst, q->names, q->n_names};
 	struct program *p = NULL;
-	const struct class *class;
+	size_t n;
 	int r = policy_resolve(k->view->compiled, &q->pod, &b);
 
 	if (r == 0 && b.n && is_judged(k, q))
 		r = policy_flatten(k->view->compiled, &b, &p);
 	if (r || !p)
 		return r < 0 ? r : tell(k, q, rec, k->dest.lo, k->dest.hi);
-	class = program_class(p, q->dst);
-	for (size_t i = 0; r == 0 && i < class->n; i++) {
-		uint32_t lo = class->ranges[i].lo;
-		uint32_t hi = i + 1 < class->n ? class->ranges[i + 1].lo - 1 : L4_MAX;
+	program_ranges(p, k->view->compiled, &pkt, &ranges, &n);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		uint32_t lo = ranges[i].lo;
+		uint32_t hi = i + 1 < n ? ranges[i + 1].lo - 1 : L4_MAX;
 
 		if (hi < k->dest.lo || lo > k->dest.hi)
 			continue;

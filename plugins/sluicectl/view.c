@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -39,6 +40,7 @@ static int compile_with(struct view *v, const struct daemon_conf *conf, const st
 		.n_ifaces = v->node->n_ifaces,
 		.cluster_cidrs = cidrs,
 		.n_cluster_cidrs = n,
+		.now = time(NULL),
 	};
 
 	return policy_compile(v->policies.set, &node, &v->compiled, e);

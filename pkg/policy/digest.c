@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What tells one compile from another. A policy's digest covers what it does here and
+ * what it and its rules are called: equal digests, equal program, in the kernel and in
+ * what counters and log lines say of it.
+ */
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "policy/compiled.h"
+
+static uint64_t hash_u64(uint64_t value, uint64_t h)
+{
+	return hash_bytes(&value, sizeof(value), h);
+}
+
+static uint64_t hash_addr(struct addr a, uint64_t h)
+{
+	return hash_bytes(a.b, sizeof(a.b), h);
+}
+
+uint64_t cidrs_digest(const struct cidr *v, size_t n, uint64_t seed)
+{
+	_Static_assert(sizeof(*v) == 17, "padding would be hashed");
+
+	return hash_bytes(v, n * sizeof(*v), hash_u64(n, seed));
+}
+
+static uint64_t hash_own_items(const struct doc_rule *r, uint64_t h)
+{
+	for (size_t i = 0; i < r->n_to; i++) {
+		if (r->to[i].kind != TO_CIDR)
+			continue; /* what the others stand for is in the flat rule */
+		h = cidrs_digest(&r->to[i].cidr, 1, h);
+		h = cidrs_digest(r->to[i].except, r->to[i].n_except, h);
+	}
+	return h;
+}
+
+/* Names are what hits and log lines tell; the place tells which of the rules are present. */
+static uint64_t hash_doc_rule(const struct flat_rule *r, uint64_t h)
+{
+	h = hash_u64((uint64_t)(r->rule - r->policy->rules) << 1 | r->rule->log, h);
+	h = hash_str(r->rule->name, h);
+	return r->items ? hash_own_items(r->rule, h) : h;
+}
+
+static uint64_t hash_rule(const struct compiled *c, const struct flat_rule *r, uint64_t h)
+{
+	h = hash_u64((uint64_t)r->step << 16 | (uint64_t)flat_rule_action(r) << 8 |
+			     (uint64_t)r->to_all << 1 | r->items,
+		     h);
+	h = cidrs_digest(r->nodes, r->n_nodes, h);
+	h = cidrs_digest(r->cidrs, r->n_cidrs, h);
+	h = hash_bytes(r->ports, r->n_ports * sizeof(*r->ports), hash_u64(r->n_ports, h));
+	h = hash_u64(r->n_sets, h);
+	for (size_t i = 0; i < r->n_sets; i++)
+		h = hash_u64(c->sets[r->sets[i]].key, h);
+	h = hash_u64(r->n_names, h);
+	for (size_t i = 0; i < r->n_names; i++)
+		h = hash_str(c->names[r->names[i]], h);
+	return r->rule ? hash_doc_rule(r, h) : h;
+}
+
+static uint64_t policy_digest(const struct compiled *c, const struct compiled_policy *p,
+			      const uint64_t *identity_digests)
+{
+	const struct doc_meta *meta = &p->doc->meta;
+	uint64_t h = hash_u64((uint64_t)p->doc->audit << 9 | (uint64_t)p->doc->reset << 8 | p->step,
+			      name_hash(meta->namespace, meta->name));
+
+	for (size_t i = 0; i < p->n_rules; i++) {
+		const struct flat_rule *r = &p->rules[i];
+
+		h = hash_u64(r->identity == IDENTITY_NONE ? UINT64_MAX
+							  : identity_digests[r->identity],
+			     h);
+		h = hash_rule(c, r, h);
+	}
+	return h;
+}
+
+void digest_policies(struct compiled *c)
+{
+	__cleanup_free uint64_t *ids = mem_alloc0(c->n_identities * sizeof(*ids));
+
+	for (size_t i = 0; i < c->n_identities; i++)
+		ids[i] = identity_digest(c, (uint32_t)i);
+	for (size_t i = 0; i < c->n_policies; i++)
+		c->policies[i].digest = policy_digest(c, &c->policies[i], ids);
+}
+
+static uint64_t hash_egress(const struct egress_addr *a, uint64_t h)
+{
+	h = hash_addr(a->endpoint, hash_addr(a->addr, h));
+	h = hash_str(a->interface, hash_str(a->owner, hash_str(a->gateway, h)));
+	h = hash_u64(a->problem | (uint64_t)a->vni << 8, h);
+	return hash_u64((uint64_t)a->local | (uint64_t)a->assign << 1 | (uint64_t)a->announce << 2,
+			h);
+}
+
+/* The subjects' bytes hold the policies' digests; the rest is what the daemon programs beside them.
+ */
+uint64_t digest_all(const struct compiled *c)
+{
+	uint64_t h = hash_bytes(c->subjects, c->subjects_len, 0);
+
+	for (size_t i = 0; i < c->n_addrs; i++)
+		h = hash_egress(&c->addrs[i], h);
+	for (size_t i = 0; i < c->n_identities; i++)
+		h = hash_u64(identity_digest(c, (uint32_t)i), h);
+	h = cidrs_digest(c->inside, c->n_inside, h);
+	h = cidrs_digest(c->cluster_cidrs, c->n_cluster_cidrs, h);
+	for (size_t i = 0; i < c->n_nodes; i++)
+		h = hash_addr(c->nodes[i].v6,
+			      hash_addr(c->nodes[i].v4, hash_str(c->nodes[i].name, h)));
+	for (size_t i = 0; i < c->set->n_configs; i++) {
+		const struct doc_config *conf = &c->set->configs[i];
+
+		for (size_t j = 0; j < conf->n_resolvers; j++)
+			h = hash_addr(conf->resolvers[j], h);
+		h = hash_u64((uint64_t)conf->tunnel_port << 32 | conf->mark_mask, h);
+		h = hash_u64((uint64_t)conf->min_ttl << 32 | conf->grace, h);
+		h = hash_u64(conf->audit, h);
+	}
+	return hash_u64(c->tunnel_mtu, hash_str(c->self_name, h));
+}
