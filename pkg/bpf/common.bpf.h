@@ -44,31 +44,46 @@ SLU_MAP(inbound, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, __u32, SLU_MAX_INBOUND,
 SLU_MAP(kept, BPF_MAP_TYPE_HASH, struct slu_flow, __u32, SLU_MAX_KEPT, BPF_F_NO_PREALLOC);
 SLU_MAP(build, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1, 0);
 
-struct policy_lpm {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, SLU_MAX_PREFIXES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(key_size, sizeof(struct slu_lpm_key));
-	__uint(value_size, sizeof(struct slu_class));
+SLU_MAP(policies, BPF_MAP_TYPE_HASH, __u32, struct slu_policy, SLU_MAX_POLICIES, 0);
+SLU_MAP(rules, BPF_MAP_TYPE_ARRAY, __u32, struct slu_rule, SLU_MAX_RULES, 0);
+SLU_MAP(hits, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_hit, SLU_MAX_COUNTERS, 0);
+SLU_MAP(audits, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_count, SLU_AUDIT_MAX, 0);
+SLU_MAP(named, BPF_MAP_TYPE_HASH, struct slu_addr, struct slu_named, SLU_MAX_NAMED,
+	BPF_F_NO_PREALLOC);
+SLU_MAP(name_classes, BPF_MAP_TYPE_HASH, struct slu_name_class, __u32, SLU_MAX_NAME_CLASSES,
+	BPF_F_NO_PREALLOC);
+SLU_MAP(epoch, BPF_MAP_TYPE_ARRAY, __u32, __u32, 1, 0);
+SLU_MAP(recent, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_recent, SLU_RECENT, 0);
+
+/* User space writes nodes through the memory of the array: as many as it likes at once. */
+struct tree_chunk {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLU_CHUNK_NODES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct slu_tree_node));
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
-	__uint(max_entries, SLU_MAX_POLICIES);
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SLU_MAX_CHUNKS);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
-	__array(values, struct policy_lpm);
-} policies SEC(".maps");
+	__array(values, struct tree_chunk);
+} tree SEC(".maps");
 
-static __always_inline int drop(struct __sk_buff *skb, __u32 reason)
+static __always_inline void count_add(struct slu_count *c, struct __sk_buff *skb)
 {
-	struct slu_count *c = bpf_map_lookup_elem(&drops, &reason);
-
 	if (c) {
 		c->packets++;
 		c->bytes += skb->len;
 	}
+}
+
+static __always_inline int drop(struct __sk_buff *skb, __u32 reason)
+{
+	count_add(bpf_map_lookup_elem(&drops, &reason), skb);
 	return TC_ACT_SHOT;
 }
 

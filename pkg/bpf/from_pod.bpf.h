@@ -9,8 +9,6 @@
 #include "bpf/judge.bpf.h"
 #include "bpf/source.bpf.h"
 
-#define TCP_FLAGS_AT  13
-#define TCP_FLAGS_SYN 0x02
 #define TCP_FLAGS_ALL 0x17 /* FIN, SYN, RST, ACK */
 
 static __always_inline bool tcp_begins(struct __sk_buff *skb, const struct pkt *p)
@@ -19,7 +17,7 @@ static __always_inline bool tcp_begins(struct __sk_buff *skb, const struct pkt *
 
 	return pkt_proto(p) == IPPROTO_TCP &&
 	       !bpf_skb_load_bytes(skb, p->l4 + TCP_FLAGS_AT, &flags, sizeof(flags)) &&
-	       (flags & TCP_FLAGS_ALL) == TCP_FLAGS_SYN;
+	       (flags & TCP_FLAGS_ALL) == TCP_SYN;
 }
 
 /*
@@ -50,10 +48,10 @@ static __always_inline bool kept_id(struct __sk_buff *skb, const struct slu_pod 
 }
 
 static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu_pod *pod,
-					 const struct pkt *p)
+					 struct pkt *p)
 {
 	struct slu_config *c = config_get();
-	__u32 judged = judge(pod, p), reason = JUDGED_REASON(judged), id;
+	__u32 judged = judge(skb, c, pod, p), reason = JUDGED_REASON(judged), id;
 
 	if (!c || reason >= SLU_MARK_REASONS)
 		return drop(skb, reason ? reason : SLU_DROP_NO_POLICY);

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 #pragma once
 /*
- * May this packet go, and as whom? The compiler has resolved order, exceptions
- * and overlaps for each prefix, so the longest match names the class, the class
- * holds disjoint ranges of protocol and port, and the range has the decision.
+ * May this packet go, and as whom? Inside is nobody's business; outside, the policy's
+ * layers give a cell, its steps the rule that decides. The answer but for names is kept
+ * in "recent" for the next packet to the same place.
  *
  * judge() packs its answer: a reason (0: allowed), an identity (0: as the node),
  * and whether the packet is none of the policy's business.
  */
-#include "bpf/parse.bpf.h"
+#include "bpf/report.bpf.h"
 
 #define JUDGED_UNTOUCHED   (1u << 8) /* not governed, multicast, neighbour discovery */
 #define JUDGED_INSIDE	   (1u << 9)
 #define JUDGED_REASON(j)   ((j)&0xffu)
 #define JUDGED_IDENTITY(j) ((j) >> 16)
-#define RANGE_STEPS	   18 /* 2^18 = SLU_MAX_RANGES */
 #define OUTCOME_DIVERT	   (1u << 31)
+
+#define TCP_FLAGS_AT 13
+#define TCP_SYN	     0x02
+#define TCP_ACK	     0x10
 
 static __always_inline bool governed(const struct slu_pod *pod)
 {
@@ -28,74 +31,257 @@ static __always_inline bool is_inside(const struct pkt *p)
 
 	if (flags & (SLU_INSIDE_ALL | SLU_INSIDE_POD))
 		return true;
-	return flags & SLU_INSIDE_DNS && p->dport == bpf_htons(53) &&
+	return flags & SLU_INSIDE_DNS && (p->key & 0xffff) == 53 &&
 	       (pkt_proto(p) == IPPROTO_UDP || pkt_proto(p) == IPPROTO_TCP);
 }
 
-/* The last of n ranges whose lo is not above the key. 0 and the decision, or a reason. */
-static __always_inline __u32 range_find(__u32 first, __u32 n, __u32 key, __u32 *ret_decision)
+static __always_inline struct slu_recent *recent_slot(const struct pkt *p, __u32 policy)
 {
-	struct slu_range *r;
+	const __u32 *w = p->dst.w;
+	__u64 h = (w[3] ^ (__u64)p->key << 32) * 0x9e3779b97f4a7c15ull;
+	__u32 slot;
 
-	for (int i = 0; i < RANGE_STEPS && n > 1; i++) {
-		__u32 half = n >> 1, mid = first + half;
+	h ^= (w[1] ^ (__u64)(w[2] ^ w[0] << 7 ^ policy << 12) << 24) * 0xc2b2ae3d27d4eb4full;
+	slot = h >> 52;
+	_Static_assert(SLU_RECENT == 1 << (64 - 52), "slots");
+	return bpf_map_lookup_elem(&recent, &slot);
+}
 
-		r = bpf_map_lookup_elem(&ranges, &mid);
-		if (!r)
-			return SLU_DROP_NO_POLICY;
-		if (r->lo <= key) {
-			first = mid;
-			n -= half;
-		} else {
-			n = half;
-		}
-	}
-	r = bpf_map_lookup_elem(&ranges, &first);
-	if (!r)
+static __always_inline bool recent_is(const struct slu_recent *s, const struct pkt *p, __u32 policy,
+				      __u32 now)
+{
+	return s->policy == policy && s->epoch == now && s->l4_key == p->key &&
+	       addr_same(&s->dst, &p->dst);
+}
+
+/* It was read from maps that may have changed meanwhile: then "epoch" is not now any more. */
+static __always_inline void recent_store(struct slu_recent *s, const struct pkt *p, __u32 policy,
+					 __u32 now, const struct ruling *r)
+{
+	s->dst = p->dst;
+	s->l4_key = p->key;
+	s->policy = policy;
+	s->epoch = now;
+	s->flags = r->flags;
+	s->first_rule = r->first_rule;
+	s->cell = r->cell;
+}
+
+/* 0, or a reason. */
+__noinline int slu_consult(struct ruling *r, struct pkt *p, __u32 policy)
+{
+	struct slu_policy *found;
+
+	if (!r || !p)
 		return SLU_DROP_NO_POLICY;
-	*ret_decision = r->decision;
+	r->flags = 0;
+	r->first_rule = 0;
+	cell_clear(&r->cell);
+	if (is_inside(p)) {
+		r->flags = RULED_INSIDE;
+		return 0;
+	}
+	if (p->flags & PKT_FRAG_LATER)
+		return 0;
+	found = bpf_map_lookup_elem(&policies, &policy);
+	if (!found)
+		return SLU_DROP_NO_POLICY;
+	r->first_rule = found->first_rule;
+	r->flags = found->flags & SLU_POLICY_NAMES ? RULED_NAMES : 0;
+	return slu_layers(&r->cell, found, p);
+}
+
+/* The first step whose rule does not pass on. 0, or a reason. */
+static __always_inline int steps_walk(struct ruling *r)
+{
+	struct slu_rule *rule;
+	__u32 at;
+
+#pragma unroll
+	for (int i = 0; i < SLU_STEPS; i++) {
+		at = r->cell.verdict[i];
+		if (at == SLU_NO_RULE)
+			continue;
+		at += r->first_rule;
+		rule = bpf_map_lookup_elem(&rules, &at);
+		if (!rule)
+			return SLU_DROP_NO_POLICY;
+		if (rule->action == SLU_PASS)
+			continue;
+		if (rule->action == SLU_NO_ACTION || rule->action > SLU_PASS)
+			return SLU_DROP_NO_POLICY;
+		r->verdict = rule->action;
+		r->at = at;
+		r->rule = *rule;
+		break;
+	}
+	at = r->cell.identity;
+	if (at == SLU_NO_RULE)
+		return 0;
+	at += r->first_rule;
+	rule = bpf_map_lookup_elem(&rules, &at);
+	if (!rule || !(rule->flags & SLU_RULE_VIA))
+		return SLU_DROP_NO_POLICY;
+	r->via = *rule;
 	return 0;
 }
 
-static __always_inline __u32 judge(const struct slu_pod *pod, const struct pkt *p)
+/* The whole answer of a policy: 0 and *r, or a reason. */
+__noinline int slu_rule_on(struct ruling *r, struct pkt *p, __u32 policy)
 {
-	struct slu_lpm_key key = {.prefixlen = 128, .addr = p->dst};
-	__u32 policy = pod->policy, decision, reason, verdict;
-	struct slu_class *class;
-	void *lpm;
+	__u32 zero = 0, now;
+	struct slu_recent *slot;
+	__u32 *epoch_now;
+	int reason;
 
-	if (!governed(pod))
-		return JUDGED_UNTOUCHED;
-	/* where it really goes was not judged: before what passes by its destination alone */
-	if (p->flags & PKT_ROUTED)
-		return SLU_DROP_MALFORMED;
-	if (addr_multicast(&p->dst) || p->flags & PKT_CONTROL)
-		return JUDGED_UNTOUCHED;
-	if (is_inside(p))
-		return JUDGED_INSIDE;
-	if (pod->flags & SLU_POD_QUARANTINE)
-		return SLU_DROP_QUARANTINE;
+	if (!r || !p)
+		return SLU_DROP_NO_POLICY;
+	epoch_now = bpf_map_lookup_elem(&epoch, &zero);
+	slot = recent_slot(p, policy);
+	if (!epoch_now || !slot)
+		return SLU_DROP_NO_POLICY;
+	now = *(volatile __u32 *)epoch_now;
+	r->verdict = SLU_ALLOW;
+	r->at = RULE_NONE;
+	r->rule = r->via = (struct slu_rule){};
+	if (recent_is(slot, p, policy, now)) {
+		r->cell = slot->cell;
+		r->flags = slot->flags;
+		r->first_rule = slot->first_rule;
+	} else {
+		reason = slu_consult(r, p, policy);
+		if (reason)
+			return reason;
+		if (r->flags & RULED_INSIDE || !(p->flags & PKT_FRAG_LATER))
+			recent_store(slot, p, policy, now, r);
+		r->flags |= RULED_FRESH;
+	}
+	if (r->flags & RULED_INSIDE)
+		return 0;
 	if (p->flags & PKT_FRAG_LATER)
 		return SLU_DROP_FRAGMENT;
-	if (!policy) /* no policy any more: only its open connections are looked after */
-		return 0;
-	lpm = bpf_map_lookup_elem(&policies, &policy);
-	if (!lpm)
-		return SLU_DROP_NO_POLICY;
-	class = bpf_map_lookup_elem(lpm, &key);
-	if (!class)
-		return SLU_DROP_NO_POLICY;
-	if (!class->n) {
-		decision = class->first;
-	} else {
-		reason = range_find(class->first, class->n, p->key, &decision);
+	if (r->flags & RULED_NAMES) {
+		reason = slu_names(&r->cell, p, policy);
 		if (reason)
 			return reason;
 	}
-	verdict = SLU_DECISION_VERDICT(decision);
-	if (verdict != SLU_ALLOW)
+	return steps_walk(r);
+}
+
+static __always_inline bool is_denial(__u32 verdict)
+{
+	return verdict == SLU_DENY || verdict == SLU_REJECT;
+}
+
+/* abi.h, struct slu_hit */
+static __always_inline bool connection_begins(struct __sk_buff *skb, const struct pkt *p,
+					      const struct ruling *r)
+{
+	__u8 flags;
+
+	if (pkt_proto(p) != IPPROTO_TCP)
+		return r->flags & RULED_FRESH;
+	return !bpf_skb_load_bytes(skb, p->l4 + TCP_FLAGS_AT, &flags, sizeof(flags)) &&
+	       (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+static __always_inline void hit_add(struct __sk_buff *skb, __u32 counter, bool connection)
+{
+	struct slu_hit *hit = bpf_map_lookup_elem(&hits, &counter);
+
+	if (hit) {
+		hit->packets++;
+		hit->bytes += skb->len;
+		hit->connections += connection;
+	}
+}
+
+static __always_inline void hits_count(struct __sk_buff *skb, const struct pkt *p,
+				       const struct ruling *r)
+{
+	__u32 via = is_denial(r->verdict) ? 0 : r->via.counter;
+	bool connection;
+
+	if (!r->rule.counter && !via)
+		return;
+	connection = connection_begins(skb, p, r);
+	if (r->rule.counter)
+		hit_add(skb, r->rule.counter, connection);
+	if (via && via != r->rule.counter)
+		hit_add(skb, via, connection);
+}
+
+/* The verdict if the policies in mode Audit were enforced; the same where nothing can be said. */
+static __always_inline __u32 audit_verdict(const struct slu_pod *pod, struct pkt *p, __u32 verdict)
+{
+	struct ruling r;
+
+	if (!pod->audit || slu_rule_on(&r, p, pod->audit) || r.flags & RULED_INSIDE)
+		return verdict;
+	return r.verdict;
+}
+
+/*
+ * Counts and tells what the policy and audit said; the verdict that is carried out: while
+ * config.audit holds nothing is denied.
+ */
+static __always_inline __u32 settle(struct __sk_buff *skb, const struct slu_config *c,
+				    const struct slu_pod *pod, struct pkt *p, struct ruling *r)
+{
+	bool suspended = c && c->audit && is_denial(r->verdict);
+	__u32 would = audit_verdict(pod, p, r->verdict), which;
+
+	hits_count(skb, p, r);
+	if (suspended || is_denial(would) != is_denial(r->verdict)) {
+		which = suspended || is_denial(would) ? SLU_AUDIT_WOULD_DENY
+						      : SLU_AUDIT_WOULD_ALLOW;
+		count_add(bpf_map_lookup_elem(&audits, &which), skb);
+	}
+	if (r->rule.flags & SLU_RULE_LOG || would != r->verdict || suspended)
+		report(skb, pod, p, r, would);
+	return suspended ? SLU_ALLOW : r->verdict;
+}
+
+/* The pod has no policy: what is decided without one. */
+static __always_inline __u32 judge_unruled(struct __sk_buff *skb, const struct slu_config *c,
+					   const struct slu_pod *pod, struct pkt *p)
+{
+	struct ruling r = {.verdict = SLU_ALLOW, .at = RULE_NONE};
+
+	if (is_inside(p))
+		return governed(pod) ? JUDGED_INSIDE : JUDGED_UNTOUCHED;
+	if (pod->flags & SLU_POD_QUARANTINE)
+		return SLU_DROP_QUARANTINE;
+	if (governed(pod) && p->flags & PKT_FRAG_LATER)
+		return SLU_DROP_FRAGMENT;
+	if (pod->audit)
+		settle(skb, c, pod, p, &r);
+	return governed(pod) ? 0 : JUDGED_UNTOUCHED;
+}
+
+static __always_inline __u32 judge(struct __sk_buff *skb, const struct slu_config *c,
+				   const struct slu_pod *pod, struct pkt *p)
+{
+	struct ruling r;
+	__u32 verdict;
+	int reason;
+
+	/* where it really goes was not judged: before what passes by its destination alone */
+	if (p->flags & PKT_ROUTED && governed(pod))
+		return SLU_DROP_MALFORMED;
+	if (!(governed(pod) || pod->audit) || addr_multicast(&p->dst) || p->flags & PKT_CONTROL)
+		return JUDGED_UNTOUCHED;
+	if (!pod->policy || pod->flags & SLU_POD_QUARANTINE)
+		return judge_unruled(skb, c, pod, p);
+	reason = slu_rule_on(&r, p, pod->policy);
+	if (reason)
+		return JUDGED_REASON(reason);
+	if (r.flags & RULED_INSIDE)
+		return JUDGED_INSIDE;
+	verdict = settle(skb, c, pod, p, &r);
+	if (is_denial(verdict))
 		return verdict == SLU_REJECT ? SLU_DROP_REJECTED : SLU_DROP_DENIED;
-	return SLU_DECISION_IDENTITY(decision) << 16;
+	return (__u32)r.via.identity << 16;
 }
 
 /* The mark id for an address: itself, with OUTCOME_DIVERT when owned elsewhere, or a reason. */

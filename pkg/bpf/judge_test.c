@@ -132,29 +132,34 @@ static void takes_the_port_of_icmp_from_type_and_code(void **state)
 	}
 }
 
+/* A policy of one class for every destination, that of the pod POD_WITHOUT_MAP. */
+static void one_class(uint32_t class)
+{
+	struct world_prefix all = {world_prefix("::", 0), class};
+	struct slu_rule rules[] = {{.action = SLU_ALLOW}, {.action = SLU_DENY}};
+	struct slu_policy policy = {
+		.root = world_tree(&all, 1), .first_rule = world_rules(rules, 2), .n_rules = 2};
+
+	world_policy(99, &policy);
+	world_pod_set(POD_WITHOUT_MAP, 0);
+}
+
 /* Any number of ranges gives what a linear search gives. */
 static void searches_ranges_like_a_linear_search(void **state)
 {
 	static const uint32_t sizes[] = {1, 2, 3, 4, 5, 31, 32, 33, 1000};
-	struct slu_lpm_key all = {.prefixlen = 0};
-	struct err e = {};
+	static struct slu_range ranges[1000];
 	uint32_t seed = 7;
-	int fd;
 
 	world();
-	assert_int_equal(bpf_map_fd(world_pins(), BPF_MAP_RANGES, &fd, &e), 0);
 	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-		struct slu_class class = {.first = 5000, .n = sizes[s]};
 		uint32_t step = 65536 / sizes[s];
 
 		for (uint32_t i = 0; i < sizes[s]; i++) {
-			uint32_t at = 5000 + i;
-			struct slu_range r = {i ? 17u << 16 | i * step : 0, i & 1};
-
-			assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_RANGES, &at, &r, &e), 0);
+			ranges[i].lo = i ? 17u << 16 | i * step : 0;
+			ranges[i].cell = world_cell(1, i & 1, SLU_NO_RULE);
 		}
-		assert_int_equal(bpf_policy_set(world_pins(), 99, &all, &class, 1, &e), 0);
-		world_pod_set(POD_WITHOUT_MAP, 0);
+		one_class(world_class(ranges, sizes[s]));
 		for (int i = 0; i < 60; i++) {
 			uint32_t port, range;
 			struct packet p;
@@ -171,25 +176,75 @@ static void searches_ranges_like_a_linear_search(void **state)
 			pass(&p, range & 1 ? world_mark(SLU_DROP_DENIED) : CHECK, what);
 		}
 	}
-	assert_int_equal(bpf_map_delete(world_pins(), BPF_MAP_POLICIES, &(uint32_t){99}, &e), 0);
+	world_policy_delete(99);
 }
 
-/* The class points outside of the table: closed. */
-static void drops_what_a_broken_class_points_to(void **state)
+/* Whatever leads nowhere: closed. */
+static void drops_what_cannot_be_followed_to_its_end(void **state)
 {
-	struct slu_class class = {.first = SLU_MAX_RANGES, .n = 4};
-	struct slu_lpm_key all = {.prefixlen = 0};
+	struct world_prefix all = {world_prefix("::", 0), 0};
+	struct slu_cell cell = world_cell(1, 0, SLU_NO_RULE);
+	struct slu_policy policy = {.root = 1}, saved;
+	struct slu_rule rule = {.action = SLU_ALLOW};
+	struct packet p;
+
+	world();
+	one_class(SLU_MAX_RANGES);
+	world_udp(&p, POD_V4, OUT4, 443);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "class beyond the ranges");
+	one_class(world_class_one(world_cell(1, 0xfffe, SLU_NO_RULE)));
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "rule that is not written");
+	one_class(world_class_one(world_cell(1, 0, 1)));
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "identity of a rule without a via");
+	all.value = world_class_one(cell);
+	policy = (struct slu_policy){
+		.root = world_tree(&all, 1), .first_rule = world_rules(&rule, 1), .n_rules = 1};
+	saved = policy;
+	world_policy(99, &policy);
+	pass(&p, CHECK, "sound");
+	policy.first_rule = SLU_MAX_RULES;
+	world_policy(99, &policy);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "rule beyond the rules");
+	policy = saved;
+	policy.root = 0;
+	world_policy(99, &policy);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "no tree");
+	policy.root = SLU_CHUNK_NODES * 300;
+	world_policy(99, &policy);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "tree in a chunk that is not there");
+	policy = saved;
+	policy.n_sets = 1;
+	policy.sets[0] = (struct slu_set_ref){SLU_CHUNK_NODES * 300, 0};
+	world_policy(99, &policy);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "set in a chunk that is not there");
+	policy.sets[0] = (struct slu_set_ref){policy.root, SLU_MAX_RANGES};
+	world_policy(99, &policy);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "class of a set");
+	world_policy_delete(99);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "policy that is not there");
+}
+
+/* A tree of nodes that lead into each other ends, and so does the packet. */
+static void drops_what_a_circular_tree_decides(void **state)
+{
+	struct slu_tree_node nodes[2] = {};
+	struct slu_policy policy = {.root = 4000};
 	struct err e = {};
 	struct packet p;
 
 	world();
-	assert_int_equal(bpf_policy_set(world_pins(), 99, &all, &class, 1, &e), 0);
+	for (size_t i = 0; i < SLU_TREE_WAYS; i++) {
+		nodes[0].value[i] = SLU_TREE_CHILD | 3999;
+		nodes[1].value[i] = SLU_TREE_CHILD | SLU_TREE_WORD | 4000;
+	}
+	assert_int_equal(bpf_tree_write(world_pins(), 3999, nodes, 2, &e), 0);
+	world_policy(99, &policy);
 	world_pod_set(POD_WITHOUT_MAP, 0);
 	world_udp(&p, POD_V4, OUT4, 443);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "class beyond the ranges");
-	assert_int_equal(bpf_policy_set(world_pins(), 99, &all, &class, 0, &e), 0);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "policy without the prefix");
-	assert_int_equal(bpf_map_delete(world_pins(), BPF_MAP_POLICIES, &(uint32_t){99}, &e), 0);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "IPv4");
+	world_udp(&p, POD_V6, OUT6, 443);
+	pass(&p, world_mark(SLU_DROP_NO_POLICY), "IPv6");
+	world_policy_delete(99);
 }
 
 /* The same destinations for each kind of pod. */
@@ -391,7 +446,8 @@ int main(void)
 		cmocka_unit_test(finds_the_range_of_protocol_and_port),
 		cmocka_unit_test(takes_the_port_of_icmp_from_type_and_code),
 		cmocka_unit_test(searches_ranges_like_a_linear_search),
-		cmocka_unit_test(drops_what_a_broken_class_points_to),
+		cmocka_unit_test(drops_what_cannot_be_followed_to_its_end),
+		cmocka_unit_test(drops_what_a_circular_tree_decides),
 		cmocka_unit_test(judges_by_the_kind_of_pod),
 		cmocka_unit_test(keeps_the_identity_of_open_connections),
 		cmocka_unit_test(a_syn_ends_what_was_kept),

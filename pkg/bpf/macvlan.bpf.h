@@ -20,8 +20,6 @@
 #define ICMP_TYPE_ECHO	      8
 #define ICMP6_TYPE_ECHO	      128
 #define ICMP6_TYPE_ECHO_REPLY 129
-#define TCP_SYN		      0x02
-#define TCP_ACK		      0x10
 
 static __always_inline struct slu_pod *macvlan_pod(struct __sk_buff *skb, const __u8 *mac)
 {
@@ -133,9 +131,9 @@ static __always_inline bool is_reply(struct __sk_buff *skb, const struct pkt *p,
 }
 
 static __always_inline int macvlan_judge(struct __sk_buff *skb, const struct slu_pod *pod,
-					 const struct pkt *p)
+					 struct pkt *p)
 {
-	__u32 judged = judge(pod, p), reason = JUDGED_REASON(judged), *known;
+	__u32 judged = judge(skb, config_get(), pod, p), reason = JUDGED_REASON(judged), *known;
 	struct slu_flow f = {};
 
 	if (judged & JUDGED_INSIDE || addr_multicast(&p->dst) || p->flags & PKT_CONTROL)

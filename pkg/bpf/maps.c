@@ -9,15 +9,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "bpf/door.h"
 
-#define DUMP_BATCH    4096
-#define CURSOR_MAX    64 /* hash: a bucket's number; LPM: a key */
-#define POLICY_PREFIX "slu_policy"
+#define BATCH	   4096
+#define CURSOR_MAX 64 /* hash: a bucket's number; LPM: a key */
+#define CHUNK_SIZE (SLU_CHUNK_NODES * sizeof(struct slu_tree_node)) /* whole pages */
 
 static const char *const prog_names[BPF_PROG_COUNT] = {
 	[BPF_PROG_FROM_POD] = "slu_from_pod",
@@ -28,27 +29,24 @@ static const char *const prog_names[BPF_PROG_COUNT] = {
 };
 
 static const char *const map_names[BPF_MAP_COUNT] = {
-	[BPF_MAP_PODS] = "pods",
-	[BPF_MAP_MACVLANS] = "macvlans",
-	[BPF_MAP_POLICIES] = "policies",
-	[BPF_MAP_RANGES] = "ranges",
-	[BPF_MAP_IDENTITIES] = "identities",
-	[BPF_MAP_PICKS] = "picks",
-	[BPF_MAP_ADDRS] = "addrs",
-	[BPF_MAP_NODES] = "nodes",
-	[BPF_MAP_SENDERS] = "senders",
-	[BPF_MAP_OWNED] = "owned",
-	[BPF_MAP_INSIDE] = "inside",
-	[BPF_MAP_CONFIG] = "config",
-	[BPF_MAP_DROPS] = "drops",
-	[BPF_MAP_INBOUND] = "inbound",
-	[BPF_MAP_KEPT] = "kept",
+	[BPF_MAP_PODS] = "pods",	 [BPF_MAP_MACVLANS] = "macvlans",
+	[BPF_MAP_POLICIES] = "policies", [BPF_MAP_TREE] = "tree",
+	[BPF_MAP_RANGES] = "ranges",	 [BPF_MAP_RULES] = "rules",
+	[BPF_MAP_HITS] = "hits",	 [BPF_MAP_AUDITS] = "audits",
+	[BPF_MAP_NAMED] = "named",	 [BPF_MAP_NAME_CLASSES] = "name_classes",
+	[BPF_MAP_EPOCH] = "epoch",	 [BPF_MAP_IDENTITIES] = "identities",
+	[BPF_MAP_PICKS] = "picks",	 [BPF_MAP_ADDRS] = "addrs",
+	[BPF_MAP_NODES] = "nodes",	 [BPF_MAP_SENDERS] = "senders",
+	[BPF_MAP_OWNED] = "owned",	 [BPF_MAP_INSIDE] = "inside",
+	[BPF_MAP_CONFIG] = "config",	 [BPF_MAP_DROPS] = "drops",
+	[BPF_MAP_INBOUND] = "inbound",	 [BPF_MAP_KEPT] = "kept",
 };
 
 struct bpf_pins {
 	char *dir; /* with the version */
 	int progs[BPF_PROG_COUNT];
 	int maps[BPF_MAP_COUNT];
+	struct slu_tree_node *chunks[SLU_MAX_CHUNKS]; /* mapped when first used; NULL = not yet */
 };
 
 const char *bpf_prog_name(enum bpf_prog p)
@@ -85,6 +83,10 @@ void bpf_pins_close(struct bpf_pins *p)
 		cleanup_closep(&p->progs[i]);
 	for (size_t i = 0; i < BPF_MAP_COUNT; i++)
 		cleanup_closep(&p->maps[i]);
+	for (size_t i = 0; i < SLU_MAX_CHUNKS; i++) {
+		if (p->chunks[i])
+			munmap(p->chunks[i], CHUNK_SIZE);
+	}
 	free(p->dir);
 	free(p);
 }
@@ -206,7 +208,7 @@ static void dump_reserve(struct dump *d, size_t more)
 static int dump_fd(int fd, struct dump *d)
 {
 	uint8_t cursors[2][CURSOR_MAX];
-	uint32_t ask = DUMP_BATCH;
+	uint32_t ask = BATCH;
 	bool begun = false;
 
 	for (int in = 0;;) {
@@ -229,6 +231,17 @@ static int dump_fd(int fd, struct dump *d)
 		begun = true;
 		in = !in;
 	}
+}
+
+static int value_size(int fd, size_t *ret)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	*ret = info.value_size;
+	return 0;
 }
 
 static int dump_open(int fd, struct dump *d)
@@ -260,84 +273,183 @@ int bpf_map_dump(struct bpf_pins *p, enum bpf_map m, void **ret_keys, void **ret
 	return 0;
 }
 
-/* LPM tries take batches since 5.13; what the programs need (the tunnel key's local end) is of 6.0.
- */
-static int policy_fill(int fd, const struct slu_lpm_key *keys, const struct slu_class *classes,
-		       size_t n)
+int bpf_map_write(struct bpf_pins *p, enum bpf_map m, uint32_t first, const void *values, size_t n,
+		  struct err *e)
 {
-	for (size_t done = 0; done < n;) {
-		uint32_t count = n - done > UINT32_MAX ? UINT32_MAX : (uint32_t)(n - done);
+	int fd, rc = bpf_map_fd(p, m, &fd, e);
+	size_t size = 0;
 
-		if (bpf_map_update_batch(fd, keys + done, classes + done, &count, NULL))
-			return -errno;
+	if (!rc)
+		rc = value_size(fd, &size);
+	for (size_t done = 0; !rc && done < n;) {
+		uint32_t count = n - done < BATCH ? (uint32_t)(n - done) : BATCH, keys[BATCH];
+
+		for (uint32_t i = 0; i < count; i++)
+			keys[i] = first + (uint32_t)done + i;
+		rc = bpf_map_update_batch(fd, keys, (const uint8_t *)values + done * size, &count,
+					  NULL);
 		done += count;
+	}
+	if (rc)
+		return err_sys(e, rc, "map %s: write %zu from %u on", map_names[m], n, first);
+	return 0;
+}
+
+/* The kernel's cursor is the last key that was read. */
+int bpf_map_read(struct bpf_pins *p, enum bpf_map m, uint32_t first, void *values, size_t n,
+		 struct err *e)
+{
+	int fd, rc = bpf_map_fd(p, m, &fd, e);
+	size_t size = 0;
+
+	if (!rc)
+		rc = value_size(fd, &size);
+	for (size_t done = 0; !rc && done < n;) {
+		uint32_t count = n - done < BATCH ? (uint32_t)(n - done) : BATCH, keys[BATCH];
+		uint32_t last = first + (uint32_t)done - 1, next;
+
+		rc = bpf_map_lookup_batch(fd, first + done ? &last : NULL, &next, keys,
+					  (uint8_t *)values + done * size, &count, NULL);
+		done += count;
+		if (rc == -ENOENT && done == n)
+			rc = 0;
+	}
+	if (rc)
+		return err_sys(e, rc, "map %s: read %zu from %u on", map_names[m], n, first);
+	return 0;
+}
+
+/* ---- the tree ---- */
+
+static int chunk_map(int fd, struct slu_tree_node **ret)
+{
+	void *at = mmap(NULL, CHUNK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	*ret = at;
+	return 0;
+}
+
+/* The chunk as it is there; -ENOENT: it is not. */
+static int chunk_open(int tree, uint32_t chunk, struct slu_tree_node **ret)
+{
+	__cleanup_close int fd = -1;
+	uint32_t id;
+
+	if (bpf_map_lookup_elem(tree, &chunk, &id))
+		return -errno;
+	fd = bpf_map_get_fd_by_id(id);
+	return fd < 0 ? fd : chunk_map(fd, ret);
+}
+
+static int chunk_make(int tree, uint32_t chunk, struct slu_tree_node **ret)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	__cleanup_close int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "slu_tree", sizeof(uint32_t),
+						sizeof(struct slu_tree_node), SLU_CHUNK_NODES,
+						&opts);
+
+	if (fd < 0)
+		return fd;
+	if (bpf_map_update_elem(tree, &chunk, &fd, BPF_ANY))
+		return -errno;
+	return chunk_map(fd, ret);
+}
+
+static int chunk_get(struct bpf_pins *p, uint32_t chunk, bool make, struct err *e)
+{
+	int tree, rc = bpf_map_fd(p, BPF_MAP_TREE, &tree, e);
+
+	if (rc)
+		return rc;
+	if (chunk >= SLU_MAX_CHUNKS)
+		return err_set(e, -ENOSPC, "map tree: no place for a node in chunk %u", chunk);
+	if (p->chunks[chunk])
+		return 0;
+	rc = chunk_open(tree, chunk, &p->chunks[chunk]);
+	if (rc == -ENOENT && make)
+		rc = chunk_make(tree, chunk, &p->chunks[chunk]);
+	return rc ? err_sys(e, rc, "map tree: chunk %u", chunk) : 0;
+}
+
+int bpf_tree_write(struct bpf_pins *p, uint32_t first, const struct slu_tree_node *nodes, size_t n,
+		   struct err *e)
+{
+	for (size_t done = 0, count; done < n; done += count) {
+		uint32_t chunk = (first + (uint32_t)done) / SLU_CHUNK_NODES;
+		uint32_t at = (first + (uint32_t)done) % SLU_CHUNK_NODES;
+		int rc = chunk_get(p, chunk, true, e);
+
+		if (rc)
+			return rc;
+		count = n - done < SLU_CHUNK_NODES - at ? n - done : SLU_CHUNK_NODES - at;
+		memcpy(p->chunks[chunk] + at, nodes + done, count * sizeof(*nodes));
 	}
 	return 0;
 }
 
-int bpf_policy_set(struct bpf_pins *p, uint32_t policy, const struct slu_lpm_key *keys,
-		   const struct slu_class *classes, size_t n, struct err *e)
+const struct slu_tree_node *bpf_tree_node(void *pins, uint32_t node)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
-	__cleanup_close int inner = -1;
-	int outer, rc = bpf_map_fd(p, BPF_MAP_POLICIES, &outer, e);
+	struct bpf_pins *p = pins;
+	struct err e = {};
 
-	if (rc)
-		return rc;
-	inner = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, POLICY_PREFIX, sizeof(*keys),
-			       sizeof(*classes), SLU_MAX_PREFIXES, &opts);
-	if (inner < 0)
-		return err_sys(e, inner, "policy %u: create map", policy);
-	rc = policy_fill(inner, keys, classes, n);
-	if (rc)
-		return err_sys(e, rc, "policy %u: %zu prefixes", policy, n);
-	if (bpf_map_update_elem(outer, &policy, &inner, BPF_ANY))
-		return err_sys(e, -errno, "policy %u: switch", policy);
-	return 0;
+	if (chunk_get(p, node / SLU_CHUNK_NODES, false, &e))
+		return NULL;
+	return p->chunks[node / SLU_CHUNK_NODES] + node % SLU_CHUNK_NODES;
 }
 
-int bpf_policy_dump(struct bpf_pins *p, uint32_t policy, struct slu_lpm_key **ret_keys,
-		    struct slu_class **ret_classes, size_t *ret_n, struct err *e)
+int bpf_epoch_bump(struct bpf_pins *p, struct err *e)
 {
-	__cleanup(dump_done) struct dump d = {};
-	__cleanup_close int inner = -1;
-	uint32_t id;
-	int rc = bpf_map_lookup(p, BPF_MAP_POLICIES, &policy, &id, e);
+	uint32_t zero = 0, now;
+	int rc = bpf_map_lookup(p, BPF_MAP_EPOCH, &zero, &now, e);
 
+	now++;
+	return rc ? rc : bpf_map_set(p, BPF_MAP_EPOCH, &zero, &now, e);
+}
+
+/* ---- counters: all their fields are 64-bit numbers ---- */
+
+static int counters_sum(struct bpf_pins *p, enum bpf_map m, uint32_t first, size_t n, __u64 *ret,
+			struct err *e)
+{
+	int fd, cpus = libbpf_num_possible_cpus(), rc = bpf_map_fd(p, m, &fd, e);
+	__cleanup_free uint64_t *per_cpu = NULL;
+	size_t size = 0, words;
+
+	if (!rc)
+		rc = value_size(fd, &size);
 	if (rc)
 		return rc;
-	inner = bpf_map_get_fd_by_id(id);
-	if (inner < 0)
-		return err_sys(e, inner, "policy %u: open map %u", policy, id);
-	rc = dump_open(inner, &d);
-	if (rc)
-		return err_sys(e, rc, "policy %u: dump", policy);
-	*ret_n = d.n;
-	*ret_keys = (void *)TAKE(d.keys);
-	*ret_classes = (void *)TAKE(d.values);
+	if (cpus < 0)
+		return err_sys(e, cpus, "count of CPUs");
+	words = size / sizeof(*ret);
+	per_cpu = mem_resize(NULL, (size_t)cpus, size);
+	memset(ret, 0, n * size);
+	for (size_t i = 0; i < n; i++, ret += words) {
+		uint32_t at = first + (uint32_t)i;
+
+		if (bpf_map_lookup_elem(fd, &at, per_cpu))
+			return err_sys(e, -errno, "map %s: element %u", map_names[m], at);
+		for (size_t k = 0; k < words * (size_t)cpus; k++)
+			ret[k % words] += per_cpu[k];
+	}
 	return 0;
 }
 
 int bpf_drops(struct bpf_pins *p, struct slu_count *counts, struct err *e)
 {
-	int fd, cpus = libbpf_num_possible_cpus(), rc = bpf_map_fd(p, BPF_MAP_DROPS, &fd, e);
-	__cleanup_free struct slu_count *per_cpu = NULL;
+	return counters_sum(p, BPF_MAP_DROPS, 0, SLU_REASON_MAX, &counts->packets, e);
+}
 
-	if (rc)
-		return rc;
-	if (cpus < 0)
-		return err_sys(e, cpus, "count of CPUs");
-	per_cpu = mem_alloc0((size_t)cpus * sizeof(*per_cpu));
-	memset(counts, 0, SLU_REASON_MAX * sizeof(*counts));
-	for (uint32_t reason = 0; reason < SLU_REASON_MAX; reason++) {
-		if (bpf_map_lookup_elem(fd, &reason, per_cpu))
-			return err_sys(e, -errno, "map drops");
-		for (int cpu = 0; cpu < cpus; cpu++) {
-			counts[reason].packets += per_cpu[cpu].packets;
-			counts[reason].bytes += per_cpu[cpu].bytes;
-		}
-	}
-	return 0;
+int bpf_audits(struct bpf_pins *p, struct slu_count *counts, struct err *e)
+{
+	return counters_sum(p, BPF_MAP_AUDITS, 0, SLU_AUDIT_MAX, &counts->packets, e);
+}
+
+int bpf_hits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_hit *ret, struct err *e)
+{
+	return counters_sum(p, BPF_MAP_HITS, first, n, &ret->connections, e);
 }
 
 _Static_assert(sizeof(struct slu_addr) == sizeof(struct addr), "one representation");

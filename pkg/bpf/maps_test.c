@@ -17,7 +17,7 @@
 #include "testkit/netns_fixture.h"
 
 #define DIR  "/tmp/loader"
-#define PINS DIR "/v1"
+#define PINS DIR "/v2"
 
 static uint32_t prog_id(const char *dir, enum bpf_prog prog)
 {
@@ -39,7 +39,7 @@ static void says_that_nothing_is_loaded(void **state)
 	world();
 	expect_rc(bpf_pins_open("/tmp/nowhere", &p, &e), -ENOENT, &e);
 	assert_null(p);
-	assert_non_null(strstr(e.msg, "/tmp/nowhere/v1"));
+	assert_non_null(strstr(e.msg, "/tmp/nowhere/v2"));
 	expect_ok(bpf_unload("/tmp/nowhere", &e), &e);
 }
 
@@ -147,12 +147,12 @@ static void mounts_bpffs_and_leaves_nothing_behind(void **state)
 
 	world();
 	expect_ok(bpf_load("/tmp/a/b/c", &e), &e);
-	assert_int_equal(stat("/tmp/a/b/c/v1/config", &st), 0);
+	assert_int_equal(stat("/tmp/a/b/c/v2/config", &st), 0);
 	expect_ok(bpf_unload("/tmp/a/b/c", &e), &e);
-	assert_int_equal(stat("/tmp/a/b/c/v1", &st), -1);
+	assert_int_equal(stat("/tmp/a/b/c/v2", &st), -1);
 	assert_int_equal(mount("tmpfs", "/sys/fs/bpf", "tmpfs", 0, NULL), 0);
 	expect_ok(bpf_load("/sys/fs/bpf/sluice-test", &e), &e);
-	assert_int_equal(stat("/sys/fs/bpf/sluice-test/v1/config", &st), 0);
+	assert_int_equal(stat("/sys/fs/bpf/sluice-test/v2/config", &st), 0);
 	expect_ok(bpf_unload("/sys/fs/bpf/sluice-test", &e), &e);
 	assert_int_equal(stat("/sys/fs/bpf/sluice-test", &st), -1);
 	umount2("/sys/fs/bpf", MNT_DETACH);
@@ -243,38 +243,58 @@ static void dumps_empty_maps(void **state)
 	free(values);
 }
 
-#define MANY 20000
-
-static void swaps_policies_of_many_prefixes(void **state)
+/* Across the borders of chunks and of the batches that the kernel is given. */
+static void writes_and_reads_whole_tables(void **state)
 {
-	struct slu_lpm_key *keys = calloc(MANY, sizeof(*keys)), *got_keys;
-	struct slu_class *classes = calloc(MANY, sizeof(*classes)), *got;
-	uint8_t *seen = calloc(MANY, 1);
+	enum { MANY = 10000, FIRST = 3000 };
+	struct slu_tree_node *nodes = calloc(MANY, sizeof(*nodes));
+	struct slu_range *ranges = calloc(MANY, sizeof(*ranges)), *got = calloc(MANY, sizeof(*got));
+	struct bpf_pins *other;
 	struct err e = {};
-	size_t n;
 
 	world();
+	expect_ok(bpf_load(DIR, &e), &e);
+	expect_ok(bpf_pins_open(DIR, &other, &e), &e);
+	assert_null(bpf_tree_node(other, FIRST));
 	for (uint32_t i = 0; i < MANY; i++) {
-		keys[i] = (struct slu_lpm_key){128, {{1, 2, 3, i}}};
-		classes[i] = (struct slu_class){i, i + 1};
+		nodes[i].value[3] = i;
+		ranges[i].lo = i;
 	}
-	for (int round = 0; round < 2; round++)
-		expect_ok(bpf_policy_set(world_pins(), 50, keys, classes, MANY, &e), &e);
-	expect_ok(bpf_policy_dump(world_pins(), 50, &got_keys, &got, &n, &e), &e);
-	assert_int_equal(n, MANY);
-	for (size_t i = 0; i < n; i++) {
-		assert_int_equal(got_keys[i].prefixlen, 128);
-		assert_int_equal(got[i].first, got_keys[i].addr.w[3]);
-		assert_int_equal(got[i].n, got[i].first + 1);
-		assert_int_equal(seen[got[i].first]++, 0);
+	expect_ok(bpf_tree_write(other, FIRST, nodes, MANY, &e), &e);
+	bpf_pins_close(other);
+	expect_ok(bpf_pins_open(DIR, &other, &e), &e);
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_memory_equal(bpf_tree_node(other, FIRST + i), &nodes[i], sizeof(*nodes));
+	assert_int_equal(bpf_tree_node(other, FIRST - 1)->value[3], 0);
+	assert_null(bpf_tree_node(other, 4 * SLU_CHUNK_NODES));
+	assert_null(bpf_tree_node(other, UINT32_MAX));
+	expect_rc(bpf_tree_write(other, SLU_MAX_CHUNKS * SLU_CHUNK_NODES - 1, nodes, 2, &e),
+		  -ENOSPC, &e);
+	for (uint32_t first = 0; first <= FIRST; first += FIRST) {
+		expect_ok(bpf_map_write(other, BPF_MAP_RANGES, first, ranges, MANY, &e), &e);
+		expect_ok(bpf_map_read(other, BPF_MAP_RANGES, first, got, MANY, &e), &e);
+		assert_memory_equal(got, ranges, MANY * sizeof(*got));
 	}
-	expect_ok(bpf_map_delete(world_pins(), BPF_MAP_POLICIES, &(uint32_t){50}, &e), &e);
-	expect_rc(bpf_policy_dump(world_pins(), 50, &got_keys, &got, &n, &e), -ENOENT, &e);
-	free(got_keys);
+	expect_ok(bpf_map_write(other, BPF_MAP_RANGES, SLU_MAX_RANGES - 2, ranges, 2, &e), &e);
+	expect_ok(bpf_map_read(other, BPF_MAP_RANGES, SLU_MAX_RANGES - 2, got, 2, &e), &e);
+	expect_rc(bpf_map_read(other, BPF_MAP_RANGES, SLU_MAX_RANGES - 2, got, 3, &e), -ENOENT, &e);
+	assert_true(bpf_map_write(other, BPF_MAP_RANGES, SLU_MAX_RANGES - 2, ranges, 3, &e) < 0);
+	bpf_pins_close(other);
 	free(got);
-	free(keys);
-	free(classes);
-	free(seen);
+	free(ranges);
+	free(nodes);
+}
+
+static void counts_the_epoch_up(void **state)
+{
+	uint32_t zero = 0, before, after;
+	struct err e = {};
+
+	world();
+	expect_ok(bpf_map_lookup(world_pins(), BPF_MAP_EPOCH, &zero, &before, &e), &e);
+	expect_ok(bpf_epoch_bump(world_pins(), &e), &e);
+	expect_ok(bpf_map_lookup(world_pins(), BPF_MAP_EPOCH, &zero, &after, &e), &e);
+	assert_int_equal(after, before + 1);
 }
 
 static void converts_addresses_and_prefixes(void **state)
@@ -325,7 +345,8 @@ int main(void)
 		cmocka_unit_test(sets_looks_up_and_deletes),
 		cmocka_unit_test(dumps_hashes_whole),
 		cmocka_unit_test(dumps_empty_maps),
-		cmocka_unit_test(swaps_policies_of_many_prefixes),
+		cmocka_unit_test(writes_and_reads_whole_tables),
+		cmocka_unit_test(counts_the_epoch_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

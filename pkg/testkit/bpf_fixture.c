@@ -51,7 +51,7 @@ static void set_at(enum bpf_map map, uint32_t index, const void *value)
 	set(map, &index, value);
 }
 
-static struct slu_lpm_key prefix(const char *addr, uint32_t len)
+struct slu_lpm_key world_prefix(const char *addr, uint32_t len)
 {
 	struct slu_addr a = world_addr(addr);
 
@@ -60,7 +60,7 @@ static struct slu_lpm_key prefix(const char *addr, uint32_t len)
 
 static void inside_set(const char *addr, uint32_t len, uint32_t flags)
 {
-	struct slu_lpm_key key = prefix(addr, len);
+	struct slu_lpm_key key = world_prefix(addr, len);
 
 	set(BPF_MAP_INSIDE, &key, &flags);
 }
@@ -139,67 +139,86 @@ static void identities_write(void)
 	}
 }
 
-static struct slu_class class_of(enum world_net net)
+/* Rule NET of the policy is what NET says; POLICY's cells name it in the step of pods. */
+static struct slu_cell cell_of(enum world_net net)
 {
-	static const struct slu_range ranges[] = {
-		{0, 0},
-		{1 << 16 | 8 << 8, SLU_DECISION(SLU_ALLOW, NET_REMOTE)},
-		{1 << 16 | 9 << 8, 0},
-		{6 << 16 | 80, SLU_DENY},
-		{6 << 16 | 90, 0},
-		{17 << 16, SLU_DENY},
-		{17 << 16 | 53, 0},
-		{17 << 16 | 54, SLU_DENY},
-		{18 << 16, 0},
-		{47 << 16, SLU_DENY},
-		{48 << 16, 0},
-		{58 << 16 | 128 << 8, SLU_DECISION(SLU_ALLOW, NET_REMOTE)},
-		{58 << 16 | 129 << 8, 0},
-		{132 << 16 | 9, SLU_REJECT},
-		{132 << 16 | 10, 0},
-	};
-	uint32_t n = sizeof(ranges) / sizeof(ranges[0]);
+	bool plain = net == NET_AS_NODE || net == NET_DENIED || net == NET_REJECTED;
 
-	switch (net) {
-	case NET_AS_NODE:
-		return (struct slu_class){0, 0};
-	case NET_DENIED:
-		return (struct slu_class){SLU_DENY, 0};
-	case NET_REJECTED:
-		return (struct slu_class){SLU_REJECT, 0};
-	case NET_PORTS:
-		for (uint32_t i = 0; i < n; i++)
-			set_at(BPF_MAP_RANGES, 100 + i, &ranges[i]);
-		return (struct slu_class){100, n};
-	default:
-		return (struct slu_class){SLU_DECISION(SLU_ALLOW, net), 0};
+	return world_cell(1, net, plain ? SLU_NO_RULE : net);
+}
+
+static uint32_t class_of(enum world_net net)
+{
+	static const struct {
+		uint32_t lo;
+		enum world_net net;
+	} rows[] = {
+		{0, NET_AS_NODE},
+		{1 << 16 | 8 << 8, NET_REMOTE},
+		{1 << 16 | 9 << 8, NET_AS_NODE},
+		{6 << 16 | 80, NET_DENIED},
+		{6 << 16 | 90, NET_AS_NODE},
+		{17 << 16, NET_DENIED},
+		{17 << 16 | 53, NET_AS_NODE},
+		{17 << 16 | 54, NET_DENIED},
+		{18 << 16, NET_AS_NODE},
+		{47 << 16, NET_DENIED},
+		{48 << 16, NET_AS_NODE},
+		{58 << 16 | 128 << 8, NET_REMOTE},
+		{58 << 16 | 129 << 8, NET_AS_NODE},
+		{132 << 16 | 9, NET_REJECTED},
+		{132 << 16 | 10, NET_AS_NODE},
+	};
+	struct slu_range ranges[sizeof(rows) / sizeof(rows[0])];
+	size_t n = sizeof(rows) / sizeof(rows[0]);
+
+	if (net != NET_PORTS)
+		return world_class_one(cell_of(net));
+	for (size_t i = 0; i < n; i++)
+		ranges[i] = (struct slu_range){rows[i].lo, cell_of(rows[i].net)};
+	return world_class(ranges, n);
+}
+
+static uint32_t rules_write(void)
+{
+	struct slu_rule rules[NET_COUNT];
+
+	for (int net = 0; net < NET_COUNT; net++) {
+		rules[net] = (struct slu_rule){SLU_ALLOW, SLU_RULE_VIA, (uint16_t)net,
+					       WORLD_COUNTER + (uint32_t)net};
+		if (net == NET_AS_NODE || net == NET_DENIED || net == NET_REJECTED)
+			rules[net].flags = 0;
 	}
+	rules[NET_DENIED].action = SLU_DENY;
+	rules[NET_REJECTED].action = SLU_REJECT;
+	return world_rules(rules, NET_COUNT);
 }
 
 static void policy_write(void)
 {
-	struct slu_lpm_key keys[NET_COUNT * 2 + 5];
-	struct slu_class classes[NET_COUNT * 2 + 5];
-	struct err e = {};
+	static const struct slu_range nothing = {
+		1, {{0xffff, 0xffff, 0xffff, 0xffff, 0xffff}, 0xffff}};
+	struct slu_policy policy = {.first_rule = rules_write(), .n_rules = NET_COUNT};
+	struct world_prefix v[NET_COUNT * 2 + 5];
 	size_t n = 0;
 	char text[32];
 
 	for (int net = 0; net < NET_COUNT; net++) {
-		classes[n] = classes[n + 1] = class_of(net);
+		uint32_t class = class_of(net);
+
 		snprintf(text, sizeof(text), "198.18.%d.0", net);
-		keys[n++] = prefix(text, 24);
+		v[n++] = (struct world_prefix){world_prefix(text, 24), class};
 		snprintf(text, sizeof(text), "2001:db8:%x::", net);
-		keys[n++] = prefix(text, 48);
+		v[n++] = (struct world_prefix){world_prefix(text, 48), class};
 	}
-	classes[n] = classes[n + 1] = class_of(NET_AS_NODE);
-	keys[n++] = prefix("0.0.0.0", 0);
-	keys[n++] = prefix("::", 0);
-	classes[n] = classes[n + 1] = class_of(NET_LOCAL);
-	keys[n++] = prefix("169.254.0.0", 16);
-	keys[n++] = prefix("fe80::", 10);
-	classes[n] = class_of(NET_DENIED);
-	keys[n++] = prefix("169.254.169.254", 32);
-	expect_ok(bpf_policy_set(pins, POLICY, keys, classes, n, &e), &e);
+	v[n++] = (struct world_prefix){world_prefix("0.0.0.0", 0), class_of(NET_AS_NODE)};
+	v[n++] = (struct world_prefix){world_prefix("::", 0), class_of(NET_AS_NODE)};
+	v[n++] = (struct world_prefix){world_prefix("169.254.0.0", 16), class_of(NET_LOCAL)};
+	v[n++] = (struct world_prefix){world_prefix("fe80::", 10), class_of(NET_LOCAL)};
+	v[n++] = (struct world_prefix){world_prefix("169.254.169.254", 32), class_of(NET_DENIED)};
+	set_at(BPF_MAP_RANGES, 0, &nothing);
+	policy.root = world_tree(v, n);
+	world_policy(POLICY, &policy);
 }
 
 static void nodes_write(void)

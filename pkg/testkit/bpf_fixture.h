@@ -57,6 +57,8 @@ enum world_net {
 /* 192.0.2.53 and 2001:db8:53::53 are inside for port 53 alone, 172.16.0.0/12 always, 10/8 and
  * fd00::/8 as pods. 169.254.0.0/16 and fe80::/10 have identity LOCAL, 169.254.169.254 is denied. */
 
+#define WORLD_COUNTER 100 /* rule NET of policy 1 counts in hits[WORLD_COUNTER + NET] */
+
 struct world_run {
 	uint32_t verdict; /* TC_ACT_* */
 	uint32_t mark, priority;
@@ -78,6 +80,25 @@ uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, u
 struct slu_addr world_addr(const char *text);
 uint32_t world_mark(uint32_t id); /* id in its place under the default mask */
 #define WORLD_DIVERT 0x80000000u
+
+/*
+ * Policies of a test's own: their parts are written to places that nobody has used yet.
+ * world_policy puts the policy in force and counts the epoch up.
+ */
+struct world_prefix {
+	struct slu_lpm_key prefix;
+	uint32_t
+		value; /* a class, or 1 in a set; where no prefix is: 0. Class 0: no rule matches */
+};
+struct slu_lpm_key world_prefix(const char *addr, uint32_t len); /* len as people write it */
+uint32_t world_tree(const struct world_prefix *v, size_t n);	 /* the root; longest prefix wins */
+uint32_t world_class(const struct slu_range *v, size_t n);	 /* v[0].lo is filled in */
+uint32_t world_class_one(struct slu_cell cell);
+uint32_t world_rules(const struct slu_rule *v, size_t n); /* the place of the first */
+struct slu_cell world_cell(unsigned int step, uint16_t rule, uint16_t via);
+void world_policy(uint32_t id, const struct slu_policy *policy);
+void world_policy_delete(uint32_t id);
+void world_epoch(void);
 
 /* What pods send through their gateway. */
 void world_frame(struct packet *p, const char *src, const char *dst);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+/*
+ * What a policy says about a destination, layer by layer (abi.h): a tree gives a class,
+ * a class and the packet's protocol and port give a cell, cells are merged. Each step is
+ * a global function, so that the verifier checks it once. What cannot be followed to its
+ * end (a node, class or rule that is not there) is NO_POLICY: closed.
+ */
+#include "bpf/parse.bpf.h"
+
+#define RANGE_STEPS 18 /* 2^18 = SLU_MAX_RANGES */
+#define NO_VALUE    SLU_TREE_CHILD
+#define NS_PER_S    1000000000ull
+
+/* 1 if key <= word, without a branch: half of them would be guessed wrong. */
+static __always_inline __u64 reached(__u32 key, __u64 word)
+{
+	__u64 below = key - word - 1;
+
+	barrier_var(below);
+	return below >> 63;
+}
+
+static __always_inline __u32 node_next(const struct slu_tree_node *node, __u64 word)
+{
+	const __u32 *k = node->key;
+	__u64 way = (reached(k[4], word) + reached(k[8], word) + reached(k[12], word)) << 2;
+
+	if (way > SLU_TREE_WAYS - 4) /* cannot be; the verifier does not know it */
+		return NO_VALUE;
+	way += reached(k[way + 1], word) + reached(k[way + 2], word) + reached(k[way + 3], word);
+	return way < SLU_TREE_WAYS ? node->value[way] : NO_VALUE;
+}
+
+static __always_inline struct slu_tree_node *node_get(__u32 number)
+{
+	__u32 chunk = number / SLU_CHUNK_NODES, at = number % SLU_CHUNK_NODES;
+	void *nodes = bpf_map_lookup_elem(&tree, &chunk);
+
+	return nodes ? bpf_map_lookup_elem(nodes, &at) : NULL;
+}
+
+/* The value of the address's interval; NO_VALUE: the tree is broken. */
+__noinline __u32 slu_tree_find(struct slu_addr *a, __u32 root)
+{
+	__u32 value = root, word, w1, w2, w3;
+
+	if (!a)
+		return NO_VALUE;
+	word = bpf_ntohl(a->w[0]);
+	w1 = bpf_ntohl(a->w[1]);
+	w2 = bpf_ntohl(a->w[2]);
+	w3 = bpf_ntohl(a->w[3]);
+	if (addr_v4(a)) {
+		value--;
+		word = w3;
+	}
+	for (int i = 0; i < SLU_TREE_DEPTH; i++) {
+		struct slu_tree_node *node = node_get(value & SLU_TREE_VALUE);
+
+		if (!node)
+			return NO_VALUE;
+		value = node_next(node, word);
+		if (!(value & SLU_TREE_CHILD))
+			return value;
+		if (value & SLU_TREE_WORD) {
+			word = w1;
+			w1 = w2;
+			w2 = w3;
+		}
+	}
+	return NO_VALUE;
+}
+
+static __always_inline void cell_clear(struct slu_cell *c)
+{
+	__builtin_memset(c, 0xff, sizeof(*c));
+}
+
+static __always_inline void cell_merge(struct slu_cell *to, const struct slu_cell *c)
+{
+#pragma unroll
+	for (int i = 0; i < SLU_STEPS; i++) {
+		if (c->verdict[i] < to->verdict[i])
+			to->verdict[i] = c->verdict[i];
+	}
+	if (c->identity < to->identity)
+		to->identity = c->identity;
+}
+
+/* Of the class's ranges, the last whose lo is not above the key: its cell goes into *to. */
+__noinline int slu_class_merge(struct slu_cell *to, __u32 class, __u32 key)
+{
+	struct slu_range *r = bpf_map_lookup_elem(&ranges, &class);
+	__u32 first = class, n;
+
+	if (!to || !r)
+		return SLU_DROP_NO_POLICY;
+	n = r->lo;
+	for (int i = 0; i < RANGE_STEPS && n > 1; i++) {
+		__u32 half = n >> 1, mid = first + half;
+		struct slu_range *m = bpf_map_lookup_elem(&ranges, &mid);
+
+		if (!m)
+			return SLU_DROP_NO_POLICY;
+		if (m->lo <= key) {
+			first = mid;
+			r = m;
+			n -= half;
+		} else {
+			n = half;
+		}
+	}
+	cell_merge(to, &r->cell);
+	return 0;
+}
+
+/* The policy's own prefixes and the sets it refers to. */
+__noinline int slu_layers(struct slu_cell *to, struct slu_policy *policy, struct pkt *p)
+{
+	__u32 value;
+	int reason;
+
+	if (!to || !policy || !p)
+		return SLU_DROP_NO_POLICY;
+	value = slu_tree_find(&p->dst, policy->root);
+	if (value == NO_VALUE)
+		return SLU_DROP_NO_POLICY;
+	reason = slu_class_merge(to, value, p->key);
+	for (__u32 i = 0; i < SLU_MAX_SETS && i < policy->n_sets && !reason; i++) {
+		value = slu_tree_find(&p->dst, policy->sets[i].root);
+		if (value == NO_VALUE)
+			return SLU_DROP_NO_POLICY;
+		if (value)
+			reason = slu_class_merge(to, policy->sets[i].class, p->key);
+	}
+	return reason;
+}
+
+/* The names that the destination is known under just now, as far as the policy has rules for them.
+ */
+__noinline int slu_names(struct slu_cell *to, struct pkt *p, __u32 policy)
+{
+	struct slu_named *seen = p ? bpf_map_lookup_elem(&named, &p->dst) : NULL;
+	__u32 now;
+	int reason = 0;
+
+	if (!to || !seen)
+		return 0;
+	now = bpf_ktime_get_boot_ns() / NS_PER_S;
+	for (int i = 0; i < SLU_MAX_NAMES_AT && !reason; i++) {
+		struct slu_name_class key = {policy, seen->at[i].name};
+		__u32 *class;
+
+		if (!key.name || seen->at[i].until <= now)
+			continue;
+		class = bpf_map_lookup_elem(&name_classes, &key);
+		if (class)
+			reason = slu_class_merge(to, *class, p->key);
+	}
+	return reason;
+}
