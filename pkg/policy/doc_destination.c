@@ -34,7 +34,7 @@ static int cmp_cidrs(const void *a, const void *b)
 static int parse_cidrs(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	struct doc_destination *d = out;
-	size_t n = 1;
+	size_t n = 0, parent[2] = {SIZE_MAX, SIZE_MAX};
 	bool sorted = true;
 	int r;
 
@@ -47,10 +47,15 @@ static int parse_cidrs(const struct doc_ctx *c, const struct json *j, void *out)
 		sorted = cidr_cmp(d->cidrs[i - 1], d->cidrs[i]) <= 0;
 	if (!sorted)
 		qsort(d->cidrs, d->n_cidrs, sizeof(*d->cidrs), cmp_cidrs);
-	/* a parent stands before its children, and between them nothing but children */
-	for (size_t i = 1; i < d->n_cidrs; i++)
-		if (!cidr_contains(d->cidrs[n - 1], d->cidrs[i]))
-			d->cidrs[n++] = d->cidrs[i];
+	/* within a family a parent stands before its children, and nothing else between them */
+	for (size_t i = 0; i < d->n_cidrs; i++) {
+		size_t *last = parent + cidr_is_v4(d->cidrs[i]);
+
+		if (*last != SIZE_MAX && cidr_contains(d->cidrs[*last], d->cidrs[i]))
+			continue;
+		*last = n;
+		d->cidrs[n++] = d->cidrs[i];
+	}
 	d->n_cidrs = n;
 	d->cidrs = mem_resize(d->cidrs, n, sizeof(*d->cidrs));
 	return 0;

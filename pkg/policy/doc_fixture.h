@@ -42,3 +42,13 @@ static inline void check_bad(const char *file, const struct bad *rows, size_t n)
 		assert_int_equal(e.code, r);
 	}
 }
+
+static inline struct doc_set *read_set(const char *file, const char *text)
+{
+	struct doc_set *set = doc_set_new();
+	struct err e = {0};
+
+	if (doc_set_add_text(set, file, text, strlen(text), &e) < 0 || doc_set_finish(set, &e) < 0)
+		fail_msg("%s", e.msg);
+	return set;
+}

@@ -20,7 +20,20 @@ static void refuses_bad_subjects_and_selectors(void **state)
 		{SUBJECT "{}}}", "a.yaml:2: spec.subject: expected exactly one of podSelector, "
 				 "services, found none"},
 		{SUBJECT "{podSelector: {}, namespaceSelector: {}}}}",
-		 "a.yaml:2: spec.subject.namespaceSelector: unknown field, expected podSelector"},
+		 "a.yaml:2: spec.subject.namespaceSelector: unknown field, expected podSelector, "
+		 "services"},
+		{SUBJECT "{podSelector: {}, services: [a]}}}",
+		 "a.yaml:2: spec.subject: expected exactly one of podSelector, services, found "
+		 "podSelector and services"},
+		{SUBJECT "{services: []}}}",
+		 "a.yaml:2: spec.subject.services: expected 1 to 4096 items, found 0"},
+		{SUBJECT "{services: [a.b]}}}",
+		 "a.yaml:2: spec.subject.services[0]: expected a DNS label of at most 63 "
+		 "lower-case characters, found string 'a.b'"},
+		{SUBJECT "{services: [b, a, b]}}}",
+		 "a.yaml:2: spec.subject.services: expected each Service once, found 'b' again"},
+		{SUBJECT "{podSelector: {}}, mode: audit}}",
+		 "a.yaml:2: spec.mode: expected one of Enforce, Audit, found string 'audit'"},
 		{SUBJECT "{podSelector: {app: x}}}}",
 		 "a.yaml:2: spec.subject.podSelector.app: unknown field, expected matchLabels, "
 		 "matchExpressions"},
@@ -129,6 +142,8 @@ static void refuses_bad_rules(void **state)
 		 "10.0.0.0/8"},
 		{RULE "{action: Deny, to: [{nodes: {}, except: [10.0.0.0/8]}]}]}}",
 		 "a.yaml:3: spec.rules[0].to[0].except: expected only together with cidr"},
+		{RULE "{action: Deny, log: 'yes'}]}}",
+		 "a.yaml:3: spec.rules[0].log: expected boolean, got string 'yes'"},
 		{RULE "{action: Deny, to: [{cidr: 10.0.0.0/8, except: []}]}]}}",
 		 "a.yaml:3: spec.rules[0].to[0].except: expected 1 to 1024 items, found 0"},
 	};
@@ -306,6 +321,30 @@ static void refuses_bad_cluster_objects(void **state)
 		{CONFIG "{dns: {resolvers: [dns.example]}}}",
 		 "a.yaml:2: spec.dns.resolvers[0]: expected an IP address, found string "
 		 "'dns.example'"},
+		{CONFIG "{dns: {minTTL: 30s}}}",
+		 "a.yaml:2: spec.dns: expected a field 'resolvers', found none"},
+		{CONFIG "{dns: {resolvers: [10.0.0.1], minTTL: 30}}}",
+		 "a.yaml:2: spec.dns.minTTL: expected string, got integer 30 (put it in quotes)"},
+		{CONFIG "{dns: {resolvers: [10.0.0.1], minTTL: '30'}}}",
+		 "a.yaml:2: spec.dns.minTTL: expected a duration like 30s or 1m30s, found string "
+		 "'30'"},
+		{CONFIG "{dns: {resolvers: [10.0.0.1], grace: 500ms}}}",
+		 "a.yaml:2: spec.dns.grace: expected a duration like 30s or 1m30s, found string "
+		 "'500ms'"},
+		{CONFIG "{dns: {resolvers: [10.0.0.1], grace: 1s1m}}}",
+		 "a.yaml:2: spec.dns.grace: expected a duration like 30s or 1m30s, found string "
+		 "'1s1m'"},
+		{CONFIG "{dns: {resolvers: [10.0.0.1], grace: ''}}}",
+		 "a.yaml:2: spec.dns.grace: expected a duration like 30s or 1m30s, found string "
+		 "''"},
+		{CONFIG "{dns: {resolvers: [10.0.0.1], grace: 24h1s}}}",
+		 "a.yaml:2: spec.dns.grace: expected at most 24h, found string '24h1s'"},
+		{CONFIG "{audit: Audit}}",
+		 "a.yaml:2: spec.audit: expected boolean, got string 'Audit'"},
+		{"{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {selector: [a]}}",
+		 "a.yaml:1: spec.selector: expected object, found array"},
+		{"{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {selector: {a: b c}}}",
+		 "a.yaml:1: spec.selector.a: expected a label value, found string 'b c'"},
 		{CONFIG "{markMask: 0xff}}", "a.yaml:2: spec.markMask: expected 11 adjacent bits "
 					     "such as 0xffe00000, found integer "
 					     "255"},

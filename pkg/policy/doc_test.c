@@ -14,16 +14,6 @@
 #include "base/mem.h"
 #include "policy/doc_fixture.h"
 
-static struct doc_set *read_set(const char *file, const char *text)
-{
-	struct doc_set *set = doc_set_new();
-	struct err e = {0};
-
-	if (doc_set_add_text(set, file, text, strlen(text), &e) < 0 || doc_set_finish(set, &e) < 0)
-		fail_msg("%s", e.msg);
-	return set;
-}
-
 static void assert_cidr(struct cidr c, const char *text)
 {
 	assert_string_equal(cidr_str(c), text);
