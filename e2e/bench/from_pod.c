@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What one run of from_pod costs, by BPF_PROG_TEST_RUN in a world of its own: a line
- * "PREFIXES RECURRING-NS RANDOM-NS" for each number of prefixes given.
+ * "POLICIESxPREFIXESxRANGES RECURRING-NS RANDOM-NS" for each such argument (100000 alone is
+ * 1x100000x1): so many policies, each with so many prefixes of its own, for so many ranges of
+ * ports, whose rule gives an identity, and counts.
  *
  * Recurring: the same packet again and again, caches warm. Random: a new destination
- * in every run, taken from all prefixes. The kernel repeats one packet only, so
- * random packets take a system call each, with cold caches and a clock that costs
- * something too; both are in single runs of one and the same packet as well, so
+ * in every run, taken from all prefixes, and a pod of another policy. The kernel repeats one
+ * packet only, so random packets take a system call each, with cold caches and a clock that
+ * costs something too; both are in single runs of one and the same packet as well, so
  * random = recurring + (single random - single recurring).
  */
 #include <arpa/inet.h>
@@ -25,10 +27,11 @@
 #include "testkit/bpf_fixture.h"
 #include "testkit/netns_fixture.h"
 
-#define POLICY 1
-#define SLICES 61
-#define REPEAT 5000
-#define SINGLE 300
+#define FIRST_POLICY 1000
+#define PORTS	     65536
+#define SLICES	     61
+#define REPEAT	     5000
+#define SINGLE	     300
 
 static uint64_t seed = 88172645463325252u;
 
@@ -49,35 +52,90 @@ static uint32_t prefix_make(uint32_t *ret_len)
 	return ((11 + r % 84) << 24 | (r >> 8)) & (*ret_len == 32 ? ~0u : ~0u << (32 - *ret_len));
 }
 
-/* The n prefixes, and everything else allowed as the node. Returns their addresses. */
-static uint32_t *policy_write(size_t n)
-{
-	struct slu_lpm_key *keys = calloc(n + 1, sizeof(*keys));
-	struct slu_class *classes = calloc(n + 1, sizeof(*classes));
-	uint32_t *addrs = calloc(n, sizeof(*addrs));
-	struct err e = {0};
+struct shape {
+	uint32_t policies, prefixes, ranges;
+};
 
-	for (size_t i = 0; i < n; i++) {
+struct sample {
+	uint32_t policy;
+	struct packet packet;
+};
+
+/* The ports of the rule: every other one of 2 * ranges equal parts, but all for 1. */
+static uint32_t class_write(uint32_t ranges)
+{
+	struct slu_cell hit = world_cell(1, NET_REMOTE, NET_REMOTE), miss;
+	uint32_t n = 0, step = PORTS / (2 * ranges);
+	struct slu_range *v;
+	uint32_t class;
+
+	if (ranges == 1)
+		return world_class_one(hit);
+	memset(&miss, 0xff, sizeof(miss));
+	v = calloc(2 * ranges + 1, sizeof(*v));
+	v[n++] = (struct slu_range){0, miss};
+	for (uint32_t i = 0; i < ranges; i++) {
+		v[n++] = (struct slu_range){17 << 16 | (2 * i * step), hit};
+		v[n++] = (struct slu_range){17 << 16 | ((2 * i + 1) * step), miss};
+	}
+	class = world_class(v, n);
+	free(v);
+	return class;
+}
+
+/* A rule for the prefixes and ports; everything else is allowed as the node. */
+static void policy_write(uint32_t id, const struct shape *s, uint32_t *addrs)
+{
+	struct world_prefix *v = calloc(s->prefixes, sizeof(*v));
+	struct slu_rule rules[NET_REMOTE + 1] = {};
+	struct slu_policy policy = {.n_rules = NET_REMOTE + 1};
+	uint32_t class = class_write(s->ranges);
+
+	rules[NET_REMOTE] = (struct slu_rule){SLU_ALLOW, SLU_RULE_VIA, NET_REMOTE, id};
+	for (uint32_t i = 0; i < s->prefixes; i++) {
 		uint32_t len;
 
 		addrs[i] = prefix_make(&len);
-		keys[i] = (struct slu_lpm_key){96 + len, {{0, 0, htonl(0xffff), htonl(addrs[i])}}};
-		classes[i] = (struct slu_class){SLU_DECISION(SLU_ALLOW, NET_REMOTE), 0};
+		v[i].prefix = (struct slu_lpm_key){96 + len,
+						   {{0, 0, htonl(0xffff), htonl(addrs[i])}}};
+		v[i].value = class;
 	}
-	keys[n] = (struct slu_lpm_key){96, {{0, 0, htonl(0xffff), 0}}};
-	expect_ok(bpf_policy_set(world_pins(), POLICY, keys, classes, n + 1, &e), &e);
-	free(keys);
-	free(classes);
+	policy.root = world_tree(v, s->prefixes);
+	policy.first_rule = world_rules(rules, NET_REMOTE + 1);
+	world_policy(id, &policy);
+	free(v);
+}
+
+static uint32_t *policies_write(const struct shape *s)
+{
+	uint32_t *addrs = calloc((size_t)s->policies * s->prefixes, sizeof(*addrs));
+
+	for (uint32_t i = 0; i < s->policies; i++)
+		policy_write(FIRST_POLICY + i, s, addrs + (size_t)i * s->prefixes);
 	return addrs;
 }
 
-static void packet_to(struct packet *p, uint32_t addr)
+static void sample_make(struct sample *sample, const struct shape *s, const uint32_t *addrs)
 {
+	uint32_t policy = random_u32() % s->policies, step = PORTS / (2 * s->ranges);
 	char text[INET_ADDRSTRLEN];
-	struct in_addr a = {htonl(addr)};
+	struct in_addr a = {
+		htonl(addrs[(size_t)policy * s->prefixes + random_u32() % s->prefixes])};
 
 	inet_ntop(AF_INET, &a, text, sizeof(text));
-	world_udp(p, POD_V4, text, 443);
+	sample->policy = FIRST_POLICY + policy;
+	world_udp(&sample->packet, POD_V4, text,
+		  (uint16_t)(2 * (random_u32() % s->ranges) * step + step / 2));
+}
+
+static void pod_of(uint32_t policy)
+{
+	struct slu_pod pod = world_pod_make(POD_GOVERNED, 0);
+	uint32_t lo = 1;
+	struct err e = {0};
+
+	pod.policy = policy;
+	expect_ok(bpf_map_set(world_pins(), BPF_MAP_PODS, &lo, &pod, &e), &e);
 }
 
 static int prog_fd(void)
@@ -115,12 +173,14 @@ static void once(const struct packet *p)
 		fail_msg("test run: %m");
 }
 
-static double single_ns(const struct packet *packets, size_t n)
+static double single_ns(const struct sample *samples, size_t n)
 {
 	uint64_t before = run_time_ns();
 
-	for (size_t i = 0; i < SINGLE; i++)
-		once(&packets[i % n]);
+	for (size_t i = 0; i < SINGLE; i++) {
+		pod_of(samples[i % n].policy);
+		once(&samples[i % n].packet);
+	}
 	return (double)(run_time_ns() - before) / SINGLE;
 }
 
@@ -138,38 +198,47 @@ static double median(double *v)
 	return v[SLICES / 2];
 }
 
-static void measure(size_t n)
+static void measure(const struct shape *s)
 {
-	struct packet *packets = calloc(SLICES * SINGLE, sizeof(*packets));
+	struct sample *samples = calloc(SLICES * SINGLE, sizeof(*samples));
 	double recurring[SLICES], same[SLICES], random[SLICES], more;
-	uint32_t *addrs = policy_write(n);
+	uint32_t *addrs = policies_write(s);
 	union bpf_attr attr = {0};
 	int stats;
 
 	for (size_t i = 0; i < SLICES * SINGLE; i++)
-		packet_to(&packets[i], addrs[random_u32() % n]);
-	for (size_t i = 0; i < SLICES; i++)
-		recurring[i] = world_time(BPF_PROG_FROM_POD, &packets[i], 0, REPEAT);
+		sample_make(&samples[i], s, addrs);
+	for (size_t i = 0; i < SLICES; i++) {
+		pod_of(samples[i].policy);
+		recurring[i] = world_time(BPF_PROG_FROM_POD, &samples[i].packet, 0, REPEAT);
+	}
 	stats = (int)syscall(SYS_bpf, BPF_ENABLE_STATS, &attr, sizeof(attr));
 	if (stats < 0)
 		fail_msg("enable statistics: %m");
 	for (size_t i = 0; i < SLICES; i++) {
-		same[i] = single_ns(&packets[i], 1);
-		random[i] = single_ns(packets + i * SINGLE, SINGLE);
+		same[i] = single_ns(&samples[i], 1);
+		random[i] = single_ns(samples + i * SINGLE, SINGLE);
 	}
 	close(stats);
 	more = median(random) - median(same);
-	printf("%zu %.0f %.0f\n", n, median(recurring), median(recurring) + (more > 0 ? more : 0));
+	printf(" %.0f %.0f\n", median(recurring), median(recurring) + (more > 0 ? more : 0));
 	fflush(stdout);
-	free(packets);
+	free(samples);
 	free(addrs);
 }
 
 int main(int argc, char **argv)
 {
 	world();
-	world_pod_set(POD_GOVERNED, 0);
-	for (int i = 1; i < argc; i++)
-		measure(strtoul(argv[i], NULL, 10));
+	for (int i = 1; i < argc; i++) {
+		struct shape s = {1, 1, 1};
+
+		if (strchr(argv[i], 'x'))
+			sscanf(argv[i], "%ux%ux%u", &s.policies, &s.prefixes, &s.ranges);
+		else
+			s.prefixes = (uint32_t)strtoul(argv[i], NULL, 10);
+		printf("%s", argv[i]);
+		measure(&s);
+	}
 	return 0;
 }

@@ -42,8 +42,8 @@ static __always_inline struct slu_recent *recent_slot(const struct pkt *p, __u32
 	__u32 slot;
 
 	h ^= (w[1] ^ (__u64)(w[2] ^ w[0] << 7 ^ policy << 12) << 24) * 0xc2b2ae3d27d4eb4full;
-	slot = h >> 52;
-	_Static_assert(SLU_RECENT == 1 << (64 - 52), "slots");
+	slot = h >> 54;
+	_Static_assert(SLU_RECENT == 1 << (64 - 54), "slots");
 	return bpf_map_lookup_elem(&recent, &slot);
 }
 
