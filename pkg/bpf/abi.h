@@ -286,7 +286,7 @@ enum slu_names_count {
  * and what they refer to. map "recent": PERCPU_ARRAY SLU_RECENT: the merged cell without
  * names of a destination that was asked for a short while ago, valid within its epoch.
  */
-#define SLU_RECENT	  512	    /* a power of 2 */
+#define SLU_RECENT	  1024	    /* a power of 2 */
 #define SLU_RECENT_INSIDE (1u << 0) /* it is inside, the cell says nothing */
 #define SLU_RECENT_NAMES  (1u << 1) /* the policy has SLU_POLICY_NAMES */
 struct slu_recent {
