@@ -18,161 +18,88 @@
 #include "bpf/drop_reasons.h"
 #include "policy/explain.h"
 #include "policy/image.h"
+#include "testkit/oracle.h"
 #include "testkit/policy_fixture.h"
 #include "testkit/policy_random.h"
 
-#define ROUNDS	600
-#define PODS	4
-#define PACKETS 100
+#ifdef __SANITIZE_ADDRESS__ /* ten times slower */
+#define SCALE 10
+#else
+#define SCALE 1
+#endif
 
-/* ---- the definition ---- */
+#define ROUNDS	(1200 / SCALE)
+#define PODS	4
+#define PACKETS 220
+
+struct world {
+	struct policy_fixture f;
+	const char *const *names;
+	size_t n_names;
+};
+
+static void world_init(struct world *w, const struct policy_texts *t)
+{
+	char *yaml = policy_texts_join(t);
+
+	policy_fixture_node(&w->f, "n1", "eth0 203.0.113.250/24 2001:db8:ffff::fa/64");
+	w->f.set = docs_from_yaml(yaml);
+	w->f.node.now = RANDOM_NOW;
+	policy_fixture_compile(&w->f);
+	w->names = compiled_names(w->f.c, &w->n_names);
+	free(yaml);
+}
+
+/* ---- a packet ---- */
+
+#define MAX_NAMES 8
 
 struct packet {
-	const struct pod_info *pod;
-	const struct labels *namespace;
-	struct addr dst;
-	uint32_t key;
+	struct oracle_packet o;
+	uint32_t places[MAX_NAMES]; /* of its names among the compiled ones */
+	const char *names[MAX_NAMES];
 };
 
-static bool selects(const struct doc_policy *p, const struct packet *pkt)
-{
-	if (p->meta.kind == DOC_EGRESS_POLICY)
-		return strcmp(p->meta.namespace, pkt->pod->namespace) == 0 &&
-		       selector_matches(&p->pods, &pkt->pod->labels);
-	return (!p->namespaces.present || selector_matches(&p->namespaces, pkt->namespace)) &&
-	       selector_matches(&p->pods, &pkt->pod->labels);
-}
-
-static bool to_matches(const struct doc_set *set, const struct doc_to *to, struct addr dst)
-{
-	for (size_t i = 0; to->kind == TO_NODES && i < set->n_nodes; i++)
-		for (size_t j = 0; j < set->nodes[i].n_addrs; j++)
-			if (selector_matches(&to->nodes, &set->nodes[i].meta.labels) &&
-			    addr_eq(set->nodes[i].addrs[j].addr, dst))
-				return true;
-	if (to->kind == TO_NODES || !cidr_contains_addr(to->cidr, dst))
-		return false;
-	for (size_t i = 0; i < to->n_except; i++)
-		if (cidr_contains_addr(to->except[i], dst))
-			return false;
-	return true;
-}
-
-static bool rule_matches(const struct doc_set *set, const struct doc_rule *r,
-			 const struct packet *pkt)
-{
-	bool to = !r->n_to, port = !r->n_ports;
-
-	for (size_t i = 0; i < r->n_to; i++)
-		to = to || to_matches(set, &r->to[i], pkt->dst);
-	for (size_t i = 0; i < r->n_ports; i++)
-		port = port || (pkt->key >= r->ports[i].lo && pkt->key <= r->ports[i].hi);
-	return to && port;
-}
-
-/* Step of a policy's rules; its default block is in STEP_DEFAULTS. */
-static int step_of(const struct doc_policy *p)
-{
-	if (p->meta.kind == DOC_EGRESS_POLICY)
-		return STEP_PODS;
-	return p->tier == TIER_ADMIN ? STEP_ADMIN : STEP_BASELINE;
-}
-
-static int compare_order(const void *va, const void *vb)
-{
-	const struct doc_policy *a = *(const struct doc_policy *const *)va;
-	const struct doc_policy *b = *(const struct doc_policy *const *)vb;
-	int order = a->priority - b->priority;
-
-	if (!order)
-		order = strcmp(a->meta.namespace, b->meta.namespace);
-	return order ? order : strcmp(a->meta.name, b->meta.name);
-}
-
-struct answer {
-	enum rule_action verdict; /* NONE: nothing matched */
-	const struct doc_via *via;
-	const struct doc_policy *via_policy;
-};
-
-static void consider(struct answer *a, bool *step_over, enum rule_action action,
-		     const struct doc_via *via, const struct doc_policy *p)
-{
-	if (!a->via && via->kind != VIA_NONE) {
-		a->via = via;
-		a->via_policy = p;
-	}
-	if (a->verdict != ACTION_NONE || *step_over)
-		return;
-	if (action == ACTION_PASS)
-		*step_over = true;
-	else
-		a->verdict = action;
-}
-
-static struct answer evaluate(const struct doc_set *set, const struct packet *pkt)
-{
-	__cleanup_free const struct doc_policy **order = mem_alloc0((set->n_policies + 1) *
-								    sizeof(*order));
-	struct answer a = {};
-
-	for (size_t i = 0; i < set->n_policies; i++)
-		order[i] = &set->policies[i];
-	qsort(order, set->n_policies, sizeof(*order), compare_order);
-	for (int step = STEP_ADMIN; step <= STEP_BASELINE; step++) {
-		bool step_over = false;
-
-		for (size_t i = 0; i < set->n_policies; i++) {
-			const struct doc_policy *p = order[i];
-
-			if (!selects(p, pkt))
-				continue;
-			for (size_t j = 0; step == step_of(p) && j < p->n_rules; j++)
-				if (rule_matches(set, &p->rules[j], pkt))
-					consider(&a, &step_over, p->rules[j].action,
-						 &p->rules[j].via, p);
-			if (step == STEP_DEFAULTS && p->has_default)
-				consider(&a, &step_over, p->default_action, &p->default_via, p);
-		}
-	}
-	return a;
-}
-
-static enum verdict verdict_of(const struct answer *a)
-{
-	return a->verdict == ACTION_DENY     ? VERDICT_DENY
-	       : a->verdict == ACTION_REJECT ? VERDICT_REJECT
-					     : VERDICT_ALLOW;
-}
-
-/* ---- the comparison ---- */
-
-static struct packet random_packet(const struct pod_info *pod, const struct labels *namespace)
+static void random_packet(const struct world *w, const struct pod_info *pod,
+			  const struct labels *namespace, struct packet *ret)
 {
 	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, 47};
 	uint8_t proto = protos[random_below(5)];
-	uint32_t value = random_below(256);
 	char text[ADDR_STRLEN];
 
-	if (random_below(2))
-		snprintf(text, sizeof(text), "198.51.%u.%u", value >> 4, (value & 15) << 4);
-	else
-		snprintf(text, sizeof(text), "2001:db8:%x::%s", value << 8,
-			 random_below(2) ? "" : "7");
-	return (struct packet){
+	random_address(text, sizeof(text));
+	*ret = (struct packet){};
+	ret->o = (struct oracle_packet){
 		.pod = pod,
 		.namespace = namespace,
 		.dst = addr_of(text),
 		.key = L4_KEY(proto,
 			      proto == IPPROTO_ICMP ? random_below(5) << 8 : random_below(20)),
+		.names = ret->names,
+		.now = RANDOM_NOW,
 	};
+	assert_in_range(w->n_names, 0, MAX_NAMES);
+	for (uint32_t i = 0; i < w->n_names; i++) {
+		if (random_below(3))
+			continue;
+		ret->places[ret->o.n_names] = i;
+		ret->names[ret->o.n_names++] = w->names[i];
+	}
 }
 
-/* What a via stands for, found again without identities.c: the reason, or one of its addresses. */
-static void check_identity(const struct policy_fixture *f, const struct answer *a,
-			   const struct packet *pkt, uint32_t identity)
+static struct decision decide(const struct world *w, const struct program *p,
+			      const struct packet *pkt)
 {
-	size_t n, n_addrs, family = addr_is_v4(pkt->dst) ? 0 : 1;
+	return program_decide(p, w->f.c, pkt->o.dst, pkt->o.key, pkt->places, pkt->o.n_names);
+}
+
+/* ---- the comparison ---- */
+
+/* What a via stands for, found again without identities.c: the reason, or one of its addresses. */
+static void check_identity(const struct policy_fixture *f, const struct oracle_answer *a,
+			   struct addr dst, uint32_t identity)
+{
+	size_t n, n_addrs, family = addr_is_v4(dst) ? 0 : 1;
 	const struct identity *id = &compiled_identities(f->c, &n)[identity];
 	const struct egress_addr *addrs = compiled_addrs(f->c, &n_addrs);
 	bool cluster;
@@ -183,13 +110,13 @@ static void check_identity(const struct policy_fixture *f, const struct answer *
 		assert_int_equal(identity, 0);
 		return;
 	}
-	cluster = a->via_policy->meta.kind == DOC_CLUSTER_EGRESS_POLICY;
+	cluster = a->via_by.policy->meta.kind == DOC_CLUSTER_EGRESS_POLICY;
 	assert_string_equal(id->gateway, a->via->gateway);
 	if (strcmp(id->gateway, "g5") == 0)
 		want = SLU_DROP_NO_GATEWAY;
 	else if (!cluster && (strcmp(id->gateway, "g4") == 0 ||
 			      (strcmp(id->gateway, "g1") == 0 &&
-			       strcmp(a->via_policy->meta.namespace, "n0") != 0)))
+			       strcmp(a->via_by.policy->meta.namespace, "n0") != 0)))
 		want = SLU_DROP_NOT_PERMITTED;
 	else if (strcmp(id->gateway, "g1") != 0 && (strcmp(id->gateway, "g3") == 0) != family)
 		want = SLU_DROP_FAMILY;
@@ -207,65 +134,113 @@ static void check_identity(const struct policy_fixture *f, const struct answer *
 	}
 }
 
-static void check_packet(const struct policy_fixture *f, const struct program *p,
-			 const struct packet *pkt)
+static void check_by(const struct program *p, uint32_t rule, const struct oracle_by *by)
 {
-	struct decision d = program_decide(p, f->c, pkt->dst, pkt->key, NULL, 0);
-	struct answer a = evaluate(f->set, pkt);
+	const struct flat_rule *r = rule == UINT32_MAX ? NULL : p->rules[rule];
 
-	if (d.verdict != verdict_of(&a))
-		fail_msg("%s key %#x of %s: verdict %d, expected %d", addr_str(pkt->dst), pkt->key,
-			 pkt->pod->namespace, d.verdict, verdict_of(&a));
-	check_identity(f, &a, pkt, d.identity);
+	assert_ptr_equal(r ? r->policy : NULL, by->policy);
+	assert_ptr_equal(r ? r->rule : NULL, by->rule);
+}
+
+static void check_packet(const struct world *w, const struct program *p, const struct packet *pkt)
+{
+	struct oracle_answer a = oracle_evaluate(w->f.set, &pkt->o);
+	struct decision d = decide(w, p, pkt);
+
+	if (d.verdict != oracle_verdict(&a))
+		fail_msg("%s key %#x of %s: verdict %d, expected %d", addr_str(pkt->o.dst),
+			 pkt->o.key, pkt->o.pod->namespace, d.verdict, oracle_verdict(&a));
+	check_by(p, d.verdict_rule, &a.verdict_by);
+	check_by(p, d.identity_rule, &a.via_by);
+	check_identity(&w->f, &a, pkt->o.dst, d.identity);
 }
 
 /* explain names rules by its own walk: what it says wins must say what the program says. */
-static void check_explain(const struct policy_fixture *f, const struct program *p,
-			  const struct packet *pkt)
+static void check_explain(const struct world *w, const struct program *p, const struct packet *pkt)
 {
-	struct explain_query q = {.pod = *pkt->pod, .dst = pkt->dst, .l4_key = pkt->key};
-	struct decision d = program_decide(p, f->c, pkt->dst, pkt->key, NULL, 0);
-	enum rule_action action = ACTION_NONE;
-	uint32_t identity = 0;
+	struct explain_query q = {.pod = *pkt->o.pod,
+				  .dst = pkt->o.dst,
+				  .l4_key = pkt->o.key,
+				  .audit = pkt->o.audit,
+				  .names = pkt->places,
+				  .n_names = pkt->o.n_names};
+	struct decision d = decide(w, p, pkt);
+	const struct flat_rule *verdict = NULL, *identity = NULL;
 	struct explain *x;
 
-	assert_int_equal(policy_explain(f->c, &q, &x), 0);
+	assert_int_equal(policy_explain(w->f.c, &q, &x), 0);
 	for (size_t i = 0; i < x->n_lines; i++) {
-		const struct flat_rule *r = x->lines[i].rule;
-
 		if (x->lines[i].verdict == EXPLAIN_WINS)
-			action = r->rule ? r->rule->action : r->policy->default_action;
+			verdict = x->lines[i].rule;
 		if (x->lines[i].identity == EXPLAIN_WINS)
-			identity = r->identity;
+			identity = x->lines[i].rule;
 	}
 	if (x->scope == EXPLAIN_OUTSIDE && x->n_lines) {
-		assert_int_equal(verdict_of(&(struct answer){.verdict = action}), d.verdict);
-		assert_int_equal(identity, d.identity);
+		assert_ptr_equal(verdict,
+				 d.verdict_rule == UINT32_MAX ? NULL : p->rules[d.verdict_rule]);
+		assert_ptr_equal(identity,
+				 d.identity_rule == UINT32_MAX ? NULL : p->rules[d.identity_rule]);
 	}
 	explain_free(x);
 }
 
-static size_t check_pod(const struct policy_fixture *f, const struct pod_info *pod,
-			const struct labels *namespace)
+/* The answers by range of ports are those of their first and last ports. */
+static void check_ranges(const struct world *w, const struct program *p, const struct packet *pkt)
 {
-	struct binding b;
+	const struct program_packet pp = {pkt->o.dst, pkt->places, pkt->o.n_names};
+	struct program_range *list;
+	size_t n;
+
+	program_ranges(p, w->f.c, &pp, &list, &n);
+	assert_int_equal(list[0].lo, 0);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t last = i + 1 < n ? list[i + 1].lo - 1 : L4_MAX;
+		struct packet at = *pkt;
+		struct decision d;
+
+		for (size_t j = 0; j < 2; j++) {
+			at.o.key = j ? last : list[i].lo;
+			d = decide(w, p, &at);
+			assert_int_equal(d.verdict, list[i].decision.verdict);
+			assert_int_equal(d.identity, list[i].decision.identity);
+		}
+	}
+	free(list);
+}
+
+static size_t check_pod(const struct world *w, const struct pod_info *pod,
+			const struct labels *namespace, bool audit)
+{
+	struct packet pkt;
 	struct program *p;
+	struct binding b;
 
-	assert_int_equal(policy_resolve(f->c, pod, &b), 0);
-	assert_int_equal(policy_flatten(f->c, &b, &p), 0);
+	assert_int_equal(
+		audit ? policy_resolve_audit(w->f.c, pod, &b) : policy_resolve(w->f.c, pod, &b), 0);
+	random_packet(w, pod, namespace, &pkt);
+	if (audit) {
+		assert_int_equal(b.n > 0, oracle_evaluate(w->f.set, &pkt.o).audited);
+		if (!b.n)
+			return 0;
+	}
+	assert_int_equal(policy_flatten(w->f.c, &b, &p), 0);
+	assert_in_range(p->n_sets, 0, PROGRAM_MAX_SETS);
 	for (size_t i = 0; i < PACKETS; i++) {
-		struct packet pkt = random_packet(pod, namespace);
-
-		check_packet(f, p, &pkt);
+		random_packet(w, pod, namespace, &pkt);
+		pkt.o.names = pkt.names;
+		pkt.o.audit = audit;
+		check_packet(w, p, &pkt);
 		if (i == 0)
-			check_explain(f, p, &pkt);
+			check_explain(w, p, &pkt);
+		if (i == 1)
+			check_ranges(w, p, &pkt);
 	}
 	program_free(p);
 	binding_done(&b);
 	return PACKETS;
 }
 
-static size_t round_of(const struct policy_fixture *f)
+static size_t round_of(const struct world *w)
 {
 	static const char *const pod_labels[] = {"app=a0", "app=a1 x=y", "app=a2", ""};
 	size_t n = 0;
@@ -278,7 +253,8 @@ static size_t round_of(const struct policy_fixture *f)
 
 		pod.labels = labels_from_text(pod_labels[i]);
 		pod.labels_known = true;
-		n += check_pod(f, &pod, &namespace);
+		n += check_pod(w, &pod, &namespace, false);
+		n += check_pod(w, &pod, &namespace, true);
 		labels_done(&pod.labels);
 		labels_done(&namespace);
 	}
@@ -290,20 +266,18 @@ static void program_equals_the_definition(void **state)
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < ROUNDS; i++) {
-		struct policy_fixture f;
 		struct policy_texts t = {};
-		char *yaml;
+		struct world w;
 
 		random_seed(i);
 		random_policies(&t);
-		yaml = policy_texts_join(&t);
-		policy_fixture_init(&f, yaml, "n1", "eth0 203.0.113.250/24 2001:db8:ffff::fa/64");
-		n += round_of(&f);
-		policy_fixture_done(&f);
-		free(yaml);
+		world_init(&w, &t);
+		n += round_of(&w);
+		policy_fixture_done(&w.f);
 		policy_texts_done(&t);
 	}
-	assert_in_range(n, 200000, SIZE_MAX);
+	print_message("%zu decisions\n", n);
+	assert_in_range(n, 1000000 / SCALE, SIZE_MAX);
 }
 
 /* ---- order of arrival ---- */
@@ -331,6 +305,10 @@ static struct bytes everything_of(const struct policy_fixture *f)
 	for (size_t i = 0; i < p->n_entries; i++)
 		fprintf(s, "%s %u %u\n", cidr_str(p->entries[i].prefix), p->entries[i].class,
 			p->entries[i].parent);
+	for (size_t i = 0; i < p->n_sets; i++)
+		fprintf(s, "set %u %u\n", p->sets[i].index, p->sets[i].class);
+	for (size_t i = 0; i < p->n_names; i++)
+		fprintf(s, "name %u %u\n", p->names[i].index, p->names[i].class);
 	for (size_t i = 0; i < p->n_classes; i++)
 		for (size_t j = 0; j < p->classes[i].n; j++) {
 			struct class_range r = p->classes[i].ranges[j];
@@ -372,21 +350,18 @@ static void order_of_arrival_changes_no_byte(void **state)
 	for (uint32_t i = 0; i < 8; i++)
 		random_policy(&t, 100 + i);
 	for (uint32_t i = 0; i < 100; i++) {
-		struct policy_fixture f;
 		struct bytes now;
-		char *yaml;
+		struct world w;
 
 		shuffle(&t);
-		yaml = policy_texts_join(&t);
-		policy_fixture_init(&f, yaml, "n1", "eth0 203.0.113.250/24 2001:db8:ffff::fa/64");
-		now = everything_of(&f);
+		world_init(&w, &t);
+		now = everything_of(&w.f);
 		if (!first.data)
 			first = (struct bytes){mem_dup(now.data, now.len), now.len};
 		assert_int_equal(first.len, now.len);
 		assert_memory_equal(first.data, now.data, now.len);
 		free(now.data);
-		policy_fixture_done(&f);
-		free(yaml);
+		policy_fixture_done(&w.f);
 	}
 	free(first.data);
 	policy_texts_done(&t);
