@@ -39,6 +39,7 @@
 
 #define SLU_MARK_MASK_DEFAULT 0xffe00000u
 #define SLU_PRIORITY_RELEASE  0x534c5552u
+#define SLU_PRIORITY_PROBE    0x534c5554u /* a test run by sluicectl: nothing is counted or told */
 #define SLU_PRIORITY_SEEN     0x534c5553u /* no policy decides, but from_pod looked at it */
 #define SLU_ID_REPLY	      14
 #define SLU_ID_CHECK	      15
@@ -282,6 +283,38 @@ enum slu_names_count {
 };
 
 /*
+ * map "events": RINGBUF. A connection that a rule with `log` decided on, or that audit
+ * decides otherwise: once when it begins, and again when the answer changes or it was
+ * silent for SLU_FLOW_QUIET. map "told": LRU_HASH, key struct slu_flow as the pod sends it
+ * (parent: the device), what was told of it. map "event_limits": PERCPU_ARRAY by the
+ * deciding rule's counter: no more than SLU_EVENT_RATE a second from each processor; what
+ * is over it, or finds no room, is counted.
+ */
+#define SLU_EVENTS_SIZE (1u << 20)
+#define SLU_MAX_TOLD	65536
+#define SLU_EVENT_RATE	50
+#define SLU_FLOW_QUIET	180 /* seconds */
+struct slu_event {
+	__u64 at; /* ns of CLOCK_BOOTTIME */
+	struct slu_addr src, dst;
+	__u32 ifindex;
+	__u32 counter;	    /* of the rule that decided, 0 = none did, or it has none */
+	__u16 sport, dport; /* network order; ICMP: 0, and type << 8 | code in host order */
+	__u8 proto;
+	__u8 verdict; /* enum slu_action: what was carried out */
+	__u8 would;   /* the same: what audit says */
+	__u8 pad[5];
+};
+struct slu_told {
+	__u32 seen; /* seconds of CLOCK_BOOTTIME */
+	__u32 answer;
+};
+struct slu_event_limit {
+	__u64 second, in_second;
+	__u64 told, lost;
+};
+
+/*
  * map "epoch": ARRAY of one __u32: counts up after every change of "policies", "inside"
  * and what they refer to. map "recent": PERCPU_ARRAY SLU_RECENT: the merged cell without
  * names of a destination that was asked for a short while ago, valid within its epoch.
@@ -418,6 +451,9 @@ _Static_assert(sizeof(struct slu_name) == 256, "abi");
 _Static_assert(sizeof(struct slu_pattern) == 8, "abi");
 _Static_assert(sizeof(struct slu_name_flow) == 4 + 4 * SLU_MAX_NAMES_AT, "abi");
 _Static_assert(sizeof(struct slu_dns_stream) == 24, "abi");
+_Static_assert(sizeof(struct slu_event) == 64, "abi");
+_Static_assert(sizeof(struct slu_told) == 8, "abi");
+_Static_assert(sizeof(struct slu_event_limit) == 32, "abi");
 _Static_assert(sizeof(struct slu_recent) == 48, "abi");
 _Static_assert(sizeof(struct slu_identity) == 16, "abi");
 _Static_assert(sizeof(struct slu_egress) == 40, "abi");

@@ -52,8 +52,17 @@ SLU_MAP(named, BPF_MAP_TYPE_HASH, struct slu_addr, struct slu_named, SLU_MAX_NAM
 	BPF_F_NO_PREALLOC);
 SLU_MAP(name_classes, BPF_MAP_TYPE_HASH, struct slu_name_class, __u32, SLU_MAX_NAME_CLASSES,
 	BPF_F_NO_PREALLOC);
+SLU_MAP(told, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, struct slu_told, SLU_MAX_TOLD, 0);
+SLU_MAP(event_limits, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_event_limit, SLU_MAX_COUNTERS,
+	0);
 SLU_MAP(epoch, BPF_MAP_TYPE_ARRAY, __u32, __u32, 1, 0);
 SLU_MAP(recent, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_recent, SLU_RECENT, 0);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, SLU_EVENTS_SIZE);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} events SEC(".maps");
 
 /* User space writes nodes through the memory of the array: as many as it likes at once. */
 struct tree_chunk {

@@ -40,7 +40,8 @@ static __always_inline bool kept_id(struct __sk_buff *skb, const struct slu_pod 
 	if (!id)
 		return false;
 	if (tcp_begins(skb, p)) {
-		bpf_map_delete_elem(&kept, &f);
+		if (!(p->flags & PKT_PROBE))
+			bpf_map_delete_elem(&kept, &f);
 		return false;
 	}
 	*ret_id = *id;
@@ -95,5 +96,7 @@ int slu_from_pod(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (reason)
 		return drop(skb, reason);
+	if (skb->priority == SLU_PRIORITY_PROBE) /* on a veth's way it would have become 0 */
+		p.flags |= PKT_PROBE;
 	return from_pod_mark(skb, pod, &p);
 }

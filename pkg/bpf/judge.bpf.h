@@ -231,6 +231,8 @@ static __always_inline __u32 settle(struct __sk_buff *skb, const struct slu_conf
 	bool suspended = c && c->audit && is_denial(r->verdict);
 	__u32 would = audit_verdict(pod, p, r->verdict), which;
 
+	if (p->flags & PKT_PROBE)
+		return suspended ? SLU_ALLOW : r->verdict;
 	hits_count(skb, p, r);
 	if (suspended || is_denial(would) != is_denial(r->verdict)) {
 		which = suspended || is_denial(would) ? SLU_AUDIT_WOULD_DENY
@@ -238,7 +240,7 @@ static __always_inline __u32 settle(struct __sk_buff *skb, const struct slu_conf
 		count_add(bpf_map_lookup_elem(&audits, &which), skb);
 	}
 	if (r->rule.flags & SLU_RULE_LOG || would != r->verdict || suspended)
-		report(skb, pod, p, r, would);
+		report(skb, p, r, suspended ? SLU_ALLOW : r->verdict, would);
 	return suspended ? SLU_ALLOW : r->verdict;
 }
 

@@ -34,6 +34,7 @@ static const char *const map_names[BPF_MAP_COUNT] = {
 	[BPF_MAP_RANGES] = "ranges",	 [BPF_MAP_RULES] = "rules",
 	[BPF_MAP_HITS] = "hits",	 [BPF_MAP_AUDITS] = "audits",
 	[BPF_MAP_NAMED] = "named",	 [BPF_MAP_NAME_CLASSES] = "name_classes",
+	[BPF_MAP_EVENTS] = "events",	 [BPF_MAP_EVENT_LIMITS] = "event_limits",
 	[BPF_MAP_EPOCH] = "epoch",	 [BPF_MAP_IDENTITIES] = "identities",
 	[BPF_MAP_PICKS] = "picks",	 [BPF_MAP_ADDRS] = "addrs",
 	[BPF_MAP_NODES] = "nodes",	 [BPF_MAP_SENDERS] = "senders",
@@ -450,6 +451,12 @@ int bpf_audits(struct bpf_pins *p, struct slu_count *counts, struct err *e)
 int bpf_hits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_hit *ret, struct err *e)
 {
 	return counters_sum(p, BPF_MAP_HITS, first, n, &ret->connections, e);
+}
+
+int bpf_event_limits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_event_limit *ret,
+		     struct err *e)
+{
+	return counters_sum(p, BPF_MAP_EVENT_LIMITS, first, n, &ret->second, e);
 }
 
 _Static_assert(sizeof(struct slu_addr) == sizeof(struct addr), "one representation");

@@ -34,6 +34,8 @@ enum bpf_map {
 	BPF_MAP_AUDITS,
 	BPF_MAP_NAMED,
 	BPF_MAP_NAME_CLASSES,
+	BPF_MAP_EVENTS,
+	BPF_MAP_EVENT_LIMITS,
 	BPF_MAP_EPOCH,
 	BPF_MAP_IDENTITIES,
 	BPF_MAP_PICKS,
@@ -97,6 +99,9 @@ int bpf_drops(struct bpf_pins *p, struct slu_count *counts, struct err *e);
 int bpf_audits(struct bpf_pins *p, struct slu_count *counts, struct err *e); /* SLU_AUDIT_MAX */
 /* Of the counters [first, first + n) of "hits". */
 int bpf_hits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_hit *ret, struct err *e);
+/* The same of "event_limits"; only told and lost mean something. */
+int bpf_event_limits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_event_limit *ret,
+		     struct err *e);
 
 struct slu_addr slu_addr_make(struct addr a);
 struct addr slu_addr_get(struct slu_addr a);

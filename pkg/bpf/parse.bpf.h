@@ -23,6 +23,7 @@
 #define PKT_ROUTED     (1u << 2) /* a routing header or source route: dst is not the last */
 #define PKT_CONTROL    (1u << 3) /* neighbour discovery on the link; set by source.bpf.h */
 #define PKT_V6	       (1u << 4)
+#define PKT_PROBE      (1u << 5) /* asked by sluicectl: leaves no trace; set by from_pod */
 #define PKT_FRAG       (PKT_FRAG_FIRST | PKT_FRAG_LATER)
 
 #define EXT_MAX	    8

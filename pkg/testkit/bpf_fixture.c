@@ -361,6 +361,13 @@ void world_run(enum bpf_prog prog, const struct packet *p, uint32_t mark, struct
 	run(prog, p, 1, &ctx, ret);
 }
 
+void world_probe(enum bpf_prog prog, const struct packet *p, struct world_run *ret)
+{
+	struct __sk_buff ctx = {.priority = SLU_PRIORITY_PROBE};
+
+	run(prog, p, 1, &ctx, ret);
+}
+
 uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, uint32_t repeat)
 {
 	struct __sk_buff ctx = {.mark = mark};

@@ -75,6 +75,8 @@ uint64_t world_drops(unsigned int reason); /* packets so far */
 /* Waits until there are so many, some seconds at most. */
 void world_drops_soon(unsigned int reason, uint64_t packets);
 void world_run(enum bpf_prog prog, const struct packet *p, uint32_t mark, struct world_run *ret);
+/* As sluicectl asks: leaves no trace. */
+void world_probe(enum bpf_prog prog, const struct packet *p, struct world_run *ret);
 /* Average nanoseconds of one run. */
 uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, uint32_t repeat);
 struct slu_addr world_addr(const char *text);
