@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Compiled programs as they stand in the maps "policies", "ranges", "identities" and
- * "picks". What a policy refers to never changes under it (abi.h): a program whose
- * content changed gets new ranges and identities in places nobody uses, then its
- * inner map is switched, then the old places are free. PURE but for load and apply.
+ * Compiled programs as they stand in the maps "policies", "tree", "ranges", "rules",
+ * "name_classes", "identities" and "picks". What a policy refers to never changes under
+ * it (abi.h): a program whose content changed gets all of it anew in places nobody uses,
+ * then its element of "policies" is switched, then the old places rest, and are free when
+ * nobody can be reading them any more. Identities are shared between programs, and so are
+ * large sets of destinations: one tree each, however many programs have it. PURE but for
+ * load, apply, retire and settle.
  */
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -22,11 +25,15 @@ struct dp_identity {
 struct dp_program {
 	uint32_t id;
 	const struct program *program;
+	const uint32_t *counters; /* by rule, 0 = not counted; NULL: none is */
 };
 
 struct dp_programs {			      /* desired; borrowed */
 	const struct dp_identity *identities; /* by compiled identity index */
 	size_t n_identities;
+	const struct compiled_set *sets; /* compiled_sets */
+	size_t n_sets;
+	const uint32_t *names;		/* by index of compiled_names: its id */
 	const struct dp_program *items; /* ids unique */
 	size_t n;
 	const uint32_t *keep; /* ids that stay as they are, used or not; sorted */
@@ -40,10 +47,19 @@ struct programs_plan;
 struct dp_tables *tables_new(void);
 void tables_free(struct dp_tables *t);
 DEFINE_CLEANUP(struct dp_tables *, tables_free);
-/* Reads what is in the kernel: at the start, and after an apply that failed. */
+/* Reads what is in the kernel: at the start, and after an apply that failed. Settle it first. */
 int tables_load(struct bpf_pins *pins, struct dp_tables **ret, struct err *e);
 uint32_t tables_last(const struct dp_tables *t); /* the highest policy id, 0 = none */
 bool tables_has(const struct dp_tables *t, uint32_t policy);
+bool tables_resting(const struct dp_tables *t); /* something was let go since the last settle */
+/*
+ * Waits until no packet is under way that began before now (membarrier), and frees what
+ * rests. Where the kernel cannot wait like that, what rests stays out of use.
+ */
+int tables_settle(struct bpf_pins *pins, struct dp_tables *t, struct err *e);
+/* Counters and names that policies in the kernel refer to. */
+void tables_numbers(const struct dp_tables *t, void (*counter)(uint32_t n, void *data),
+		    void (*name)(uint32_t n, void *data), void *data);
 
 /* -ENOSPC when a map would be too small, with its name. Nothing to do: an empty plan. */
 int programs_plan_new(const struct dp_tables *t, const struct dp_programs *want,
@@ -54,7 +70,7 @@ size_t programs_plan_sets(const struct programs_plan *p); /* policies that are w
 bool programs_plan_has(const struct programs_plan *p, uint32_t policy); /* it is one of those */
 size_t programs_plan_retires(const struct programs_plan *p);		/* policies that go */
 
-/* Ranges, picks and identities first, then each inner map. */
+/* What the policies refer to, then each policy, then the epoch. */
 int programs_apply(struct bpf_pins *pins, const struct programs_plan *p, struct err *e);
 /* Policies that are wanted no more; when no pod refers to them. */
 int programs_retire(struct bpf_pins *pins, const struct programs_plan *p, struct err *e);

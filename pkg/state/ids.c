@@ -154,6 +154,16 @@ static struct ids_policy *policy_by_key(struct ids *ids, uint64_t key)
 	return NULL;
 }
 
+static void policy_append(struct ids *ids, uint64_t key)
+{
+	MEM_GROW(ids->policies, ids->n_policies);
+	ids->policies[ids->n_policies++] = (struct ids_policy){
+		.key = key,
+		.id = ids->next_policy++,
+	};
+	ids->dirty = true;
+}
+
 uint32_t ids_policy_add(struct ids *ids, uint64_t key)
 {
 	struct ids_policy *p = policy_by_key(ids, key);
@@ -162,13 +172,8 @@ uint32_t ids_policy_add(struct ids *ids, uint64_t key)
 		p->unused_since = 0;
 		return p->id;
 	}
-	MEM_GROW(ids->policies, ids->n_policies);
-	ids->policies[ids->n_policies++] = (struct ids_policy){
-		.key = key,
-		.id = ids->next_policy,
-	};
-	ids->dirty = true;
-	return ids->next_policy++;
+	policy_append(ids, key);
+	return ids->policies[ids->n_policies - 1].id;
 }
 
 void ids_policy_above(struct ids *ids, uint32_t id)
@@ -192,12 +197,44 @@ void ids_policy_drop(struct ids *ids, uint32_t id)
 	}
 }
 
+static int policy_id_cmp(const void *a, const void *b)
+{
+	const struct ids_policy *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
 static struct ids_policy *policy_by_id(struct ids *ids, uint32_t id)
 {
-	for (size_t i = 0; id && i < ids->n_policies; i++)
-		if (ids->policies[i].id == id)
-			return &ids->policies[i];
-	return NULL;
+	const struct ids_policy key = {.id = id};
+
+	if (!id || !ids->n_policies)
+		return NULL;
+	return bsearch(&key, ids->policies, ids->n_policies, sizeof(key), policy_id_cmp);
+}
+
+struct by_key {
+	uint64_t key;
+	size_t at;
+};
+
+static int by_key_cmp(const void *a, const void *b)
+{
+	const struct by_key *x = a, *y = b;
+
+	return x->key < y->key ? -1 : x->key > y->key;
+}
+
+/* All policies, for many look-ups. */
+static struct by_key *policies_by_key(const struct ids *ids)
+{
+	struct by_key *list = mem_alloc0(ids->n_policies * sizeof(*list));
+
+	for (size_t i = 0; i < ids->n_policies; i++)
+		list[i] = (struct by_key){ids->policies[i].key, i};
+	if (ids->n_policies)
+		qsort(list, ids->n_policies, sizeof(*list), by_key_cmp);
+	return list;
 }
 
 /* The id for a key that has none: the one proposed if nobody keeps it, else a new one. */
@@ -211,7 +248,7 @@ static struct ids_policy *policy_assign(struct ids *ids, const struct ids_policy
 		ids->dirty = true;
 		return p;
 	}
-	ids_policy_add(ids, want->key);
+	policy_append(ids, want->key);
 	return &ids->policies[ids->n_policies - 1];
 }
 
@@ -219,14 +256,18 @@ void ids_policies(struct ids *ids, struct ids_policy *want, size_t n, int64_t no
 {
 	__cleanup_free bool *kept = mem_alloc0(ids->n_policies + n);
 	__cleanup_free bool *done = mem_alloc0(n);
+	__cleanup_free struct by_key *known = policies_by_key(ids);
+	size_t n_known = ids->n_policies;
 
 	for (size_t i = 0; i < n; i++) {
-		struct ids_policy *p = policy_by_key(ids, want[i].key);
+		const struct by_key key = {.key = want[i].key}, *p = NULL;
 
+		if (n_known)
+			p = bsearch(&key, known, n_known, sizeof(key), by_key_cmp);
 		if (!p)
 			continue;
-		want[i].id = p->id;
-		done[i] = kept[p - ids->policies] = true;
+		want[i].id = ids->policies[p->at].id;
+		done[i] = kept[p->at] = true;
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct ids_policy *p;
