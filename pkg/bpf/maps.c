@@ -459,6 +459,19 @@ int bpf_event_limits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_ev
 	return counters_sum(p, BPF_MAP_EVENT_LIMITS, first, n, &ret->second, e);
 }
 
+int bpf_hits_reset(struct bpf_pins *p, uint32_t counter, struct err *e)
+{
+	int fd, cpus = libbpf_num_possible_cpus(), rc = bpf_map_fd(p, BPF_MAP_HITS, &fd, e);
+	__cleanup_free struct slu_hit *per_cpu = NULL;
+
+	if (rc)
+		return rc;
+	if (cpus < 0)
+		return err_sys(e, cpus, "count of CPUs");
+	per_cpu = mem_alloc0((size_t)cpus * sizeof(*per_cpu));
+	return map_update(fd, BPF_MAP_HITS, &counter, per_cpu, BPF_ANY, e);
+}
+
 _Static_assert(sizeof(struct slu_addr) == sizeof(struct addr), "one representation");
 
 struct slu_addr slu_addr_make(struct addr a)

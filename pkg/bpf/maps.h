@@ -99,6 +99,7 @@ int bpf_drops(struct bpf_pins *p, struct slu_count *counts, struct err *e);
 int bpf_audits(struct bpf_pins *p, struct slu_count *counts, struct err *e); /* SLU_AUDIT_MAX */
 /* Of the counters [first, first + n) of "hits". */
 int bpf_hits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_hit *ret, struct err *e);
+int bpf_hits_reset(struct bpf_pins *p, uint32_t counter, struct err *e); /* it counts from 0 */
 /* The same of "event_limits"; only told and lost mean something. */
 int bpf_event_limits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_event_limit *ret,
 		     struct err *e);

@@ -172,6 +172,11 @@ static int inside_step(struct run *x, const struct dp_step *s, struct err *e)
 	return bpf_map_set(x->k->pins, BPF_MAP_INSIDE, &v->key, &v->flags, e);
 }
 
+static int epoch_step(struct run *x, const struct dp_step *s, struct err *e)
+{
+	return bpf_epoch_bump(x->k->pins, e);
+}
+
 static int owned_step(struct run *x, const struct dp_step *s, struct err *e)
 {
 	const struct dp_owned *v = s->arg;
@@ -270,6 +275,7 @@ static int (*const step_fns[DP_OP_COUNT])(struct run *, const struct dp_step *, 
 	[DP_SENDER_DEL] = sender_step,
 	[DP_INSIDE_SET] = inside_step,
 	[DP_INSIDE_DEL] = inside_step,
+	[DP_EPOCH] = epoch_step,
 	[DP_EGRESS_STATE] = egress_step,
 	[DP_EGRESS_SET] = egress_step,
 	[DP_EGRESS_FREE] = egress_step,

@@ -233,6 +233,7 @@ int dp_check(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e
 	}
 	if (!(a->pod.flags & SLU_POD_KEEP)) /* comes and goes as connections end */
 		have.flags &= ~SLU_POD_KEEP;
+	have.audit = a->pod.audit; /* only counts; filled in when it is ready */
 	if (memcmp(&have, &a->pod, sizeof(have)))
 		return err_set(e, -ESTALE,
 			       "interface %u: the entry in map %s differs (policy %u, expected %u)",

@@ -27,6 +27,7 @@ static const char *const op_names[DP_OP_COUNT] = {
 	[DP_SENDER_DEL] = "sender-del",
 	[DP_INSIDE_SET] = "inside-set",
 	[DP_INSIDE_DEL] = "inside-del",
+	[DP_EPOCH] = "epoch",
 	[DP_EGRESS_STATE] = "egress-state",
 	[DP_EGRESS_SET] = "egress-set",
 	[DP_EGRESS_FREE] = "egress-free",
@@ -271,6 +272,8 @@ static void plan_network(struct dp_plan *p, const struct dp_model *d, const stru
 
 static void plan_cluster(struct dp_plan *p, const struct dp_model *d, const struct dp_model *o)
 {
+	size_t first;
+
 	if (memcmp(&d->config, &o->config, sizeof(d->config)))
 		step_add(p, DP_CONFIG, 0, &d->config);
 	for (uint32_t i = 1; i < SLU_MAX_NODES; i++)
@@ -278,8 +281,11 @@ static void plan_cluster(struct dp_plan *p, const struct dp_model *d, const stru
 			step_add(p, DP_NODE, i, &d->nodes[i]);
 	list_diff(p, &sender_kind, LIST(d, senders), LIST(o, senders), PASS_ADD);
 	list_diff(p, &sender_kind, LIST(d, senders), LIST(o, senders), PASS_DEL);
+	first = p->n;
 	list_diff(p, &inside_kind, LIST(d, inside), LIST(o, inside), PASS_ADD);
 	list_diff(p, &inside_kind, LIST(d, inside), LIST(o, inside), PASS_DEL);
+	if (p->n > first)
+		step_add(p, DP_EPOCH, 0, NULL);
 }
 
 /* ---- egress addresses ---- */

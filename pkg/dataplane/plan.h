@@ -36,6 +36,7 @@ enum dp_op {
 	DP_SENDER_DEL,
 	DP_INSIDE_SET,
 	DP_INSIDE_DEL,
+	DP_EPOCH,	 /* what packets remember of `inside` counts no more */
 	DP_EGRESS_STATE, /* index, state: one word of an entry that stands */
 	DP_EGRESS_SET,	 /* index: a whole entry, nobody refers to it yet */
 	DP_EGRESS_FREE,	 /* index */

@@ -7,11 +7,14 @@
 #include "base/mem.h"
 #include "dataplane/programs_priv.h"
 
+#define TOPS 2 /* nodes where a search can begin, for each family one */
+
 static void node_place(struct slu_tree_node *node, const uint32_t *places)
 {
 	for (int i = 0; i < SLU_TREE_WAYS; i++)
 		if (node->value[i] & SLU_TREE_CHILD)
-			node->value[i] = SLU_TREE_CHILD | places[node->value[i] & ~SLU_TREE_CHILD];
+			node->value[i] = (node->value[i] & ~SLU_TREE_VALUE) |
+					 places[node->value[i] & SLU_TREE_VALUE];
 }
 
 static uint32_t *places_list(const struct runs *r, size_t n)
@@ -45,19 +48,23 @@ static void nodes_write(struct planner *pl, const struct tree_interval *v, size_
 	}
 }
 
+/* The last two stay side by side: IPv4's top is the root's neighbour (abi.h). */
 int tree_place(struct planner *pl, const struct tree_interval *v, size_t n, struct runs *ret,
 	       uint32_t *ret_root)
 {
 	struct space *s = &pl->p->spaces[PLACE_NODE];
 	size_t size = tree_size(v, n);
-	const struct run *last;
+	uint32_t tops;
 
 	if (size > s->max || !space_grow(s, (uint32_t)size, SLU_CHUNK_NODES) ||
-	    !space_take_some(s, (uint32_t)size, ret))
+	    (!space_take(s, TOPS, &tops) &&
+	     (!space_grow(s, (uint32_t)(s->size - s->used) + 1, SLU_CHUNK_NODES) ||
+	      !space_take(s, TOPS, &tops))))
 		return err_set(pl->e, -ENOSPC, "map tree: more than %u nodes in use", s->max);
+	space_take_some(s, (uint32_t)size - TOPS, ret);
+	runs_add(ret, tops, TOPS);
 	nodes_write(pl, v, n, ret, size);
-	last = &ret->items[ret->n - 1];
-	*ret_root = last->first + last->n - 1;
+	*ret_root = tops + TOPS - 1;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -60,15 +61,32 @@ static int subjects_build(const struct reconcile *r, const struct compiled *c, u
 	return image_build(c, &info, NULL, 0, ret, ret_len);
 }
 
+/* To the second: time() may still tell the one before. */
+static int64_t clock_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return t.tv_sec;
+}
+
+/* A schedule has begun or ended to hold, or the clock was set back. */
+static bool schedule_due(const struct reconcile *r)
+{
+	int64_t now = clock_now();
+
+	return now >= r->edge || now < r->compiled_at;
+}
+
 static void compiled_replace(struct reconcile *r, struct compiled *c, uint8_t *subjects, size_t len)
 {
 	for (size_t i = 0; i < r->n_progs; i++) {
 		binding_done(&r->progs[i].binding); /* its indexes were the old list's */
-		program_free(r->progs[i].program);
-		r->progs[i].program = NULL;
 	}
 	for (size_t i = 0; i < r->n_pods; i++)
 		r->pods[i].resolved = false;
+	free(r->name_ids);
+	r->name_ids = NULL;
 	compiled_free(r->compiled);
 	free(r->subjects);
 	r->compiled = c;
@@ -137,6 +155,7 @@ static int compile_now(struct reconcile *r, const struct cidr *cidrs, size_t n, 
 		.n_ifaces = r->node->n_ifaces,
 		.cluster_cidrs = cidrs,
 		.n_cluster_cidrs = n,
+		.now = clock_now(),
 	};
 	struct compiled *c = NULL;
 	uint8_t *subjects = NULL;
@@ -152,6 +171,8 @@ static int compile_now(struct reconcile *r, const struct cidr *cidrs, size_t n, 
 		return err_sys(e, rc, "build the image of the policies");
 	}
 	compiled_replace(r, c, subjects, len);
+	r->compiled_at = view.now;
+	r->edge = compiled_next_edge(c);
 	log_info("policies compiled", "policies=%zu digest=%016llx", compiled_policy_count(c),
 		 (unsigned long long)compiled_digest(c));
 	return 0;
@@ -203,7 +224,7 @@ int compile_refresh(struct reconcile *r, struct err *e)
 	}
 	inputs = hash_cidr_list(cidrs, n, hash_bytes(&r->node->digest, sizeof(uint64_t), 1)) | 1;
 	if (r->compiled && inputs == r->compiled_inputs &&
-	    r->compiled_fingerprint == r->policies.fingerprint)
+	    r->compiled_fingerprint == r->policies.fingerprint && !schedule_due(r))
 		return 0;
 	rc = compile_now(r, cidrs, n, e);
 	if (rc < 0)

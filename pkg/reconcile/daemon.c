@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 #include "base/atomic_file.h"
@@ -30,6 +31,7 @@
 #define SAFETY_MS \
 	500 /* a pass at least this often: what no event tells is mended within a second */
 #define ONCE_PASSES 400
+#define NEVER	    (1LL << 33) /* seconds: past every clock, within every timer */
 
 #define LOCK_PAUSE_MS	50
 #define LOCK_TRIES_RUN	600 /* half a minute */
@@ -42,13 +44,25 @@ struct daemon {
 	struct server *server;
 	struct file_watch *policies;
 	struct loop_timer *soon, *safety, *timers;
-	int rtnl_fd, nft_fd, records_fd, lock_fd;
+	int rtnl_fd, nft_fd, records_fd, lock_fd, clock_fd;
 	bool due;
 };
 
 static void timers_arm(struct daemon *d)
 {
 	loop_timer_arm(d->timers, reconcile_timers(d->r));
+}
+
+/* By the clock on the wall: set, it fires at once. Without an edge ahead it waits for that alone.
+ */
+static void edge_arm(struct daemon *d)
+{
+	int64_t edge = reconcile_edge(d->r);
+	struct itimerspec at = {.it_value = {.tv_sec = edge < NEVER ? edge : NEVER}};
+
+	if (at.it_value.tv_sec <= 0)
+		at.it_value.tv_sec = 1;
+	timerfd_settime(d->clock_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &at, NULL);
 }
 
 static void pass_now(struct daemon *d)
@@ -63,6 +77,7 @@ static void pass_now(struct daemon *d)
 		loop_timer_arm(d->soon, 0);
 	}
 	timers_arm(d);
+	edge_arm(d);
 }
 
 static void on_soon(void *data)
@@ -116,6 +131,16 @@ static void on_records(int fd, uint32_t events, void *data)
 		;
 	reconcile_records_changed(((struct daemon *)data)->r);
 	pass_soon(data);
+}
+
+/* A schedule's edge, or the clock was set (ECANCELED): the pass looks what time it is. */
+static void on_clock(int fd, uint32_t events, void *data)
+{
+	uint64_t n;
+
+	if (read(fd, &n, sizeof(n)) < 0 && errno == EAGAIN)
+		return;
+	pass_now(data);
 }
 
 static void on_end(int signo, void *data)
@@ -173,6 +198,14 @@ static int records_watch(struct daemon *d, struct err *e)
 	return loop_add_fd(d->loop, d->records_fd, EPOLLIN, on_records, d, e);
 }
 
+static int clock_watch(struct daemon *d, struct err *e)
+{
+	d->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (d->clock_fd < 0)
+		return err_sys(e, -errno, "timer by the clock");
+	return loop_add_fd(d->loop, d->clock_fd, EPOLLIN, on_clock, d, e);
+}
+
 static int events_open(struct daemon *d, struct err *e)
 {
 	int rc;
@@ -186,6 +219,8 @@ static int events_open(struct daemon *d, struct err *e)
 		rc = loop_add_fd(d->loop, d->nft_fd, EPOLLIN, on_nft, d, e);
 	if (rc == 0)
 		rc = records_watch(d, e);
+	if (rc == 0)
+		rc = clock_watch(d, e);
 	if (rc == 0)
 		rc = file_watch_new(d->loop, d->conf->policy_dir, pass_soon, d, &d->policies, e);
 	return rc;
@@ -224,12 +259,17 @@ static void daemon_done(struct daemon *d)
 	cleanup_closep(&d->nft_fd);
 	cleanup_closep(&d->records_fd);
 	cleanup_closep(&d->lock_fd);
+	cleanup_closep(&d->clock_fd);
 }
 
 int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *e)
 {
-	__cleanup(daemon_done) struct daemon d = {
-		.conf = conf, .rtnl_fd = -1, .nft_fd = -1, .records_fd = -1, .lock_fd = -1};
+	__cleanup(daemon_done) struct daemon d = {.conf = conf,
+						  .rtnl_fd = -1,
+						  .nft_fd = -1,
+						  .records_fd = -1,
+						  .lock_fd = -1,
+						  .clock_fd = -1};
 	struct server_in in = {.run_dir = conf->run_dir, .asked = on_asked, .data = &d};
 	int rc;
 

@@ -46,6 +46,9 @@ void desired_config(const struct compiled *c, const char *node_name, struct slu_
 	ret->mark_shift = (uint32_t)__builtin_ctz(ret->mark_mask);
 	ret->divert = 1u << (31 - __builtin_clz(ret->mark_mask));
 	ret->tunnel_port = conf && conf->tunnel_port ? conf->tunnel_port : SLU_TUNNEL_PORT_DEFAULT;
+	ret->audit = conf && conf->audit;
+	ret->dns_min_ttl = conf ? conf->min_ttl : DOC_MIN_TTL;
+	ret->dns_grace = conf ? conf->grace : DOC_GRACE;
 	memcpy(ret->mac_sender, sender_mac, sizeof(ret->mac_sender));
 	nodes = compiled_nodes(c, &n);
 	for (size_t i = 0; i < n; i++)

@@ -120,25 +120,37 @@ static bool says_reset(const struct program *program, const struct decision *d)
 	return rule != UINT32_MAX && program->rules[rule]->policy->reset;
 }
 
+static struct decision flow_decision(const struct keep_in *in, const struct keep_pod *p,
+				     const struct ct_flow *f)
+{
+	const uint32_t *names = NULL;
+	size_t n = 0;
+
+	if (in->names && p->program->n_names)
+		names = in->names(in->data, f->dst, &n);
+	return program_decide(p->program, in->compiled, f->dst, L4_KEY(f->proto, f->dport), names,
+			      n);
+}
+
 static uint32_t flow_now(const struct keep_in *in, const struct keep_pod *p,
 			 const struct ct_flow *f, bool *ret_reset)
 {
-	const struct decision *d;
+	struct decision d;
 
 	*ret_reset = false;
 	if (p->flags & SLU_POD_QUARANTINE)
 		return NOBODY;
 	if (!p->program)
 		return 0;
-	d = program_decide(p->program, f->dst, L4_KEY(f->proto, f->dport));
-	if (d->verdict != VERDICT_ALLOW)
+	d = flow_decision(in, p, f);
+	if (d.verdict != VERDICT_ALLOW && !in->model->config.audit)
 		return NOBODY;
-	*ret_reset = says_reset(p->program, d);
-	if (!d->identity)
+	*ret_reset = says_reset(p->program, &d);
+	if (!d.identity)
 		return 0;
 	if (p->flags & SLU_POD_NO_SOURCE_CHECK || addr_is_link_local(f->dst))
 		return NOBODY;
-	return identity_now(in, p, &in->identities[d->identity], addr_is_v4(f->dst));
+	return identity_now(in, p, &in->identities[d.identity], addr_is_v4(f->dst));
 }
 
 enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *f, uint32_t *ret_id)

@@ -29,10 +29,15 @@ struct keep_pod { /* one address of a pod */
 struct keep_in {
 	const struct keep_pod *pods; /* sorted by addr, unique */
 	size_t n_pods;
+	const struct compiled *compiled;
 	const struct dp_identity *identities; /* by compiled index */
 	const struct dp_model *model;	      /* desired: marks, ids that stand, what is inside */
 	const struct addr *resolvers;	      /* whose port 53 is inside */
 	size_t n_resolvers;
+	/* The compiled_names that dst is known under; the answer is valid until the next question.
+	 * NULL: nobody knows any. */
+	const uint32_t *(*names)(void *data, struct addr dst, size_t *ret_n);
+	void *data;
 };
 
 enum keep_answer {

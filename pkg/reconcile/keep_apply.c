@@ -75,6 +75,7 @@ struct look {
 	uint64_t *keys;
 	size_t n_programs;
 	struct keep_sets sets;
+	uint32_t names[SLU_MAX_NAMES_AT];
 };
 
 static void look_done(struct look *l)
@@ -112,6 +113,26 @@ static int look_program(struct look *l, const struct pod *p, const struct progra
 	return 0;
 }
 
+/* Names of an address, by the place of their pattern in compiled_names. */
+static const uint32_t *look_names(void *data, struct addr dst, size_t *ret_n)
+{
+	const struct slu_addr key = slu_addr_make(dst);
+	struct look *l = data;
+	struct slu_named found;
+	size_t n_patterns, n = 0;
+
+	*ret_n = 0;
+	if (!l->r->name_ids || bpf_map_lookup(l->r->k.pins, BPF_MAP_NAMED, &key, &found, NULL) < 0)
+		return NULL;
+	compiled_names(l->r->compiled, &n_patterns);
+	for (size_t i = 0; i < SLU_MAX_NAMES_AT; i++)
+		for (uint32_t k = 0; found.at[i].name && k < n_patterns; k++)
+			if (l->r->name_ids[k] == found.at[i].name)
+				l->names[n++] = k;
+	*ret_n = n;
+	return l->names;
+}
+
 static void look_add(struct look *l, struct live *live)
 {
 	const struct pod *p = &l->r->pods[live->pod];
@@ -133,6 +154,9 @@ static int look_make(struct look *l, struct keep *k, struct err *e)
 {
 	const struct doc_config *conf = compiled_config(l->r->compiled);
 	struct keep_in in = {
+		.compiled = l->r->compiled,
+		.names = look_names,
+		.data = l,
 		.identities = l->r->desired->identities,
 		.model = l->r->desired->model,
 		.resolvers = conf ? conf->resolvers : NULL,

@@ -174,30 +174,32 @@ static bool source_exempt(const struct reconcile *r, const char *namespace)
 }
 
 /* The binding goes to its program; a program that has one already does not need another. */
-static void pod_binds(struct reconcile *r, struct pod *p, struct binding *b)
+static uint64_t pod_binds(struct reconcile *r, struct binding *b, bool enforced)
 {
+	uint64_t key = b->n ? b->key : 0;
 	struct prog *prog;
 
-	p->key = b->n ? b->key : 0;
-	if (p->key) {
-		prog = prog_get(r, p->key);
+	if (key) {
+		prog = prog_get(r, key);
 		prog->wanted = true;
+		prog->enforced |= enforced;
 		if (!prog->binding.n) {
 			prog->binding = *b;
 			*b = (struct binding){0};
 		}
 	}
 	binding_done(b);
+	return key;
 }
 
 static void pod_resolve(struct reconcile *r, struct pod *p)
 {
 	struct image img = subjects_image(r);
-	struct binding b = {0};
+	struct binding b = {0}, audit = {0};
 	struct pod_info info;
 	int rc;
 
-	p->key = 0;
+	p->key = p->audit_key = 0;
 	pod_subject(&img, p->rec, &info);
 	p->spread = pod_spread(info.namespace, info.name);
 	p->flags = source_exempt(r, info.namespace) ? SLU_POD_NO_SOURCE_CHECK : 0;
@@ -206,7 +208,9 @@ static void pod_resolve(struct reconcile *r, struct pod *p)
 	if (p->undecided) /* as the ADD decided: quarantined, exempt or let through */
 		p->flags |= p->rec->flags & SLU_POD_QUARANTINE;
 	else
-		pod_binds(r, p, &b);
+		p->key = pod_binds(r, &b, true);
+	if (!p->undecided && policy_resolve_audit(r->compiled, &info, &audit) == 0)
+		p->audit_key = pod_binds(r, &audit, false);
 	pod_subject_done(&info);
 	attachment_of(p->rec, &p->a);
 	p->a.pod.flags = p->flags;
@@ -215,28 +219,32 @@ static void pod_resolve(struct reconcile *r, struct pod *p)
 }
 
 /* The answer of an earlier pass stands, and the program's binding with it. */
-static bool pod_known(struct reconcile *r, const struct pod *p)
+static bool prog_known(struct reconcile *r, uint64_t key, bool enforced)
 {
 	struct prog *prog;
 
-	if (!p->resolved)
-		return false;
-	if (!p->key)
+	if (!key)
 		return true;
-	prog = prog_get(r, p->key);
+	prog = prog_get(r, key);
 	prog->wanted |= prog->binding.n > 0;
+	prog->enforced |= enforced;
 	return prog->wanted;
+}
+
+static bool pod_known(struct reconcile *r, const struct pod *p)
+{
+	return p->resolved && prog_known(r, p->key, true) && prog_known(r, p->audit_key, false);
 }
 
 void pods_resolve(struct reconcile *r)
 {
 	for (size_t i = 0; i < r->n_progs; i++)
-		r->progs[i].wanted = false;
+		r->progs[i].wanted = r->progs[i].enforced = false;
 	for (size_t i = 0; i < r->n_pods; i++) {
 		struct pod *p = &r->pods[i];
 
 		if (p->dead || p->rec->kind == ATTACH_NONE || !p->rec->ifindex)
-			p->key = 0;
+			p->key = p->audit_key = 0;
 		else if (!pod_known(r, p))
 			pod_resolve(r, p);
 	}

@@ -3,11 +3,14 @@
 /* What the files of reconcile/ share of one struct reconcile. */
 #include "dataplane/apply.h"
 #include "policy/image.h"
+#include "policy/hash_index.h"
 #include "reconcile/claims.h"
 #include "reconcile/desired.h"
+#include "reconcile/names.h"
 #include "reconcile/policies.h"
 #include "reconcile/reconcile.h"
 #include "state/journal.h"
+#include "state/numbers.h"
 
 /* A program that pods need, or did lately. */
 struct prog {
@@ -16,8 +19,11 @@ struct prog {
 	bool in_kernel;	      /* as ids and tables have it */
 	int64_t wanted_until; /* ms: a resolve promised it to a pod whose record is not there yet */
 	bool wanted;	      /* by a record, in this pass */
+	bool enforced;	      /* not only as what an audit would decide */
+	bool failed;	      /* an audit's, and cannot be made */
 	uint32_t proposed;    /* the id that all its pods have now */
 	struct program *program; /* only between flatten and commit */
+	uint32_t *counters;	 /* the same: of its rules */
 	struct binding binding;
 };
 
@@ -27,9 +33,10 @@ struct pod {
 	bool dead;     /* its boot, namespace or interface is gone */
 	bool resolved; /* by the policies as they are compiled now */
 	bool undecided;
-	uint64_t key; /* 0: no policy selects it */
+	uint64_t key;	    /* 0: no policy selects it */
+	uint64_t audit_key; /* the same with the policies in mode Audit, 0: none of them does */
 	uint32_t flags, spread;
-	struct dp_attachment a; /* policy is filled in once ids are given out */
+	struct dp_attachment a; /* policy and audit are filled in once ids are given out */
 };
 
 struct reconcile {
@@ -44,7 +51,8 @@ struct reconcile {
 	struct compiled *compiled;
 	uint64_t compiled_fingerprint, compiled_inputs; /* of the folder, of node and CIDRs */
 	bool cidrs_derived;
-	uint8_t *subjects; /* image without programs: whom policies select */
+	int64_t compiled_at, edge; /* seconds since 1970; when a schedule begins or ends to hold */
+	uint8_t *subjects;	   /* image without programs: whom policies select */
 	size_t subjects_len;
 	struct node_state *node;
 	struct pod *pods;
@@ -52,6 +60,11 @@ struct reconcile {
 	int64_t records_mtime, records_read_at;
 	struct prog *progs;
 	size_t n_progs;
+	struct hash_index prog_index; /* by key */
+	struct names *names;	      /* NULL: to be read from the kernel */
+	uint32_t *name_ids;	      /* by compiled_names; NULL: not given out yet */
+	struct numbers *counters;
+	bool counters_short; /* there was none for some rule */
 	struct claims claims;
 	struct keep *keep;
 	struct desired *desired;
@@ -87,17 +100,29 @@ bool pods_gate_done(struct dp_gate *gate);
 
 /* programs.c */
 struct prog *prog_get(struct reconcile *r, uint64_t key);
+void prog_done(struct prog *p);
 /* Ids for all that are wanted, and the plan that brings them into the kernel. */
 int progs_plan(struct reconcile *r, const struct dp_model *observed, struct programs_plan **ret,
 	       struct err *e);
 void progs_assign(struct reconcile *r, const struct dp_model *observed);
 void progs_commit(struct reconcile *r, struct programs_plan *plan);
 void progs_flush(struct reconcile *r); /* what is in the kernel must be verified */
+/* Ids of the names that policies have, known to the kernel before any policy has them. */
+int progs_names(struct reconcile *r, struct err *e);
+/* Places that were let go, names that no policy has any more. */
+int progs_settle(struct reconcile *r, struct err *e);
 /* One program, at once, beside all others. */
 int prog_now(struct reconcile *r, struct prog *p, struct err *e);
 /* Seconds without a pod after which a program leaves the snapshot, and then the kernel. */
 #define PROG_HIDE_AFTER	  60
 #define PROG_RETIRE_AFTER 75
+
+/* counters.c */
+int counters_open(struct reconcile *r, struct err *e);
+char *counter_name(const struct flat_rule *rule);
+uint32_t *counters_get(struct reconcile *r, const struct program *p); /* by rule, malloc'd */
+void counters_sweep(struct reconcile *r);
+int counters_store(struct reconcile *r, struct err *e);
 
 /* keep_apply.c: existingConnections. Before and after what changes who pods are. */
 void keep_before(struct reconcile *r, struct dp_model *observed,

@@ -11,17 +11,34 @@
 #include <time.h>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "reconcile/priv.h"
 
 struct prog *prog_get(struct reconcile *r, uint64_t key)
 {
-	for (size_t i = 0; i < r->n_progs; i++)
-		if (r->progs[i].key == key)
-			return &r->progs[i];
+	uint32_t at = hash_index_first(&r->prog_index, key);
+
+	if (at != HASH_INDEX_END)
+		return &r->progs[at];
+	hash_index_add(&r->prog_index, key);
 	MEM_GROW(r->progs, r->n_progs);
 	r->progs[r->n_progs] = (struct prog){.key = key};
 	return &r->progs[r->n_progs++];
+}
+
+static void prog_drop_program(struct prog *p)
+{
+	program_free(p->program);
+	free(p->counters);
+	p->program = NULL;
+	p->counters = NULL;
+}
+
+void prog_done(struct prog *p)
+{
+	prog_drop_program(p);
+	binding_done(&p->binding);
 }
 
 void progs_flush(struct reconcile *r)
@@ -45,10 +62,14 @@ static void progs_sweep(struct reconcile *r)
 			r->progs[kept++] = r->progs[i];
 			continue;
 		}
-		binding_done(&r->progs[i].binding);
-		program_free(r->progs[i].program);
+		prog_done(&r->progs[i]);
 	}
+	if (kept == r->n_progs)
+		return;
 	r->n_progs = kept;
+	hash_index_done(&r->prog_index);
+	for (size_t i = 0; i < kept; i++)
+		hash_index_add(&r->prog_index, r->progs[i].key);
 }
 
 /* ---- ids ---- */
@@ -62,34 +83,61 @@ static const struct dp_pod *pod_observed(const struct dp_model *observed, const 
 	return bsearch(&key, observed->pods, observed->n_pods, sizeof(key), dp_pod_cmp);
 }
 
+/* Who has a policy id now: the key of its pods, if they all have the same one. */
+struct holder {
+	uint32_t id;
+	bool shared;
+	uint64_t key;
+};
+
+static int holder_cmp(const void *a, const void *b)
+{
+	const struct holder *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static size_t holders_make(const struct reconcile *r, const struct dp_model *observed,
+			   struct holder *ret)
+{
+	size_t n = 0, kept = 0;
+
+	for (size_t i = 0; i < r->n_pods; i++) {
+		const struct dp_pod *have = pod_observed(observed, &r->pods[i]);
+
+		if (have && have->a.pod.policy)
+			ret[n++] = (struct holder){.id = have->a.pod.policy, .key = r->pods[i].key};
+	}
+	if (n)
+		qsort(ret, n, sizeof(*ret), holder_cmp);
+	for (size_t i = 0; i < n; i++) {
+		if (kept && ret[kept - 1].id == ret[i].id)
+			ret[kept - 1].shared |= ret[kept - 1].key != ret[i].key;
+		else
+			ret[kept++] = ret[i];
+	}
+	return kept;
+}
+
 /*
  * If all pods of a new program have one id now, and nobody else has it, the program can
  * take that id over: one switch for all of them.
  */
 static void progs_propose(struct reconcile *r, const struct dp_model *observed)
 {
+	__cleanup_free struct holder *holders = mem_alloc0(r->n_pods * sizeof(*holders));
+	size_t n = holders_make(r, observed, holders);
+
 	for (size_t i = 0; i < r->n_progs; i++)
 		r->progs[i].proposed = 0;
-	for (size_t i = 0; i < r->n_pods; i++) {
-		const struct pod *p = &r->pods[i];
-		const struct dp_pod *have = pod_observed(observed, p);
-		uint32_t id = have ? have->a.pod.policy : 0;
-		struct prog *prog = p->key && id ? prog_get(r, p->key) : NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct prog *prog;
 
-		if (!prog)
+		if (holders[i].shared || !holders[i].key)
 			continue;
-		if (prog->proposed && prog->proposed != id)
-			prog->proposed = UINT32_MAX; /* they have different ones: no id has that */
-		else
-			prog->proposed = id;
-	}
-	for (size_t i = 0; i < r->n_pods; i++) {
-		const struct pod *p = &r->pods[i];
-		const struct dp_pod *have = pod_observed(observed, p);
-
-		for (size_t k = 0; have && k < r->n_progs; k++)
-			if (r->progs[k].proposed == have->a.pod.policy && r->progs[k].key != p->key)
-				r->progs[k].proposed = UINT32_MAX;
+		prog = prog_get(r, holders[i].key);
+		/* if its pods have different ones, no id is */
+		prog->proposed = prog->proposed ? UINT32_MAX : holders[i].id;
 	}
 }
 
@@ -112,8 +160,12 @@ void progs_assign(struct reconcile *r, const struct dp_model *observed)
 	ids_policies(r->ids, want, r->n_progs, time(NULL));
 	for (size_t i = 0; i < r->n_progs; i++)
 		prog_id_set(&r->progs[i], want[i].id);
-	for (size_t i = 0; i < r->n_pods; i++)
-		r->pods[i].a.pod.policy = r->pods[i].key ? prog_get(r, r->pods[i].key)->id : 0;
+	for (size_t i = 0; i < r->n_pods; i++) {
+		struct pod *p = &r->pods[i];
+
+		p->a.pod.policy = p->key ? prog_get(r, p->key)->id : 0;
+		p->a.pod.audit = p->audit_key ? prog_get(r, p->audit_key)->id : 0;
+	}
 }
 
 /* ---- into the kernel ---- */
@@ -127,12 +179,14 @@ static int prog_flatten(struct reconcile *r, struct prog *p, struct err *e)
 {
 	int rc;
 
-	program_free(p->program);
-	p->program = NULL;
+	prog_drop_program(p);
 	if (!p->binding.n)
 		return err_set(e, -ENOENT, "policy %u: its rules are not known any more", p->id);
 	rc = policy_flatten(r->compiled, &p->binding, &p->program);
-	return rc < 0 ? err_sys(e, rc, "policy %u: compile", p->id) : 0;
+	if (rc < 0)
+		return err_sys(e, rc, "policy %u: compile", p->id);
+	p->counters = counters_get(r, p->program);
+	return 0;
 }
 
 struct wish {
@@ -140,6 +194,7 @@ struct wish {
 	size_t n;
 	uint32_t *keep;
 	size_t n_keep;
+	bool keep_all;
 };
 
 static void wish_done(struct wish *w)
@@ -151,16 +206,24 @@ static void wish_done(struct wish *w)
 static int plan_make(struct reconcile *r, const struct wish *w, struct programs_plan **ret,
 		     struct err *e)
 {
-	const struct dp_programs want = {
+	struct dp_programs want = {
 		.identities = r->desired->identities,
 		.n_identities = r->desired->n_identities,
+		.names = r->name_ids,
 		.items = w->items,
 		.n = w->n,
 		.keep = w->keep,
 		.n_keep = w->n_keep,
+		.keep_all = w->keep_all,
 	};
+	int rc;
 
-	return programs_plan_new(r->tables, &want, ret, e);
+	want.sets = compiled_sets(r->compiled, &want.n_sets);
+	rc = programs_plan_new(r->tables, &want, ret, e);
+	if (rc != -ENOSPC || !tables_resting(r->tables))
+		return rc;
+	rc = tables_settle(r->k.pins, r->tables, e);
+	return rc < 0 ? rc : programs_plan_new(r->tables, &want, ret, e);
 }
 
 static void wish_keep(struct wish *w, uint32_t id)
@@ -186,10 +249,23 @@ static void wish_keeps(struct reconcile *r, const struct dp_model *observed, str
 	for (size_t i = 0; i < n; i++)
 		if (!id_expired(&list[i], now))
 			wish_keep(w, list[i].id);
-	for (size_t i = 0; i < observed->n_pods; i++)
+	for (size_t i = 0; i < observed->n_pods; i++) {
 		wish_keep(w, observed->pods[i].a.pod.policy);
+		wish_keep(w, observed->pods[i].a.pod.audit);
+	}
 	if (w->n_keep)
 		qsort(w->keep, w->n_keep, sizeof(*w->keep), id_cmp);
+}
+
+/* What would only be counted stops nothing. */
+static void audit_fails(struct reconcile *r, struct prog *p, const struct err *e)
+{
+	if (!p->failed)
+		log_error("audit not possible", "error=%s", log_quote(e->msg));
+	p->failed = true;
+	for (size_t i = 0; i < r->n_pods; i++)
+		if (r->pods[i].audit_key == p->key)
+			r->pods[i].a.pod.audit = 0;
 }
 
 int progs_plan(struct reconcile *r, const struct dp_model *observed, struct programs_plan **ret,
@@ -204,10 +280,14 @@ int progs_plan(struct reconcile *r, const struct dp_model *observed, struct prog
 		if (p->in_kernel || (!p->wanted && !p->binding.n))
 			continue;
 		rc = prog_flatten(r, p, e);
-		if (rc < 0)
+		if (rc < 0 && p->enforced)
 			return rc;
+		if (rc < 0) {
+			audit_fails(r, p, e);
+			continue;
+		}
 		MEM_GROW(w.items, w.n);
-		w.items[w.n++] = (struct dp_program){p->id, p->program};
+		w.items[w.n++] = (struct dp_program){p->id, p->program, p->counters};
 	}
 	wish_keeps(r, observed, &w);
 	return plan_make(r, &w, ret, e);
@@ -236,29 +316,27 @@ void progs_commit(struct reconcile *r, struct programs_plan *plan)
 
 		if (p->program)
 			p->in_kernel = true;
-		program_free(p->program);
-		p->program = NULL;
+		prog_drop_program(p);
 	}
 	ids_expire(r);
+	counters_sweep(r);
 }
 
 static int prog_apply(struct reconcile *r, struct prog *p, struct err *e)
 {
 	__cleanup(programs_plan_freep) struct programs_plan *plan = NULL;
-	const struct dp_program item = {p->id, p->program};
-	const struct dp_programs want = {
-		.identities = r->desired->identities,
-		.n_identities = r->desired->n_identities,
-		.items = &item,
-		.n = 1,
-		.keep_all = true,
-	};
-	int rc = programs_plan_new(r->tables, &want, &plan, e);
+	struct dp_program item = {p->id, p->program, p->counters};
+	const struct wish w = {.items = &item, .n = 1, .keep_all = true};
+	int rc = plan_make(r, &w, &plan, e);
 
-	if (rc == 0)
-		rc = programs_apply(r->k.pins, plan, e);
 	if (rc < 0)
 		return rc;
+	rc = programs_apply(r->k.pins, plan, e);
+	if (rc < 0) {
+		tables_free(r->tables); /* how far it came is to be read */
+		r->tables = NULL;
+		return rc;
+	}
 	programs_commit(r->tables, plan);
 	p->in_kernel = true;
 	return 0;
@@ -271,14 +349,73 @@ int prog_now(struct reconcile *r, struct prog *p, struct err *e)
 	prog_id_set(p, ids_policy_add(r->ids, p->key));
 	if (p->in_kernel)
 		return 0;
-	if (!r->tables || !r->desired)
+	if (!r->tables || !r->desired || !r->name_ids)
 		return err_set(e, -EAGAIN, "no pass has succeeded yet");
 	rc = ids_store(r->ids, journal_state_dirfd(r->journal), e);
 	if (rc == 0)
 		rc = prog_flatten(r, p, e);
 	if (rc == 0)
 		rc = prog_apply(r, p, e);
-	program_free(p->program);
-	p->program = NULL;
+	prog_drop_program(p);
+	return rc;
+}
+
+/* ---- names, and what was let go ---- */
+
+int progs_names(struct reconcile *r, struct err *e)
+{
+	const char *const *patterns;
+	uint32_t *ids;
+	size_t n;
+	int rc;
+
+	if (r->name_ids)
+		return 0;
+	patterns = compiled_names(r->compiled, &n);
+	ids = mem_alloc0(n * sizeof(*ids));
+	rc = names_apply(r->names, r->k.pins, patterns, n, ids, e);
+	if (rc < 0)
+		free(ids);
+	else
+		r->name_ids = ids;
+	return rc;
+}
+
+struct used {
+	uint32_t *ids;
+	size_t n;
+};
+
+static void name_used(uint32_t n, void *data)
+{
+	struct used *u = data;
+
+	MEM_GROW(u->ids, u->n);
+	u->ids[u->n++] = n;
+}
+
+static void counter_pass(uint32_t n, void *data)
+{
+}
+
+int progs_settle(struct reconcile *r, struct err *e)
+{
+	struct used u = {0};
+	size_t kept = 0;
+	int rc;
+
+	if (!tables_resting(r->tables))
+		return 0;
+	rc = tables_settle(r->k.pins, r->tables, e);
+	if (rc < 0)
+		return rc;
+	tables_numbers(r->tables, counter_pass, name_used, &u);
+	if (u.n)
+		qsort(u.ids, u.n, sizeof(*u.ids), id_cmp);
+	for (size_t i = 0; i < u.n; i++)
+		if (kept == 0 || u.ids[kept - 1] != u.ids[i])
+			u.ids[kept++] = u.ids[i];
+	rc = names_retire(r->names, r->k.pins, u.ids, kept, e);
+	free(u.ids);
 	return rc;
 }

@@ -75,6 +75,8 @@ int reconcile_new(const struct daemon_conf *conf, struct reconcile **ret, struct
 	journal_sweep(r->journal, true);
 	rc = ids_open(r, e);
 	if (rc == 0)
+		rc = counters_open(r, e);
+	if (rc == 0)
 		rc = kernel_open(r, e);
 	if (rc < 0)
 		return rc;
@@ -88,6 +90,10 @@ void reconcile_forget(struct reconcile *r)
 	r->tables = NULL;
 	dp_model_free(r->known);
 	r->known = NULL;
+	names_free(r->names);
+	r->names = NULL;
+	free(r->name_ids);
+	r->name_ids = NULL;
 	r->records_mtime = 0;
 	r->policies.fingerprint = 0;
 }
@@ -97,11 +103,13 @@ void reconcile_free(struct reconcile *r)
 	if (!r)
 		return;
 	pods_forget(r);
-	for (size_t i = 0; i < r->n_progs; i++) {
-		binding_done(&r->progs[i].binding);
-		program_free(r->progs[i].program);
-	}
+	for (size_t i = 0; i < r->n_progs; i++)
+		prog_done(&r->progs[i]);
 	free(r->progs);
+	hash_index_done(&r->prog_index);
+	names_free(r->names);
+	free(r->name_ids);
+	numbers_free(r->counters);
 	claims_done(&r->claims);
 	keep_free(r->keep);
 	desired_free(r->desired);
@@ -224,6 +232,22 @@ static int want(struct reconcile *r)
 
 /* ---- see and do ---- */
 
+static int tables_open(struct reconcile *r, struct err *e)
+{
+	int rc = tables_load(r->k.pins, &r->tables, e);
+
+	if (rc == 0) /* what the one before let go is free, too */
+		rc = tables_settle(r->k.pins, r->tables, e);
+	if (rc < 0) {
+		tables_free(r->tables);
+		r->tables = NULL;
+		return rc;
+	}
+	ids_policy_above(r->ids, tables_last(r->tables));
+	progs_flush(r);
+	return 0;
+}
+
 static int see(struct reconcile *r, struct dp_model **ret, struct err *e)
 {
 	struct dp_observe_in in = {
@@ -235,11 +259,14 @@ static int see(struct reconcile *r, struct dp_model **ret, struct err *e)
 	int rc;
 
 	if (!r->tables) {
-		rc = tables_load(r->k.pins, &r->tables, e);
+		rc = tables_open(r, e);
 		if (rc < 0)
 			return rc;
-		ids_policy_above(r->ids, tables_last(r->tables));
-		progs_flush(r);
+	}
+	if (!r->names) {
+		rc = names_load(r->k.pins, &r->names, e);
+		if (rc < 0)
+			return rc;
 	}
 	rc = dp_observe(&r->k, &in, ret, e);
 	if (rc == 0 && !in.known) {
@@ -351,6 +378,7 @@ static int act(struct reconcile *r, struct err *e)
 	__cleanup(dp_model_freep) struct dp_model *observed = NULL;
 	__cleanup(programs_plan_freep) struct programs_plan *programs = NULL;
 	__cleanup(dp_plan_freep) struct dp_plan *plan = NULL;
+	bool idle;
 	int rc;
 
 	rc = see(r, &observed, e);
@@ -359,13 +387,22 @@ static int act(struct reconcile *r, struct err *e)
 	progs_assign(r, observed);
 	rc = ids_store(r->ids, journal_state_dirfd(r->journal), e);
 	if (rc == 0)
+		rc = progs_names(r, e);
+	if (rc == 0)
 		rc = progs_plan(r, observed, &programs, e);
 	if (rc < 0)
 		return rc;
+	idle = !programs_plan_sets(programs) && !programs_plan_retires(programs);
 	keep_before(r, observed, programs);
 	pods_want(r);
 	plan = dp_plan_new(r->desired->model, observed, programs);
-	return carry_out(r, plan, programs, e);
+	rc = carry_out(r, plan, programs, e);
+	if (rc >= 0 && idle) { /* it waits, and an edit or an ADD should not */
+		int settled = progs_settle(r, e);
+
+		rc = settled < 0 ? settled : rc;
+	}
+	return rc;
 }
 
 /*
@@ -428,6 +465,8 @@ static int pass(struct reconcile *r, struct err *e)
 	rc = act(r, e);
 	more |= rc > 0;
 	if (rc >= 0)
+		rc = counters_store(r, e);
+	if (rc >= 0)
 		rc = publish(r, e);
 	if (rc < 0)
 		return rc;
@@ -487,6 +526,11 @@ int64_t reconcile_timers(struct reconcile *r)
 void reconcile_records_changed(struct reconcile *r)
 {
 	r->records_mtime = 0;
+}
+
+int64_t reconcile_edge(const struct reconcile *r)
+{
+	return r->compiled ? r->edge : INT64_MAX;
 }
 
 uint32_t reconcile_nft_portid(const struct reconcile *r)

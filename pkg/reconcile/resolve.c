@@ -36,7 +36,7 @@ static struct json *answer_error(const char *text)
 
 struct answer {
 	const char *kind;
-	uint32_t policy, spread, flags;
+	uint32_t policy, audit, spread, flags;
 	uint64_t key;
 };
 
@@ -48,6 +48,8 @@ static struct json *answer_emit(const struct answer *a)
 	snprintf(key, sizeof(key), "%016" PRIx64, a->key);
 	json_set(o, "kind", json_new_string(a->kind));
 	json_set(o, "policy", json_new_int(a->policy));
+	if (a->audit)
+		json_set(o, "audit", json_new_int(a->audit));
 	json_set(o, "spread", json_new_int(a->spread));
 	json_set(o, "flags", json_new_int(a->flags));
 	json_set(o, "key", json_new_string(key));
@@ -93,7 +95,7 @@ static bool folder_changed(const struct reconcile *r)
 	       now != r->policies.fingerprint;
 }
 
-static int program_promise(struct reconcile *r, struct binding *b, struct answer *a, struct err *e)
+static int program_promise(struct reconcile *r, struct binding *b, uint32_t *ret, struct err *e)
 {
 	struct prog *p = prog_get(r, b->key);
 	bool fresh = !p->in_kernel;
@@ -103,15 +105,26 @@ static int program_promise(struct reconcile *r, struct binding *b, struct answer
 		p->binding = *b;
 		*b = (struct binding){0};
 	}
-	a->key = p->key;
 	rc = prog_now(r, p, e);
 	if (rc < 0)
 		return rc;
 	p->wanted_until = clock_ms() + PROMISE_MS;
 	r->unpublished |= fresh;
-	a->kind = "policy";
-	a->policy = p->id;
+	*ret = p->id;
 	return 0;
+}
+
+/* What is only counted is no reason to refuse a pod: without it, the next pass will try. */
+static void audit_promise(struct reconcile *r, const struct pod_info *info, struct answer *a)
+{
+	__cleanup(binding_done) struct binding b = {0};
+	struct err e = {0};
+
+	if (policy_resolve_audit(r->compiled, info, &b) != 0 || b.n == 0)
+		return;
+	if (program_promise(r, &b, &a->audit, &e) < 0)
+		log_warn("audit not ready", "pod=%s/%s error=%s", info->namespace, info->name,
+			 log_quote(e.msg));
 }
 
 static int subject_resolve(struct reconcile *r, const struct record *rec, struct answer *a,
@@ -134,9 +147,15 @@ static int subject_resolve(struct reconcile *r, const struct record *rec, struct
 		a->kind = "undecided";
 		return 0;
 	}
-	if (b.n == 0)
-		return 0;
-	return program_promise(r, &b, a, e);
+	if (b.n) {
+		a->key = b.key;
+		rc = program_promise(r, &b, &a->policy, e);
+		if (rc < 0)
+			return rc;
+		a->kind = "policy";
+	}
+	audit_promise(r, &info, a);
+	return 0;
 }
 
 /* In a record that was only a question there is nothing but what the request said. */

@@ -48,6 +48,7 @@ static const struct field fields[] = {
 	FIELD("uid", FIELD_STRING, uid, false),
 	FIELD("ifindex", FIELD_U32, ifindex, false),
 	FIELD("policy", FIELD_U32, policy, false),
+	FIELD("audit", FIELD_U32, audit, false),
 	FIELD("key", FIELD_U64, key, false),
 	FIELD("spread", FIELD_U32, spread, false),
 	FIELD("flags", FIELD_U32, flags, false),

@@ -37,6 +37,7 @@ struct record {
 	uint8_t prefix_lens[RECORD_MAX_ADDRS]; /* of addrs, as people write them; 0 = not said */
 	size_t n_addrs;
 	uint32_t policy; /* id at ADD */
+	uint32_t audit;	 /* the same of what its policies in mode Audit would make; 0 = none */
 	uint64_t key;	 /* binding.key at ADD */
 	uint32_t spread;
 	uint32_t flags; /* SLU_POD_* */

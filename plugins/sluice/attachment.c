@@ -261,6 +261,7 @@ struct dp_attachment attachment_dp(const struct record *rec)
 		.pod =
 			{
 				.policy = rec->policy,
+				.audit = rec->audit,
 				.flags = rec->flags,
 				.spread = rec->spread,
 				.naddr = (uint16_t)rec->n_addrs,

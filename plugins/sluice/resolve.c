@@ -40,6 +40,7 @@ bool resolve_may_pass(const struct plugin *p, const struct record *rec)
 static void answer_set(const struct plugin *p, struct record *rec, const struct image_answer *a)
 {
 	rec->policy = a->kind == IMAGE_POLICY ? a->policy : 0;
+	rec->audit = a->audit_policy;
 	rec->key = a->key;
 	rec->spread = a->spread;
 	rec->flags = a->flags;
@@ -112,6 +113,8 @@ static int answer_parse(const struct json *j, struct image_answer *a, struct err
 	r = kind_parse(json_get(j, "kind"), &a->kind, e);
 	if (r == 0)
 		r = u32_parse(j, "policy", &a->policy, e);
+	if (r == 0)
+		r = u32_parse(j, "audit", &a->audit_policy, e);
 	if (r == 0)
 		r = u32_parse(j, "spread", &a->spread, e);
 	if (r == 0)
@@ -212,7 +215,7 @@ static int compile_run(struct plugin *p, struct record *rec, struct snapshot *s,
 /* Nobody can say: refused with the reason, unless the pod may pass. */
 static int unresolved(struct plugin *p, struct record *rec, const struct err *why, struct err *e)
 {
-	rec->policy = 0;
+	rec->policy = rec->audit = 0;
 	rec->key = 0;
 	rec->flags = 0;
 	rec->spread = pod_spread(rec->namespace, rec->pod);
