@@ -7,64 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "bpf/drop_reasons.h"
-#include "policy/explain.h"
-#include "testkit/policy_fixture.h"
-
-#define GATEWAY(NAME, RANGES)                                                                     \
-	"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressGateway\nmetadata: {name: " NAME "}\n" \
-	"spec: {addresses: [" RANGES "], allowedNamespaces: {}}\n"
-#define GATEWAYS                                                       \
-	GATEWAY("a", "{range: 203.0.113.1}, {range: '2001:db8:1::1'}") \
-	GATEWAY("b", "{range: 203.0.113.2}, {range: '2001:db8:1::2'}") \
-	GATEWAY("only4", "{range: 203.0.113.4}")
-#define CLUSTER(NAME, SPEC)                                                                       \
-	"---\napiVersion: sluice.dev/v1alpha1\nkind: ClusterEgressPolicy\nmetadata: {name: " NAME \
-	"}\nspec:\n  subject: {podSelector: {}}\n" SPEC
-#define POLICY(NAME, SPEC)                                                                 \
-	"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: " NAME \
-	", namespace: shop}\nspec:\n  subject: {podSelector: {}}\n" SPEC
-
-struct expectation {
-	const char *dst, *l4;
-	int reason;	  /* enum slu_reason; 0 = it leaves */
-	const char *from; /* the address the outside sees; NULL = the node's */
-};
-
-#define MAX_EXPECTATIONS 8
-
-static void expect(const char *yaml, const struct expectation *list)
-{
-	struct explain_query q = {
-		.pod = {.namespace = "shop", .name = "web-1", .labels_known = true}};
-	struct policy_fixture f;
-
-	q.pod.labels = labels_from_text("app=web");
-	policy_fixture_init(&f, yaml, "n1", "eth0 203.0.113.250/24 2001:db8:1::fa/64");
-	for (size_t i = 0; i < MAX_EXPECTATIONS && list[i].dst; i++) {
-		struct explain *x;
-
-		q.dst = addr_of(list[i].dst);
-		q.l4_key = l4_key_of(list[i].l4 ?: "");
-		assert_int_equal(policy_explain(f.c, &q, &x), 0);
-		if (x->reason != list[i].reason)
-			fail_msg("%s %s: reason %d, expected %d", list[i].dst, list[i].l4 ?: "",
-				 x->reason, list[i].reason);
-		if (list[i].from) {
-			assert_non_null(x->addr);
-			assert_string_equal(addr_str(x->addr->addr), list[i].from);
-		} else {
-			assert_null(x->addr);
-		}
-		explain_free(x);
-	}
-	labels_done(&q.pod.labels);
-	policy_fixture_done(&f);
-}
-
-#define EXPECT(YAML, ...) expect(YAML, (const struct expectation[MAX_EXPECTATIONS]){__VA_ARGS__})
-
-#define OUT "198.51.100.7"
+#include "policy/evaluate_fixture.h"
 
 static void admin_via_without_action_and_namespace_deny_is_denied(void **state)
 {
@@ -141,6 +84,62 @@ static void a_narrow_via_node_before_a_wide_via_gateway(void **state)
 				    "via: {gateway: a}}\n"),
 	       {"198.51.100.200", NULL, SLU_OK, NULL}, {OUT, NULL, SLU_OK, "203.0.113.1"},
 	       {"192.0.2.1", NULL, SLU_OK, NULL});
+}
+
+static void default_deny_yields_to_a_policy_on_services(void **state)
+{
+	EXPECT(SERVICE("api", "app: web") POLICY("p", "  default: {action: Deny}\n")
+		       ON_SERVICES("s", "api",
+				   "  rules: [{name: x, action: Allow, to: [{cidr: "
+				   "198.51.100.0/24}]}]\n"),
+	       {OUT, NULL, SLU_OK, NULL}, {"192.0.2.1", NULL, SLU_DROP_DENIED, NULL});
+}
+
+#define CDN "www.a.example www.b.example"
+
+static void two_names_on_one_address_are_decided_by_the_order_of_the_rules(void **state)
+{
+	EXPECT(POLICY("p", "  rules:\n"
+			   "  - {name: a, action: Allow, to: [{fqdn: www.a.example}]}\n"
+			   "  - {name: b, action: Deny, to: [{fqdn: www.b.example}]}\n"),
+	       {OUT " as " CDN, NULL, SLU_OK, NULL},
+	       {OUT " as "
+		    "www.a.example",
+		NULL, SLU_OK, NULL},
+	       {OUT " as "
+		    "www.b.example",
+		NULL, SLU_DROP_DENIED, NULL});
+	EXPECT(POLICY("p", "  rules:\n"
+			   "  - {name: b, action: Deny, to: [{fqdn: www.b.example}]}\n"
+			   "  - {name: a, action: Allow, to: [{fqdn: www.a.example}]}\n"),
+	       {OUT " as " CDN, NULL, SLU_DROP_DENIED, NULL});
+}
+
+static void a_name_with_via_that_is_not_known_leaves_by_the_default_identity(void **state)
+{
+	EXPECT(GATEWAYS POLICY("p", "  rules: [{name: n, via: {gateway: a}, to: [{fqdn: "
+				    "www.a.example}]}]\n  default: {via: {gateway: b}}\n"),
+	       {OUT, NULL, SLU_OK, "203.0.113.2"},
+	       {OUT " as "
+		    "www.a.example",
+		NULL, SLU_OK, "203.0.113.1"});
+}
+
+static void a_destination_with_via_that_is_missing_leaves_by_the_default_identity(void **state)
+{
+	EXPECT(GATEWAYS POLICY("p", "  rules: [{name: n, via: {gateway: a}, to: [{destination: "
+				    "{name: bank}}]}]\n  default: {via: {gateway: b}}\n"),
+	       {OUT, NULL, SLU_OK, "203.0.113.2"});
+}
+
+static void audit_allow_above_enforce_deny_is_denied_and_would_be_allowed(void **state)
+{
+	static const char yaml[] = CLUSTER("try",
+					   "  mode: Audit\n  rules: [{name: r, action: Allow}]\n")
+		POLICY("p", "  rules: [{name: d, action: Deny}]\n");
+
+	EXPECT(yaml, {OUT, NULL, SLU_DROP_DENIED, NULL});
+	EXPECT_AUDIT(yaml, {OUT, NULL, SLU_OK, NULL});
 }
 
 /* ---- beyond the table ---- */
@@ -262,6 +261,12 @@ int main(void)
 		cmocka_unit_test(baseline_deny_yields_to_namespace_allow),
 		cmocka_unit_test(v6_through_a_gateway_with_v4_only_is_dropped_for_its_family),
 		cmocka_unit_test(a_narrow_via_node_before_a_wide_via_gateway),
+		cmocka_unit_test(default_deny_yields_to_a_policy_on_services),
+		cmocka_unit_test(two_names_on_one_address_are_decided_by_the_order_of_the_rules),
+		cmocka_unit_test(a_name_with_via_that_is_not_known_leaves_by_the_default_identity),
+		cmocka_unit_test(
+			a_destination_with_via_that_is_missing_leaves_by_the_default_identity),
+		cmocka_unit_test(audit_allow_above_enforce_deny_is_denied_and_would_be_allowed),
 		cmocka_unit_test(order_beats_prefix_length),
 		cmocka_unit_test(an_exception_falls_through_to_later_rules),
 		cmocka_unit_test(ports_protocols_and_icmp_types),
