@@ -20,10 +20,13 @@ static int compare_cidrs(const void *a, const void *b)
 
 size_t cidrs_sort_unique(struct cidr *v, size_t n)
 {
-	size_t out = 0;
+	size_t out = 0, sorted = 1;
 
-	if (n)
-		qsort(v, n, sizeof(*v), compare_cidrs);
+	while (sorted < n && cidr_cmp(v[sorted - 1], v[sorted]) < 0)
+		sorted++;
+	if (sorted >= n)
+		return n; /* most often, and there may be a hundred thousand lists */
+	qsort(v, n, sizeof(*v), compare_cidrs);
 	for (size_t i = 0; i < n; i++)
 		if (!out || cidr_cmp(v[out - 1], v[i]) != 0)
 			v[out++] = v[i];

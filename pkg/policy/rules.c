@@ -123,6 +123,13 @@ static void add_name(struct rule_build *b, struct flat_rule *r, const char *patt
 	r->names[r->n_names++] = destinations_name(b->d, pattern);
 }
 
+static void add_cidrs(struct flat_rule *r, const struct cidr *v, size_t n)
+{
+	r->cidrs = mem_resize(r->cidrs, r->n_cidrs + n, sizeof(*v));
+	memcpy(r->cidrs + r->n_cidrs, v, n * sizeof(*v));
+	r->n_cidrs += n;
+}
+
 static void add_destination(struct rule_build *b, uint32_t index)
 {
 	const struct doc_destination *doc = &b->c->set->destinations[index];
@@ -138,10 +145,8 @@ static void add_destination(struct rule_build *b, uint32_t index)
 		MEM_GROW(r->sets, r->n_sets);
 		r->sets[r->n_sets++] = set;
 	}
-	for (size_t i = 0; set == UINT32_MAX && i < doc->n_cidrs; i++) {
-		MEM_GROW(r->cidrs, r->n_cidrs);
-		r->cidrs[r->n_cidrs++] = doc->cidrs[i];
-	}
+	if (set == UINT32_MAX && doc->n_cidrs)
+		add_cidrs(r, doc->cidrs, doc->n_cidrs);
 	for (size_t i = 0; i < doc->n_fqdns; i++)
 		add_name(b, r, doc->fqdns[i]);
 }
