@@ -101,6 +101,12 @@ struct slu_cell world_cell(unsigned int step, uint16_t rule, uint16_t via);
 void world_policy(uint32_t id, const struct slu_policy *policy);
 void world_policy_delete(uint32_t id);
 void world_epoch(void);
+void world_pod_of(uint32_t policy, uint32_t audit); /* POD_GOVERNED, but by these */
+/*
+ * Everything, of both families, is one cell. Rule i has the action of the i-th letter of "adrp"
+ * (in capitals: and the identity REMOTE), and counts in counter + i unless counter is 0.
+ */
+struct slu_policy world_policy_of(const char *actions, uint32_t counter, struct slu_cell cell);
 
 /* What pods send through their gateway. */
 void world_frame(struct packet *p, const char *src, const char *dst);

@@ -147,3 +147,45 @@ void world_policy_delete(uint32_t id)
 	expect_ok(bpf_map_delete(world_pins(), BPF_MAP_POLICIES, &id, &e), &e);
 	world_epoch();
 }
+
+void world_pod_of(uint32_t policy, uint32_t audit)
+{
+	struct slu_pod pod = world_pod_make(POD_GOVERNED, 0);
+	uint32_t lo = 1;
+	struct err e = {};
+
+	pod.policy = policy;
+	pod.audit = audit;
+	expect_ok(bpf_map_set(world_pins(), BPF_MAP_PODS, &lo, &pod, &e), &e);
+}
+
+/* Rule i has actions[i], and if it has the letter in capitals the identity REMOTE. */
+static uint32_t rules_of(const char *actions, uint32_t counter)
+{
+	static const char letters[] = "-adrp"; /* enum slu_action */
+	struct slu_rule rules[32];
+	size_t n = strlen(actions);
+
+	for (size_t i = 0; i < n; i++) {
+		const char *at = strchr(letters, actions[i] | 0x20);
+
+		rules[i] = (struct slu_rule){.action = (uint8_t)(at ? at - letters : 0)};
+		if (!(actions[i] & 0x20)) {
+			rules[i].flags = SLU_RULE_VIA;
+			rules[i].identity = NET_REMOTE;
+		}
+		if (counter)
+			rules[i].counter = counter + (uint32_t)i;
+	}
+	return world_rules(rules, n);
+}
+
+/* The whole of both families is one cell; sets are added by the caller. */
+struct slu_policy world_policy_of(const char *actions, uint32_t counter, struct slu_cell cell)
+{
+	struct world_prefix all = {world_prefix("::", 0), world_class_one(cell)};
+
+	return (struct slu_policy){.root = world_tree(&all, 1),
+				   .first_rule = rules_of(actions, counter),
+				   .n_rules = (uint32_t)strlen(actions)};
+}
