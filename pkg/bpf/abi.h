@@ -328,6 +328,7 @@ struct slu_recent {
 	__u32 policy; /* 0: empty */
 	__u32 epoch;
 	__u32 flags;
+	__u32 root;
 	__u32 first_rule;
 	struct slu_cell cell;
 };
@@ -454,7 +455,7 @@ _Static_assert(sizeof(struct slu_dns_stream) == 24, "abi");
 _Static_assert(sizeof(struct slu_event) == 64, "abi");
 _Static_assert(sizeof(struct slu_told) == 8, "abi");
 _Static_assert(sizeof(struct slu_event_limit) == 32, "abi");
-_Static_assert(sizeof(struct slu_recent) == 48, "abi");
+_Static_assert(sizeof(struct slu_recent) == 52, "abi");
 _Static_assert(sizeof(struct slu_identity) == 16, "abi");
 _Static_assert(sizeof(struct slu_egress) == 40, "abi");
 _Static_assert(sizeof(struct slu_node) == 32, "abi");

@@ -17,6 +17,8 @@
 #include "bpf/abi.h"
 #include "bpf/drop_reasons.h"
 
+#define NS_PER_S 1000000000ull
+
 #define SLU_MAP(name_, type_, key_, value_, max_, flags_) \
 	struct {                                          \
 		__uint(type, type_);                      \
@@ -51,6 +53,8 @@ SLU_MAP(hits, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_hit, SLU_MAX_COUNTERS
 SLU_MAP(audits, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_count, SLU_AUDIT_MAX, 0);
 SLU_MAP(named, BPF_MAP_TYPE_HASH, struct slu_addr, struct slu_named, SLU_MAX_NAMED,
 	BPF_F_NO_PREALLOC);
+SLU_MAP(name_flows, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, struct slu_name_flow,
+	SLU_MAX_NAME_FLOWS, 0);
 SLU_MAP(name_classes, BPF_MAP_TYPE_HASH, struct slu_name_class, __u32, SLU_MAX_NAME_CLASSES,
 	BPF_F_NO_PREALLOC);
 SLU_MAP(told, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, struct slu_told, SLU_MAX_TOLD, 0);
@@ -159,6 +163,22 @@ static __always_inline bool mac_same(const __u8 *a, const __u8 *b)
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4] &&
 	       a[5] == b[5];
 }
+
+static __always_inline __u32 seconds_now(void)
+{
+	return bpf_ktime_get_boot_ns() / NS_PER_S;
+}
+
+/* A place of an element of "named" is read and written as one word: never one's name with
+ * another's time. */
+union named_place {
+	struct {
+		__u32 name, until;
+	};
+	__u64 word;
+};
+
+#define NAMED_PLACE(e, i) ((__u64 *)&(e)->at[i])
 
 /* SLU_INSIDE_* of an address; 0: it lies outside. */
 static __always_inline __u32 inside_flags(const struct slu_addr *a)

@@ -8,17 +8,13 @@
  * judge() packs its answer: a reason (0: allowed), an identity (0: as the node),
  * and whether the packet is none of the policy's business.
  */
-#include "bpf/report.bpf.h"
+#include "bpf/named.bpf.h"
 
 #define JUDGED_UNTOUCHED   (1u << 8) /* not governed, multicast, neighbour discovery */
 #define JUDGED_INSIDE	   (1u << 9)
 #define JUDGED_REASON(j)   ((j)&0xffu)
 #define JUDGED_IDENTITY(j) ((j) >> 16)
 #define OUTCOME_DIVERT	   (1u << 31)
-
-#define TCP_FLAGS_AT 13
-#define TCP_SYN	     0x02
-#define TCP_ACK	     0x10
 
 static __always_inline bool governed(const struct slu_pod *pod)
 {
@@ -63,6 +59,7 @@ static __always_inline void recent_store(struct slu_recent *s, const struct pkt 
 	s->policy = policy;
 	s->epoch = now;
 	s->flags = r->flags;
+	s->root = r->root;
 	s->first_rule = r->first_rule;
 	s->cell = r->cell;
 }
@@ -75,7 +72,7 @@ __noinline int slu_consult(struct ruling *r, struct pkt *p, __u32 policy)
 	if (!r || !p)
 		return SLU_DROP_NO_POLICY;
 	r->flags = 0;
-	r->first_rule = 0;
+	r->root = r->first_rule = 0;
 	cell_clear(&r->cell);
 	if (is_inside(p)) {
 		r->flags = RULED_INSIDE;
@@ -86,6 +83,7 @@ __noinline int slu_consult(struct ruling *r, struct pkt *p, __u32 policy)
 	found = bpf_map_lookup_elem(&policies, &policy);
 	if (!found)
 		return SLU_DROP_NO_POLICY;
+	r->root = found->root;
 	r->first_rule = found->first_rule;
 	r->flags = found->flags & SLU_POLICY_NAMES ? RULED_NAMES : 0;
 	return slu_layers(&r->cell, found, p);
@@ -127,7 +125,7 @@ static __always_inline int steps_walk(struct ruling *r)
 }
 
 /* The whole answer of a policy: 0 and *r, or a reason. */
-__noinline int slu_rule_on(struct ruling *r, struct pkt *p, __u32 policy)
+__noinline int slu_rule_on(struct __sk_buff *skb, struct ruling *r, struct pkt *p, __u32 policy)
 {
 	__u32 zero = 0, now;
 	struct slu_recent *slot;
@@ -147,6 +145,7 @@ __noinline int slu_rule_on(struct ruling *r, struct pkt *p, __u32 policy)
 	if (recent_is(slot, p, policy, now)) {
 		r->cell = slot->cell;
 		r->flags = slot->flags;
+		r->root = slot->root;
 		r->first_rule = slot->first_rule;
 	} else {
 		reason = slu_consult(r, p, policy);
@@ -160,12 +159,14 @@ __noinline int slu_rule_on(struct ruling *r, struct pkt *p, __u32 policy)
 		return 0;
 	if (p->flags & PKT_FRAG_LATER)
 		return SLU_DROP_FRAGMENT;
-	if (r->flags & RULED_NAMES) {
-		reason = slu_names(&r->cell, p, policy);
-		if (reason)
-			return reason;
-	}
-	return steps_walk(r);
+	if (!(r->flags & RULED_NAMES))
+		return steps_walk(r);
+	reason = slu_names(skb, r, p);
+	if (!reason)
+		reason = steps_walk(r);
+	if (!reason && r->verdict == SLU_ALLOW)
+		name_flow_open(r, p);
+	return reason;
 }
 
 static __always_inline bool is_denial(__u32 verdict)
@@ -177,12 +178,7 @@ static __always_inline bool is_denial(__u32 verdict)
 static __always_inline bool connection_begins(struct __sk_buff *skb, const struct pkt *p,
 					      const struct ruling *r)
 {
-	__u8 flags;
-
-	if (pkt_proto(p) != IPPROTO_TCP)
-		return r->flags & RULED_FRESH;
-	return !bpf_skb_load_bytes(skb, p->l4 + TCP_FLAGS_AT, &flags, sizeof(flags)) &&
-	       (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return pkt_proto(p) == IPPROTO_TCP ? tcp_syn(skb, p) : r->flags & RULED_FRESH;
 }
 
 static __always_inline void hit_add(struct __sk_buff *skb, __u32 counter, bool connection)
@@ -212,11 +208,12 @@ static __always_inline void hits_count(struct __sk_buff *skb, const struct pkt *
 }
 
 /* The verdict if the policies in mode Audit were enforced; the same where nothing can be said. */
-static __always_inline __u32 audit_verdict(const struct slu_pod *pod, struct pkt *p, __u32 verdict)
+static __always_inline __u32 audit_verdict(struct __sk_buff *skb, const struct slu_pod *pod,
+					   struct pkt *p, __u32 verdict)
 {
 	struct ruling r;
 
-	if (!pod->audit || slu_rule_on(&r, p, pod->audit) || r.flags & RULED_INSIDE)
+	if (!pod->audit || slu_rule_on(skb, &r, p, pod->audit) || r.flags & RULED_INSIDE)
 		return verdict;
 	return r.verdict;
 }
@@ -229,7 +226,7 @@ static __always_inline __u32 settle(struct __sk_buff *skb, const struct slu_conf
 				    const struct slu_pod *pod, struct pkt *p, struct ruling *r)
 {
 	bool suspended = c && c->audit && is_denial(r->verdict);
-	__u32 would = audit_verdict(pod, p, r->verdict), which;
+	__u32 would = audit_verdict(skb, pod, p, r->verdict), which;
 
 	if (p->flags & PKT_PROBE)
 		return suspended ? SLU_ALLOW : r->verdict;
@@ -275,7 +272,7 @@ static __always_inline __u32 judge(struct __sk_buff *skb, const struct slu_confi
 		return JUDGED_UNTOUCHED;
 	if (!pod->policy || pod->flags & SLU_POD_QUARANTINE)
 		return judge_unruled(skb, c, pod, p);
-	reason = slu_rule_on(&r, p, pod->policy);
+	reason = slu_rule_on(skb, &r, p, pod->policy);
 	if (reason)
 		return JUDGED_REASON(reason);
 	if (r.flags & RULED_INSIDE)

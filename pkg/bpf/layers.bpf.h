@@ -10,7 +10,6 @@
 
 #define RANGE_STEPS 18 /* 2^18 = SLU_MAX_RANGES */
 #define NO_VALUE    SLU_TREE_CHILD
-#define NS_PER_S    1000000000ull
 
 /* 1 if key <= word, without a branch: half of them would be guessed wrong. */
 static __always_inline __u64 reached(__u32 key, __u64 word)
@@ -133,30 +132,6 @@ __noinline int slu_layers(struct slu_cell *to, struct slu_policy *policy, struct
 			return SLU_DROP_NO_POLICY;
 		if (value)
 			reason = slu_class_merge(to, policy->sets[i].class, p->key);
-	}
-	return reason;
-}
-
-/* The names that the destination is known under just now, as far as the policy has rules for them.
- */
-__noinline int slu_names(struct slu_cell *to, struct pkt *p, __u32 policy)
-{
-	struct slu_named *seen = p ? bpf_map_lookup_elem(&named, &p->dst) : NULL;
-	__u32 now;
-	int reason = 0;
-
-	if (!to || !seen)
-		return 0;
-	now = bpf_ktime_get_boot_ns() / NS_PER_S;
-	for (int i = 0; i < SLU_MAX_NAMES_AT && !reason; i++) {
-		struct slu_name_class key = {policy, seen->at[i].name};
-		__u32 *class;
-
-		if (!key.name || seen->at[i].until <= now)
-			continue;
-		class = bpf_map_lookup_elem(&name_classes, &key);
-		if (class)
-			reason = slu_class_merge(to, *class, p->key);
 	}
 	return reason;
 }

@@ -112,7 +112,8 @@ static uint64_t object_digest(void)
 /* All programs pinned, and of this build? */
 static bool loaded_already(const char *pins)
 {
-	static const char *const programs[] = {"slu_from_pod", "slu_to_tunnel", "slu_from_tunnel",
+	static const char *const programs[] = {"slu_from_pod",	  "slu_to_pod",
+					       "slu_to_tunnel",	  "slu_from_tunnel",
 					       "slu_macvlan_out", "slu_macvlan_in"};
 	__cleanup_free char *build = mem_printf("%s/build", pins);
 	__cleanup_close int fd = bpf_obj_get(build);

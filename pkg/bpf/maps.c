@@ -22,6 +22,7 @@
 
 static const char *const prog_names[BPF_PROG_COUNT] = {
 	[BPF_PROG_FROM_POD] = "slu_from_pod",
+	[BPF_PROG_TO_POD] = "slu_to_pod",
 	[BPF_PROG_TO_TUNNEL] = "slu_to_tunnel",
 	[BPF_PROG_FROM_TUNNEL] = "slu_from_tunnel",
 	[BPF_PROG_MACVLAN_EGRESS] = "slu_macvlan_out",
@@ -29,18 +30,34 @@ static const char *const prog_names[BPF_PROG_COUNT] = {
 };
 
 static const char *const map_names[BPF_MAP_COUNT] = {
-	[BPF_MAP_PODS] = "pods",	 [BPF_MAP_MACVLANS] = "macvlans",
-	[BPF_MAP_POLICIES] = "policies", [BPF_MAP_TREE] = "tree",
-	[BPF_MAP_RANGES] = "ranges",	 [BPF_MAP_RULES] = "rules",
-	[BPF_MAP_HITS] = "hits",	 [BPF_MAP_AUDITS] = "audits",
-	[BPF_MAP_NAMED] = "named",	 [BPF_MAP_NAME_CLASSES] = "name_classes",
-	[BPF_MAP_EVENTS] = "events",	 [BPF_MAP_EVENT_LIMITS] = "event_limits",
-	[BPF_MAP_EPOCH] = "epoch",	 [BPF_MAP_IDENTITIES] = "identities",
-	[BPF_MAP_PICKS] = "picks",	 [BPF_MAP_ADDRS] = "addrs",
-	[BPF_MAP_NODES] = "nodes",	 [BPF_MAP_SENDERS] = "senders",
-	[BPF_MAP_OWNED] = "owned",	 [BPF_MAP_INSIDE] = "inside",
-	[BPF_MAP_CONFIG] = "config",	 [BPF_MAP_DROPS] = "drops",
-	[BPF_MAP_INBOUND] = "inbound",	 [BPF_MAP_KEPT] = "kept",
+	[BPF_MAP_PODS] = "pods",
+	[BPF_MAP_MACVLANS] = "macvlans",
+	[BPF_MAP_POLICIES] = "policies",
+	[BPF_MAP_TREE] = "tree",
+	[BPF_MAP_RANGES] = "ranges",
+	[BPF_MAP_RULES] = "rules",
+	[BPF_MAP_HITS] = "hits",
+	[BPF_MAP_AUDITS] = "audits",
+	[BPF_MAP_NAMED] = "named",
+	[BPF_MAP_NAME_CLASSES] = "name_classes",
+	[BPF_MAP_PATTERNS] = "patterns",
+	[BPF_MAP_NAME_FLOWS] = "name_flows",
+	[BPF_MAP_NAME_COUNTS] = "name_counts",
+	[BPF_MAP_DNS_STREAMS] = "dns_streams",
+	[BPF_MAP_EVENTS] = "events",
+	[BPF_MAP_EVENT_LIMITS] = "event_limits",
+	[BPF_MAP_EPOCH] = "epoch",
+	[BPF_MAP_IDENTITIES] = "identities",
+	[BPF_MAP_PICKS] = "picks",
+	[BPF_MAP_ADDRS] = "addrs",
+	[BPF_MAP_NODES] = "nodes",
+	[BPF_MAP_SENDERS] = "senders",
+	[BPF_MAP_OWNED] = "owned",
+	[BPF_MAP_INSIDE] = "inside",
+	[BPF_MAP_CONFIG] = "config",
+	[BPF_MAP_DROPS] = "drops",
+	[BPF_MAP_INBOUND] = "inbound",
+	[BPF_MAP_KEPT] = "kept",
 };
 
 struct bpf_pins {
@@ -446,6 +463,11 @@ int bpf_drops(struct bpf_pins *p, struct slu_count *counts, struct err *e)
 int bpf_audits(struct bpf_pins *p, struct slu_count *counts, struct err *e)
 {
 	return counters_sum(p, BPF_MAP_AUDITS, 0, SLU_AUDIT_MAX, &counts->packets, e);
+}
+
+int bpf_name_counts(struct bpf_pins *p, uint64_t *counts, struct err *e)
+{
+	return counters_sum(p, BPF_MAP_NAME_COUNTS, 0, SLU_NAMES_MAX, (__u64 *)counts, e);
 }
 
 int bpf_hits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_hit *ret, struct err *e)

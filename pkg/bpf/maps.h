@@ -15,9 +15,10 @@
 #include "inet/cidr.h"
 
 enum bpf_prog {
-	BPF_PROG_FROM_POD,	  /* "slu_from_pod": veth ingress, host side */
-	BPF_PROG_TO_TUNNEL,	  /* "slu_to_tunnel": sluice0 egress */
-	BPF_PROG_FROM_TUNNEL,	  /* "slu_from_tunnel": sluice0 ingress */
+	BPF_PROG_FROM_POD,    /* "slu_from_pod": veth ingress, host side */
+	BPF_PROG_TO_POD,      /* "slu_to_pod": veth egress, host side, where a policy has names */
+	BPF_PROG_TO_TUNNEL,   /* "slu_to_tunnel": sluice0 egress */
+	BPF_PROG_FROM_TUNNEL, /* "slu_from_tunnel": sluice0 ingress */
 	BPF_PROG_MACVLAN_EGRESS,  /* "slu_macvlan_out": parent egress: verdicts */
 	BPF_PROG_MACVLAN_INGRESS, /* "slu_macvlan_in": parent ingress: remembers inbound flows */
 	BPF_PROG_COUNT,
@@ -34,6 +35,10 @@ enum bpf_map {
 	BPF_MAP_AUDITS,
 	BPF_MAP_NAMED,
 	BPF_MAP_NAME_CLASSES,
+	BPF_MAP_PATTERNS,
+	BPF_MAP_NAME_FLOWS,
+	BPF_MAP_NAME_COUNTS,
+	BPF_MAP_DNS_STREAMS,
 	BPF_MAP_EVENTS,
 	BPF_MAP_EVENT_LIMITS,
 	BPF_MAP_EPOCH,
@@ -97,6 +102,7 @@ int bpf_epoch_bump(struct bpf_pins *p, struct err *e);
 /* Sum over CPUs, SLU_REASON_MAX elements. */
 int bpf_drops(struct bpf_pins *p, struct slu_count *counts, struct err *e);
 int bpf_audits(struct bpf_pins *p, struct slu_count *counts, struct err *e); /* SLU_AUDIT_MAX */
+int bpf_name_counts(struct bpf_pins *p, uint64_t *counts, struct err *e);    /* SLU_NAMES_MAX */
 /* Of the counters [first, first + n) of "hits". */
 int bpf_hits(struct bpf_pins *p, uint32_t first, size_t n, struct slu_hit *ret, struct err *e);
 int bpf_hits_reset(struct bpf_pins *p, uint32_t counter, struct err *e); /* it counts from 0 */

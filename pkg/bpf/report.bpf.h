@@ -12,6 +12,7 @@ struct slu_pod;
 /* What a policy says about a packet. */
 struct ruling {
 	struct slu_cell cell;
+	__u32 root; /* of the policy: where its names are found */
 	__u32 first_rule;
 	__u32 flags;	      /* RULED_* */
 	__u32 verdict;	      /* SLU_ALLOW, SLU_DENY or SLU_REJECT */
@@ -22,6 +23,8 @@ struct ruling {
 #define RULED_INSIDE SLU_RECENT_INSIDE /* no verdict: none of the policy's business */
 #define RULED_NAMES  SLU_RECENT_NAMES
 #define RULED_FRESH  (1u << 2) /* was not in "recent" */
+#define RULED_NAMED  (1u << 3) /* a name that the policy has leads there just now */
+#define RULED_OPEN   (1u << 4) /* such a name did when the flow began */
 #define RULE_NONE    0xffffffffu
 
 /* True: of this flow just that was told a short while ago. */

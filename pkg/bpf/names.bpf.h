@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#pragma once
+/*
+ * Learning: an address that was seen under a name goes into "named", under the ids of the
+ * patterns that the name fits.
+ *
+ * An element is changed in place, under one lock for all, so that of two processors that
+ * learn something about one address none undoes the other's word. To delete one it is first
+ * marked under the lock (SLU_NAME_GONE); who meets such an element waits until it is gone
+ * and makes a new one. Deleting happens here alone, when the map is full: everything that
+ * has expired goes. So nobody has to sweep, and names are learned with or without a daemon.
+ */
+#include "bpf/parse.bpf.h"
+
+#define DNS_ROOM       (2 * SLU_DNS_MAX) /* the verifier adds an offset and a length below it */
+#define LEARN_ATTEMPTS 65536
+
+struct bpf_map;
+
+/* What one processor works with: bpf_loop's callbacks may keep their state in a map only. */
+struct dns_work {
+	/* as in struct dns_part */
+	struct slu_flow flow;
+	__u32 pad;
+	__u8 msg[DNS_ROOM];
+	__u32 len;
+	__u32 cut;     /* the message is longer than what is in msg */
+	__u32 failed;  /* and nothing more is to be read */
+	__u32 records; /* still to come */
+	/* a name that is being read: dns_name() */
+	__u32 at, next, low, left, jumps, n, base, odd, done;
+	__u8 text[2 * SLU_NAME_SIZE]; /* [0] the chain's present name, [1] another */
+	/* the chain: from the question along CNAMEs */
+	__u32 chain_at, chain_odd, chain_ttl;
+	struct slu_name key;
+	/* what is learned */
+	__u32 ids[SLU_MAX_NAMES_AT];
+	__u32 n_ids;
+	struct slu_addr addr;
+	struct slu_named fresh;
+	__u32 now, ttl, until, learned, removed;
+	/* the packet, and a stream: dns_tcp.bpf.h */
+	struct pkt p;
+	__u32 off, end;
+	struct slu_dns_stream stream;
+};
+
+/* One lock for all elements of "named": answers are rare. */
+struct names_guard {
+	struct bpf_spin_lock lock;
+	__u32 swept; /* the second in which expired elements were last looked for */
+};
+
+SLU_MAP(patterns, BPF_MAP_TYPE_HASH, struct slu_name, struct slu_pattern, SLU_MAX_PATTERNS,
+	BPF_F_NO_PREALLOC);
+SLU_MAP(name_counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, SLU_NAMES_MAX, 0);
+SLU_MAP(names_guard, BPF_MAP_TYPE_ARRAY, __u32, struct names_guard, 1, 0);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct dns_work);
+} dns_work SEC(".maps");
+
+/* What a callback is given: the state is in w, skb only for who reads from it. */
+struct dns_ctx {
+	struct dns_work *w;
+	void *skb; /* struct __sk_buff; named here, BTF would only know that there is such a thing
+		    */
+};
+
+static __always_inline void names_count(__u32 what)
+{
+	__u64 *n = bpf_map_lookup_elem(&name_counts, &what);
+
+	if (n)
+		(*n)++;
+}
+
+static __always_inline struct names_guard *names_guard_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&names_guard, &zero);
+}
+
+/* What is asked of places is computed without branches, or the verifier would follow every
+ * combination of twelve answers.
+ */
+#define IS_BELOW(a, b) (((__u64)(a) - (__u64)(b)) >> 63) /* 1 or 0, for a, b < 2^63 */
+#define IS_ZERO(a)     IS_BELOW(a, 1)
+
+/* Marks it as going, if nothing in it holds any more. */
+static __always_inline bool named_expire(struct names_guard *g, struct slu_named *e, __u32 now)
+{
+	__u64 alive = 0;
+
+	bpf_spin_lock(&g->lock);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < SLU_MAX_NAMES_AT; i++) {
+		union named_place p = {.word = *NAMED_PLACE(e, i)};
+
+		alive |= IS_BELOW(now, p.until) & ~IS_ZERO(p.name);
+	}
+	alive |= IS_ZERO(e->at[0].name ^ SLU_NAME_GONE);
+	if (!alive)
+		e->at[0].name = SLU_NAME_GONE;
+	bpf_spin_unlock(&g->lock);
+	return !alive;
+}
+
+static long named_sweep_step(struct bpf_map *map, struct slu_addr *addr, struct slu_named *e,
+			     struct dns_ctx *ctx)
+{
+	struct names_guard *g = names_guard_get();
+	struct dns_work *w = ctx->w;
+
+	if (g && named_expire(g, e, w->now)) {
+		bpf_map_delete_elem(&named, addr);
+		w->removed++;
+		names_count(SLU_NAMES_EXPIRED);
+	}
+	return 0;
+}
+
+/* Not twice a second, however many answers find the map full. True: there may be room now. */
+static __always_inline bool named_sweep(struct dns_ctx *ctx)
+{
+	struct names_guard *g = names_guard_get();
+	__u32 now = ctx->w->now;
+
+	if (!g || g->swept == now)
+		return false;
+	g->swept = now;
+	ctx->w->removed = 0;
+	bpf_for_each_map_elem(&named, named_sweep_step, ctx, 0);
+	return ctx->w->removed;
+}
+
+/* Into the place it has, else a free one, else the one that ends first. With the lock held. */
+static __always_inline void named_put(struct slu_named *e, __u32 name, __u32 until)
+{
+	__u64 best = ~0ull >> 1, rank, same, later;
+	union named_place p;
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < SLU_MAX_NAMES_AT; i++) {
+		p.word = *NAMED_PLACE(e, i);
+		/* 0: its own, 1: free, else when it ends, which is later */
+		rank = (p.until & (IS_ZERO(p.name) - 1)) | IS_ZERO(p.name);
+		same = IS_ZERO(p.name ^ name);
+		rank = (rank & (same - 1)) << 4 | i;
+		best ^= (best ^ rank) & (0 - IS_BELOW(rank, best));
+	}
+	rank = best & 15;
+	barrier_var(rank);
+	if (rank >= SLU_MAX_NAMES_AT)
+		return;
+	p.word = *NAMED_PLACE(e, rank);
+	later = IS_BELOW(until, p.until) & IS_ZERO(p.name ^ name);
+	p.until = (p.until & (0 - later)) | (until & (later - 1));
+	p.name = name;
+	*NAMED_PLACE(e, rank) = p.word;
+}
+
+/* False: it is being deleted. */
+static __always_inline bool named_merge(struct slu_named *e, __u32 name, __u32 until)
+{
+	struct names_guard *g = names_guard_get();
+	bool gone;
+
+	if (!g)
+		return false;
+	bpf_spin_lock(&g->lock);
+	gone = e->at[0].name == SLU_NAME_GONE;
+	if (!gone)
+		named_put(e, name, until);
+	bpf_spin_unlock(&g->lock);
+	return !gone;
+}
+
+/* One try to put w->addr under the next of w->ids. 1: all are done, or it cannot be. */
+static long learn_step(__u32 i, struct dns_ctx *ctx)
+{
+	struct dns_work *w = ctx->w;
+	__u32 k = w->learned;
+	struct slu_named *e;
+	long rc;
+
+	if (k >= w->n_ids || k >= SLU_MAX_NAMES_AT)
+		return 1;
+	e = bpf_map_lookup_elem(&named, &w->addr);
+	if (e) {
+		if (named_merge(e, w->ids[k], w->until))
+			w->learned = k + 1;
+		return 0;
+	}
+	w->fresh.at[0].name = w->ids[k];
+	w->fresh.at[0].until = w->until;
+	rc = bpf_map_update_elem(&named, &w->addr, &w->fresh, BPF_NOEXIST);
+	if (!rc)
+		w->learned = k + 1;
+	return rc && rc != -17 /* EEXIST */ && !named_sweep(ctx);
+}
+
+/* Loopback, and what only stands for "none" or lies inside IPv6 as IPv4. */
+static __always_inline bool addr_local(const struct slu_addr *a)
+{
+	if (addr_v4(a))
+		return (a->w[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000) ||
+		       !(a->w[3] & bpf_htonl(0xff000000));
+	return !a->w[0] && !a->w[1];
+}
+
+/*
+ * Where no name may lead: who answers for one could otherwise open what policies do not
+ * judge, or the node itself (DNS rebinding).
+ */
+static __always_inline bool addr_rebinds(const struct slu_addr *a)
+{
+	return addr_local(a) || addr_multicast(a) || addr_link_local(a) ||
+	       inside_flags(a) & (SLU_INSIDE_ALL | SLU_INSIDE_POD);
+}
+
+/* w->addr under all of w->ids, unless it is an odd one. The return value means nothing. */
+__noinline int slu_learn(struct dns_work *w)
+{
+	struct dns_ctx ctx = {.w = w};
+	struct slu_config *c = config_get();
+	__u32 ttl;
+
+	if (!w || !c || !w->n_ids)
+		return 0;
+	if (w->odd || addr_rebinds(&w->addr)) {
+		names_count(SLU_NAMES_REBOUND);
+		return 0;
+	}
+	ttl = w->ttl > c->dns_min_ttl ? w->ttl : c->dns_min_ttl;
+	w->until = w->now + ttl + c->dns_grace;
+	w->learned = 0;
+	bpf_loop(LEARN_ATTEMPTS, learn_step, &ctx, 0);
+	names_count(w->learned < w->n_ids ? SLU_NAMES_FULL : SLU_NAMES_LEARNED);
+	return 0;
+}
+
+/* ---- which patterns a name fits ---- */
+
+static __always_inline void ids_add(struct dns_work *w, __u32 id)
+{
+	if (!id)
+		return;
+	for (__u32 i = 0; i < SLU_MAX_NAMES_AT; i++) {
+		if (i >= w->n_ids) {
+			w->ids[i] = id;
+			w->n_ids = i + 1;
+			return;
+		}
+		if (w->ids[i] == id)
+			return;
+	}
+}
+
+/* The i-th character from behind goes into the key; at a dot the key is a name by itself. */
+static long match_step(__u32 i, struct dns_ctx *ctx)
+{
+	struct dns_work *w = ctx->w;
+	struct slu_pattern *p;
+	__u8 c;
+
+	if (i >= w->n)
+		return 1;
+	c = w->text[(w->n - 1 - i) & (SLU_NAME_SIZE - 1)];
+	if (c == '.') {
+		p = bpf_map_lookup_elem(&patterns, &w->key);
+		if (p)
+			ids_add(w, p->below);
+	}
+	w->key.text[i & (SLU_NAME_SIZE - 1)] = c;
+	return 0;
+}
+
+/* Adds the ids of all patterns that the chain's present name, text[0..n), fits. */
+static __always_inline void names_match(struct dns_ctx *ctx)
+{
+	struct dns_work *w = ctx->w;
+	struct slu_pattern *p;
+
+	if (w->chain_odd || !w->n)
+		return;
+	__builtin_memset(&w->key, 0, sizeof(w->key));
+	bpf_loop(SLU_NAME_SIZE, match_step, ctx, 0);
+	p = bpf_map_lookup_elem(&patterns, &w->key);
+	if (p)
+		ids_add(w, p->exact);
+}
