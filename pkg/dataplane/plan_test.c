@@ -155,7 +155,8 @@ static void builds_a_node_guards_first(void **state)
 
 	have->nft_differs = 2;
 	expect(node(), have,
-	       "config inside-set link-add link-rp-filter link-to-tunnel link-from-tunnel link-set "
+	       "config inside-set epoch link-add link-rp-filter link-to-tunnel link-from-tunnel "
+	       "link-set "
 	       "addr-add neigh-set route-add route-add route-add rule-add nft");
 }
 
@@ -305,7 +306,7 @@ static void removes_what_is_not_wanted_adding_first(void **state)
 	ADD(want->senders, want->n_senders,
 	    (struct dp_sender){slu_addr_make(addr_of("192.0.2.2")), 1});
 	want->nodes[1].v4 = slu_addr_make(addr_of("192.0.2.2"));
-	expect(want, have, "node sender-set inside-del");
+	expect(want, have, "node sender-set inside-del epoch");
 }
 
 static void attaches_new_pods_before_it_lets_old_ones_go(void **state)
@@ -340,7 +341,8 @@ static void takes_all_away_pods_first(void **state)
 	own(have);
 	pod_add(have, 12, 3, true);
 	expect(want, have,
-	       "config inside-del egress-state=3 nft-del pod-release link-del route-del route-del "
+	       "config inside-del epoch egress-state=3 nft-del pod-release link-del route-del "
+	       "route-del "
 	       "rule-del owned-del egress-free addr-del");
 }
 

@@ -39,16 +39,25 @@ struct content {
 	struct program *program;
 	struct dp_identity *identities;
 	size_t n_identities;
+	uint32_t *names, *counters;
 };
 
 static void content_make(struct content *c, const char *yaml)
 {
 	struct pod_info pod = {.namespace = "default", .name = "x", .labels_known = true};
 	const struct identity *list;
+	size_t n;
 
 	policy_fixture_init(&c->f, yaml, "n1", "eth0 192.0.2.1/24");
 	assert_int_equal(policy_resolve(c->f.c, &pod, &c->binding), 0);
 	assert_int_equal(policy_flatten(c->f.c, &c->binding, &c->program), 0);
+	compiled_names(c->f.c, &n);
+	c->names = mem_alloc0(n * sizeof(*c->names));
+	for (size_t i = 0; i < n; i++)
+		c->names[i] = (uint32_t)i + 7;
+	c->counters = mem_alloc0(c->program->n_rules * sizeof(*c->counters));
+	for (size_t i = 0; i < c->program->n_rules; i++)
+		c->counters[i] = (uint32_t)i + 1;
 	list = compiled_identities(c->f.c, &c->n_identities);
 	c->identities = mem_alloc0(c->n_identities * sizeof(*c->identities));
 	for (size_t i = 0; i < c->n_identities; i++)
@@ -70,6 +79,8 @@ static void content_done(struct content *c)
 		free(c->identities[i].picks[1]);
 	}
 	free(c->identities);
+	free(c->names);
+	free(c->counters);
 	program_free(c->program);
 	binding_done(&c->binding);
 	policy_fixture_done(&c->f);
@@ -80,15 +91,17 @@ static void content_done(struct content *c)
 static struct programs_plan *plan_for(const struct dp_tables *t, const struct content *c,
 				      uint32_t id)
 {
-	const struct dp_program item = {id, c->program};
-	const struct dp_programs want = {.identities = c->identities,
-					 .n_identities = c->n_identities,
-					 .items = &item,
-					 .n = 1,
-					 .keep_all = true};
+	const struct dp_program item = {.id = id, .program = c->program, .counters = c->counters};
+	struct dp_programs want = {.identities = c->identities,
+				   .n_identities = c->n_identities,
+				   .names = c->names,
+				   .items = &item,
+				   .n = 1,
+				   .keep_all = true};
 	struct programs_plan *p = NULL;
 	struct err e = {0};
 
+	want.sets = compiled_sets(c->f.c, &want.n_sets);
 	expect_ok(programs_plan_new(t, &want, &p, &e), &e);
 	return p;
 }
@@ -98,7 +111,8 @@ static size_t taken(const struct space *s)
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < s->size; i++)
-		n += s->taken[i];
+		n += space_has(s, i);
+	assert_int_equal(n, s->used);
 	return n;
 }
 
@@ -110,6 +124,19 @@ static size_t take(struct dp_tables *t, const struct content *c, uint32_t id)
 	programs_commit(t, p);
 	programs_plan_free(p);
 	return sets;
+}
+
+static size_t taken_of(const struct dp_tables *t, enum place kind)
+{
+	return taken(&t->spaces[kind]);
+}
+
+/* As after a settle. */
+static void wake(struct dp_tables *t)
+{
+	for (int i = 0; i < PLACE_COUNT; i++)
+		space_wake(&t->spaces[i]);
+	t->n_old_names = 0;
 }
 
 static void writes_a_program_once(void **state)
@@ -134,36 +161,66 @@ static void shares_identities_between_programs(void **state)
 	content_make(&a, YAML("25"));
 	content_make(&b, YAML("26"));
 	take(t, &a, 1);
-	identities = taken(&t->space.identities);
-	picks = taken(&t->space.picks);
+	identities = taken_of(t, PLACE_IDENTITY);
+	picks = taken_of(t, PLACE_PICK);
 	assert_int_equal(picks, 4);
 	assert_int_equal(take(t, &b, 2), 1);
-	assert_int_equal(taken(&t->space.identities), identities);
-	assert_int_equal(taken(&t->space.picks), picks);
+	assert_int_equal(taken_of(t, PLACE_IDENTITY), identities);
+	assert_int_equal(taken_of(t, PLACE_PICK), picks);
 	content_done(&a);
 	content_done(&b);
 	tables_free(t);
 }
 
-/* What the old one stands on is not touched by the new one, and free when it is switched. */
+static bool runs_meet(const struct runs *a, const struct runs *b)
+{
+	for (size_t i = 0; i < a->n; i++)
+		for (size_t k = 0; k < b->n; k++)
+			if (a->items[i].first < b->items[k].first + b->items[k].n &&
+			    b->items[k].first < a->items[i].first + a->items[i].n)
+				return true;
+	return false;
+}
+
+static struct runs runs_copy(const struct runs *r)
+{
+	return (struct runs){mem_dup(r->items, r->n * sizeof(*r->items)), r->n};
+}
+
+/* What the old one stands on is not touched by the new one, nor by those that follow, before
+ * it has settled. */
 static void puts_new_content_in_new_places(void **state)
 {
 	struct dp_tables *t = tables_new();
 	struct content a = {0}, b = {0};
-	uint32_t first, n;
-	size_t ranges;
+	size_t ranges, nodes, rules;
 
 	content_make(&a, YAML("25"));
 	content_make(&b, YAML("26"));
 	take(t, &a, 1);
-	ranges = taken(&t->space.ranges);
-	for (int i = 0; i < 1000; i++) {
-		first = tables_find(t, 1)->first;
-		n = tables_find(t, 1)->n_ranges;
+	ranges = taken_of(t, PLACE_RANGE);
+	nodes = taken_of(t, PLACE_NODE);
+	rules = taken_of(t, PLACE_RULE);
+	for (int i = 0; i < 5000; i++) {
+		struct runs old_ranges = runs_copy(&tables_find(t, 1)->ranges);
+		struct runs old_nodes = runs_copy(&tables_find(t, 1)->nodes);
+		uint32_t old_rules = tables_find(t, 1)->v.first_rule;
+
 		assert_int_equal(take(t, i % 2 ? &a : &b, 1), 1);
-		assert_true(tables_find(t, 1)->first >= first + n ||
-			    tables_find(t, 1)->first + tables_find(t, 1)->n_ranges <= first);
-		assert_int_equal(taken(&t->space.ranges), ranges);
+		assert_int_equal(take(t, i % 2 ? &b : &a, 1), 1);
+		assert_false(runs_meet(&old_ranges, &tables_find(t, 1)->ranges));
+		assert_false(runs_meet(&old_nodes, &tables_find(t, 1)->nodes));
+		assert_int_not_equal(old_rules, tables_find(t, 1)->v.first_rule);
+		assert_true(tables_resting(t));
+		wake(t);
+		assert_int_equal(taken_of(t, PLACE_RANGE), ranges);
+		assert_int_equal(taken_of(t, PLACE_NODE), nodes);
+		assert_int_equal(taken_of(t, PLACE_RULE), rules);
+		assert_int_equal(t->spaces[PLACE_NODE].size, SLU_CHUNK_NODES); /* no new chunk */
+		take(t, i % 2 ? &a : &b, 1);
+		wake(t);
+		free(old_ranges.items);
+		free(old_nodes.items);
 	}
 	content_done(&a);
 	content_done(&b);
@@ -194,61 +251,108 @@ static void retires_what_nobody_keeps(void **state)
 	expect_ok(programs_plan_new(t, &want, &p, &e), &e);
 	programs_commit(t, p);
 	programs_plan_free(p);
-	assert_int_equal(taken(&t->space.ranges), 0);
-	assert_int_equal(taken(&t->space.picks), 0);
-	assert_int_equal(taken(&t->space.identities), 1); /* 0 is nobody's */
+	assert_true(taken_of(t, PLACE_RANGE) > 0);
+	wake(t);
+	assert_int_equal(taken_of(t, PLACE_RANGE), 0);
+	assert_int_equal(taken_of(t, PLACE_RULE), 0);
+	assert_int_equal(taken_of(t, PLACE_NODE), 1); /* 0 is never used */
+	assert_int_equal(taken_of(t, PLACE_PICK), 0);
+	assert_int_equal(taken_of(t, PLACE_IDENTITY), 1); /* 0 is nobody's */
 	content_done(&c);
 	tables_free(t);
+}
+
+static void expect_full(struct dp_tables *t, const struct content *c, enum place kind,
+			uint32_t from, const char *map)
+{
+	struct dp_program item = {.id = 1, .program = c->program};
+	struct dp_programs want = {.identities = c->identities,
+				   .n_identities = c->n_identities,
+				   .items = &item,
+				   .n = 1};
+	struct programs_plan *p = NULL;
+	struct space *s = &t->spaces[kind];
+	struct err e = {0};
+
+	s->max = s->size;
+	space_mark(s, from, s->size - from);
+	assert_int_equal(programs_plan_new(t, &want, &p, &e), -ENOSPC);
+	assert_non_null(strstr(e.msg, map));
+	space_rest(s, 1, s->size - 1);
+	space_wake(s);
 }
 
 static void says_which_map_is_full(void **state)
 {
 	struct dp_tables *t = tables_new();
-	struct programs_plan *p = NULL;
 	struct content c = {0};
-	struct dp_program item;
-	struct dp_programs want;
-	struct err e = {0};
 
 	content_make(&c, YAML("25"));
-	item = (struct dp_program){1, c.program};
-	want = (struct dp_programs){
-		.identities = c.identities, .n_identities = c.n_identities, .items = &item, .n = 1};
-	space_mark(&t->space.ranges, 0, t->space.ranges.size);
-	assert_int_equal(programs_plan_new(t, &want, &p, &e), -ENOSPC);
-	assert_non_null(strstr(e.msg, "map ranges"));
-	memset(t->space.ranges.taken, 0, t->space.ranges.size);
-	space_mark(&t->space.picks, 3, t->space.picks.size - 3);
-	assert_int_equal(programs_plan_new(t, &want, &p, &e), -ENOSPC);
-	assert_non_null(strstr(e.msg, "map picks"));
-	space_mark(&t->space.identities, 0, t->space.identities.size);
-	assert_int_equal(programs_plan_new(t, &want, &p, &e), -ENOSPC);
-	assert_non_null(strstr(e.msg, "map identities"));
+	expect_full(t, &c, PLACE_NODE, 0, "map tree");
+	expect_full(t, &c, PLACE_RANGE, 0, "map ranges");
+	expect_full(t, &c, PLACE_RULE, 0, "map rules");
+	expect_full(t, &c, PLACE_PICK, 3, "map picks");
+	expect_full(t, &c, PLACE_IDENTITY, 0, "map identities");
 	content_done(&c);
 	tables_free(t);
 }
 
-static void gives_freed_places_out_last(void **state)
+/* Destination "feed" with n prefixes, a policy of its own for each pod name. */
+static char *feed_yaml(size_t n, const char *more)
 {
-	uint8_t bytes[10] = {0};
-	struct space s = {.taken = bytes, .size = 10};
-	uint32_t at;
+	char *list = mem_strdup(""), *out;
+	size_t len = 0;
 
-	assert_true(space_take(&s, 4, &at));
-	assert_int_equal(at, 0);
-	assert_true(space_take(&s, 4, &at));
-	assert_int_equal(at, 4);
-	memset(bytes, 0, 4);
-	assert_true(space_take(&s, 2, &at));
-	assert_int_equal(at, 8);
-	assert_true(space_take(&s, 3, &at)); /* around */
-	assert_int_equal(at, 0);
-	assert_false(space_take(&s, 2, &at));
-	assert_true(space_take(&s, 1, &at));
-	assert_int_equal(at, 3);
-	assert_false(space_take(&s, 1, &at));
-	assert_false(space_take(&s, 11, &at));
-	assert_false(space_take(&s, 0, &at));
+	list = mem_resize(list, n * 24 + 1, 1);
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)sprintf(list + len, "%s%zu.%zu.%zu.%zu/32", i ? ", " : "",
+				       20 + (i >> 23), i >> 15 & 255, i >> 7 & 255, i << 1 & 255);
+	out = mem_printf(
+		"kind: ClusterEgressDestination\napiVersion: sluice.dev/v1alpha1\n"
+		"metadata: {name: feed}\nspec: {cidrs: [%s]}\n---\n"
+		"kind: ClusterEgressPolicy\napiVersion: sluice.dev/v1alpha1\nmetadata: {name: p}\n"
+		"spec:\n  tier: Admin\n  subject: {podSelector: {}}\n  rules:\n"
+		"  - {action: Deny, to: [{destination: {kind: ClusterEgressDestination, "
+		"name: feed}}]}\n%s",
+		list, more);
+	free(list);
+	return out;
+}
+
+static void holds_a_large_set_once(void **state)
+{
+	__cleanup_free char *yaml = feed_yaml(1000, ""),
+			    *other = feed_yaml(1000,
+					       "  - {action: Deny, to: [{cidr: 9.9.9.0/24}]}\n");
+	struct dp_tables *t = tables_new();
+	struct content a = {0}, b = {0};
+	size_t one, nodes;
+
+	content_make(&a, yaml);
+	content_make(&b, other);
+	assert_int_equal(a.program->n_sets, 1);
+	take(t, &a, 1);
+	one = taken_of(t, PLACE_NODE);
+	assert_true(one > 1000 * 2 / SLU_TREE_WAYS);
+	for (uint32_t i = 2; i <= 100; i++)
+		assert_int_equal(take(t, i % 2 ? &a : &b, i), 1);
+	nodes = taken_of(t, PLACE_NODE);
+	assert_true(nodes < one + 99 * 5);
+	assert_int_equal(t->n_trees, 1);
+	assert_int_equal(t->trees[0]->users, 100);
+	for (uint32_t i = 1; i <= 100; i++) /* edits do not move it */
+		take(t, i % 2 ? &b : &a, i);
+	wake(t);
+	assert_int_equal(t->n_trees, 1);
+	assert_true(taken_of(t, PLACE_NODE) <= nodes + 5);
+	for (uint32_t i = 1; i <= 100; i++)
+		tables_remove(t, &i, 1);
+	wake(t);
+	assert_int_equal(t->n_trees, 0);
+	assert_int_equal(taken_of(t, PLACE_NODE), 1);
+	content_done(&a);
+	content_done(&b);
+	tables_free(t);
 }
 
 /* ---- in the kernel ---- */
@@ -278,29 +382,50 @@ static void kernel_set(struct bpf_pins *pins, struct dp_tables *t, const struct 
 	programs_plan_free(p);
 }
 
+#define NAMES                                                                               \
+	"kind: EgressPolicy\napiVersion: sluice.dev/v1alpha1\nmetadata: {name: p}\n"        \
+	"spec:\n  subject: {podSelector: {}}\n  default: {action: Deny}\n  rules:\n"        \
+	"  - {action: Allow, to: [{fqdn: api.example.com}], ports: [{protocol: TCP, port: " \
+	"443}]}\n"                                                                          \
+	"  - {action: Allow, to: [{fqdn: '*.example.org'}, {cidr: 198.51.100.0/24}]}\n"
+
 static void finds_its_programs_again_after_a_restart(void **state)
 {
 	struct bpf_pins *pins = pins_open();
 	struct dp_tables *t = tables_new(), *again = NULL;
-	struct content a = {0}, b = {0};
+	__cleanup_free char *yaml = feed_yaml(300,
+					      "  - {action: Allow, to: [{cidr: 9.9.9.0/24}]}\n");
+	struct content a = {0}, b = {0}, feed = {0}, names = {0};
 	struct err e = {0};
 
 	content_make(&a, YAML("25"));
 	content_make(&b, YAML("26"));
+	content_make(&feed, yaml);
+	content_make(&names, NAMES);
 	kernel_set(pins, t, &a, 1);
 	kernel_set(pins, t, &b, 2);
 	kernel_set(pins, t, &b, 1); /* so that places are not where they began */
 	kernel_set(pins, t, &a, 7);
+	kernel_set(pins, t, &feed, 8);
+	kernel_set(pins, t, &names, 9);
+	kernel_set(pins, t, &feed, 10);
+	expect_ok(tables_settle(pins, t, &e), &e);
 	expect_ok(tables_load(pins, &again, &e), &e);
-	assert_int_equal(again->n_policies, 3);
-	assert_int_equal(taken(&again->space.ranges), taken(&t->space.ranges));
-	assert_int_equal(taken(&again->space.picks), taken(&t->space.picks));
+	assert_int_equal(again->n_policies, 6);
+	assert_int_equal(again->n_old_names, 0);
+	for (int i = 0; i < PLACE_COUNT; i++)
+		assert_int_equal(taken(&again->spaces[i]), taken(&t->spaces[i]));
+	assert_int_equal(take(again, &feed, 8), 0);
+	assert_int_equal(take(again, &names, 9), 0);
+	assert_int_equal(take(again, &names, 8), 1);
 	assert_int_equal(take(again, &b, 1), 0);
 	assert_int_equal(take(again, &b, 2), 0);
 	assert_int_equal(take(again, &a, 7), 0);
 	assert_int_equal(take(again, &a, 2), 1);
 	content_done(&a);
 	content_done(&b);
+	content_done(&feed);
+	content_done(&names);
 	tables_free(t);
 	tables_free(again);
 	bpf_pins_close(pins);
@@ -315,7 +440,7 @@ int main(void)
 		cmocka_unit_test(puts_new_content_in_new_places),
 		cmocka_unit_test(retires_what_nobody_keeps),
 		cmocka_unit_test(says_which_map_is_full),
-		cmocka_unit_test(gives_freed_places_out_last),
+		cmocka_unit_test(holds_a_large_set_once),
 		cmocka_unit_test(finds_its_programs_again_after_a_restart),
 	};
 

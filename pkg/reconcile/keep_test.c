@@ -101,6 +101,7 @@ static void world_init(struct world *w, const char *rules, const char *more)
 	w->pods[1] = (struct keep_pod){.addr = addr_of(POD6), .program = w->program};
 	w->in = (struct keep_in){.pods = w->pods,
 				 .n_pods = 2,
+				 .compiled = w->f.c,
 				 .identities = w->d->identities,
 				 .model = w->d->model,
 				 .resolvers = compiled_config(w->f.c)->resolvers,

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "bpf/tree.h"
 #include "state/journal.h"
 #include "testkit/netns_fixture.h"
 
@@ -282,40 +283,58 @@ struct slu_egress rnode_egress(uint32_t id)
 	return v;
 }
 
-static bool class_find(uint32_t policy, struct addr dst, struct slu_class *ret)
+/* The class of its own destinations, as slu_judge finds it. */
+static struct slu_cell cell_find(uint32_t policy, struct addr dst, struct slu_policy *ret)
 {
+	__cleanup_free struct tree_interval *v = NULL;
 	struct bpf_pins *p = pins();
-	struct slu_lpm_key *keys = NULL;
-	struct slu_class *classes = NULL;
-	int best = -1;
-	size_t n = 0;
+	struct slu_range range;
+	size_t n = 0, at = 0;
 
-	expect_ok(bpf_policy_dump(p, policy, &keys, &classes, &n, &last), &last);
-	for (size_t i = 0; i < n; i++) {
-		struct cidr c = cidr_make(slu_addr_get(keys[i].addr), (uint8_t)keys[i].prefixlen);
-
-		if (!cidr_contains_addr(c, dst) || c.len <= best)
-			continue;
-		best = c.len;
-		*ret = classes[i];
-	}
-	free(keys);
-	free(classes);
+	expect_ok(bpf_map_lookup(p, BPF_MAP_POLICIES, &policy, ret, &last), &last);
+	assert_int_equal(tree_read(bpf_tree_node, p, ret->root, &v, &n), 0);
+	while (at + 1 < n && addr_cmp(v[at + 1].first, dst) <= 0)
+		at++;
+	expect_ok(bpf_map_read(p, BPF_MAP_RANGES, v[at].value, &range, 1, &last), &last);
 	bpf_pins_close(p);
-	return best >= 0;
+	assert_int_equal(range.lo, 1); /* the tests' policies name no ports */
+	return range.cell;
+}
+
+static struct slu_rule rule_get(const struct slu_policy *policy, uint32_t rule)
+{
+	uint32_t at = policy->first_rule + rule;
+	struct slu_rule v;
+
+	assert_true(rule < policy->n_rules);
+	assert_true(map_get(BPF_MAP_RULES, &at, &v));
+	return v;
+}
+
+static uint32_t cell_verdict(const struct slu_policy *policy, const struct slu_cell *c)
+{
+	for (int i = 0; i < SLU_STEPS; i++) {
+		uint8_t action = c->verdict[i] == SLU_NO_RULE
+					 ? SLU_PASS
+					 : rule_get(policy, c->verdict[i]).action;
+
+		if (action != SLU_PASS)
+			return action;
+	}
+	return SLU_ALLOW;
 }
 
 uint32_t rnode_decision(uint32_t policy, const char *dst, uint32_t *ret_address_id)
 {
 	struct slu_identity identity = {0};
-	struct slu_class c = {0};
+	struct slu_policy v;
+	struct slu_cell c;
 	struct addr a;
 	uint32_t slot, family;
 
 	assert_int_equal(addr_parse(dst, &a), 0);
-	assert_true(class_find(policy, a, &c));
-	assert_int_equal(c.n, 0); /* the tests' policies name no ports */
-	slot = SLU_DECISION_IDENTITY(c.first);
+	c = cell_find(policy, a, &v);
+	slot = c.identity == SLU_NO_RULE ? 0 : rule_get(&v, c.identity).identity;
 	family = addr_is_v4(a) ? 0 : 1;
 	*ret_address_id = 0;
 	if (slot) {
@@ -323,5 +342,5 @@ uint32_t rnode_decision(uint32_t policy, const char *dst, uint32_t *ret_address_
 		assert_int_equal(identity.n[family], 1);
 		assert_true(map_get(BPF_MAP_PICKS, &identity.first[family], ret_address_id));
 	}
-	return SLU_DECISION_VERDICT(c.first);
+	return cell_verdict(&v, &c);
 }
