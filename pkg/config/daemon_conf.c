@@ -111,6 +111,16 @@ static int source_exempt_parse(struct daemon_conf *c, void *field, const struct 
 	return 0;
 }
 
+static int event_log_parse(struct daemon_conf *c, void *field, const struct json *j, struct err *e)
+{
+	const char *s;
+	int r = json_string(j, &s, e);
+
+	if (r < 0)
+		return r;
+	return strcmp(s, "-") == 0 ? text_parse(c, field, j, e) : folder_parse(c, field, j, e);
+}
+
 static int level_parse(struct daemon_conf *c, void *field, const struct json *j, struct err *e)
 {
 	const char *s;
@@ -149,6 +159,7 @@ static const struct key {
 	{"clusterCIDRs", offsetof(struct daemon_conf, cluster_cidrs), cidrs_parse},
 	{"sourceCheckExemptNamespaces", offsetof(struct daemon_conf, source_exempt),
 	 source_exempt_parse},
+	{"eventLog", offsetof(struct daemon_conf, event_log), event_log_parse},
 	{"logLevel", offsetof(struct daemon_conf, log_level), level_parse},
 	{"logFormat", offsetof(struct daemon_conf, log_format), format_parse},
 };
@@ -171,6 +182,7 @@ void daemon_conf_init(struct daemon_conf *c)
 	c->state_dir = mem_strdup(CONF_STATE_DIR);
 	c->run_dir = mem_strdup(CONF_RUN_DIR);
 	c->bpffs = mem_strdup(CONF_BPFFS);
+	c->event_log = mem_strdup("-");
 	c->log_level = LOG_LEVEL_INFO;
 	c->log_format = LOG_FORMAT_LOGFMT;
 }
@@ -182,6 +194,7 @@ void daemon_conf_done(struct daemon_conf *c)
 	free(c->state_dir);
 	free(c->run_dir);
 	free(c->bpffs);
+	free(c->event_log);
 	free(c->cluster_cidrs);
 	source_exempt_done(c);
 	memset(c, 0, sizeof(*c));

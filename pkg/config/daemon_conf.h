@@ -19,6 +19,8 @@ struct daemon_conf {
 	char **source_exempt; /* sourceCheckExemptNamespaces: virtual machines, keepalived; default
 				 none */
 	size_t n_source_exempt;
+	char *event_log; /* eventLog: where rules with `log` tell their connections; "-" = standard
+			    output, the default */
 	enum log_level log_level;
 	enum log_format log_format;
 };

@@ -23,6 +23,7 @@
 #include "kernel/nft.h"
 #include "kernel/rtnl.h"
 #include "loop/loop.h"
+#include "reconcile/events.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/server.h"
 #include "source/file_watch.h"
@@ -42,6 +43,7 @@ struct daemon {
 	struct reconcile *r;
 	struct loop *loop;
 	struct server *server;
+	struct event_log *events;
 	struct file_watch *policies;
 	struct loop_timer *soon, *safety, *timers;
 	int rtnl_fd, nft_fd, records_fd, lock_fd, clock_fd;
@@ -67,6 +69,7 @@ static void edge_arm(struct daemon *d)
 
 static void pass_now(struct daemon *d)
 {
+	struct err e = {0};
 	int rc;
 
 	d->due = false;
@@ -78,6 +81,8 @@ static void pass_now(struct daemon *d)
 	}
 	timers_arm(d);
 	edge_arm(d);
+	if (d->events && event_log_follow(d->events, &e) < 0)
+		log_warn("events of rules not read", "error=%s", log_quote(e.msg));
 }
 
 static void on_soon(void *data)
@@ -154,7 +159,10 @@ static void on_end(int signo, void *data)
 static void on_hup(int signo, void *data)
 {
 	struct daemon *d = data;
+	struct err e = {0};
 
+	if (event_log_reopen(d->events, &e) < 0)
+		log_warn("event log not opened again", "error=%s", log_quote(e.msg));
 	reconcile_forget(d->r);
 	pass_soon(d);
 }
@@ -249,6 +257,7 @@ static int loop_open(struct daemon *d, struct err *e)
 static void daemon_done(struct daemon *d)
 {
 	server_free(d->server);
+	event_log_free(d->events);
 	file_watch_free(d->policies);
 	loop_timer_free(d->soon);
 	loop_timer_free(d->safety);
@@ -283,6 +292,9 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 	if (rc < 0)
 		return rc;
 	pass_now(&d);
+	rc = event_log_new(d.loop, d.r, conf->event_log, &d.events, e);
+	if (rc < 0)
+		return rc;
 	in.loop = d.loop;
 	in.reconcile = d.r;
 	rc = server_new(&in, &d.server, e);

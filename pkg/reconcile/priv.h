@@ -45,6 +45,7 @@ struct reconcile {
 	struct journal *journal;
 	struct ids *ids;
 	struct dp_kernel k;
+	unsigned int pins_opened; /* counts: who holds one of k.pins' maps must open it again */
 	struct dp_tables *tables; /* NULL: to be read from the kernel */
 	struct policies policies;
 	struct doc_set *held_set; /* what compiled was made of, when policies has a newer one */

@@ -426,6 +426,7 @@ static int pins_refresh(struct reconcile *r, struct err *e)
 		return rc;
 	bpf_pins_close(r->k.pins);
 	r->k.pins = pins;
+	r->pins_opened++;
 	reconcile_forget(r);
 	return 0;
 }

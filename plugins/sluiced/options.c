@@ -23,6 +23,8 @@ const char options_help[] =
 	"  --cluster-cidr CIDR  pods and services of the cluster; may be repeated\n"
 	"  --once               make the kernel right, then end\n"
 	"  --cleanup            remove everything of Sluice from the kernel, then end\n"
+	"  --event-log FILE     what rules with log tell, JSON lines (default: -, standard "
+	"output)\n"
 	"  --log-level LEVEL    error, warn, info or debug (default: info)\n"
 	"  --log-format FORMAT  logfmt or json (default: logfmt)\n"
 	"  --help, --version\n"
@@ -39,6 +41,7 @@ enum option_id {
 	OPT_CLUSTER_CIDR,
 	OPT_ONCE,
 	OPT_CLEANUP,
+	OPT_EVENT_LOG,
 	OPT_LOG_LEVEL,
 	OPT_LOG_FORMAT,
 	OPT_HELP,
@@ -55,6 +58,7 @@ static const struct option long_options[] = {
 	{"cluster-cidr", required_argument, NULL, OPT_CLUSTER_CIDR},
 	{"once", no_argument, NULL, OPT_ONCE},
 	{"cleanup", no_argument, NULL, OPT_CLEANUP},
+	{"event-log", required_argument, NULL, OPT_EVENT_LOG},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"log-format", required_argument, NULL, OPT_LOG_FORMAT},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -123,6 +127,9 @@ static int value_set(struct options *o, int id, const char *value, bool *first_c
 		return dir_set(&c->run_dir, "run-dir", value, e);
 	case OPT_BPFFS:
 		return dir_set(&c->bpffs, "bpffs", value, e);
+	case OPT_EVENT_LOG:
+		return strcmp(value, "-") == 0 ? text_set(&c->event_log, "event-log", value, e)
+					       : dir_set(&c->event_log, "event-log", value, e);
 	case OPT_CLUSTER_CIDR:
 		return cidr_add(c, value, first_cidr, e);
 	case OPT_LOG_LEVEL:
