@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# What rules with `log` tell, what audit would do, and what rules were hit.
+load lib/lab
+
+setup() { lab_up; }
+teardown() { lab_teardown; }
+
+# rules: flow style, for pods of app web
+logged() {
+	policy 20-web.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: web, namespace: default}
+		spec:
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  rules: [$1]
+	END
+}
+
+lines() { grep '^{"time"' "$LAB/log/sluiced-node1" | jq -c "$@"; }
+count_lines() { [ "$(lines "select($2)" | wc -l)" -ge "$1" ]; }
+
+@test "a rule with log tells each connection once, denied and allowed, v4 and v6" {
+	logged "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}, {cidr: '$DENIED_V6/128'}]},
+	  {name: yes, action: Allow, log: true}"
+	node_start node1
+	web_add web
+	same denied timeout "$(ask web udp "$DENIED_V4" timeout=200)"
+	same denied timeout "$(ask web udp "$DENIED_V6" timeout=200)"
+	same allowed "${NODE_V4[node1]}" "$(ask web tcp "$EXT_V4")"
+	lab_wait 50 count_lines 3 true
+	run lines -r '[.namespace, .pod, .verdict, .policy, .rule, .protocol, .destination, .destinationPort] | @tsv'
+	echo "$output"
+	printf -v wanted '%s\t' default web Deny 'EgressPolicy default/web' no UDP "$DENIED_V4"
+	[[ $output == *"$wanted$PORT"* ]]
+	printf -v wanted '%s\t' default web Deny 'EgressPolicy default/web' no UDP "$DENIED_V6"
+	[[ $output == *"$wanted$PORT"* ]]
+	printf -v wanted '%s\t' default web Allow 'EgressPolicy default/web' yes TCP "$EXT_V4"
+	[[ $output == *"$wanted$PORT"* ]]
+	[ "$(lines 'select(.rule == "yes")' | wc -l)" -eq 1 ]
+}
+
+@test "a policy in mode Audit changes nothing and tells what it would do" {
+	policy 20-audit.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: trial, namespace: default}
+		spec:
+		  mode: Audit
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  rules: [{name: no, action: Deny}]
+	END
+	node_start node1
+	web_add web
+	lab_wait 50 would_deny
+	same "as before" "${NODE_V4[node1]}" "$(ask web tcp "$EXT_V4")"
+}
+
+would_deny() {
+	[ "$(ask web udp "$EXT_V4")" = "${NODE_V4[node1]}" ] || return
+	count_lines 1 '.verdict == "Allow" and .audit == "Deny" and .pod == "web"'
+}
