@@ -58,5 +58,5 @@ count_lines() { [ "$(lines "select($2)" | wc -l)" -ge "$1" ]; }
 
 would_deny() {
 	[ "$(ask web udp "$EXT_V4")" = "${NODE_V4[node1]}" ] || return
-	count_lines 1 '.verdict == "Allow" and .audit == "Deny" and .pod == "web"'
+	count_lines 1 '.verdict == "Allow" and .audit.verdict == "Deny" and .audit.rule == "no" and .pod == "web"'
 }

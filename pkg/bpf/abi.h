@@ -298,12 +298,13 @@ struct slu_event {
 	__u64 at; /* ns of CLOCK_BOOTTIME */
 	struct slu_addr src, dst;
 	__u32 ifindex;
-	__u32 counter;	    /* of the rule that decided, 0 = none did, or it has none */
-	__u16 sport, dport; /* network order; ICMP: 0, and type << 8 | code in host order */
+	__u32 counter;	     /* of the rule that decided, 0 = none did, or it has none */
+	__u32 audit_counter; /* the same of the one that would */
+	__u16 sport, dport;  /* network order; ICMP: 0, and type << 8 | code in host order */
 	__u8 proto;
 	__u8 verdict; /* enum slu_action: what was carried out */
 	__u8 would;   /* the same: what audit says */
-	__u8 pad[5];
+	__u8 pad;
 };
 struct slu_told {
 	__u32 seen; /* seconds of CLOCK_BOOTTIME */

@@ -46,8 +46,7 @@ SLU_MAP(inbound, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, __u32, SLU_MAX_INBOUND,
 SLU_MAP(kept, BPF_MAP_TYPE_HASH, struct slu_flow, __u32, SLU_MAX_KEPT, BPF_F_NO_PREALLOC);
 SLU_MAP(build, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1, 0);
 
-SLU_MAP(policies, BPF_MAP_TYPE_HASH, __u32, struct slu_policy, SLU_MAX_POLICIES,
-	BPF_F_NO_PREALLOC);
+SLU_MAP(policies, BPF_MAP_TYPE_HASH, __u32, struct slu_policy, SLU_MAX_POLICIES, BPF_F_NO_PREALLOC);
 SLU_MAP(rules, BPF_MAP_TYPE_ARRAY, __u32, struct slu_rule, SLU_MAX_RULES, 0);
 SLU_MAP(hits, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_hit, SLU_MAX_COUNTERS, 0);
 SLU_MAP(audits, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_count, SLU_AUDIT_MAX, 0);

@@ -207,15 +207,12 @@ static __always_inline void hits_count(struct __sk_buff *skb, const struct pkt *
 		hit_add(skb, via, connection);
 }
 
-/* The verdict if the policies in mode Audit were enforced; the same where nothing can be said. */
-static __always_inline __u32 audit_verdict(struct __sk_buff *skb, const struct slu_pod *pod,
-					   struct pkt *p, __u32 verdict)
+/* What it would be if the policies in mode Audit were enforced; as r where nothing can be said. */
+static __always_inline void audit_rule(struct __sk_buff *skb, const struct slu_pod *pod,
+				       struct pkt *p, const struct ruling *r, struct ruling *ret)
 {
-	struct ruling r;
-
-	if (!pod->audit || slu_rule_on(skb, &r, p, pod->audit) || r.flags & RULED_INSIDE)
-		return verdict;
-	return r.verdict;
+	if (!pod->audit || slu_rule_on(skb, ret, p, pod->audit) || ret->flags & RULED_INSIDE)
+		*ret = *r;
 }
 
 /*
@@ -226,18 +223,20 @@ static __always_inline __u32 settle(struct __sk_buff *skb, const struct slu_conf
 				    const struct slu_pod *pod, struct pkt *p, struct ruling *r)
 {
 	bool suspended = c && c->audit && is_denial(r->verdict);
-	__u32 would = audit_verdict(skb, pod, p, r->verdict), which;
+	struct ruling audit;
+	__u32 which;
 
 	if (p->flags & PKT_PROBE)
 		return suspended ? SLU_ALLOW : r->verdict;
+	audit_rule(skb, pod, p, r, &audit);
 	hits_count(skb, p, r);
-	if (suspended || is_denial(would) != is_denial(r->verdict)) {
-		which = suspended || is_denial(would) ? SLU_AUDIT_WOULD_DENY
-						      : SLU_AUDIT_WOULD_ALLOW;
+	if (suspended || is_denial(audit.verdict) != is_denial(r->verdict)) {
+		which = suspended || is_denial(audit.verdict) ? SLU_AUDIT_WOULD_DENY
+							      : SLU_AUDIT_WOULD_ALLOW;
 		count_add(bpf_map_lookup_elem(&audits, &which), skb);
 	}
-	if (r->rule.flags & SLU_RULE_LOG || would != r->verdict || suspended)
-		report(skb, p, r, suspended ? SLU_ALLOW : r->verdict, would);
+	if (r->rule.flags & SLU_RULE_LOG || audit.verdict != r->verdict || suspended)
+		report(skb, p, r, suspended ? SLU_ALLOW : r->verdict, &audit);
 	return suspended ? SLU_ALLOW : r->verdict;
 }
 

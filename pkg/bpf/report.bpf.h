@@ -51,14 +51,14 @@ static __always_inline bool within_rate(struct slu_event_limit *l, __u64 second)
 
 /*
  * Once for a packet that is outside, when the deciding rule has SLU_RULE_LOG or the verdict in
- * audit (enum slu_action) is another than r->verdict. did: the verdict that is carried out.
+ * audit is another than r->verdict. did: the verdict that is carried out.
  */
 static __always_inline void report(struct __sk_buff *skb, const struct pkt *p,
-				   const struct ruling *r, __u32 did, __u32 would)
+				   const struct ruling *r, __u32 did, const struct ruling *audit)
 {
 	struct slu_flow f = {.local = p->src, .remote = p->dst, .parent = skb->ifindex};
 	__u64 at = bpf_ktime_get_boot_ns(), second = at / NS_PER_S;
-	struct slu_told told_now = {second, r->at << 4 | did << 2 | (would & 3)};
+	struct slu_told told_now = {second, r->at << 4 | did << 2 | (audit->verdict & 3)};
 	__u32 counter = r->rule.counter;
 	struct slu_event_limit *limit = bpf_map_lookup_elem(&event_limits, &counter);
 	struct slu_event *event;
@@ -84,7 +84,8 @@ static __always_inline void report(struct __sk_buff *skb, const struct pkt *p,
 	event->dport = p->sport || p->dport ? p->dport : p->key & 0xffff;
 	event->proto = pkt_proto(p);
 	event->verdict = did;
-	event->would = would;
+	event->would = audit->verdict;
+	event->audit_counter = audit->rule.counter;
 	bpf_ringbuf_submit(event, 0);
 	bpf_map_update_elem(&told, &f, &told_now, BPF_ANY);
 }

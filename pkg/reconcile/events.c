@@ -100,8 +100,9 @@ static const struct record *pod_of(const struct reconcile *r, const struct slu_e
 }
 
 /* "EgressPolicy shop/payments bank": the rule is what stands behind the last space. */
-static void rule_emit(struct json *o, const char *name)
+static void rule_emit(struct json *o, const struct reconcile *r, uint32_t counter)
 {
+	const char *name = counter ? numbers_name(r->counters, counter) : NULL;
 	__cleanup_free char *policy = name ? mem_strdup(name) : NULL;
 	char *space = policy ? strrchr(policy, ' ') : NULL;
 
@@ -161,6 +162,15 @@ static void flow_emit(struct json *o, const struct slu_event *event)
 	}
 }
 
+static struct json *audit_emit(const struct reconcile *r, const struct slu_event *event)
+{
+	struct json *o = json_new_object();
+
+	json_set(o, "verdict", json_new_string(verdict_name(event->would)));
+	rule_emit(o, r, event->audit_counter);
+	return o;
+}
+
 static struct json *event_emit(const struct reconcile *r, const struct slu_event *event)
 {
 	const struct record *rec = pod_of(r, event);
@@ -173,11 +183,11 @@ static struct json *event_emit(const struct reconcile *r, const struct slu_event
 		json_set(o, "pod", json_new_string(rec->pod));
 	}
 	json_set(o, "verdict", json_new_string(verdict_name(event->verdict)));
-	rule_emit(o, event->counter ? numbers_name(r->counters, event->counter) : NULL);
+	rule_emit(o, r, event->counter);
 	flow_emit(o, event);
 	names_emit(o, r, &event->dst);
 	if (event->would != event->verdict)
-		json_set(o, "audit", json_new_string(verdict_name(event->would)));
+		json_set(o, "audit", audit_emit(r, event));
 	return o;
 }
 

@@ -7,10 +7,11 @@
  *	{"time":"2026-01-31T09:00:00.000123Z","node":"n1","namespace":"shop","pod":"payments-1",
  *	 "verdict":"Deny","policy":"EgressPolicy shop/payments","rule":"bank","protocol":"TCP",
  *	 "source":"10.244.1.5","sourcePort":40000,"destination":"198.51.100.7","destinationPort":443,
- *	 "destinationNames":["*.example.com"],"audit":"Allow"}
+ *	 "destinationNames":["*.example.com"],"audit":{"verdict":"Allow"}}
  *
- * verdict is what happened to the packet; audit is there only when it would be another one;
- * policy and rule are absent when no rule decided. A reader that does not keep up costs
+ * verdict is what happened to the packet; audit is there only when it would be another one
+ * (while SluiceConfig's audit holds: what was suspended); policy and rule are absent when no
+ * rule decided. A reader that does not keep up costs
  * lines, which are counted, and never the daemon's time.
  */
 #include "base/cleanup.h"
