@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "dataplane/programs_tables.h"
 #include "testkit/bpf_fixture.h"
@@ -32,6 +33,7 @@
 #endif
 
 #define ROUNDS	     (64 / SCALE)
+#define EDITS	     (60 / SCALE)
 #define PODS	     4
 #define PACKETS	     400
 #define MAX_NAMES    8
@@ -64,6 +66,20 @@ struct round {
 
 /* ---- what is to be in the kernel ---- */
 
+/* Ids that stay when others come and go, as the daemon's do. */
+static uint32_t address_id(const struct round *r, uint32_t pick)
+{
+	size_t n;
+	const struct egress_addr *a = &compiled_addrs(r->f.c, &n)[pick];
+
+	return FIRST_ID + (addr_is_v4(a->addr) ? 0 : 64) + a->addr.b[15];
+}
+
+static uint32_t name_id(const char *pattern)
+{
+	return FIRST_NAME + (uint32_t)hash_str(pattern, 0) % 100000;
+}
+
 static void identities_make(struct round *r)
 {
 	const struct identity *list = compiled_identities(r->f.c, &r->n_identities);
@@ -78,7 +94,7 @@ static void identities_make(struct round *r)
 			to->none[f] = list[i].none[f];
 			to->picks[f] = mem_alloc0(to->n[f] * sizeof(uint32_t));
 			for (size_t k = 0; k < to->n[f]; k++)
-				to->picks[f][k] = FIRST_ID + list[i].picks[f][k];
+				to->picks[f][k] = address_id(r, list[i].picks[f][k]);
 		}
 	}
 }
@@ -88,7 +104,7 @@ static void subject_make(struct round *r, uint32_t i)
 	static const char *const labels[] = {"app=a0", "app=a1 x=y", "app=a2", ""};
 	struct subject *s = &r->subjects[i];
 
-	s->pod = (struct pod_info){.namespace = random_below(2) ? "n0" : "n1",
+	s->pod = (struct pod_info){.namespace = i % 2 ? "n0" : "n1",
 				   .name = "p",
 				   .labels = labels_from_text(labels[i]),
 				   .labels_known = true};
@@ -109,14 +125,10 @@ static void subject_make(struct round *r, uint32_t i)
 	}
 }
 
-static void round_init(struct round *r, uint32_t seed)
+static void round_init(struct round *r, const struct policy_texts *t)
 {
-	struct policy_texts t = {};
-	char *yaml;
+	char *yaml = policy_texts_join(t);
 
-	random_seed(seed);
-	random_policies(&t);
-	yaml = policy_texts_join(&t);
 	*r = (struct round){};
 	policy_fixture_node(&r->f, "n1", "eth0 203.0.113.250/24 2001:db8:ffff::fa/64");
 	r->f.set = docs_from_yaml(yaml);
@@ -128,7 +140,6 @@ static void round_init(struct round *r, uint32_t seed)
 	for (uint32_t i = 0; i < PODS; i++)
 		subject_make(r, i);
 	free(yaml);
-	policy_texts_done(&t);
 }
 
 static void round_done(struct round *r)
@@ -166,7 +177,7 @@ static struct programs_plan *round_plan(const struct round *r, const struct dp_t
 
 	want.sets = compiled_sets(r->f.c, &want.n_sets);
 	for (uint32_t i = 0; i < r->n_names; i++)
-		names[i] = FIRST_NAME + i;
+		names[i] = name_id(r->names[i]);
 	for (uint32_t i = 0; i < 2 * PODS; i++)
 		if (r->subjects[i / 2].programs[i % 2])
 			items[want.n++] = (struct dp_program){
@@ -204,7 +215,7 @@ static void pod_write(const struct subject *s, uint32_t i)
 
 static void addresses_write(void)
 {
-	for (uint32_t id = FIRST_ID; id < FIRST_ID + 64; id++) {
+	for (uint32_t id = FIRST_ID; id < FIRST_ID + 128; id++) {
 		struct slu_addr a = world_addr("203.0.113.77");
 		struct slu_egress egress = {SLU_ADDR_LOCAL, SLU_VNI_ADDRESS, a, a};
 		struct err e = {};
@@ -230,14 +241,12 @@ static void names_write(const struct sent *s, const struct round *r)
 	size_t n = 0;
 
 	memcpy(&addr, s->o.dst.b, sizeof(addr));
-	for (uint32_t i = 0; i < r->n_names; i++)
-		for (size_t j = 0; j < s->o.n_names; j++)
-			if (s->names[j] == r->names[i]) {
-				named.at[n].name = FIRST_NAME + i;
-				named.at[n++].until = UINT32_MAX / 2;
-			}
-	if (n)
-		named.at[n].name = FIRST_NAME + 100; /* one that ended long ago, and nobody's */
+	for (size_t i = 0; i < s->o.n_names; i++) {
+		named.at[n].name = name_id(s->names[i]);
+		named.at[n++].until = UINT32_MAX / 2;
+	}
+	for (uint32_t i = 0; i < r->n_names && n < SLU_MAX_NAMES_AT; i++)
+		named.at[n++].name = name_id(r->names[i]); /* these ended long ago */
 	expect_ok(bpf_map_set(world_pins(), BPF_MAP_NAMED, &addr, &named, &e), &e);
 }
 
@@ -458,7 +467,12 @@ static void the_bpf_program_equals_the_definition(void **state)
 	addresses_write();
 	expect_ok(tables_load(world_pins(), &t, &e), &e);
 	for (uint32_t i = 0; i < ROUNDS; i++) {
-		round_init(&r, 100000 + i);
+		struct policy_texts texts = {};
+
+		random_seed(100000 + i);
+		random_policies(&texts);
+		round_init(&r, &texts);
+		policy_texts_done(&texts);
 		round_apply(&r, t);
 		n += round_run(&r);
 		round_done(&r);
@@ -468,10 +482,98 @@ static void the_bpf_program_equals_the_definition(void **state)
 	tables_free(t);
 }
 
+/* ---- after edits ---- */
+
+/* What a compile of the same thing into empty maps would say. */
+static struct dp_tables *cold_tables(const struct round *r)
+{
+	struct dp_tables *t = tables_new();
+	struct programs_plan *plan = round_plan(r, t);
+
+	programs_commit(t, plan);
+	programs_plan_free(plan);
+	return t;
+}
+
+static void check_tables(const struct round *r, const struct dp_tables *before,
+			 const struct dp_tables *t)
+{
+	struct dp_tables *cold = cold_tables(r), *empty = tables_new(), *now = NULL;
+	struct err e = {};
+
+	expect_ok(tables_load(world_pins(), &now, &e), &e);
+	assert_int_equal(now->n_policies, cold->n_policies + before->n_policies);
+	for (size_t i = 0; i < cold->n_policies; i++) {
+		const struct table_policy *p = tables_find(now, cold->policies[i]->id);
+
+		assert_non_null(p);
+		assert_true(p->meaning == cold->policies[i]->meaning);
+	}
+	/* and nothing is left of what was there before; a class that no interval has is not found
+	 * by who reads the maps */
+	for (int i = 0; i < PLACE_COUNT; i++) {
+		assert_int_equal(t->spaces[i].used - before->spaces[i].used,
+				 cold->spaces[i].used - empty->spaces[i].used);
+		assert_in_range(now->spaces[i].used, 0, t->spaces[i].used);
+	}
+	tables_free(now);
+	tables_free(cold);
+	tables_free(empty);
+}
+
+/* Programs whose bindings have other keys than before, or are new. */
+static size_t changed(const struct round *r, uint64_t keys[2 * PODS])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < 2 * PODS; i++) {
+		uint64_t key = r->subjects[i / 2].bindings[i % 2].key;
+
+		n += key && key != keys[i];
+		keys[i] = key;
+	}
+	return n;
+}
+
+static void after_any_edits_the_maps_are_as_if_written_at_once(void **state)
+{
+	uint64_t keys[2 * PODS] = {};
+	struct dp_tables *t = NULL, *before = NULL;
+	struct policy_texts texts = {};
+	static struct round r;
+	struct err e = {};
+
+	world();
+	addresses_write();
+	random_seed(4242);
+	random_policies(&texts);
+	expect_ok(tables_load(world_pins(), &t, &e), &e);
+	round_init(&r, &(struct policy_texts){});
+	round_apply(&r, t); /* what the other test left goes */
+	round_done(&r);
+	expect_ok(tables_load(world_pins(), &before, &e), &e);
+	for (uint32_t i = 0; i < EDITS; i++) {
+		struct programs_plan *plan;
+
+		random_edit(&texts);
+		round_init(&r, &texts);
+		plan = round_plan(&r, t);
+		assert_in_range(programs_plan_sets(plan), 0, changed(&r, keys));
+		programs_plan_free(plan);
+		round_apply(&r, t);
+		check_tables(&r, before, t);
+		round_done(&r);
+	}
+	policy_texts_done(&texts);
+	tables_free(before);
+	tables_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_bpf_program_equals_the_definition),
+		cmocka_unit_test(after_any_edits_the_maps_are_as_if_written_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "policy/compile.h"
@@ -354,6 +355,34 @@ void random_policies(struct policy_texts *t)
 	write_destinations(t);
 	for (uint32_t i = 0, n = 1 + random_below(8); i < n; i++)
 		random_policy(t, i);
+}
+
+static void doc_remove(struct policy_texts *t, size_t i)
+{
+	free(t->docs[i]);
+	t->docs[i] = t->docs[--t->n];
+}
+
+void random_edit(struct policy_texts *t)
+{
+	size_t i = random_below((uint32_t)t->n);
+	const char *name;
+
+	while (!strstr(t->docs[i], "EgressPolicy") && !strstr(t->docs[i], "EgressDestination\n"))
+		i = random_below((uint32_t)t->n);
+	name = strstr(t->docs[i], "{name: ") + strlen("{name: ");
+	if (*name == 'd') {
+		write_destination_doc(t, (uint32_t)strtoul(name + 1, NULL, 10),
+				      random_below(4) == 0);
+		doc_remove(t, i);
+	} else if (random_below(5) == 0) {
+		random_policy(t, 1000 + random_below(1000000));
+		if (random_below(2) && t->n > 20)
+			doc_remove(t, i);
+	} else {
+		random_policy(t, (uint32_t)strtoul(name + 1, NULL, 10));
+		doc_remove(t, i);
+	}
 }
 
 void policy_texts_done(struct policy_texts *t)

@@ -27,5 +27,7 @@ void random_policies(struct policy_texts *t);
 void random_policy(struct policy_texts *t, uint32_t i); /* one more, named p<i> */
 /* Where its prefixes lie: an address that many of them hold, or just do not. */
 void random_address(char *buf, size_t size);
+/* Writes one policy or destination anew, adds a policy or takes one away. */
+void random_edit(struct policy_texts *t);
 char *policy_texts_join(const struct policy_texts *t);
 void policy_texts_done(struct policy_texts *t);
