@@ -210,6 +210,7 @@ static __always_inline bool dns_head(struct dns_work *w)
 {
 	__u32 flags = dns_u16(w, 2);
 
+	w->failed = 0;
 	if (!(flags & DNS_RESPONSE) || flags & (DNS_OPCODE | DNS_RCODE)) {
 		names_count(SLU_NAMES_FAILED);
 		return false;
