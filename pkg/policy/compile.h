@@ -248,16 +248,15 @@ struct program_interval {
 void program_intervals(const struct program *p, struct program_interval **ret, size_t *ret_n);
 
 /* A destination, and the compiled_names it is known under. */
-struct program_packet {
-	struct addr dst;
+struct program_dst {
+	struct addr addr;
 	const uint32_t *names;
 	size_t n_names;
 };
 
-/* What the kernel will do with one packet, from the compiled form alone. names: the compiled_names
- * that dst is known under. */
-struct decision program_decide(const struct program *p, const struct compiled *c, struct addr dst,
-			       uint32_t l4_key, const uint32_t *names, size_t n_names);
+/* What the kernel will do with one packet, from the compiled form alone. */
+struct decision program_decide(const struct program *p, const struct compiled *c,
+			       const struct program_dst *dst, uint32_t l4_key);
 struct decision cell_decide(const struct program *p, const struct cell *cell);
 /* The answers for dst by L4 key: neighbours differ in verdict or identity, and the decision names
  * the rules of the range's first key. *ret malloc'd, *ret_n >= 1. */
@@ -266,4 +265,4 @@ struct program_range {
 	struct decision decision;
 };
 void program_ranges(const struct program *p, const struct compiled *c,
-		    const struct program_packet *pkt, struct program_range **ret, size_t *ret_n);
+		    const struct program_dst *dst, struct program_range **ret, size_t *ret_n);

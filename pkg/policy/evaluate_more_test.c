@@ -7,7 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "policy/evaluate_fixture.h"
+#include "testkit/evaluate_fixture.h"
 
 /* ---- 4 actions x 5 steps x 2 families ---- */
 

@@ -7,7 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "policy/evaluate_fixture.h"
+#include "testkit/evaluate_fixture.h"
 
 static void admin_via_without_action_and_namespace_deny_is_denied(void **state)
 {

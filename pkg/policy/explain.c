@@ -230,7 +230,8 @@ int policy_explain(const struct compiled *c, const struct explain_query *q, stru
 		if (r)
 			return r;
 		walk_rules(x, c, q);
-		d = program_decide(p, c, q->dst, q->l4_key, q->names, q->n_names);
+		d = program_decide(p, c, &(struct program_dst){q->dst, q->names, q->n_names},
+				   q->l4_key);
 		answer(x, c, q, &d);
 		program_free(p);
 	}

@@ -40,7 +40,7 @@ static struct program *program_of(const struct policy_fixture *f)
 static int verdict_of(const struct policy_fixture *f, const struct program *p, struct addr dst,
 		      uint32_t key)
 {
-	return program_decide(p, f->c, dst, key, NULL, 0).verdict;
+	return program_decide(p, f->c, &(struct program_dst){.addr = dst}, key).verdict;
 }
 
 /* The intervals say of every address near an edge what the entries say. */

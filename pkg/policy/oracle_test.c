@@ -90,7 +90,9 @@ static void random_packet(const struct world *w, const struct pod_info *pod,
 static struct decision decide(const struct world *w, const struct program *p,
 			      const struct packet *pkt)
 {
-	return program_decide(p, w->f.c, pkt->o.dst, pkt->o.key, pkt->places, pkt->o.n_names);
+	const struct program_dst dst = {pkt->o.dst, pkt->places, pkt->o.n_names};
+
+	return program_decide(p, w->f.c, &dst, pkt->o.key);
 }
 
 /* ---- the comparison ---- */
@@ -187,7 +189,7 @@ static void check_explain(const struct world *w, const struct program *p, const 
 /* The answers by range of ports are those of their first and last ports. */
 static void check_ranges(const struct world *w, const struct program *p, const struct packet *pkt)
 {
-	const struct program_packet pp = {pkt->o.dst, pkt->places, pkt->o.n_names};
+	const struct program_dst pp = {pkt->o.dst, pkt->places, pkt->o.n_names};
 	struct program_range *list;
 	size_t n;
 

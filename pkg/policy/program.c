@@ -99,19 +99,19 @@ static void add_class(struct answers *a, const struct program *p, uint32_t class
 }
 
 static struct answers answers_of(const struct program *p, const struct compiled *c,
-				 const struct program_packet *pkt)
+				 const struct program_dst *dst)
 {
 	struct answers a = {};
 
-	add_class(&a, p, program_own_class(p, pkt->dst));
+	add_class(&a, p, program_own_class(p, dst->addr));
 	for (size_t i = 0; i < p->n_sets; i++) {
 		const struct compiled_set *set = &c->sets[p->sets[i].index];
 
-		if (cidrs_hold(set->cidrs, set->n, pkt->dst))
+		if (cidrs_hold(set->cidrs, set->n, dst->addr))
 			add_class(&a, p, p->sets[i].class);
 	}
-	for (size_t i = 0; p->n_names && i < pkt->n_names; i++) {
-		const struct program_layer *layer = bsearch(&pkt->names[i], p->names, p->n_names,
+	for (size_t i = 0; p->n_names && i < dst->n_names; i++) {
+		const struct program_layer *layer = bsearch(&dst->names[i], p->names, p->n_names,
 							    sizeof(*p->names), compare_layer);
 
 		if (layer)
@@ -130,11 +130,10 @@ static struct decision answers_decide(const struct program *p, const struct answ
 	return cell_decide(p, &cell);
 }
 
-struct decision program_decide(const struct program *p, const struct compiled *c, struct addr dst,
-			       uint32_t l4_key, const uint32_t *names, size_t n_names)
+struct decision program_decide(const struct program *p, const struct compiled *c,
+			       const struct program_dst *dst, uint32_t l4_key)
 {
-	struct program_packet pkt = {dst, names, n_names};
-	struct answers a = answers_of(p, c, &pkt);
+	struct answers a = answers_of(p, c, dst);
 	struct decision d = answers_decide(p, &a, l4_key);
 
 	free(a.list);
@@ -165,9 +164,9 @@ static uint32_t *edges_of(const struct answers *a, size_t *ret_n)
 }
 
 void program_ranges(const struct program *p, const struct compiled *c,
-		    const struct program_packet *pkt, struct program_range **ret, size_t *ret_n)
+		    const struct program_dst *dst, struct program_range **ret, size_t *ret_n)
 {
-	struct answers a = answers_of(p, c, pkt);
+	struct answers a = answers_of(p, c, dst);
 	struct program_range *list = NULL;
 	size_t n_edges, n = 0;
 	__cleanup_free uint32_t *edges = edges_of(&a, &n_edges);

@@ -109,7 +109,8 @@ static void a_span_says_what_becomes_of_a_packet(void **state)
 			for (c = 0; c + 1 < cells.n && cells.list[c + 1].lo <= key; c++)
 				;
 			got = cell_decide(w.p, &cells.list[c].cell);
-			wanted = program_decide(w.p, w.f.c, dst, key, &name, n_names);
+			wanted = program_decide(w.p, w.f.c,
+						&(struct program_dst){dst, &name, n_names}, key);
 			assert_int_equal(got.verdict, wanted.verdict);
 			assert_int_equal(got.verdict_rule, wanted.verdict_rule);
 			assert_int_equal(got.identity, wanted.identity);

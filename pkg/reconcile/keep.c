@@ -123,13 +123,11 @@ static bool says_reset(const struct program *program, const struct decision *d)
 static struct decision flow_decision(const struct keep_in *in, const struct keep_pod *p,
 				     const struct ct_flow *f)
 {
-	const uint32_t *names = NULL;
-	size_t n = 0;
+	struct program_dst dst = {.addr = f->dst};
 
 	if (in->names && p->program->n_names)
-		names = in->names(in->data, f->dst, &n);
-	return program_decide(p->program, in->compiled, f->dst, L4_KEY(f->proto, f->dport), names,
-			      n);
+		dst.names = in->names(in->data, f->dst, &dst.n_names);
+	return program_decide(p->program, in->compiled, &dst, L4_KEY(f->proto, f->dport));
 }
 
 static uint32_t flow_now(const struct keep_in *in, const struct keep_pod *p,

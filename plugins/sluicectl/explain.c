@@ -288,7 +288,7 @@ static int tell_ranges(struct asked *k, struct explain_query *q, const struct re
 {
 	__cleanup(binding_done) struct binding b = {0};
 	__cleanup_free struct program_range *ranges = NULL;
-	const struct program_packet pkt = {q->dst, q->names, q->n_names};
+	const struct program_dst pkt = {q->dst, q->names, q->n_names};
 	struct program *p = NULL;
 	size_t n;
 	int r = policy_resolve(k->view->compiled, &q->pod, &b);
