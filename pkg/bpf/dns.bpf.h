@@ -90,8 +90,9 @@ static long dns_name_step(__u32 i, struct dns_ctx *ctx)
 }
 
 /* The name at `at`, in lower case, into text[which]; w->n its length, w->next what follows. */
-__noinline int slu_dns_name(struct dns_work *w, __u32 at, __u32 which)
+__noinline int slu_dns_name(__u32 at, __u32 which)
 {
+	struct dns_work *w = dns_work_get();
 	struct dns_ctx ctx = {.w = w};
 
 	if (!w)
@@ -141,7 +142,7 @@ static __always_inline void dns_address(struct dns_work *w, __u32 at, bool v4)
 		__builtin_memcpy(&w->addr, b, sizeof(w->addr));
 	/* IPv4 in IPv6: the pod would reach an IPv4 address by it */
 	w->odd = !v4 && addr_v4(&w->addr);
-	slu_learn(w);
+	slu_learn();
 }
 
 /* A record of the chain's present name, or of another type 0. False: malformed. */
@@ -151,7 +152,7 @@ static __always_inline bool dns_record(struct dns_ctx *ctx, __u32 at, __u32 type
 	struct dns_work *w = ctx->w;
 
 	if (type == DNS_CNAME) {
-		if (!slu_dns_name(w, at, 1) || w->next != at + len)
+		if (!slu_dns_name(at, 1) || w->next != at + len)
 			return false;
 		w->chain_ttl = ttl;
 		dns_chain(ctx, at);
@@ -179,7 +180,7 @@ static long dns_record_step(__u32 i, struct dns_ctx *ctx)
 		same = true;
 		at += 2;
 	} else {
-		if (!slu_dns_name(w, at, 1))
+		if (!slu_dns_name(at, 1))
 			return 1;
 		same = !w->odd && !w->chain_odd && dns_same(w);
 		at = w->next;
@@ -225,8 +226,9 @@ static __always_inline bool dns_head(struct dns_work *w)
 }
 
 /* The message msg[0..len), by a resolver. The return value means nothing. */
-__noinline int slu_dns_message(struct dns_work *w)
+__noinline int slu_dns_message(void)
 {
+	struct dns_work *w = dns_work_get();
 	struct dns_ctx ctx = {.w = w};
 
 	if (!w)
@@ -241,7 +243,7 @@ __noinline int slu_dns_message(struct dns_work *w)
 		if (!dns_head(w) && !w->failed)
 			return 0;
 		if (!w->failed)
-			w->failed = !slu_dns_name(w, DNS_HEAD, 1) || w->next + 4 > w->len;
+			w->failed = !slu_dns_name(DNS_HEAD, 1) || w->next + 4 > w->len;
 	}
 	if (!w->failed && dns_u16(w, w->next + 2) != DNS_IN) {
 		names_count(SLU_NAMES_FAILED);

@@ -137,7 +137,7 @@ static long stream_step(__u32 i, struct dns_ctx *ctx)
 	} else {
 		w->cut = s->len > SLU_DNS_MAX;
 		w->len = w->cut ? SLU_DNS_MAX : s->len;
-		slu_dns_message(w);
+		slu_dns_message();
 	}
 	s->have = s->lost = 0;
 	return 0;
@@ -233,7 +233,7 @@ static long datagram_step(__u32 i, struct dns_ctx *ctx)
 	if (size && n > size)
 		n = size;
 	if (dns_load(ctx->skb, w, w->off, n))
-		slu_dns_message(w);
+		slu_dns_message();
 	w->off += n;
 	return 0;
 }
@@ -298,12 +298,11 @@ SEC("tc")
 int slu_to_pod(struct __sk_buff *skb)
 {
 	struct dns_work *w;
-	__u32 zero = 0;
 	int reason;
 
 	if (!dns_maybe(skb) || skb->vlan_present)
 		return TC_ACT_UNSPEC;
-	w = bpf_map_lookup_elem(&dns_work, &zero);
+	w = dns_work_get();
 	if (!w)
 		return TC_ACT_UNSPEC;
 	__builtin_memset(&w->p, 0, sizeof(w->p));

@@ -28,6 +28,7 @@ static __always_inline __u32 node_next(const struct slu_tree_node *node, __u64 w
 	if (way > SLU_TREE_WAYS - 4) /* cannot be; the verifier does not know it */
 		return NO_VALUE;
 	way += reached(k[way + 1], word) + reached(k[way + 2], word) + reached(k[way + 3], word);
+	barrier_var(way); /* clang knows it is below 16; Linux 6.1 must be told */
 	return way < SLU_TREE_WAYS ? node->value[way] : NO_VALUE;
 }
 

@@ -31,6 +31,14 @@ static __always_inline void name_flow_key(const struct pkt *p, struct slu_flow *
 	f->rport = p->dport;
 }
 
+/* By a key of its own: Linux 6.1 takes none from memory that a global function was handed. */
+static __always_inline struct slu_named *named_get(const struct pkt *p)
+{
+	struct slu_addr dst = p->dst;
+
+	return bpf_map_lookup_elem(&named, &dst);
+}
+
 /* What the policy's rules with this name say. *ret_found when there are any. 0 or a reason. */
 static __always_inline int name_merge(struct ruling *r, __u32 name, __u32 l4_key, bool *ret_found)
 {
@@ -46,12 +54,15 @@ static __always_inline int name_merge(struct ruling *r, __u32 name, __u32 l4_key
 /* Names that hold now. */
 __noinline int slu_names_now(struct ruling *r, struct pkt *p)
 {
-	struct slu_named *e = p ? bpf_map_lookup_elem(&named, &p->dst) : NULL;
 	__u32 now = seconds_now();
+	struct slu_named *e;
 	bool found = false;
 	int reason = 0;
 
-	if (!r || !e)
+	if (!r || !p)
+		return 0;
+	e = named_get(p);
+	if (!e)
 		return 0;
 	for (int i = 0; i < SLU_MAX_NAMES_AT && !reason; i++) {
 		union named_place at = {.word = *NAMED_PLACE(e, i)};
@@ -102,11 +113,14 @@ static __always_inline int slu_names(struct __sk_buff *skb, struct ruling *r, st
 /* The flow begins now: remembered with the names that the policy has and that hold. */
 __noinline int slu_name_flow(struct ruling *r, struct pkt *p)
 {
-	struct slu_named *e = p ? bpf_map_lookup_elem(&named, &p->dst) : NULL;
 	struct slu_name_flow fresh = {.seen = seconds_now()};
 	struct slu_flow f = {};
+	struct slu_named *e;
 
-	if (!r || !e)
+	if (!r || !p)
+		return 0;
+	e = named_get(p);
+	if (!e)
 		return 0;
 	for (int i = 0; i < SLU_MAX_NAMES_AT; i++) {
 		union named_place at = {.word = *NAMED_PLACE(e, i)};

@@ -63,6 +63,17 @@ struct {
 	__type(value, struct dns_work);
 } dns_work SEC(".maps");
 
+/*
+ * Global functions look it up by themselves: handed to them it would be any memory to the
+ * verifier, and Linux 6.1 takes no key of a map from there.
+ */
+static __always_inline struct dns_work *dns_work_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&dns_work, &zero);
+}
+
 /* What a callback is given: the state is in w, skb only for who reads from it. */
 struct dns_ctx {
 	struct dns_work *w;
@@ -224,8 +235,9 @@ static __always_inline bool addr_rebinds(const struct slu_addr *a)
 }
 
 /* w->addr under all of w->ids, unless it is an odd one. The return value means nothing. */
-__noinline int slu_learn(struct dns_work *w)
+__noinline int slu_learn(void)
 {
+	struct dns_work *w = dns_work_get();
 	struct dns_ctx ctx = {.w = w};
 	struct slu_config *c = config_get();
 	__u32 ttl;
