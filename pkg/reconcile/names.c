@@ -1,20 +1,107 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ids in the order in which patterns were first seen; the kernel does not know them yet. */
 #include "reconcile/names.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 
-struct names {
-	char **patterns; /* by id - 1 */
-	size_t n;
+struct pattern {
+	char *text; /* "*.example.com" */
+	uint32_t id;
+	bool wanted; /* by the last apply */
 };
+
+struct names {
+	struct pattern *items; /* sorted by text */
+	size_t n;
+	uint32_t last; /* the highest id that was ever given out */
+};
+
+/* "*.example.com" stands under "example.com", and is its `below`. */
+static bool pattern_key(const char *text, struct slu_name *ret)
+{
+	bool below = strncmp(text, "*.", 2) == 0;
+	const char *name = below ? text + 2 : text;
+	size_t n = strlen(name);
+
+	*ret = (struct slu_name){.text = ""};
+	for (size_t i = 0; i < n && i < sizeof(ret->text); i++)
+		ret->text[i] = name[n - 1 - i];
+	return below;
+}
+
+static char *pattern_text(const struct slu_name *key, bool below)
+{
+	size_t n = strnlen(key->text, sizeof(key->text));
+	char *text = mem_alloc0(n + 3), *name = below ? text + 2 : text;
+
+	if (below)
+		memcpy(text, "*.", 2);
+	for (size_t i = 0; i < n; i++)
+		name[i] = key->text[n - 1 - i];
+	return text;
+}
+
+static int pattern_cmp(const void *a, const void *b)
+{
+	const struct pattern *x = a, *y = b;
+
+	return strcmp(x->text, y->text);
+}
+
+static void pattern_add(struct names *n, char *text, uint32_t id)
+{
+	MEM_GROW(n->items, n->n);
+	n->items[n->n++] = (struct pattern){.text = text, .id = id};
+	n->last = id > n->last ? id : n->last;
+}
+
+static void patterns_sort(struct names *n)
+{
+	if (n->n)
+		qsort(n->items, n->n, sizeof(*n->items), pattern_cmp);
+}
+
+static struct pattern *pattern_find(const struct names *n, const char *text)
+{
+	struct pattern key = {.text = mem_strdup(text)}, *found = NULL;
+
+	if (n->n)
+		found = bsearch(&key, n->items, n->n, sizeof(key), pattern_cmp);
+	free(key.text);
+	return found;
+}
 
 int names_load(struct bpf_pins *pins, struct names **ret, struct err *e)
 {
-	*ret = mem_alloc0(sizeof(**ret));
+	__cleanup_free void *keys = NULL;
+	__cleanup_free void *values = NULL;
+	const struct slu_pattern *v;
+	const struct slu_name *k;
+	struct names *names;
+	size_t n = 0;
+	int r = bpf_map_dump(pins, BPF_MAP_PATTERNS, &keys, &values, &n, e);
+
+	if (r < 0)
+		return r;
+	names = mem_alloc0(sizeof(*names));
+	k = keys;
+	v = values;
+	for (size_t i = 0; i < n; i++) {
+		if (!k[i].text[0]) {
+			names->last = v[i].exact > names->last ? v[i].exact : names->last;
+			continue;
+		}
+		if (v[i].exact)
+			pattern_add(names, pattern_text(&k[i], false), v[i].exact);
+		if (v[i].below)
+			pattern_add(names, pattern_text(&k[i], true), v[i].below);
+	}
+	patterns_sort(names);
+	*ret = names;
 	return 0;
 }
 
@@ -23,31 +110,103 @@ void names_free(struct names *n)
 	if (!n)
 		return;
 	for (size_t i = 0; i < n->n; i++)
-		free(n->patterns[i]);
-	free(n->patterns);
+		free(n->items[i].text);
+	free(n->items);
 	free(n);
 }
 
-static uint32_t name_id(struct names *n, const char *pattern)
+/* The element of the pattern's name, with this id in the pattern's place. */
+static int pattern_write(struct bpf_pins *pins, const char *text, uint32_t id, struct err *e)
 {
-	for (size_t i = 0; i < n->n; i++)
-		if (strcmp(n->patterns[i], pattern) == 0)
-			return (uint32_t)i + 1;
-	MEM_GROW(n->patterns, n->n);
-	n->patterns[n->n++] = mem_strdup(pattern);
-	return (uint32_t)n->n;
+	struct slu_pattern v = {0};
+	struct slu_name key;
+	bool below = pattern_key(text, &key);
+	int r = bpf_map_lookup(pins, BPF_MAP_PATTERNS, &key, &v, e);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	*(below ? &v.below : &v.exact) = id;
+	if (!v.exact && !v.below)
+		r = bpf_map_delete(pins, BPF_MAP_PATTERNS, &key, e);
+	else
+		r = bpf_map_set(pins, BPF_MAP_PATTERNS, &key, &v, e);
+	if (r < 0)
+		err_wrap(e, "name %s", text);
+	return r;
+}
+
+/* Before an id is used: so that no other pattern ever gets it, whatever happens next. */
+static int last_write(struct bpf_pins *pins, uint32_t last, struct err *e)
+{
+	struct slu_name none = {.text = ""};
+	struct slu_pattern v = {.exact = last};
+
+	return bpf_map_set(pins, BPF_MAP_PATTERNS, &none, &v, e);
 }
 
 int names_apply(struct names *n, struct bpf_pins *pins, const char *const *patterns, size_t count,
 		uint32_t *ids, struct err *e)
 {
-	for (size_t i = 0; i < count; i++)
-		ids[i] = name_id(n, patterns[i]);
-	return 0;
+	size_t known = n->n, fresh = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < n->n; i++)
+		n->items[i].wanted = false;
+	for (size_t i = 0; i < count; i++) {
+		struct pattern *p = pattern_find(n, patterns[i]);
+
+		ids[i] = p ? p->id : 0;
+		if (p)
+			p->wanted = true;
+		fresh += !p;
+	}
+	if (!fresh)
+		return 0;
+	if (known + fresh >= SLU_MAX_PATTERNS || fresh >= SLU_NAME_GONE - n->last)
+		return err_set(e, -ENOSPC, "map patterns: more than %u names", SLU_MAX_PATTERNS);
+	r = last_write(pins, n->last + (uint32_t)fresh, e);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		uint32_t id = n->last + 1;
+
+		if (ids[i])
+			continue;
+		r = pattern_write(pins, patterns[i], id, e);
+		if (r == 0) {
+			pattern_add(n, mem_strdup(patterns[i]), id);
+			n->items[n->n - 1].wanted = true;
+			ids[i] = id;
+		}
+	}
+	patterns_sort(n);
+	return r;
+}
+
+static int id_cmp(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
 }
 
 int names_retire(struct names *n, struct bpf_pins *pins, const uint32_t *used, size_t n_used,
 		 struct err *e)
 {
-	return 0;
+	size_t kept = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < n->n; i++) {
+		struct pattern *p = &n->items[i];
+
+		if (r == 0 && !p->wanted &&
+		    !(n_used && bsearch(&p->id, used, n_used, sizeof(p->id), id_cmp))) {
+			r = pattern_write(pins, p->text, 0, e);
+			if (r == 0) {
+				free(p->text);
+				continue;
+			}
+		}
+		n->items[kept++] = *p;
+	}
+	n->n = kept;
+	return r;
 }
