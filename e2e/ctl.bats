@@ -21,10 +21,19 @@ teardown() { lab_teardown; }
 	run ctl node1 explain default/web "$DENIED_V4:$PORT/UDP"
 	echo "$output"
 	[[ ${output,,} == *den* && $output == *default/web* && $output == *zz-lower* ]]
+	[[ $output == *"the program in force says the same"* ]]
 	same packets timeout "$(ask web udp "$DENIED_V4" timeout=300)"
 	run ctl node1 explain default/web "$EXT_V4:$PORT/TCP"
 	echo "$output"
 	[[ ${output,,} == *allow* && $output == *$EGRESS_V4* && $output == *office* ]]
+	[[ $output == *"the program in force says the same"* ]]
+	for to in "$EXT_V6" "$DENIED_V6" "${NODE_V4[gw1]}" 10.244.2.7 169.254.169.254 224.0.0.1; do
+		for what in "--proto UDP --port 53" "--proto ICMP --port 8" "--proto SCTP --port 9" "--proto 47"; do
+			run -0 ctl node1 explain default/web "$to" $what -o json
+			echo "$to $what: $output"
+			jq -e '[.[].kernel.agrees] | length > 0 and all' <<<"$output"
+		done
+	done
 	run ctl node1 explain default/web "$EXT_V4:$PORT/TCP" -o json
 	jq . <<<"$output"
 }
@@ -55,6 +64,61 @@ exit_status() {
 	[[ $output == *default/web* && $output == *office* && $output == *$EGRESS_V4* ]]
 	run -0 ctl node1 bindings -o json
 	jq . <<<"$output"
+}
+
+@test "rules are listed in order with what they decided on" {
+	office_up
+	web_add web
+	ask web tcp "$EXT_V4"
+	same denied timeout "$(ask web udp "$DENIED_V4" timeout=200)"
+	run -0 ctl node1 rules
+	echo "$output"
+	[[ $output == *STEP*ACTION* && $output == *default/web*no*Deny*default/web*out*Allow*office* ]]
+	run -0 ctl node1 rules --hits -o json
+	echo "$output"
+	jq -e '.[] | select(.rule | endswith("no")) | .connections == 1 and .packets == 1' <<<"$output"
+	jq -e '.[] | select(.rule | endswith("out")) | .connections == 1 and .packets > 3' <<<"$output"
+	# an edit and a restart lose none
+	before=$(jq '.[] | select(.rule | endswith("out")) | .packets' <<<"$output")
+	node_stop node1
+	node_start node1
+	run -0 ctl node1 rules --hits -o json
+	jq -e --argjson n "$before" '.[] | select(.rule | endswith("out")) | .packets >= $n' <<<"$output"
+	run -0 ctl node1 rules --hits
+	echo "$output"
+}
+
+@test "explain tells of other times, names and what is missing" {
+	policy 20-web.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: web, namespace: default}
+		spec:
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  rules:
+		  - {name: api, action: Allow, to: [{fqdn: "*.example.com"}]}
+		  - {name: night, action: Allow, to: [{cidr: $EXT_V4/32}],
+		     schedule: {timeZone: UTC, startAt: "2030-01-01T00:00:00Z"}}
+		  default: {action: Deny}
+	END
+	node_start node1
+	web_add web
+	verdict_is Deny "$EXT_V4"
+	verdict_is Allow "$EXT_V4" --at 2030-01-01T00:00:00Z
+	verdict_is Deny "$EXT_V4" --at 2029-12-31T23:59:59Z
+	verdict_is Allow "$EXT_V4" --fqdn api.example.com
+	verdict_is Deny "$EXT_V4" --fqdn example.com
+	run -2 ctl node1 explain default/web "$EXT_V4" --at yesterday
+	[[ $output == *yesterday* && $output == *2026-12-24T18:00:00Z* ]]
+	run -2 ctl node1 explain default/web "$EXT_V4:80" --port 81
+}
+
+verdict_is() {
+	local wanted=$1
+	shift
+	run -0 ctl node1 explain default/web "$@" --proto TCP --port 443 -o json
+	echo "$output"
+	jq -e --arg v "$wanted" '.[0].verdict == $v' <<<"$output"
 }
 
 @test "counters counts a denied packet by its reason" {

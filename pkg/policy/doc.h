@@ -312,6 +312,9 @@ int doc_set_finish(struct doc_set *set, struct err *e);
 int doc_set_add_text(struct doc_set *set, const char *file, const char *text, size_t len,
 		     struct err *e);
 
+/* "2026-12-24T18:00:00+01:00" (RFC 3339 in whole seconds) as seconds since 1970. */
+bool doc_moment(const char *s, int64_t *ret);
+
 /* Labels as Kubernetes validates them: key with optional DNS prefix, value up to 63. 0 or -EINVAL.
  */
 int label_key_check(const char *key);

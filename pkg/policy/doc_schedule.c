@@ -179,7 +179,7 @@ static bool take_offset(const char **s, int *ret)
 }
 
 /* RFC 3339 in whole seconds: "2026-12-24T18:00:00+01:00". */
-static bool read_moment(const char *s, int64_t *ret)
+bool doc_moment(const char *s, int64_t *ret)
 {
 	static const char between[] = "--T::";
 	static const int digits[] = {4, 2, 2, 2, 2, 2};
@@ -217,7 +217,7 @@ static int parse_moment(const struct doc_ctx *c, const struct json *j, int64_t *
 
 	if (r < 0)
 		return r;
-	return read_moment(s, ret) ? 0
+	return doc_moment(s, ret) ? 0
 				   : doc_fail(c, j,
 					      "expected a time like 2026-12-24T18:00:00Z or "
 					      "2026-12-24T18:00:00+01:00, found %s",

@@ -188,7 +188,11 @@ static void answer(struct explain *x, const struct compiled *c, const struct exp
 	x->verdict = d->verdict;
 	if (d->identity)
 		x->id = &c->identities[d->identity];
-	if (d->verdict == VERDICT_DENY)
+	x->suspended = d->verdict != VERDICT_ALLOW && compiled_config(c) &&
+		       compiled_config(c)->audit;
+	if (x->suspended)
+		x->reason = x->id ? identity_reason(x, c, q) : SLU_OK;
+	else if (d->verdict == VERDICT_DENY)
 		x->reason = SLU_DROP_DENIED;
 	else if (d->verdict == VERDICT_REJECT)
 		x->reason = SLU_DROP_REJECTED;

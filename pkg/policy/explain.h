@@ -63,9 +63,10 @@ struct explain {
 	size_t n_lines;
 	struct flat_rule **absent; /* stand-ins for the rules outside their schedule */
 	size_t n_absent;
-	uint8_t verdict;		/* enum verdict */
-	uint8_t reason;			/* enum slu_reason: why it is dropped; SLU_OK = it leaves */
-	const struct identity *id;	/* what the winning via stands for; NULL = as the node */
+	uint8_t verdict;	   /* enum verdict */
+	bool suspended;		   /* it would be dropped, but SluiceConfig's audit lets it go */
+	uint8_t reason;		   /* enum slu_reason: why it is dropped; SLU_OK = it leaves */
+	const struct identity *id; /* what the winning via stands for; NULL = as the node */
 	const struct egress_addr *addr; /* what the outside sees; NULL = as the node, or dropped */
 };
 

@@ -73,3 +73,14 @@ int fqdn_check(const char *text, char ret[FQDN_MAX + 1], const char **ret_reason
 	ret[n] = '\0';
 	return 0;
 }
+
+bool fqdn_matches(const char *pattern, const char *name)
+{
+	size_t below, n;
+
+	if (strncmp(pattern, "*.", 2) != 0)
+		return strcmp(pattern, name) == 0;
+	below = strlen(pattern) - 1; /* with its dot */
+	n = strlen(name);
+	return n > below && strcmp(name + n - below, pattern + 1) == 0;
+}

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Each rule that is in the kernel has a counter, known by the rule's name, so that an
- * edit or a restart does not lose what was counted:
- *
- *	"EgressPolicy shop/payments bank"	a rule with a name
- *	"EgressPolicy shop/payments #2"		one without, by its place
- *	"ClusterEgressPolicy basics #default"	a default block
+ * edit or a restart does not lose what was counted.
  */
+#include "reconcile/counters.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "reconcile/priv.h"
-
-#define COUNTERS_FILE "counters.json"
 
 int counters_open(struct reconcile *r, struct err *e)
 {

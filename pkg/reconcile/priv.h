@@ -120,7 +120,6 @@ int prog_now(struct reconcile *r, struct prog *p, struct err *e);
 
 /* counters.c */
 int counters_open(struct reconcile *r, struct err *e);
-char *counter_name(const struct flat_rule *rule);
 uint32_t *counters_get(struct reconcile *r, const struct program *p); /* by rule, malloc'd */
 void counters_sweep(struct reconcile *r);
 int counters_store(struct reconcile *r, struct err *e);

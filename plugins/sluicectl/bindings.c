@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "bpf/drop_reasons.h"
@@ -164,7 +165,7 @@ static int run(struct ctl *ctl)
 	__cleanup(view_done) struct view v = {0};
 	struct err e = {0};
 
-	if (view_open(&ctl->conf, &v, &e) < 0)
+	if (view_open(&ctl->conf, time(NULL), &v, &e) < 0)
 		return ctl_fail(&e);
 	if (v.records_err.code && v.records_err.code != -ENOENT)
 		return ctl_fail(&v.records_err);

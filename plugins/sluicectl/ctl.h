@@ -17,8 +17,10 @@ struct ctl {
 	bool help, version;
 	bool all;     /* counters --all */
 	bool force;   /* init --force */
-	char *labels; /* explain --labels */
-	char **args;  /* behind the verb, borrowed from argv */
+	bool hits;    /* rules --hits */
+	char *labels; /* explain --labels, --proto, --port, --at, --fqdn */
+	char *proto, *port, *at, *fqdn;
+	char **args; /* behind the verb, borrowed from argv */
 	int n_args;
 	const char *verb; /* NULL: none was given */
 };
@@ -31,7 +33,7 @@ struct verb {
 };
 
 extern const struct verb verb_init, verb_status, verb_bindings, verb_explain, verb_counters,
-	verb_check_config;
+	verb_check_config, verb_rules;
 
 /* options.c */
 int ctl_parse(struct ctl *ctl, int argc, char **argv, struct err *e); /* 0 or -EINVAL */

@@ -11,11 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "bpf/maps.h"
 #include "ctl.h"
 #include "destination.h"
+#include "kernel_ask.h"
+#include "policy/fqdn.h"
 #include "reconcile/pod_subject.h"
 #include "view.h"
 
@@ -28,6 +31,7 @@ struct answer {
 	const struct explain_query *q;
 	const struct record *rec;
 	const char *l4; /* "TCP/443" */
+	const struct kernel_answer *kernel;
 };
 
 static bool governed(const struct explain *x)
@@ -112,6 +116,8 @@ static void print_identity(const struct explain *x)
 
 static void print_outcome(const struct explain *x)
 {
+	if (x->suspended)
+		printf("audit        SluiceConfig's audit is on: it would be dropped otherwise\n");
 	if (x->reason)
 		printf("outcome      dropped: %s (%s)\n", drop_reason_name(x->reason),
 		       drop_reason_text(x->reason));
@@ -119,6 +125,16 @@ static void print_outcome(const struct explain *x)
 		printf("outcome      leaves as %s\n", addr_str(x->addr->addr));
 	else
 		printf("outcome      leaves as the node\n");
+}
+
+static void print_kernel(const struct kernel_answer *k)
+{
+	if (k->agrees)
+		puts("kernel       the program in force says the same");
+	else if (k->asked)
+		printf("kernel       THE PROGRAM IN FORCE DISAGREES: %s\n", k->text);
+	else
+		printf("kernel       not asked: %s\n", k->text);
 }
 
 static void print_lines(const struct explain *x)
@@ -157,8 +173,10 @@ static void print_answer(const struct answer *a)
 	printf("%s\ndestination  %s %s: %s", a->q->pod.labels.n ? ")" : "", addr_str(a->q->dst),
 	       a->l4, explain_scope_text(x->scope));
 	printf(x->scope == EXPLAIN_INSIDE ? " (%s)\n" : "\n", cidr_str(x->inside));
-	if (!governed(x))
+	if (!governed(x)) {
+		print_kernel(a->kernel);
 		return;
+	}
 	if (x->undecided) {
 		puts("verdict      undecided: the pod's labels are not known");
 	} else {
@@ -166,6 +184,7 @@ static void print_answer(const struct answer *a)
 		print_identity(x);
 	}
 	print_outcome(x);
+	print_kernel(a->kernel);
 	print_lines(x);
 }
 
@@ -214,6 +233,16 @@ static struct json *lines_json(const struct explain *x)
 	return list;
 }
 
+static struct json *kernel_json(const struct kernel_answer *k)
+{
+	struct json *o = json_new_object();
+
+	json_set(o, "asked", json_new_bool(k->asked));
+	json_set(o, "agrees", k->asked ? json_new_bool(k->agrees) : json_new_null());
+	json_set(o, "message", json_new_string(*k->text ? k->text : NULL));
+	return o;
+}
+
 static struct json *answer_json(const struct answer *a)
 {
 	struct json *o = json_new_object(), *labels = json_new_object();
@@ -239,6 +268,8 @@ static struct json *answer_json(const struct answer *a)
 	json_set(o, "owner", json_new_string(x->addr ? x->addr->owner : NULL));
 	json_set(o, "dropped", json_new_bool(x->reason != SLU_OK));
 	json_set(o, "reason", json_new_string(x->reason ? drop_reason_name(x->reason) : NULL));
+	json_set(o, "suspendedByAudit", json_new_bool(x->suspended));
+	json_set(o, "kernel", kernel_json(a->kernel));
 	json_set(o, "rules", lines_json(x));
 	return o;
 }
@@ -250,14 +281,20 @@ struct asked {
 	const struct view *view;
 	struct destination dest;
 	struct json *out;
-	size_t n; /* answers so far */
+	size_t n;	 /* answers so far */
+	uint32_t *names; /* compiled_names that --fqdn is one of */
+	size_t n_names;
+	const char *imagined; /* why the kernel cannot be asked: another time, other labels */
+	bool disagrees;
 };
 
 static int tell(struct asked *k, struct explain_query *q, const struct record *rec, uint32_t lo,
 		uint32_t hi)
 {
 	__cleanup(explain_freep) struct explain *x = NULL;
-	struct answer a = {.view = k->view, .q = q, .rec = rec, .l4 = l4_text(lo, hi)};
+	struct kernel_answer kernel = {0};
+	struct answer a = {
+		.view = k->view, .q = q, .rec = rec, .l4 = l4_text(lo, hi), .kernel = &kernel};
 	int r;
 
 	q->l4_key = lo;
@@ -265,6 +302,11 @@ static int tell(struct asked *k, struct explain_query *q, const struct record *r
 	if (r < 0)
 		return r;
 	a.x = x;
+	if (k->imagined)
+		snprintf(kernel.text, sizeof(kernel.text), "%s", k->imagined);
+	else
+		kernel_ask(&k->ctl->conf, q, x, rec, &kernel);
+	k->disagrees |= kernel.asked && !kernel.agrees;
 	if (!k->ctl->json && k->n)
 		putchar('\n');
 	if (k->ctl->json)
@@ -314,7 +356,7 @@ static int tell_ranges(struct asked *k, struct explain_query *q, const struct re
 static int tell_pod(struct asked *k, const struct record *rec, bool on_record)
 {
 	__cleanup(pod_subject_done) struct pod_info pod = {0};
-	struct explain_query q = {.dst = k->dest.addr};
+	struct explain_query q = {.dst = k->dest.addr, .names = k->names, .n_names = k->n_names};
 
 	pod_subject(&k->view->image, rec, &pod);
 	q.pod = pod;
@@ -390,29 +432,85 @@ static int tell_all(struct asked *k, const char *namespace, const char *name, st
 	return k->n ? 0 : tell_stranger(k, namespace, name, e);
 }
 
+/* "198.51.100.7" with --port and --proto as one text. */
+static int dest_parse(const struct ctl *ctl, struct destination *ret, struct err *e)
+{
+	const char *dest = ctl->args[1], *proto = ctl->proto ?: "";
+	__cleanup_free char *text = NULL;
+	struct addr bare;
+
+	if (!ctl->port && !ctl->proto)
+		return destination_parse(dest, ret, e);
+	if (addr_parse(dest, &bare) < 0)
+		return err_set(e, -EINVAL, "'%s': expected an address beside --port and --proto",
+			       dest);
+	text = mem_printf(addr_is_v4(bare) ? "%s%s%s%s%s" : "[%s]%s%s%s%s", dest,
+			  ctl->port ? ":" : "", ctl->port ?: "", *proto ? "/" : "", proto);
+	return destination_parse(text, ret, e);
+}
+
+static int names_find(struct asked *k, struct err *e)
+{
+	char name[FQDN_MAX + 1];
+	const char *const *all, *why;
+	size_t n;
+
+	if (!k->ctl->fqdn)
+		return 0;
+	if (fqdn_check(k->ctl->fqdn, name, &why) < 0)
+		return err_set(e, -EINVAL, "--fqdn '%s': %s", k->ctl->fqdn, why);
+	all = compiled_names(k->view->compiled, &n);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!fqdn_matches(all[i], name))
+			continue;
+		MEM_GROW(k->names, k->n_names);
+		k->names[k->n_names++] = i;
+	}
+	return 0;
+}
+
 static int run(struct ctl *ctl)
 {
+	int64_t at = time(NULL);
+
 	__cleanup(view_done) struct view v = {0};
 	__cleanup_json struct json *out = json_new_array();
 	__cleanup_free char *namespace = mem_strdup(ctl->args[0]);
 	struct asked k = {.ctl = ctl, .view = &v, .out = out};
 	char *slash = strchr(namespace, '/');
 	struct err e = {0};
+	int r;
 
-	if (destination_parse(ctl->args[1], &k.dest, &e) < 0) {
+	if (ctl->at && !doc_moment(ctl->at, &at))
+		err_set(&e, -EINVAL, "--at '%s': expected a time like 2026-12-24T18:00:00Z",
+			ctl->at);
+	if (e.code || dest_parse(ctl, &k.dest, &e) < 0) {
 		ctl_fail(&e);
 		return CTL_USAGE;
 	}
+	k.imagined = ctl->at	   ? "it was asked for another time"
+		     : ctl->labels ? "it was asked for other labels"
+		     : ctl->fqdn   ? "it was asked for a name"
+				   : NULL;
 	if (slash)
 		*slash = 0;
-	if (view_open(&ctl->conf, &v, &e) < 0)
+	if (view_open(&ctl->conf, at, &v, &e) < 0)
 		return ctl_fail(&e);
 	view_warn(&v);
-	if (tell_all(&k, slash ? namespace : "default", slash ? slash + 1 : namespace, &e) < 0)
+	r = names_find(&k, &e);
+	if (r == 0)
+		r = tell_all(&k, slash ? namespace : "default", slash ? slash + 1 : namespace, &e);
+	free(k.names);
+	if (r < 0)
 		return ctl_fail(&e);
 	if (ctl->json)
 		ctl_print_json(out);
-	return CTL_OK;
+	if (!k.disagrees)
+		return CTL_OK;
+	err_set(&e, -EBADMSG,
+		"the program in force decides otherwise than its policies say: this is a defect, "
+		"please report it with the output of this command");
+	return ctl_fail(&e);
 }
 
 const struct verb verb_explain = {
@@ -432,6 +530,13 @@ const struct verb verb_explain = {
 		"neither\n"
 		"root nor a daemon, but without root the pods on record may be unreadable.\n"
 		"\n"
+		"  --proto P, --port N  the same as in DEST\n"
+		"  --at TIME            as it will be, or was, at that time "
+		"(2026-12-24T18:00:00Z)\n"
+		"  --fqdn NAME          as if DEST had been learned as an address of that name\n"
 		"  --labels K=V,…       judge a pod with these labels, whether it exists or not\n"
+		"\n"
+		"As root, for a pod that runs here, the BPF program in force is asked the same by\n"
+		"a test run that leaves no trace; exit status 1 if it says anything else.\n"
 		"\n",
 };

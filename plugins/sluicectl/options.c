@@ -31,6 +31,11 @@ enum option_id {
 	OPT_BPFFS,
 	OPT_CLUSTER_CIDR,
 	OPT_LABELS,
+	OPT_PROTO,
+	OPT_PORT,
+	OPT_AT,
+	OPT_FQDN,
+	OPT_HITS,
 	OPT_ALL,
 	OPT_FORCE,
 	OPT_HELP,
@@ -47,6 +52,11 @@ static const struct option long_options[] = {
 	{"bpffs", required_argument, NULL, OPT_BPFFS},
 	{"cluster-cidr", required_argument, NULL, OPT_CLUSTER_CIDR},
 	{"labels", required_argument, NULL, OPT_LABELS},
+	{"proto", required_argument, NULL, OPT_PROTO},
+	{"port", required_argument, NULL, OPT_PORT},
+	{"at", required_argument, NULL, OPT_AT},
+	{"fqdn", required_argument, NULL, OPT_FQDN},
+	{"hits", no_argument, NULL, OPT_HITS},
 	{"all", no_argument, NULL, OPT_ALL},
 	{"force", no_argument, NULL, OPT_FORCE},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -59,9 +69,10 @@ static const struct {
 	int id;
 	const char *name, *verb;
 } own_options[] = {
-	{OPT_LABELS, "labels", "explain"},
-	{OPT_ALL, "all", "counters"},
-	{OPT_FORCE, "force", "init"},
+	{OPT_LABELS, "labels", "explain"}, {OPT_PROTO, "proto", "explain"},
+	{OPT_PORT, "port", "explain"},	   {OPT_AT, "at", "explain"},
+	{OPT_FQDN, "fqdn", "explain"},	   {OPT_HITS, "hits", "rules"},
+	{OPT_ALL, "all", "counters"},	   {OPT_FORCE, "force", "init"},
 };
 
 /* An option as it stood on the command line: all are read before any is believed. */
@@ -126,6 +137,14 @@ static char **text_field(struct ctl *ctl, int id)
 		return &ctl->conf.bpffs;
 	case OPT_LABELS:
 		return &ctl->labels;
+	case OPT_PROTO:
+		return &ctl->proto;
+	case OPT_PORT:
+		return &ctl->port;
+	case OPT_AT:
+		return &ctl->at;
+	case OPT_FQDN:
+		return &ctl->fqdn;
 	default:
 		return NULL;
 	}
@@ -136,6 +155,8 @@ static bool *flag_field(struct ctl *ctl, int id)
 	switch (id) {
 	case OPT_ALL:
 		return &ctl->all;
+	case OPT_HITS:
+		return &ctl->hits;
 	case OPT_FORCE:
 		return &ctl->force;
 	case OPT_HELP:
@@ -211,4 +232,8 @@ void ctl_done(struct ctl *ctl)
 {
 	daemon_conf_done(&ctl->conf);
 	free(ctl->labels);
+	free(ctl->proto);
+	free(ctl->port);
+	free(ctl->at);
+	free(ctl->fqdn);
 }

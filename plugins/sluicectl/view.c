@@ -40,7 +40,7 @@ static int compile_with(struct view *v, const struct daemon_conf *conf, const st
 		.n_ifaces = v->node->n_ifaces,
 		.cluster_cidrs = cidrs,
 		.n_cluster_cidrs = n,
-		.now = time(NULL),
+		.now = v->at,
 	};
 
 	return policy_compile(v->policies.set, &node, &v->compiled, e);
@@ -94,11 +94,11 @@ static int view_fill(struct view *v, const struct daemon_conf *conf, struct err 
 	return r == 0 ? image_open(&v->image, v->image_data, len, e) : r;
 }
 
-int view_open(const struct daemon_conf *conf, struct view *ret, struct err *e)
+int view_open(const struct daemon_conf *conf, int64_t at, struct view *ret, struct err *e)
 {
 	int r;
 
-	*ret = (struct view){0};
+	*ret = (struct view){.at = at};
 	r = view_fill(ret, conf, e);
 	if (r < 0)
 		view_done(ret);

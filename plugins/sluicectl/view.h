@@ -13,6 +13,7 @@
 #include "state/record.h"
 
 struct view {
+	int64_t at;
 	struct policies policies;
 	struct node_state *node;
 	struct compiled *compiled;
@@ -23,7 +24,8 @@ struct view {
 	struct err records_err; /* code 0 = they could be read */
 };
 
-int view_open(const struct daemon_conf *conf, struct view *ret, struct err *e);
+/* As it would be at that moment, seconds since 1970. */
+int view_open(const struct daemon_conf *conf, int64_t at, struct view *ret, struct err *e);
 void view_done(struct view *v); /* a zeroed one is fine */
 /* The policies in force are not those of the folder: says so on stderr. */
 void view_warn(const struct view *v);
