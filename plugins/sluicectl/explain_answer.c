@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "explain_answer.h"
+
+#include <stdio.h>
+
+#include "bpf/drop_reasons.h"
+#include "bpf/maps.h"
+
+#define NAME_LEN (2 * DOC_MAX_NAME + 64)
+
+bool explain_governed(const struct explain *x)
+{
+	return x->scope == EXPLAIN_OUTSIDE || x->scope == EXPLAIN_LINK_LOCAL;
+}
+
+static const struct explain_line *winner(const struct explain *x, bool identity)
+{
+	for (size_t i = 0; i < x->n_lines; i++)
+		if ((identity ? x->lines[i].identity : x->lines[i].verdict) == EXPLAIN_WINS)
+			return &x->lines[i];
+	return NULL;
+}
+
+static const char *verdict_name(uint8_t verdict)
+{
+	static const char *const names[] = {"Allow", "Deny", "Reject"};
+
+	return names[verdict];
+}
+
+static const struct doc_via *via_of(const struct flat_rule *r)
+{
+	return r->rule ? &r->rule->via : &r->policy->default_via;
+}
+
+static const char *via_text(const struct flat_rule *r)
+{
+	const struct doc_via *via = via_of(r);
+
+	if (via->kind == VIA_NONE)
+		return NULL;
+	return via->kind == VIA_NODE ? "node" : via->gateway;
+}
+
+static enum rule_action action_of(const struct flat_rule *r)
+{
+	return r->rule ? r->rule->action : r->policy->default_action;
+}
+
+/* ---- text ---- */
+
+static void print_by(const struct explain_line *line)
+{
+	char name[NAME_LEN];
+	struct doc_src src = flat_rule_src(line->rule);
+
+	printf("by %s (%s:%d)\n", flat_rule_name(line->rule, name, sizeof(name)),
+	       src.file ? src.file : "?", src.line);
+}
+
+static void print_verdict(const struct explain *x)
+{
+	const struct explain_line *line = winner(x, false);
+
+	printf("verdict      %s ", verdict_name(x->verdict));
+	if (line)
+		print_by(line);
+	else
+		puts(x->binding.n ? "as no rule matches" : "as no policy selects the pod");
+}
+
+static void print_identity(const struct explain *x)
+{
+	const struct explain_line *line = winner(x, true);
+
+	printf("identity     ");
+	if (!line) {
+		puts("the node's own way, as no rule that matches has a via");
+		return;
+	}
+	if (x->addr)
+		printf("%s of gateway %s, owned by %s%s, ", addr_str(x->addr->addr),
+		       x->addr->gateway, x->addr->owner, x->addr->local ? " (this node)" : "");
+	else if (x->id)
+		printf("gateway %s, ", x->id->gateway);
+	else
+		printf("the node's own way, ");
+	print_by(line);
+}
+
+static void print_outcome(const struct explain *x)
+{
+	if (x->suspended)
+		printf("audit        SluiceConfig's audit is on: it would be dropped otherwise\n");
+	if (x->reason)
+		printf("outcome      dropped: %s (%s)\n", drop_reason_name(x->reason),
+		       drop_reason_text(x->reason));
+	else if (x->addr)
+		printf("outcome      leaves as %s\n", addr_str(x->addr->addr));
+	else
+		printf("outcome      leaves as the node\n");
+}
+
+static void print_kernel(const struct kernel_answer *k)
+{
+	if (k->agrees)
+		puts("kernel       the program in force says the same");
+	else if (k->asked)
+		printf("kernel       THE PROGRAM IN FORCE DISAGREES: %s\n", k->text);
+	else
+		printf("kernel       not asked: %s\n", k->text);
+}
+
+static void print_lines(const struct explain *x)
+{
+	static const char *const head[] = {"STEP", "RULE", "ACTION", "VIA", "VERDICT", "IDENTITY"};
+	__cleanup(table_freep) struct table *t = table_new(head, 6);
+
+	for (size_t i = 0; i < x->n_lines; i++) {
+		const struct explain_line *line = &x->lines[i];
+		char name[NAME_LEN];
+		const char *cells[] = {policy_step_name(line->rule->step),
+				       flat_rule_name(line->rule, name, sizeof(name)),
+				       rule_action_name(action_of(line->rule)),
+				       via_text(line->rule),
+				       explain_verdict_text(line),
+				       explain_identity_text(line)};
+
+		table_row(t, cells);
+	}
+	if (x->n_lines) {
+		putchar('\n');
+		table_print(t);
+	}
+}
+
+void explain_print(const struct answer *a)
+{
+	const struct explain *x = a->x;
+
+	printf("pod          %s/%s", a->q->pod.namespace, a->q->pod.name);
+	if (a->rec)
+		printf(" on %s", a->rec->ifname);
+	for (size_t i = 0; i < a->q->pod.labels.n; i++)
+		printf("%s%s=%s", i ? ", " : " (", a->q->pod.labels.items[i].key,
+		       a->q->pod.labels.items[i].value);
+	printf("%s\ndestination  %s %s: %s", a->q->pod.labels.n ? ")" : "", addr_str(a->q->dst),
+	       a->l4, explain_scope_text(x->scope));
+	printf(x->scope == EXPLAIN_INSIDE ? " (%s)\n" : "\n", cidr_str(x->inside));
+	if (!explain_governed(x)) {
+		print_kernel(a->kernel);
+		return;
+	}
+	if (x->undecided) {
+		puts("verdict      undecided: the pod's labels are not known");
+	} else {
+		print_verdict(x);
+		print_identity(x);
+	}
+	print_outcome(x);
+	print_kernel(a->kernel);
+	print_lines(x);
+}
+
+/* ---- JSON ---- */
+
+static void rule_set(struct json *o, const char *key, const struct explain_line *line)
+{
+	struct doc_src src;
+	char name[NAME_LEN];
+	struct json *r;
+
+	if (!line) {
+		json_set(o, key, json_new_null());
+		return;
+	}
+	src = flat_rule_src(line->rule);
+	r = json_new_object();
+	json_set(r, "rule", json_new_string(flat_rule_name(line->rule, name, sizeof(name))));
+	json_set(r, "file", json_new_string(src.file));
+	json_set(r, "line", json_new_int(src.line));
+	json_set(o, key, r);
+}
+
+static struct json *lines_json(const struct explain *x)
+{
+	struct json *list = json_new_array();
+
+	for (size_t i = 0; i < x->n_lines; i++) {
+		const struct explain_line *line = &x->lines[i];
+		struct doc_src src = flat_rule_src(line->rule);
+		struct json *o = json_new_object();
+		char name[NAME_LEN];
+
+		json_set(o, "step", json_new_string(policy_step_name(line->rule->step)));
+		json_set(o, "policy", json_new_string(policy_title(line->rule->policy)));
+		json_set(o, "rule",
+			 json_new_string(flat_rule_name(line->rule, name, sizeof(name))));
+		json_set(o, "action", json_new_string(rule_action_name(action_of(line->rule))));
+		json_set(o, "via", json_new_string(via_text(line->rule)));
+		json_set(o, "verdict", json_new_string(explain_verdict_text(line)));
+		json_set(o, "identity", json_new_string(explain_identity_text(line)));
+		json_set(o, "file", json_new_string(src.file));
+		json_set(o, "line", json_new_int(src.line));
+		json_append(list, o);
+	}
+	return list;
+}
+
+static struct json *kernel_json(const struct kernel_answer *k)
+{
+	struct json *o = json_new_object();
+
+	json_set(o, "asked", json_new_bool(k->asked));
+	json_set(o, "agrees", k->asked ? json_new_bool(k->agrees) : json_new_null());
+	json_set(o, "message", json_new_string(*k->text ? k->text : NULL));
+	return o;
+}
+
+struct json *explain_json(const struct answer *a)
+{
+	struct json *o = json_new_object(), *labels = json_new_object();
+	const struct explain *x = a->x;
+
+	for (size_t i = 0; i < a->q->pod.labels.n; i++)
+		json_set(labels, a->q->pod.labels.items[i].key,
+			 json_new_string(a->q->pod.labels.items[i].value));
+	json_set(o, "namespace", json_new_string(a->q->pod.namespace));
+	json_set(o, "pod", json_new_string(a->q->pod.name));
+	json_set(o, "interface", json_new_string(a->rec ? a->rec->ifname : NULL));
+	json_set(o, "labels", labels);
+	json_set(o, "destination", json_new_string(addr_str(a->q->dst)));
+	json_set(o, "ports", json_new_string(a->l4));
+	json_set(o, "scope", json_new_string(explain_scope_text(x->scope)));
+	json_set(o, "governed", json_new_bool(explain_governed(x)));
+	json_set(o, "undecided", json_new_bool(x->undecided));
+	json_set(o, "verdict", json_new_string(verdict_name(x->verdict)));
+	rule_set(o, "verdictBy", winner(x, false));
+	rule_set(o, "identityBy", winner(x, true));
+	json_set(o, "gateway", json_new_string(x->id ? x->id->gateway : NULL));
+	json_set(o, "address", json_new_string(x->addr ? addr_str(x->addr->addr) : NULL));
+	json_set(o, "owner", json_new_string(x->addr ? x->addr->owner : NULL));
+	json_set(o, "dropped", json_new_bool(x->reason != SLU_OK));
+	json_set(o, "reason", json_new_string(x->reason ? drop_reason_name(x->reason) : NULL));
+	json_set(o, "suspendedByAudit", json_new_bool(x->suspended));
+	json_set(o, "kernel", kernel_json(a->kernel));
+	json_set(o, "rules", lines_json(x));
+	return o;
+}
