@@ -43,31 +43,23 @@ static __always_inline struct slu_tree_node *node_get(__u32 number)
 /* The value of the address's interval; NO_VALUE: the tree is broken. */
 __noinline __u32 slu_tree_find(struct slu_addr *a, __u32 root)
 {
-	__u32 value = root, word, w1, w2, w3;
+	__u32 value = root, word = 0;
 
 	if (!a)
 		return NO_VALUE;
-	word = bpf_ntohl(a->w[0]);
-	w1 = bpf_ntohl(a->w[1]);
-	w2 = bpf_ntohl(a->w[2]);
-	w3 = bpf_ntohl(a->w[3]);
 	if (addr_v4(a)) {
 		value--;
-		word = w3;
+		word = 3;
 	}
 	for (int i = 0; i < SLU_TREE_DEPTH; i++) {
 		struct slu_tree_node *node = node_get(value & SLU_TREE_VALUE);
 
 		if (!node)
 			return NO_VALUE;
-		value = node_next(node, word);
+		value = node_next(node, bpf_ntohl(a->w[word & 3]));
 		if (!(value & SLU_TREE_CHILD))
 			return value;
-		if (value & SLU_TREE_WORD) {
-			word = w1;
-			w1 = w2;
-			w2 = w3;
-		}
+		word += value / SLU_TREE_WORD & 1;
 	}
 	return NO_VALUE;
 }
