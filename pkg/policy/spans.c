@@ -80,6 +80,26 @@ static bool ranges_hold(struct ranges *r, struct addr a)
 	return r->at < r->n && addr_cmp(r->list[r->at].first, a) <= 0;
 }
 
+static void ranges_add_texts(struct ranges *r, const char *const *texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct cidr cidr;
+
+		if (cidr_parse(texts[i], &cidr) == 0)
+			ranges_add_cidr(r, cidr);
+	}
+}
+
+static struct ranges link_local_ranges(void)
+{
+	static const char *const local[] = {"169.254.0.0/16", "fe80::/10"};
+	struct ranges r = {0};
+
+	ranges_add_texts(&r, local, 2);
+	ranges_merge(&r);
+	return r;
+}
+
 /* Whatever c->inside says, and what is never touched (EXPLAIN_UNTOUCHED). */
 static struct ranges inside_ranges(const struct compiled *c)
 {
@@ -88,12 +108,7 @@ static struct ranges inside_ranges(const struct compiled *c)
 						"::/128"};
 	struct ranges r = {0};
 
-	for (size_t i = 0; i < sizeof(untouched) / sizeof(untouched[0]); i++) {
-		struct cidr cidr;
-
-		if (cidr_parse(untouched[i], &cidr) == 0)
-			ranges_add_cidr(&r, cidr);
-	}
+	ranges_add_texts(&r, untouched, sizeof(untouched) / sizeof(untouched[0]));
 	for (size_t i = 0; i < c->n_inside; i++)
 		ranges_add_cidr(&r, c->inside[i]);
 	ranges_merge(&r);
@@ -115,7 +130,7 @@ static struct ranges set_ranges(const struct compiled_set *set)
 struct sweep {
 	struct program_interval *own;
 	size_t n_own, at;
-	struct ranges inside, sets[PROGRAM_MAX_SETS];
+	struct ranges inside, link_local, sets[PROGRAM_MAX_SETS];
 	size_t n_sets;
 	struct addr *edges;
 	size_t n_edges;
@@ -145,7 +160,9 @@ static void add_edges(struct sweep *s, const struct ranges *r)
 
 static struct span span_at(struct sweep *s, struct addr a)
 {
-	struct span span = {.first = a, .outside = !ranges_hold(&s->inside, a)};
+	struct span span = {.first = a,
+			    .outside = !ranges_hold(&s->inside, a),
+			    .link_local = ranges_hold(&s->link_local, a)};
 
 	while (s->at + 1 < s->n_own && addr_cmp(s->own[s->at + 1].first, a) <= 0)
 		s->at++;
@@ -158,7 +175,8 @@ static struct span span_at(struct sweep *s, struct addr a)
 
 static bool alike(const struct span *a, const struct span *b)
 {
-	return a->class == b->class && a->sets == b->sets && a->outside == b->outside;
+	return a->class == b->class && a->sets == b->sets && a->outside == b->outside &&
+	       a->link_local == b->link_local;
 }
 
 static void sweep_init(struct sweep *s, const struct program *p, const struct compiled *c)
@@ -174,6 +192,8 @@ static void sweep_init(struct sweep *s, const struct program *p, const struct co
 		add_edge(s, s->own[i].first);
 	s->inside = inside_ranges(c);
 	add_edges(s, &s->inside);
+	s->link_local = link_local_ranges();
+	add_edges(s, &s->link_local);
 	for (s->n_sets = 0; s->n_sets < p->n_sets; s->n_sets++) {
 		s->sets[s->n_sets] = set_ranges(&c->sets[p->sets[s->n_sets].index]);
 		add_edges(s, &s->sets[s->n_sets]);
@@ -186,6 +206,7 @@ static void sweep_done(struct sweep *s)
 	for (size_t i = 0; i < s->n_sets; i++)
 		ranges_done(&s->sets[i]);
 	ranges_done(&s->inside);
+	ranges_done(&s->link_local);
 	free(s->edges);
 	free(s->own);
 }

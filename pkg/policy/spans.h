@@ -9,10 +9,11 @@
 
 struct span {
 	struct addr
-		first;	/* holds up to the next one's, the last to the end; v4 as ::ffff:0:0/96 */
-	uint32_t class; /* of the own layer */
-	uint16_t sets;	/* that hold it: bits by place in program.sets */
-	bool outside;	/* governed: neither inside nor multicast, loopback and the like */
+		first;	 /* holds up to the next one's, the last to the end; v4 as ::ffff:0:0/96 */
+	uint32_t class;	 /* of the own layer */
+	uint16_t sets;	 /* that hold it: bits by place in program.sets */
+	bool outside;	 /* governed: neither inside nor multicast, loopback and the like */
+	bool link_local; /* gets a verdict, never an identity */
 };
 
 struct spans {
