@@ -60,6 +60,16 @@ static const char *keep_text(struct diff *d, char *text)
 	return d->texts[d->n_texts++] = text;
 }
 
+#define AS_NODE "Allow as the node"
+#define INSIDE	"inside: untouched"
+
+/* What is allowed as the node and what is not touched go the same way. */
+static bool goes_alike(const char *before, const char *after)
+{
+	return before == after || (strcmp(before, AS_NODE) == 0 && strcmp(after, INSIDE) == 0) ||
+	       (strcmp(before, INSIDE) == 0 && strcmp(after, AS_NODE) == 0);
+}
+
 static const char *reason_name(uint8_t reason)
 {
 	switch (reason) {
@@ -79,7 +89,7 @@ static char *egress_text(const struct diff_side *s, uint32_t identity, const str
 	size_t f = addr_is_v4(at->first) ? 0 : 1;
 
 	if (identity == 0)
-		return mem_strdup("Allow as the node");
+		return mem_strdup(AS_NODE);
 	if (at->a->link_local)
 		return mem_printf("drop: %s", reason_name(SLU_DROP_LINK_LOCAL_VIA));
 	if (id->n_picks[f])
@@ -87,7 +97,7 @@ static char *egress_text(const struct diff_side *s, uint32_t identity, const str
 				  addr_str(s->c->addrs[id->picks[f][spread % id->n_picks[f]]].addr),
 				  id->gateway);
 	if (id->none[f] == SLU_OK)
-		return mem_strdup("Allow as the node");
+		return mem_strdup(AS_NODE);
 	return mem_printf("drop: %s (%s)", reason_name(id->none[f]), id->gateway);
 }
 
@@ -98,7 +108,7 @@ static const char *answer(struct compare *k, int side, const struct cell *cell,
 	struct decision d;
 
 	if (!(side ? at->b : at->a)->outside)
-		return keep_text(k->d, mem_strdup("inside: untouched"));
+		return keep_text(k->d, mem_strdup(INSIDE));
 	d = cell_decide(s->p, cell);
 	if (d.verdict != VERDICT_ALLOW)
 		return keep_text(k->d, mem_strdup(d.verdict == VERDICT_DENY ? "Deny" : "Reject"));
@@ -191,7 +201,7 @@ static struct row_list rows_of(struct compare *k, const struct span_pair *at)
 			.after = p->after,
 		};
 
-		if (p->before == p->after)
+		if (goes_alike(p->before, p->after))
 			continue;
 		MEM_GROW(list.items, list.n);
 		list.items[list.n++] = row_get(k, &c);

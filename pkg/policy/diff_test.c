@@ -27,6 +27,12 @@
 #define END		      "}}\n"
 #define POD(name, labels) \
 	"---\n{apiVersion: v1, kind: Pod, metadata: {name: " name ", labels: {" labels "}}}\n"
+#define NODE_AT(ip)                                                                            \
+	"---\n{apiVersion: v1, kind: Node, metadata: {name: n7}, status: {addresses: [{type: " \
+	"InternalIP, address: " ip "}]}}\n"
+#define NODE_AT2(ip)                                                                           \
+	"---\n{apiVersion: v1, kind: Node, metadata: {name: n8}, status: {addresses: [{type: " \
+	"InternalIP, address: " ip "}]}}\n"
 #define VIA "via: {gateway: office}"
 
 static char *ports_of(const struct diff_change *c)
@@ -133,6 +139,11 @@ static void each_changed_decision_is_told_once(void **state)
 		 POLICY("a", ALL) "rules: [{action: Deny, to: [{cidr: 10.244.0.0/15}, {cidr: "
 				  "10.0.0.0/24}]}]" END,
 		 "default: any | 10.0.0.0/24 10.245.0.0/16 | any | " NODE " -> Deny\n"},
+		/* a node's address comes to lie inside: that is told where it was denied */
+		{POLICY("a", ALL) "rules: [{action: Deny, to: [{cidr: 198.51.100.0/24}]}]" END,
+		 POLICY("a", ALL) "rules: [{action: Deny, to: [{cidr: 198.51.100.0/24}]}]" END
+			 NODE_AT("198.51.100.7") NODE_AT2("203.0.113.7"),
+		 "default: any | 198.51.100.7/32 | any | Deny -> inside: untouched\n"},
 		/* audit only looks */
 		{"", POLICY("a", ALL) "mode: Audit, default: {action: Deny}" END, ""},
 		{POLICY("a", ALL) "mode: Audit, default: {action: Deny}" END,
@@ -152,11 +163,10 @@ static void an_address_that_changes_is_told(void **state)
 		 GATEWAY("addresses: [{range: 203.0.113.2}]")
 			 POLICY("a", ALL) "rules: [{to: [{cidr: 198.51.100.0/24}, {cidr: "
 					  "'2001:db8:1::/48'}], " VIA "}]" END,
-		 "default: any | 2001:db8:1::/48 | any | Allow as 2001:db8::1 of office -> drop: "
-		 "family (office)\n"
 		 "default: any | 198.51.100.0/24 | any | Allow as 203.0.113.1 of office -> Allow "
-		 "as "
-		 "203.0.113.2 of office\n"},
+		 "as 203.0.113.2 of office\n"
+		 "default: any | 2001:db8:1::/48 | any | Allow as 2001:db8::1 of office -> drop: "
+		 "family (office)\n"},
 		{GATEWAY("addresses: [{range: 203.0.113.1}]")
 			 POLICY("a", ALL) "rules: [{to: [{cidr: 198.51.100.0/24}], " VIA "}]" END,
 		 POLICY("a", ALL) "rules: [{to: [{cidr: 198.51.100.0/24}], " VIA "}]" END,

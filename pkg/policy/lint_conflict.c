@@ -135,7 +135,8 @@ int lint_contradictions(struct lint_world *w, size_t index)
 	r = lint_view_init(&admin, w, is_admin_rule, &k);
 	for (size_t i = 0; r == 0 && admin.b.n && i < k.me->n_rules; i++) {
 		k.rule = &k.me->rules[i];
-		if (!is_catch_all(k.rule) && !is_told(w->out, k.rule) &&
+		/* a rule without `to` means the rest, whatever others have said of a part of it */
+		if (k.rule->n_to && !is_told(w->out, k.rule) &&
 		    (k.rule->action == ACTION_ALLOW || is_deny(k.rule->action)))
 			r = clash_rule(&k);
 	}

@@ -22,7 +22,7 @@
  * own. */
 #define HEAD(kind, name)                                                                      \
 	"---\n{apiVersion: sluice.dev/v1alpha1, kind: " kind ", metadata: {name: " name "}, " \
-											"spec: {"
+	"spec: {"
 #define POLICY(name, subject) HEAD("EgressPolicy", name) "subject: {" subject "}, "
 #define ADMIN(name, subject)  HEAD("ClusterEgressPolicy", name) "subject: {" subject "}, "
 #define BASELINE(name, subject) \
@@ -252,13 +252,12 @@ static void objects_that_miss_each_other_are_told(void **state)
 			      "---\n{apiVersion: sluice.dev/v1alpha1, kind: EgressDestination, "
 			      "metadata: {name: f, "
 			      "labels: {a: b}}, spec: {cidrs: [11.0.0.0/8]}}\n" ADMIN(
-				      "z",
-				      ALL) "rules: [{action: Deny, to: [{destination: {name: "
-					   "d}}]}]" END POLICY("a",
-							       ALL) "rules: [{action: Deny, to: "
-								    "[{destination: {name: e}}, "
-								    "{destinationSelector: "
-								    "{matchLabels: {a: b}}}]}]" END,
+				      "z", ALL) "rules: [{action: Deny, to: [{destination: {name: "
+						"d}}]}]" END POLICY(
+							"a", ALL) "rules: [{action: Deny, to: "
+								  "[{destination: {name: e}}, "
+								  "{destinationSelector: "
+								  "{matchLabels: {a: b}}}]}]" END,
 		 {"2: unused-destination: EgressDestination default/d: no rule names it",
 		  "8: missing: ClusterEgressPolicy z: ClusterEgressDestination d is missing"}},
 		{POLICY("a", "services: [web]") "rules: [\n{via: {gateway: office}}]" END,
@@ -373,7 +372,7 @@ static void contradictions_are_told(void **state)
 										    "24}]}]" END,
 		 {0}},
 		{ADMIN("z", ALL) "rules: [{action: Deny, to: [{cidr: 198.51.100.0/25}]}]" END
-			 POLICY("a", ALL) "rules: [{action: Allow}]" END,
+			 POLICY("a", ALL) "rules: [{action: Allow, ports: [{protocol: TCP}]}]" END,
 		 {0}},
 		{BASELINE("z", ALL) "rules: [{action: Deny, to: [{cidr: 198.51.100.0/25}]}]" END
 			 POLICY("a",

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "ctl.h"
 #include "policy/doc.h"
+#include "policy/missing.h"
 #include "source/folder.h"
 
 DEFINE_CLEANUP(struct doc_set *, doc_set_free);
@@ -98,23 +99,17 @@ static int check_path(struct check *c, const char *path, struct err *e)
 
 /* ---- what is valid and yet surely not meant ---- */
 
-static bool has_gateway(const struct doc_set *set, const char *name)
+static void lint_missing(struct check *c)
 {
-	for (size_t i = 0; i < set->n_gateways; i++)
-		if (strcmp(set->gateways[i].meta.name, name) == 0)
-			return true;
-	return false;
-}
+	__cleanup_free struct missing *list = NULL;
+	size_t n = 0;
 
-static void lint_via(struct check *c, const struct doc_via *via, const struct doc_src *src)
-{
-	__cleanup_free char *text = NULL;
+	policy_missing(c->all, &list, &n);
+	for (size_t i = 0; i < n; i++) {
+		__cleanup_free char *text = missing_text(&list[i]);
 
-	if (via->kind != VIA_GATEWAY || has_gateway(c->all, via->gateway))
-		return;
-	text = mem_printf("gateway '%s' is in none of these files: its traffic will be %s",
-			  via->gateway, via->or_node ? "sent as the node" : "dropped");
-	warn_at(c, via->src.line ? &via->src : src, "via", text);
+		warn_at(c, &list[i].src, list[i].policy->meta.name, text);
+	}
 }
 
 /* Behind a Pass for everything the rest of the policy's rules cannot give a verdict. */
@@ -142,11 +137,9 @@ static void lint(struct check *c)
 		if (!p->n_rules && !p->has_default)
 			warn_at(c, &p->meta.src, p->meta.name,
 				"no rules and no default: it has no effect");
-		for (size_t j = 0; j < p->n_rules; j++)
-			lint_via(c, &p->rules[j].via, &p->rules[j].src);
-		lint_via(c, &p->default_via, &p->default_src);
 		lint_pass(c, p);
 	}
+	lint_missing(c);
 }
 
 /* ---- the answer ---- */

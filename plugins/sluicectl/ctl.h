@@ -18,8 +18,10 @@ struct ctl {
 	bool all;     /* counters --all */
 	bool force;   /* init --force */
 	bool hits;    /* rules --hits */
-	char *labels; /* explain --labels, --proto, --port, --at, --fqdn */
+	bool strict;  /* lint --strict */
+	char *labels; /* explain, diff --labels; explain --proto, --port, --at, --fqdn */
 	char *proto, *port, *at, *fqdn;
+	char *pod;   /* diff --pod */
 	char **args; /* behind the verb, borrowed from argv */
 	int n_args;
 	const char *verb; /* NULL: none was given */
@@ -33,7 +35,7 @@ struct verb {
 };
 
 extern const struct verb verb_init, verb_status, verb_bindings, verb_explain, verb_counters,
-	verb_check_config, verb_rules;
+	verb_check_config, verb_rules, verb_lint, verb_diff;
 
 /* options.c */
 int ctl_parse(struct ctl *ctl, int argc, char **argv, struct err *e); /* 0 or -EINVAL */

@@ -149,6 +149,8 @@ static void json_is_json(void **state)
 	static const char *const calls[] = {
 		"explain shop/a 198.51.100.7 --labels app=web -o json",
 		"check-config -o json",
+		"lint -o json",
+		"diff p p -o json",
 		"bindings -o json",
 	};
 
@@ -185,7 +187,7 @@ static void check_config_warns_of_what_is_surely_not_meant(void **state)
 		      "metadata: {name: d}\nspec:\n  subject: {podSelector: {}}\n  rules:\n"
 		      "  - {name: p, action: Pass}\n  - {name: q, action: Deny}\n");
 	assert_int_equal(ctl("check-config"), 0);
-	assert_output("gateway 'office' is in none of these files");
+	assert_output("EgressGateway office is missing: its traffic is dropped");
 	assert_output("d.yaml:8");
 	assert_output("never reached");
 	assert_output("valid: 2 files, 0 gateways, 2 policies");
@@ -219,6 +221,10 @@ static void wrong_use_ends_with_2(void **state)
 		"explain shop/a 1.2.3.4:70000",
 		"explain shop/a 1.2.3.4:1/QUIC",
 		"status --labels a=b",
+		"status --strict",
+		"lint --pod a/b",
+		"lint p p",
+		"diff p",
 		"status -o yaml",
 		"status --what",
 		"bindings --cluster-cidr 10.0.0.1/8",
@@ -231,8 +237,9 @@ static void wrong_use_ends_with_2(void **state)
 
 static void every_verb_has_help(void **state)
 {
-	static const char *const verbs[] = {"",		"status",	"bindings", "explain",
-					    "counters", "check-config", "init"};
+	static const char *const verbs[] = {"",	       "status",   "bindings",
+					    "explain", "counters", "check-config",
+					    "lint",    "diff",	   "init"};
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
 		__cleanup_free char *args = mem_printf("%s --help", verbs[i]);
@@ -247,6 +254,66 @@ static void without_a_daemon_status_fails_and_says_so(void **state)
 {
 	assert_int_equal(ctl("status"), 1);
 	assert_output("sluiced does not answer");
+}
+
+static void lint_tells_what_is_surely_not_meant(void **state)
+{
+	put("a.yaml", GATEWAY);
+	put("b.yaml", POLICY);
+	assert_int_equal(ctl("lint --strict"), 0);
+	assert_output("nothing to say");
+	put("c.yaml", "apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+		      "metadata: {name: c, namespace: shop}\nspec:\n"
+		      "  subject: {podSelector: {matchLabels: {app: db}}}\n  rules:\n"
+		      "  - {name: all, action: Deny, ports: [{protocol: TCP}]}\n"
+		      "  - {name: web, action: Allow, ports: [{protocol: TCP, port: 80}]}\n");
+	assert_int_equal(ctl("lint p"), 0);
+	assert_output("p/c.yaml:8: warning: EgressPolicy shop/c rule web: it never decides");
+	assert_output("[hidden-rule]");
+	assert_int_equal(ctl("lint p --strict"), 1);
+	put("d.yaml", "apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+		      "metadata: {name: d, namespace: shop}\nspec:\n"
+		      "  subject: {podSelector: {matchLabels: {app: x}}}\n  rules:\n"
+		      "  - {via: {gateway: office}, to: [{fqdn: api.example.com}]}\n");
+	assert_int_equal(ctl("lint p/a.yaml"), 0);
+	assert_int_equal(ctl("lint"), 1);
+	assert_output("p/d.yaml:7: error: ");
+	put("e.yaml", "kind: Nonsense\n");
+	assert_int_equal(ctl("lint"), 1);
+	assert_output("p/e.yaml:1");
+}
+
+static void diff_tells_which_decisions_change(void **state)
+{
+	put("b.yaml", POLICY);
+	assert_int_equal(ctl("diff p p"), 0);
+	assert_output("no decision changes for 1 pod");
+	put("c.yaml", GATEWAY);
+	assert_int_equal(ctl("diff p/b.yaml p"), 1);
+	assert_output("shop: app=web");
+	assert_output("198.51.100.0/24");
+	assert_output("TCP/443");
+	assert_output("drop: no-gateway (office)");
+	assert_output("Allow as 203.0.113.10 of office");
+	assert_int_equal(ctl("diff p/b.yaml p --pod shop/x --labels app=db"), 0);
+	assert_int_equal(ctl("diff p/b.yaml p --pod shop/x --labels app=web"), 1);
+	assert_output("shop/x");
+	assert_int_equal(ctl("diff p/b.yaml p --labels app=web"), 2);
+	assert_int_equal(ctl("diff p/b.yaml p/none"), 2);
+}
+
+/* One of each feature, beside the sources: as the README says, they are accepted. */
+static void the_samples_are_accepted(void **state)
+{
+	__cleanup_free char *root = mem_strdup(binary()), *args = NULL, *lint = NULL;
+
+	*strstr(root, "/build/") = 0;
+	args = mem_printf("check-config %s/conf/samples", root);
+	assert_int_equal(ctl(args), 0);
+	assert_null(strstr(output, "warning"));
+	lint = mem_printf("lint --strict %s/conf/samples", root);
+	if (ctl(lint) != 0)
+		fail_msg("%s", output);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, folder_make, folder_remove)
@@ -265,6 +332,9 @@ int main(void)
 		TEST(wrong_use_ends_with_2),
 		TEST(every_verb_has_help),
 		TEST(without_a_daemon_status_fails_and_says_so),
+		TEST(lint_tells_what_is_surely_not_meant),
+		TEST(diff_tells_which_decisions_change),
+		TEST(the_samples_are_accepted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

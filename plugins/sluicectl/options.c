@@ -38,6 +38,8 @@ enum option_id {
 	OPT_HITS,
 	OPT_ALL,
 	OPT_FORCE,
+	OPT_STRICT,
+	OPT_POD,
 	OPT_HELP,
 	OPT_VERSION,
 };
@@ -59,20 +61,28 @@ static const struct option long_options[] = {
 	{"hits", no_argument, NULL, OPT_HITS},
 	{"all", no_argument, NULL, OPT_ALL},
 	{"force", no_argument, NULL, OPT_FORCE},
+	{"strict", no_argument, NULL, OPT_STRICT},
+	{"pod", required_argument, NULL, OPT_POD},
 	{"help", no_argument, NULL, OPT_HELP},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{0},
 };
 
-/* Options that only one verb has. */
+/* Options that only some verbs have. */
 static const struct {
 	int id;
-	const char *name, *verb;
+	const char *name, *verbs[2];
 } own_options[] = {
-	{OPT_LABELS, "labels", "explain"}, {OPT_PROTO, "proto", "explain"},
-	{OPT_PORT, "port", "explain"},	   {OPT_AT, "at", "explain"},
-	{OPT_FQDN, "fqdn", "explain"},	   {OPT_HITS, "hits", "rules"},
-	{OPT_ALL, "all", "counters"},	   {OPT_FORCE, "force", "init"},
+	{OPT_LABELS, "labels", {"explain", "diff"}},
+	{OPT_PROTO, "proto", {"explain"}},
+	{OPT_PORT, "port", {"explain"}},
+	{OPT_AT, "at", {"explain"}},
+	{OPT_FQDN, "fqdn", {"explain"}},
+	{OPT_HITS, "hits", {"rules"}},
+	{OPT_ALL, "all", {"counters"}},
+	{OPT_FORCE, "force", {"init"}},
+	{OPT_STRICT, "strict", {"lint"}},
+	{OPT_POD, "pod", {"diff"}},
 };
 
 /* An option as it stood on the command line: all are read before any is believed. */
@@ -145,6 +155,8 @@ static char **text_field(struct ctl *ctl, int id)
 		return &ctl->at;
 	case OPT_FQDN:
 		return &ctl->fqdn;
+	case OPT_POD:
+		return &ctl->pod;
 	default:
 		return NULL;
 	}
@@ -159,6 +171,8 @@ static bool *flag_field(struct ctl *ctl, int id)
 		return &ctl->hits;
 	case OPT_FORCE:
 		return &ctl->force;
+	case OPT_STRICT:
+		return &ctl->strict;
 	case OPT_HELP:
 		return &ctl->help;
 	case OPT_VERSION:
@@ -189,13 +203,21 @@ static int given_apply(struct ctl *ctl, const struct given *g, struct err *e)
 	return 0;
 }
 
+static bool is_one_of(const char *verb, const char *const verbs[2])
+{
+	return verb && (strcmp(verb, verbs[0]) == 0 || (verbs[1] && strcmp(verb, verbs[1]) == 0));
+}
+
 static int own_check(const struct ctl *ctl, int id, struct err *e)
 {
-	for (size_t i = 0; i < sizeof(own_options) / sizeof(*own_options); i++)
-		if (own_options[i].id == id &&
-		    (!ctl->verb || strcmp(ctl->verb, own_options[i].verb) != 0))
-			return err_set(e, -EINVAL, "--%s: only %s has this option",
-				       own_options[i].name, own_options[i].verb);
+	for (size_t i = 0; i < sizeof(own_options) / sizeof(*own_options); i++) {
+		const char *const *verbs = own_options[i].verbs;
+
+		if (own_options[i].id == id && !is_one_of(ctl->verb, verbs))
+			return err_set(e, -EINVAL, "--%s: only %s%s%s has this option",
+				       own_options[i].name, verbs[0], verbs[1] ? " or " : "",
+				       verbs[1] ?: "");
+	}
 	return 0;
 }
 
@@ -236,4 +258,5 @@ void ctl_done(struct ctl *ctl)
 	free(ctl->port);
 	free(ctl->at);
 	free(ctl->fqdn);
+	free(ctl->pod);
 }

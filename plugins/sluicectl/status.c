@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
 #include "ctl.h"
+#include "policy/missing.h"
 #include "state/socket.h"
+#include "view.h"
 
 #define TIMEOUT_MS 5000
 
@@ -48,6 +51,8 @@ static void print_status(const struct json *s)
 						"STATE",   "INTERFACE", "PROBLEM"};
 	static const char *const addr_keys[] = {"address", "gateway",	"owner",
 						"state",   "interface", "problem"};
+	static const char *const missing_head[] = {"POLICY", "MISSING"};
+	static const char *const missing_keys[] = {"policy", "missing"};
 	bool ready = false;
 
 	json_bool(json_get(s, "ready"), &ready, NULL);
@@ -59,6 +64,30 @@ static void print_status(const struct json *s)
 		printf("last error  %s\n", text_of(s, "lastError"));
 	print_list(json_get(s, "conditions"), cond_head, cond_keys, 4);
 	print_list(json_get(s, "addresses"), addr_head, addr_keys, 6);
+	print_list(json_get(s, "missing"), missing_head, missing_keys, 2);
+}
+
+/* What policies name and is not there: the daemon runs without it, so it is asked of the folder. */
+static struct json *missing_json(const struct ctl *ctl)
+{
+	__cleanup_close int state_fd = open(ctl->conf.state_dir,
+					    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	__cleanup(policies_done) struct policies p = {0};
+	__cleanup_free struct missing *list = NULL;
+	struct json *all = json_new_array();
+	size_t n = 0;
+
+	if (policies_read(&p, ctl->conf.policy_dir, state_fd, NULL) == 0)
+		policy_missing(p.set, &list, &n);
+	for (size_t i = 0; i < n; i++) {
+		__cleanup_free char *text = missing_text(&list[i]);
+		struct json *o = json_new_object();
+
+		json_set(o, "policy", json_new_string(policy_title(list[i].policy)));
+		json_set(o, "missing", json_new_string(text));
+		json_append(all, o);
+	}
+	return all;
 }
 
 static int run(struct ctl *ctl)
@@ -81,6 +110,7 @@ static int run(struct ctl *ctl)
 	}
 	json_del(answer, "v");
 	json_del(answer, "ok");
+	json_set(answer, "missing", missing_json(ctl));
 	if (ctl->json)
 		ctl_print_json(answer);
 	else
