@@ -174,6 +174,112 @@ static void an_edit_gives_a_new_key_and_so_does_a_new_name(void **state)
 			assert_true(keys[i] != keys[j]);
 }
 
+#define AUDIT(NS, NAME, SELECTOR, RULE)                                                    \
+	"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: " NAME \
+	", namespace: " NS "}\nspec: {mode: Audit, subject: {podSelector: " SELECTOR       \
+	"}, rules: [" RULE "]}\n"
+#define ON_SERVICES(NS, NAME, SERVICES, RULE)                                              \
+	"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: " NAME \
+	", namespace: " NS "}\nspec: {subject: {services: [" SERVICES "]}, rules: [" RULE "]}\n"
+#define SERVICE(NS, NAME, LABELS)                                                       \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " NAME ", namespace: " NS \
+	"}\nspec: {selector: " LABELS "}\n"
+
+/* Nothing waits for what is only tried out: the kind is that of the enforced policies. */
+static void the_image_names_the_program_of_the_audit(void **state)
+{
+	struct pod_info pod = {.namespace = "shop", .name = "p", .labels_known = true};
+	struct image_program programs[2] = {{.policy = 5}, {.policy = 6}};
+	struct policy_fixture f;
+	struct image_answer a;
+	struct binding b;
+
+	policy_fixture_init(&f,
+			    POLICY("shop", "web", "{matchLabels: {app: web}}", DENY_X)
+				    AUDIT("shop", "try", "{matchLabels: {tier: a}}", DENY_Y),
+			    "n1", "eth0 192.0.2.1/24");
+	pod.labels = labels_from_text("app=web tier=a");
+	assert_int_equal(policy_resolve(f.c, &pod, &b), 0);
+	assert_int_equal(b.n, 1);
+	programs[0].key = b.key;
+	binding_done(&b);
+	assert_int_equal(policy_resolve_audit(f.c, &pod, &b), 0);
+	assert_int_equal(b.n, 2);
+	programs[1].key = b.key;
+	binding_done(&b);
+	a = ask(&f, programs, 2, "shop", "app=web tier=a");
+	assert_int_equal(a.kind, IMAGE_POLICY);
+	assert_int_equal(a.policy, 5);
+	assert_true(a.audit_key == programs[1].key);
+	assert_int_equal(a.audit_policy, 6);
+	assert_int_equal(a.n_policies, 1);
+	a = ask(&f, programs, 1, "shop", "app=web tier=a"); /* the audit's is not there yet */
+	assert_int_equal(a.kind, IMAGE_POLICY);
+	assert_true(a.audit_key == programs[1].key);
+	assert_int_equal(a.audit_policy, 0);
+	a = ask(&f, programs, 2, "shop", "app=web");
+	assert_true(a.audit_key == 0 && a.audit_policy == 0);
+	a = ask(&f, programs, 2, "shop", "tier=a");
+	assert_int_equal(a.kind, IMAGE_FREE);
+	assert_true(a.audit_key != 0 && a.audit_key != programs[1].key);
+	a = ask(&f, programs, 2, "shop", NULL);
+	assert_int_equal(a.kind, IMAGE_UNDECIDED);
+	assert_true(a.audit_key == 0);
+	labels_done(&pod.labels);
+	policy_fixture_done(&f);
+}
+
+static void an_audit_policy_leaves_no_pod_undecided(void **state)
+{
+	struct policy_fixture f;
+
+	policy_fixture_init(&f, AUDIT("shop", "try", "{matchLabels: {tier: a}}", DENY_Y), "n1",
+			    "eth0 192.0.2.1/24");
+	assert_int_equal(ask(&f, NULL, 0, "shop", NULL).kind, IMAGE_FREE);
+	policy_fixture_done(&f);
+}
+
+static void services_select_by_their_selectors_as_they_are_now(void **state)
+{
+	static const struct {
+		const char *service, *labels;
+		enum image_answer_kind kind;
+	} rows[] = {
+		{SERVICE("shop", "b", "{app: web}"), "app=web", IMAGE_NO_PROGRAM},
+		{SERVICE("shop", "b", "{app: web}"), "app=db", IMAGE_NO_PROGRAM}, /* by a */
+		{SERVICE("shop", "b", "{app: web}"), "app=x", IMAGE_FREE},
+		{SERVICE("shop", "b", "{app: web}"), NULL, IMAGE_UNDECIDED},
+		{SERVICE("shop", "b", "{app: x}"), "app=web", IMAGE_FREE},
+		{SERVICE("shop", "b", "{app: x}"), "app=x", IMAGE_NO_PROGRAM},
+		{SERVICE("bank", "b", "{app: web}"), "app=web", IMAGE_FREE},
+		{SERVICE("shop", "b", "{}"), "app=web", IMAGE_FREE},
+		{"", "app=web", IMAGE_FREE},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char *yaml = mem_printf(SERVICE("shop", "a", "{app: db}")
+						ON_SERVICES("shop", "p", "a, b, gone", DENY_X) "%s",
+					rows[i].service);
+		struct policy_fixture f;
+
+		policy_fixture_init(&f, yaml, "n1", "eth0 192.0.2.1/24");
+		assert_int_equal(ask(&f, NULL, 0, "shop", rows[i].labels).kind, rows[i].kind);
+		assert_int_equal(ask(&f, NULL, 0, "bank", rows[i].labels).kind, IMAGE_FREE);
+		policy_fixture_done(&f);
+		free(yaml);
+	}
+}
+
+static void a_policy_on_services_that_are_not_there_decides_nobody(void **state)
+{
+	struct policy_fixture f;
+
+	policy_fixture_init(&f, ON_SERVICES("shop", "p", "gone", DENY_X), "n1",
+			    "eth0 192.0.2.1/24");
+	assert_int_equal(ask(&f, NULL, 0, "shop", NULL).kind, IMAGE_FREE);
+	policy_fixture_done(&f);
+}
+
 static void pods_of_the_folder_have_their_labels(void **state)
 {
 	struct policy_fixture f;
@@ -267,6 +373,10 @@ int main(void)
 		cmocka_unit_test(unknown_labels_matter_only_where_they_could_decide),
 		cmocka_unit_test(implied_labels_are_known_even_when_others_are_not),
 		cmocka_unit_test(an_edit_gives_a_new_key_and_so_does_a_new_name),
+		cmocka_unit_test(the_image_names_the_program_of_the_audit),
+		cmocka_unit_test(an_audit_policy_leaves_no_pod_undecided),
+		cmocka_unit_test(services_select_by_their_selectors_as_they_are_now),
+		cmocka_unit_test(a_policy_on_services_that_are_not_there_decides_nobody),
 		cmocka_unit_test(pods_of_the_folder_have_their_labels),
 		cmocka_unit_test(damage_is_refused),
 		cmocka_unit_test(the_index_misses_nothing),
