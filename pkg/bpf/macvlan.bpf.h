@@ -13,6 +13,7 @@
  * something (UDP), what the pod began is remembered as well, lest the answers to
  * it read as requests and outlive a rule that denies the pod's own.
  */
+#include "bpf/dns_tcp.bpf.h"
 #include "bpf/judge.bpf.h"
 #include "bpf/source.bpf.h"
 
@@ -206,14 +207,19 @@ static __always_inline bool flow_begins(struct __sk_buff *skb, const struct pkt 
 SEC("tc")
 int slu_macvlan_in(struct __sk_buff *skb)
 {
+	struct dns_work *w = dns_work_get(); /* it has room for the packet; the stack has not */
 	struct slu_flow f = {};
-	struct pkt p = {};
 	struct ethhdr eth;
 
-	if (skb->vlan_present || bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)) ||
-	    !macvlan_pod(skb, eth.h_dest) || slu_parse(skb, &p, eth.h_proto))
+	if (!w || skb->vlan_present || bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)) ||
+	    !macvlan_pod(skb, eth.h_dest))
 		return TC_ACT_UNSPEC;
-	if (flow_begins(skb, &p, &f) && !bpf_map_lookup_elem(&inbound, &f))
+	__builtin_memset(&w->p, 0, sizeof(w->p));
+	if (slu_parse(skb, &w->p, eth.h_proto))
+		return TC_ACT_UNSPEC;
+	if (dns_look(skb, w)) /* what a resolver tells, as slu_to_pod reads it */
+		return drop(skb, SLU_DROP_DNS_ORDER);
+	if (flow_begins(skb, &w->p, &f) && !bpf_map_lookup_elem(&inbound, &f))
 		flow_remember(&f, SLU_FLOW_INBOUND);
 	return TC_ACT_UNSPEC;
 }

@@ -19,7 +19,11 @@ struct hook {
 	enum tc_dir dir;
 };
 
-static const struct hook veth_hooks[] = {{BPF_PROG_FROM_POD, TC_DIR_INGRESS}};
+/* The second one only where a policy has names: what answers teach is asked for by nobody else. */
+static const struct hook veth_hooks[] = {
+	{BPF_PROG_FROM_POD, TC_DIR_INGRESS},
+	{BPF_PROG_TO_POD, TC_DIR_EGRESS},
+};
 static const struct hook macvlan_hooks[] = {
 	{BPF_PROG_MACVLAN_EGRESS, TC_DIR_EGRESS},
 	{BPF_PROG_MACVLAN_INGRESS, TC_DIR_INGRESS},
@@ -28,7 +32,30 @@ static const struct hook macvlan_hooks[] = {
 static size_t attach_hooks(const struct dp_attachment *a, const struct hook **ret)
 {
 	*ret = a->macvlan ? macvlan_hooks : veth_hooks;
-	return a->macvlan ? 2 : 1;
+	return a->macvlan || a->names ? 2 : 1;
+}
+
+static int policy_has_names(struct bpf_pins *pins, uint32_t id, bool *ret, struct err *e)
+{
+	struct slu_policy policy;
+	int r = id ? bpf_map_lookup(pins, BPF_MAP_POLICIES, &id, &policy, e) : -ENOENT;
+
+	if (r == 0 && policy.flags & SLU_POLICY_NAMES)
+		*ret = true;
+	return r == -ENOENT ? 0 : r;
+}
+
+int dp_names_of(struct bpf_pins *pins, struct dp_attachment *a, struct err *e)
+{
+	int r;
+
+	a->names = false;
+	if (a->macvlan)
+		return 0;
+	r = policy_has_names(pins, a->pod.policy, &a->names, e);
+	if (r == 0 && !a->names)
+		r = policy_has_names(pins, a->pod.audit, &a->names, e);
+	return r;
 }
 
 union pod_key {
@@ -56,6 +83,18 @@ static int hook_attach(struct bpf_pins *pins, uint32_t ifindex, const struct hoo
 	if (r < 0)
 		return r;
 	return tc_attach(ifindex, h->dir, TC_MODE_AUTO, fd, e);
+}
+
+static int hook_detach(uint32_t ifindex, const struct hook *h, struct err *e)
+{
+	struct err own = {0};
+	int r = tc_detach(ifindex, h->dir, bpf_prog_name(h->prog), &own);
+
+	if (r == -ENODEV || r == -ENOENT)
+		return 0;
+	if (r < 0 && e)
+		*e = own;
+	return r;
 }
 
 static int hooks_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e)
@@ -89,6 +128,8 @@ int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *
 		return r;
 	}
 	r = hooks_attach(pins, a, e);
+	if (r == 0 && had && !a->macvlan && !a->names)
+		r = hook_detach(a->ifindex, &veth_hooks[1], e);
 	if (r < 0) {
 		if (had)
 			bpf_map_set(pins, map, &key, &old, NULL);
@@ -125,14 +166,9 @@ static int hooks_detach(const struct dp_attachment *a, struct err *e)
 	int ret = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		struct err own = {0};
-		int r = tc_detach(a->ifindex, hooks[i].dir, bpf_prog_name(hooks[i].prog), &own);
+		int r = hook_detach(a->ifindex, &hooks[i], ret == 0 ? e : NULL);
 
-		if (r < 0 && r != -ENODEV && r != -ENOENT && ret == 0) {
-			ret = r;
-			if (e)
-				*e = own;
-		}
+		ret = ret ? ret : r;
 	}
 	return ret;
 }

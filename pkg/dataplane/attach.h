@@ -9,6 +9,8 @@
 #include "bpf/maps.h"
 #include "dataplane/model.h"
 
+/* For who has not compiled the policies: a->names by what the kernel has of them. */
+int dp_names_of(struct bpf_pins *pins, struct dp_attachment *a, struct err *e);
 /* Map entry, then attach. Idempotent. On failure undoes what this call did. */
 int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);
 /*

@@ -44,6 +44,7 @@ struct dp_attachment {
 	bool macvlan;
 	uint32_t ifindex; /* host side veth, or macvlan parent */
 	struct slu_pod pod;
+	bool names; /* a veth whose policy has names: slu_to_pod as well */
 };
 
 /* In every list below ifindex DP_TUNNEL stands for sluice0, whatever its number is. */

@@ -259,9 +259,14 @@ static int pod_observe(const struct dp_kernel *k, struct dp_pod *p, struct err *
 {
 	int r;
 
-	if (!p->a.macvlan)
-		return program_attached(k, p->a.ifindex, TC_DIR_INGRESS, BPF_PROG_FROM_POD,
-					&p->attached, e);
+	if (!p->a.macvlan) {
+		r = program_attached(k, p->a.ifindex, TC_DIR_INGRESS, BPF_PROG_FROM_POD,
+				     &p->attached, e);
+		if (r == 0)
+			r = program_attached(k, p->a.ifindex, TC_DIR_EGRESS, BPF_PROG_TO_POD,
+					     &p->a.names, e);
+		return r;
+	}
 	r = program_attached(k, p->a.ifindex, TC_DIR_EGRESS, BPF_PROG_MACVLAN_EGRESS, &p->attached,
 			     e);
 	if (r == 0 && p->attached)

@@ -149,7 +149,8 @@ static bool pod_same(const void *want, const void *have)
 {
 	const struct dp_pod *w = want, *h = have;
 
-	return h->attached && memcmp(&w->a.pod, &h->a.pod, sizeof(w->a.pod)) == 0;
+	return h->attached && h->a.names == w->a.names &&
+	       memcmp(&w->a.pod, &h->a.pod, sizeof(w->a.pod)) == 0;
 }
 
 static const struct list_kind addr_kind = {sizeof(struct ifaddr), dp_ifaddr_cmp, addr_same,

@@ -49,6 +49,8 @@ void desired_config(const struct compiled *c, const char *node_name, struct slu_
 	ret->audit = conf && conf->audit;
 	ret->dns_min_ttl = conf ? conf->min_ttl : DOC_MIN_TTL;
 	ret->dns_grace = conf ? conf->grace : DOC_GRACE;
+	ret->dns_min_ttl = conf ? conf->min_ttl : DOC_MIN_TTL;
+	ret->dns_grace = conf ? conf->grace : DOC_GRACE;
 	memcpy(ret->mac_sender, sender_mac, sizeof(ret->mac_sender));
 	nodes = compiled_nodes(c, &n);
 	for (size_t i = 0; i < n; i++)

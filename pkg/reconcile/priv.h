@@ -21,6 +21,7 @@ struct prog {
 	bool wanted;	      /* by a record, in this pass */
 	bool enforced;	      /* not only as what an audit would decide */
 	bool failed;	      /* an audit's, and cannot be made */
+	bool names;	      /* some of its rules are about names */
 	uint32_t proposed;    /* the id that all its pods have now */
 	struct program *program; /* only between flatten and commit */
 	uint32_t *counters;	 /* the same: of its rules */

@@ -148,6 +148,31 @@ static void prog_id_set(struct prog *p, uint32_t id)
 	p->id = id;
 }
 
+/* Some rule of it is about names, in force just now or not. */
+static bool prog_has_names(const struct reconcile *r, const struct prog *p)
+{
+	for (size_t i = 0; i < p->binding.n; i++) {
+		size_t n;
+		const struct flat_rule *rules = compiled_policy_rules(r->compiled,
+								      p->binding.policies[i], &n);
+
+		for (size_t k = 0; k < n; k++)
+			if (rules[k].n_names)
+				return true;
+	}
+	return false;
+}
+
+static uint32_t pod_assign(struct reconcile *r, struct pod *p, uint64_t key)
+{
+	struct prog *prog = key ? prog_get(r, key) : NULL;
+
+	if (!prog)
+		return 0;
+	p->a.names = p->a.names || (prog->names && !p->a.macvlan);
+	return prog->id;
+}
+
 void progs_assign(struct reconcile *r, const struct dp_model *observed)
 {
 	__cleanup_free struct ids_policy *want = NULL;
@@ -160,11 +185,14 @@ void progs_assign(struct reconcile *r, const struct dp_model *observed)
 	ids_policies(r->ids, want, r->n_progs, time(NULL));
 	for (size_t i = 0; i < r->n_progs; i++)
 		prog_id_set(&r->progs[i], want[i].id);
+	for (size_t i = 0; i < r->n_progs; i++)
+		r->progs[i].names = prog_has_names(r, &r->progs[i]);
 	for (size_t i = 0; i < r->n_pods; i++) {
 		struct pod *p = &r->pods[i];
 
-		p->a.pod.policy = p->key ? prog_get(r, p->key)->id : 0;
-		p->a.pod.audit = p->audit_key ? prog_get(r, p->audit_key)->id : 0;
+		p->a.names = false;
+		p->a.pod.policy = pod_assign(r, p, p->key);
+		p->a.pod.audit = pod_assign(r, p, p->audit_key);
 	}
 }
 

@@ -86,6 +86,8 @@ static int kernel_apply(struct plugin *p, struct record *rec, struct err *e)
 	if (r == -ENOENT)
 		return CNI_TRY_AGAIN;
 	if (r == 0)
+		r = dp_names_of(pins, &a, e);
+	if (r == 0)
 		r = dp_attach(pins, &a, e);
 	if (r == -TC_UNREACHED)
 		return unreached(p, rec, e);

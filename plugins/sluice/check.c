@@ -85,7 +85,8 @@ static int entry_check(struct plugin *p, struct bpf_pins *pins, struct record *r
 	if (r < 0)
 		return r;
 	a = attachment_dp(rec);
-	return dp_check(pins, &a, e);
+	r = dp_names_of(pins, &a, e);
+	return r < 0 ? r : dp_check(pins, &a, e);
 }
 
 /*
