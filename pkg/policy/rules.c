@@ -16,6 +16,11 @@ struct ports {
 	size_t n; /* 0: everything */
 };
 
+struct small { /* a destination whose prefixes a part has */
+	size_t part;
+	const struct doc_destination *doc;
+};
+
 struct rule_build {
 	struct compiled *c;
 	struct destinations *d;
@@ -23,6 +28,8 @@ struct rule_build {
 	const struct doc_rule *rule;
 	size_t first; /* of p->rules: the rule's own */
 	struct flat_rule like;
+	struct small *small;
+	size_t n_small;
 };
 
 static void own(struct compiled *c, void *block)
@@ -123,13 +130,6 @@ static void add_name(struct rule_build *b, struct flat_rule *r, const char *patt
 	r->names[r->n_names++] = destinations_name(b->d, pattern);
 }
 
-static void add_cidrs(struct flat_rule *r, const struct cidr *v, size_t n)
-{
-	r->cidrs = mem_resize(r->cidrs, r->n_cidrs + n, sizeof(*v));
-	memcpy(r->cidrs + r->n_cidrs, v, n * sizeof(*v));
-	r->n_cidrs += n;
-}
-
 static void add_destination(struct rule_build *b, uint32_t index)
 {
 	const struct doc_destination *doc = &b->c->set->destinations[index];
@@ -145,8 +145,10 @@ static void add_destination(struct rule_build *b, uint32_t index)
 		MEM_GROW(r->sets, r->n_sets);
 		r->sets[r->n_sets++] = set;
 	}
-	if (set == UINT32_MAX && doc->n_cidrs)
-		add_cidrs(r, doc->cidrs, doc->n_cidrs);
+	if (set == UINT32_MAX && doc->n_cidrs) {
+		MEM_GROW(b->small, b->n_small);
+		b->small[b->n_small++] = (struct small){(size_t)(r - b->p->rules), doc};
+	}
 	for (size_t i = 0; i < doc->n_fqdns; i++)
 		add_name(b, r, doc->fqdns[i]);
 }
@@ -182,12 +184,40 @@ static int compare_u32(const void *va, const void *vb)
 	return *a < *b ? -1 : *a > *b;
 }
 
+/* One destination's are borrowed, as most rules have one: the same prefixes once for all. */
+static void collect_cidrs(struct rule_build *b, size_t part)
+{
+	struct flat_rule *r = &b->p->rules[part];
+	struct cidr *list = NULL;
+
+	for (size_t i = 0; i < b->n_small; i++) {
+		const struct doc_destination *doc = b->small[i].doc;
+
+		if (b->small[i].part != part)
+			continue;
+		if (!r->n_cidrs) {
+			r->cidrs = doc->cidrs;
+			r->n_cidrs = doc->n_cidrs;
+			continue;
+		}
+		if (!list)
+			list = mem_dup(r->cidrs, r->n_cidrs * sizeof(*list));
+		list = mem_resize(list, r->n_cidrs + doc->n_cidrs, sizeof(*list));
+		memcpy(list + r->n_cidrs, doc->cidrs, doc->n_cidrs * sizeof(*list));
+		r->n_cidrs += doc->n_cidrs;
+	}
+	if (!list)
+		return;
+	r->cidrs = list;
+	r->n_cidrs = cidrs_sort_unique(list, r->n_cidrs);
+	own(b->c, list);
+}
+
 static void part_finish(struct compiled *c, struct flat_rule *r)
 {
 	size_t out = 0;
 
 	r->n_nodes = cidrs_sort_unique(r->nodes, r->n_nodes);
-	r->n_cidrs = cidrs_sort_unique(r->cidrs, r->n_cidrs);
 	if (r->n_sets)
 		qsort(r->sets, r->n_sets, sizeof(*r->sets), compare_u32);
 	for (size_t i = 0; i < r->n_sets; i++)
@@ -195,7 +225,6 @@ static void part_finish(struct compiled *c, struct flat_rule *r)
 			r->sets[out++] = r->sets[i];
 	r->n_sets = out;
 	own(c, r->nodes);
-	own(c, r->cidrs);
 	own(c, r->sets);
 	own(c, r->names);
 }
@@ -218,6 +247,9 @@ void rule_compile(struct compiled *c, struct destinations *d, struct compiled_po
 		add_item(&b, &rule->to[i]);
 	if (p->n_rules == b.first)
 		own_part(&b);
-	for (size_t i = b.first; i < p->n_rules; i++)
+	for (size_t i = b.first; i < p->n_rules; i++) {
+		collect_cidrs(&b, i);
 		part_finish(c, &p->rules[i]);
+	}
+	free(b.small);
 }
