@@ -147,3 +147,77 @@ verdict_is() {
 	run -0 "$BIN/sluicectl" init --help
 	echo "$output"
 }
+
+@test "diff says before an edit what packets do after it" {
+	local before
+	office_up
+	web_add web
+	same "before" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	cp -r "$LAB/policies" "$LAB/draft"
+	sed "s|$DENIED_V4/32|$EXT_V4/32|" "$LAB/policies/20-web.yaml" >"$LAB/draft/20-web.yaml"
+	run -0 "$BIN/sluicectl" diff "$LAB/policies" "$LAB/policies"
+	run -1 "$BIN/sluicectl" diff "$LAB/policies" "$LAB/draft" --pod default/web --labels app=web -o json
+	echo "$output"
+	before=$output
+	jq -e --arg dst "$EXT_V4/32" --arg office "Allow as $EGRESS_V4 of office" \
+		'.groups[].changes[] | select(.prefixes == [$dst]) | .before == $office and .after == "Deny"' <<<"$before"
+	jq -e --arg dst "$DENIED_V4/32" --arg office "Allow as $EGRESS_V4 of office" \
+		'.groups[].changes[] | select(.prefixes == [$dst]) | .before == "Deny" and .after == $office' <<<"$before"
+	jq -e '[.groups[].changes[]] | length == 2' <<<"$before"
+	policy 20-web.yaml <"$LAB/draft/20-web.yaml"
+	lab_wait 200 denied_now web
+	same "after" "$EGRESS_V4" "$(ask web udp "$DENIED_V4")"
+}
+
+denied_now() { [ "$(ask "$1" udp "$EXT_V4" timeout=300)" = timeout ]; }
+
+@test "lint names what is hidden and what would leave as the node" {
+	gateway_on gw1
+	web_policy
+	run -0 "$BIN/sluicectl" lint "$LAB/policies" --strict
+	policy 30-more.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: more, namespace: default}
+		spec:
+		  priority: 900
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  rules:
+		  - {name: again, action: Deny, to: [{cidr: $DENIED_V4/32}]}
+	END
+	run -0 "$BIN/sluicectl" lint "$LAB/policies"
+	echo "$output"
+	[[ $output == *30-more.yaml:8:*hidden-rule* && $output == *default/web* ]]
+	run -1 "$BIN/sluicectl" lint "$LAB/policies" --strict
+	policy 30-more.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: more, namespace: default}
+		spec:
+		  subject: {podSelector: {matchLabels: {app: other}}}
+		  rules:
+		  - {action: Allow, to: [{fqdn: api.example.com}], via: {gateway: office}}
+	END
+	run -1 "$BIN/sluicectl" lint "$LAB/policies" -o json
+	jq -e '.errors == 1 and .findings[0].check == "open-name" and .findings[0].line == 7' <<<"$output"
+}
+
+@test "status and check-config name what policies refer to and is missing" {
+	office_up
+	policy 30-more.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: more, namespace: default}
+		spec:
+		  subject: {services: [shop]}
+		  rules:
+		  - {action: Allow, to: [{destination: {name: bank}}], via: {gateway: nowhere}}
+	END
+	run -0 "$BIN/sluicectl" check-config "$LAB/policies"
+	echo "$output"
+	[[ $output == *"Service default/shop is missing"* && $output == *"EgressDestination default/bank is missing"* ]]
+	run -0 ctl node1 status -o json
+	jq -e '[.missing[].missing] | length == 3 and any(startswith("EgressGateway nowhere"))' <<<"$output"
+	run -0 ctl node1 status
+	[[ $output == *"EgressPolicy default/more"*"Service default/shop is missing"* ]]
+}

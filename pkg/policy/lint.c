@@ -235,6 +235,7 @@ static struct doc_set bare_set(const struct doc_set *set)
 static void world_done(struct lint_world *w)
 {
 	compiled_free(w->c);
+	free(w->near);
 	for (size_t i = 0; i < w->bare.n_policies; i++)
 		free(w->bare.policies[i].rules);
 	free(w->bare.policies);
@@ -248,7 +249,9 @@ static int check_programs(struct lint *l, const struct doc_set *set, const struc
 
 	if (r < 0)
 		return r;
+	w.near = mem_alloc0((w.c->n_policies + 1) * sizeof(*w.near));
 	for (size_t i = 0; r == 0 && i < w.c->n_policies; i++) {
+		lint_near(&w, i);
 		r = lint_hidden(&w, i);
 		if (r == 0)
 			r = lint_contradictions(&w, i);

@@ -356,9 +356,12 @@ int lint_hidden(struct lint_world *w, size_t index)
 	};
 	int r;
 
-	for (size_t i = 0; i < w->set->n_policies; i++)
-		s.covers[i] = !w->set->policies[i].audit &&
-			      subject_covers(w->set, &w->set->policies[i], lint_original(w, me));
+	for (size_t i = 0; i < w->n_near; i++) {
+		const struct doc_policy *p = lint_original(w, w->c->policies[w->near[i]].doc);
+
+		s.covers[p - w->set->policies] = !p->audit &&
+						 subject_covers(w->set, p, lint_original(w, me));
+	}
 	r = check(&s, false);
 	for (size_t i = 0; r == 0 && i < me->n_rules; i++)
 		if (lint_is_scheduled(w, me, &me->rules[i])) {

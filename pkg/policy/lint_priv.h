@@ -34,12 +34,17 @@ struct lint_world {
 	struct doc_set bare;
 	struct compiled *c; /* of bare */
 	struct lint *out;
+	/* Places in c->policies, ascending: those that can concern the one that is looked at. */
+	uint32_t *near;
+	size_t n_near;
 };
 
 /* The document's own, for one of bare. */
 const struct doc_policy *lint_original(const struct lint_world *w, const struct doc_policy *p);
 bool lint_is_scheduled(const struct lint_world *w, const struct doc_policy *p,
 		       const struct doc_rule *rule);
+
+void lint_near(struct lint_world *w, size_t index);
 
 struct lint_view {
 	struct compiled some; /* borrowed but for policies and their rules */
