@@ -204,11 +204,20 @@ static __always_inline bool flow_begins(struct __sk_buff *skb, const struct pkt 
 	       (tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
+/* A function of its own: Linux 6.1 has no stack left for the flow below what reads answers. */
+__noinline int slu_inbound(struct __sk_buff *skb, struct pkt *p)
+{
+	struct slu_flow f = {};
+
+	if (p && flow_begins(skb, p, &f) && !bpf_map_lookup_elem(&inbound, &f))
+		flow_remember(&f, SLU_FLOW_INBOUND);
+	return 0;
+}
+
 SEC("tc")
 int slu_macvlan_in(struct __sk_buff *skb)
 {
 	struct dns_work *w = dns_work_get(); /* it has room for the packet; the stack has not */
-	struct slu_flow f = {};
 	struct ethhdr eth;
 
 	if (!w || skb->vlan_present || bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)) ||
@@ -219,7 +228,6 @@ int slu_macvlan_in(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (dns_look(skb, w)) /* what a resolver tells, as slu_to_pod reads it */
 		return drop(skb, SLU_DROP_DNS_ORDER);
-	if (flow_begins(skb, &w->p, &f) && !bpf_map_lookup_elem(&inbound, &f))
-		flow_remember(&f, SLU_FLOW_INBOUND);
+	slu_inbound(skb, &w->p);
 	return TC_ACT_UNSPEC;
 }
