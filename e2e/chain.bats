@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # Other people's plugins in the same chain, before us and after us: verdicts and
-# identity hold, theirs keeps its effect, and DEL leaves nothing of either.
+# identity hold, theirs keeps its effect, and DEL leaves nothing of either. (vrf needs a
+# kernel that has it: kernels/suite. Debian 12's firewall writes by iptables, nft or
+# legacy, or by firewalld; an nftables backend it does not have.)
 # shellcheck disable=SC2034 # POD_CAPS is for lib/lab
 load lib/lab
 
@@ -97,11 +99,16 @@ mapped() {
 	same "hostPort fragments" "$EXT_V4" "$(ASK_PORT=30080 ask ext udp "$v4" size=9000)" || return
 	same "hostPort from the denied" "$DENIED_V4" "$(ASK_PORT=30080 ask ext tcp "$v4" "from=$DENIED_V4")" || return
 	same "hostPort tcp6" "$EXT_V6" "$(ASK_PORT=30080 ask ext tcp "$v6" "from=$EXT_V6")" || return
+	same "hostPort udp6" "$EXT_V6" "$(ASK_PORT=30080 ask ext udp "$v6" "from=$EXT_V6")" || return
+	same "hostPort6 from the denied" "$DENIED_V6" "$(ASK_PORT=30080 ask ext tcp "$v6" "from=$DENIED_V6")" || return
+	same "hostPort from the node" "$v4" "$(ASK_PORT=30080 ask node1 tcp "$v4")" || return
 	# portmap masquerades what comes from the pods' own subnet
 	pod_add beside
 	same beside 10.244.1.1 "$(ASK_PORT=30080 ask beside tcp "$v4")" || return
+	same beside6 fd00:244:1::1 "$(ASK_PORT=30080 ask beside udp "$v6")" || return
 	pod_del beside
 	same hairpin 10.244.1.1 "$(ASK_PORT=30080 ask web tcp "$v4")" || return
+	same hairpin6 fd00:244:1::1 "$(ASK_PORT=30080 ask web tcp "$v6")" || return
 	same own "$EGRESS_V4" "$(ask web tcp "$EXT_V4")" || return
 	daemon_stop web-serve
 }
