@@ -58,8 +58,8 @@ bool tables_resting(const struct dp_tables *t); /* something was let go since th
  */
 int tables_settle(struct bpf_pins *pins, struct dp_tables *t, struct err *e);
 /* Counters and names that policies in the kernel refer to. */
-void tables_numbers(const struct dp_tables *t, void (*counter)(uint32_t n, void *data),
-		    void (*name)(uint32_t n, void *data), void *data);
+typedef void (*number_fn)(uint32_t n, void *data);
+void tables_numbers(const struct dp_tables *t, number_fn counter, number_fn name, void *data);
 
 /* -ENOSPC when a map would be too small, with its name. Nothing to do: an empty plan. */
 int programs_plan_new(const struct dp_tables *t, const struct dp_programs *want,

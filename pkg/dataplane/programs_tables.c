@@ -107,8 +107,7 @@ bool tables_resting(const struct dp_tables *t)
 	return t->n_old_names > 0;
 }
 
-void tables_numbers(const struct dp_tables *t, void (*counter)(uint32_t n, void *data),
-		    void (*name)(uint32_t n, void *data), void *data)
+void tables_numbers(const struct dp_tables *t, number_fn counter, number_fn name, void *data)
 {
 	for (size_t i = 0; i < t->n_policies; i++) {
 		const struct table_policy *p = t->policies[i];
@@ -226,6 +225,7 @@ static int policy_order(const void *a, const void *b)
 void tables_put(struct dp_tables *t, struct table_policy **take, size_t n)
 {
 	size_t had = t->n_policies;
+	bool sorted = true;
 
 	for (size_t i = 0; i < n; i++)
 		policy_hold(t, take[i]);
@@ -244,9 +244,10 @@ void tables_put(struct dp_tables *t, struct table_policy **take, size_t n)
 		if (tables_find(t, take[i]->id) == take[i])
 			continue;
 		MEM_GROW(t->policies, had);
+		sorted &= had == 0 || t->policies[had - 1]->id < take[i]->id;
 		t->policies[had++] = take[i];
 	}
-	if (had > t->n_policies) /* new ids are higher than all others, as a rule */
+	if (!sorted) /* a new id is higher than all others, as a rule */
 		qsort(t->policies, had, sizeof(*t->policies), policy_order);
 	t->n_policies = had;
 }

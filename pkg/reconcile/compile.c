@@ -90,6 +90,7 @@ static void compiled_replace(struct reconcile *r, struct compiled *c, uint8_t *s
 	compiled_free(r->compiled);
 	free(r->subjects);
 	r->compiled = c;
+	r->compiled_serial++;
 	r->subjects = subjects;
 	r->subjects_len = len;
 	doc_set_free(r->held_set);

@@ -51,6 +51,7 @@ struct reconcile {
 	struct policies policies;
 	struct doc_set *held_set; /* what compiled was made of, when policies has a newer one */
 	struct compiled *compiled;
+	uint64_t compiled_serial;			/* counts up with each */
 	uint64_t compiled_fingerprint, compiled_inputs; /* of the folder, of node and CIDRs */
 	bool cidrs_derived;
 	int64_t compiled_at, edge; /* seconds since 1970; when a schedule begins or ends to hold */
@@ -76,6 +77,7 @@ struct reconcile {
 	uint8_t *published;
 	size_t published_len;
 	uint64_t generation;
+	uint64_t published_of; /* what it was made of, 0 = not known */
 	bool unpublished;
 	/* what people are told */
 	size_t changes;
@@ -99,6 +101,9 @@ void pods_collect(struct reconcile *r);	      /* records whose pod is gone */
 void pods_gate(struct reconcile *r, struct dp_gate *ret);
 /* True: there was no time for all, another pass is due. */
 bool pods_gate_done(struct dp_gate *gate);
+
+/* path.c: the smallest towards a tunnel's end; 0 = none is known */
+uint32_t path_mtu(struct reconcile *r);
 
 /* programs.c */
 struct prog *prog_get(struct reconcile *r, uint64_t key);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/atomic_file.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "reconcile/priv.h"
 
@@ -55,11 +56,38 @@ static void published_load(struct reconcile *r)
 	r->published_len = len;
 }
 
-static int image_make(const struct reconcile *r, uint64_t generation, uint8_t **ret,
-		      size_t *ret_len)
+struct content {
+	struct image_program *programs;
+	size_t n;
+	uint64_t of; /* what the image is made of */
+};
+
+static void content_done(struct content *c)
 {
-	__cleanup_free struct image_program *programs = NULL;
-	size_t n = programs_list(r, &programs);
+	free(c->programs);
+}
+
+static void content_make(const struct reconcile *r, struct content *c)
+{
+	const uint64_t inputs[] = {
+		r->compiled_serial,
+		r->policies.fingerprint,
+		r->desired->model->config.mark_mask,
+	};
+
+	c->n = programs_list(r, &c->programs);
+	c->of = hash_bytes(inputs, sizeof(inputs), 1);
+	for (size_t i = 0; i < c->n; i++) {
+		const uint64_t v[] = {c->programs[i].key, c->programs[i].policy};
+
+		c->of = hash_bytes(v, sizeof(v), c->of);
+	}
+	c->of |= 1;
+}
+
+static int image_make(const struct reconcile *r, const struct content *c, uint64_t generation,
+		      uint8_t **ret, size_t *ret_len)
+{
 	const struct image_info info = {
 		.generation = generation,
 		.fingerprint = r->policies.fingerprint,
@@ -69,28 +97,15 @@ static int image_make(const struct reconcile *r, uint64_t generation, uint8_t **
 		.n_source_exempt = r->conf->n_source_exempt,
 	};
 
-	return image_build(r->compiled, &info, programs, n, ret, ret_len);
+	return image_build(r->compiled, &info, c->programs, c->n, ret, ret_len);
 }
 
-int publish(struct reconcile *r, struct err *e)
+static int snapshot_store(struct reconcile *r, const struct content *c, struct err *e)
 {
 	uint8_t *data = NULL;
 	size_t len = 0;
-	int rc;
+	int rc = image_make(r, c, r->generation + 1, &data, &len);
 
-	if (!r->published)
-		published_load(r);
-	rc = image_make(r, r->generation, &data, &len);
-	if (rc < 0)
-		return err_sys(e, rc, "build the snapshot");
-	if (r->published && len == r->published_len && memcmp(data, r->published, len) == 0) {
-		free(data);
-		r->unpublished = false;
-		return 0;
-	}
-	free(data);
-	data = NULL;
-	rc = image_make(r, r->generation + 1, &data, &len);
 	if (rc == 0)
 		rc = atomic_file_store(journal_state_dirfd(r->journal), SNAPSHOT, data, len, 0644,
 				       e);
@@ -102,6 +117,33 @@ int publish(struct reconcile *r, struct err *e)
 	r->published = data;
 	r->published_len = len;
 	r->generation++;
+	return 0;
+}
+
+static bool published_same(const struct reconcile *r, const uint8_t *data, size_t len)
+{
+	return r->published && len == r->published_len && memcmp(data, r->published, len) == 0;
+}
+
+int publish(struct reconcile *r, struct err *e)
+{
+	__cleanup(content_done) struct content c = {0};
+	__cleanup_free uint8_t *data = NULL;
+	size_t len = 0;
+	int rc;
+
+	if (!r->published)
+		published_load(r);
+	content_make(r, &c);
+	if (c.of != r->published_of) {
+		rc = image_make(r, &c, r->generation, &data, &len);
+		if (rc < 0)
+			return err_sys(e, rc, "build the snapshot");
+		rc = published_same(r, data, len) ? 0 : snapshot_store(r, &c, e);
+		if (rc < 0)
+			return rc;
+	}
+	r->published_of = c.of;
 	r->unpublished = false;
 	return 0;
 }

@@ -11,7 +11,6 @@
 #include "reconcile/reconcile.h"
 
 #include <errno.h>
-#include <linux/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -24,8 +23,6 @@
 #include "reconcile/priv.h"
 
 #define FULL_LOOK_MS 10000 /* maps that only we write are read this often all the same */
-#define MAX_PATHS    32	   /* tunnel ends asked for their path's MTU */
-#define LOOPBACK_MTU 65535
 
 static void files_allow_many(void)
 {
@@ -131,53 +128,6 @@ void reconcile_free(struct reconcile *r)
 }
 
 /* ---- want ---- */
-
-static void path_look(struct reconcile *r, struct addr end, uint32_t *mtu)
-{
-	struct route_answer a;
-
-	if (addr_is_zero(end) || route_get(r->k.rtnl, end, 0, &a, NULL) < 0 || a.mtu == 0 ||
-	    a.mtu >= LOOPBACK_MTU)
-		return;
-	if (*mtu == 0 || a.mtu < *mtu)
-		*mtu = a.mtu;
-}
-
-/* Without another node: what the widest way out of this one would carry. */
-static uint32_t links_mtu(const struct reconcile *r)
-{
-	uint32_t mtu = 0;
-
-	for (size_t i = 0; i < r->node->n_ifaces; i++) {
-		const struct link_info *l = node_link_name(r->node, r->node->ifaces[i].name);
-
-		if (l && strcmp(l->kind, "bridge") != 0 && !(l->flags & IFF_LOOPBACK) &&
-		    l->mtu > mtu && l->mtu < LOOPBACK_MTU)
-			mtu = l->mtu;
-	}
-	return mtu;
-}
-
-static uint32_t path_mtu(struct reconcile *r)
-{
-	const struct compiled_node *nodes;
-	const struct egress_addr *addrs;
-	uint32_t mtu = 0;
-	size_t n;
-
-	nodes = compiled_nodes(r->compiled, &n);
-	for (size_t i = 0; i < n && i < MAX_PATHS; i++) {
-		if (strcmp(nodes[i].name, r->node_name) == 0)
-			continue;
-		path_look(r, nodes[i].v4, &mtu);
-		path_look(r, nodes[i].v6, &mtu);
-	}
-	addrs = compiled_addrs(r->compiled, &n);
-	for (size_t i = 0; i < n && i < MAX_PATHS; i++)
-		if (!addrs[i].local && addrs[i].owner)
-			path_look(r, addrs[i].endpoint, &mtu);
-	return mtu ? mtu : links_mtu(r);
-}
 
 /* Programs hold address ids: if one stands for something else now, they are looked at again. */
 static void ids_verify(struct reconcile *r)

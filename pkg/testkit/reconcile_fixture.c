@@ -261,7 +261,7 @@ static struct bpf_pins *pins(void)
 	return p;
 }
 
-static bool map_get(enum bpf_map map, const void *key, void *value)
+bool rnode_map_get(enum bpf_map map, const void *key, void *value)
 {
 	struct bpf_pins *p = pins();
 	int r = bpf_map_lookup(p, map, key, value, NULL);
@@ -272,14 +272,14 @@ static bool map_get(enum bpf_map map, const void *key, void *value)
 
 bool rnode_entry(uint32_t ifindex, struct slu_pod *ret)
 {
-	return map_get(BPF_MAP_PODS, &ifindex, ret);
+	return rnode_map_get(BPF_MAP_PODS, &ifindex, ret);
 }
 
 struct slu_egress rnode_egress(uint32_t id)
 {
 	struct slu_egress v = {0};
 
-	assert_true(map_get(BPF_MAP_ADDRS, &id, &v));
+	assert_true(rnode_map_get(BPF_MAP_ADDRS, &id, &v));
 	return v;
 }
 
@@ -307,7 +307,7 @@ static struct slu_rule rule_get(const struct slu_policy *policy, uint32_t rule)
 	struct slu_rule v;
 
 	assert_true(rule < policy->n_rules);
-	assert_true(map_get(BPF_MAP_RULES, &at, &v));
+	assert_true(rnode_map_get(BPF_MAP_RULES, &at, &v));
 	return v;
 }
 
@@ -338,9 +338,9 @@ uint32_t rnode_decision(uint32_t policy, const char *dst, uint32_t *ret_address_
 	family = addr_is_v4(a) ? 0 : 1;
 	*ret_address_id = 0;
 	if (slot) {
-		assert_true(map_get(BPF_MAP_IDENTITIES, &slot, &identity));
+		assert_true(rnode_map_get(BPF_MAP_IDENTITIES, &slot, &identity));
 		assert_int_equal(identity.n[family], 1);
-		assert_true(map_get(BPF_MAP_PICKS, &identity.first[family], ret_address_id));
+		assert_true(rnode_map_get(BPF_MAP_PICKS, &identity.first[family], ret_address_id));
 	}
 	return cell_verdict(&v, &c);
 }

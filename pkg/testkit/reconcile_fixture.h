@@ -53,6 +53,7 @@ uint32_t rnode_pod(const char *name, int addr, const char *labels);
 /* The record's age, so that it may be collected. */
 void rnode_pod_age(const char *name, int seconds);
 bool rnode_record(const char *name);
+bool rnode_map_get(enum bpf_map map, const void *key, void *value);
 /* The map entry; false when there is none. */
 bool rnode_entry(uint32_t ifindex, struct slu_pod *ret);
 /* What policy id decides for dst: SLU_ALLOW…, and the addresses' ids behind it (0: none). */

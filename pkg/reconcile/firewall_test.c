@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the daemon makes of audits, schedules, names, large sets and counters. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "testkit/netns_fixture.h"
+#include "testkit/reconcile_fixture.h"
+
+#define SEEN  "203.0.113.9"
+#define AUDIT "  mode: Audit\n"
+
+static struct slu_pod entry(uint32_t ifindex)
+{
+	struct slu_pod p;
+
+	assert_true(rnode_entry(ifindex, &p));
+	return p;
+}
+
+static uint32_t decision(uint32_t policy)
+{
+	uint32_t id;
+
+	return rnode_decision(policy, SEEN, &id);
+}
+
+/* Counters of the policy's first n rules. */
+static void counters(uint32_t policy, uint32_t n, uint32_t *ret)
+{
+	struct slu_policy v;
+	struct slu_rule rule;
+
+	assert_true(rnode_map_get(BPF_MAP_POLICIES, &policy, &v));
+	assert_true(v.n_rules >= n);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = v.first_rule + i;
+
+		assert_true(rnode_map_get(BPF_MAP_RULES, &at, &rule));
+		ret[i] = rule.counter;
+	}
+}
+
+static void audits_beside_what_is_in_force(void **state)
+{
+	struct slu_pod p;
+	uint32_t pod;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS) AUDIT);
+	pod = rnode_pod("p1", 5, WEB);
+	rnode_settle();
+	p = entry(pod);
+	assert_int_equal(p.policy, 0);
+	assert_int_equal(decision(p.audit), SLU_DENY);
+	rnode_restart();
+	assert_int_equal(rnode_pass(), 0);
+	assert_int_equal(reconcile_changes(rnode()), 0);
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS));
+	rnode_settle();
+	p = entry(pod);
+	assert_int_equal(p.audit, 0);
+	assert_int_equal(decision(p.policy), SLU_DENY);
+}
+
+static void answers_with_the_audit_too(void **state)
+{
+	static const char ask[] = "{\"v\":1,\"op\":\"resolve\",\"namespace\":\"default\","
+				  "\"name\":\"x\",\"labels\":" WEB
+				  ",\"network\":\"n\",\"ifname\":\"eth0\"}";
+	__cleanup_json struct json *request = NULL, *answer = NULL;
+	const char *kind = "";
+	int64_t audit = 0;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS) AUDIT);
+	rnode_settle();
+	assert_int_equal(json_parse(ask, strlen(ask), &request, NULL), 0);
+	answer = reconcile_resolve(rnode(), request);
+	assert_int_equal(json_string(json_get(answer, "kind"), &kind, NULL), 0);
+	assert_string_equal(kind, "free");
+	assert_int_equal(json_int(json_get(answer, "audit"), 1, UINT32_MAX, &audit, NULL), 0);
+	assert_int_equal(decision((uint32_t)audit), SLU_DENY);
+}
+
+#define CONFIG(more)                                                                       \
+	"apiVersion: sluice.dev/v1alpha1\nkind: SluiceConfig\nmetadata: {name: default}\n" \
+	"spec: {clusterCIDRs: [10.244.0.0/16]" more "}\n"
+
+static uint8_t audit_switch(void)
+{
+	const uint32_t zero = 0;
+	struct slu_config config;
+
+	assert_true(rnode_map_get(BPF_MAP_CONFIG, &zero, &config));
+	return config.audit;
+}
+
+static void suspends_all_denials_by_one_switch(void **state)
+{
+	rnode_policy("config.yaml", CONFIG(""));
+	rnode_settle();
+	assert_int_equal(audit_switch(), 0);
+	rnode_policy("config.yaml", CONFIG(", audit: true"));
+	rnode_settle();
+	assert_int_equal(audit_switch(), 1);
+}
+
+static void keeps_a_rules_counter_over_edits_and_restarts(void **state)
+{
+	uint32_t before[3], after[3], pod;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS AS_OFFICE "  - {action: Allow}\n"));
+	pod = rnode_pod("p1", 5, WEB);
+	rnode_settle();
+	counters(entry(pod).policy, 3, before);
+	for (int i = 0; i < 3; i++)
+		assert_true(before[i] > 0 && before[i] != before[(i + 1) % 3]);
+	rnode_policy("web.yaml", POLICY("web", AS_OFFICE DENY_DOCS "  - {action: Allow}\n"));
+	rnode_settle();
+	counters(entry(pod).policy, 3, after);
+	assert_int_equal(after[0], before[1]);
+	assert_int_equal(after[1], before[0]);
+	assert_int_equal(after[2], before[2]);
+	rnode_restart();
+	assert_int_equal(rnode_pass(), 0);
+	assert_int_equal(reconcile_changes(rnode()), 0);
+}
+
+static const char *time_text(int64_t t, char buf[32])
+{
+	time_t v = (time_t)t;
+	struct tm tm;
+
+	strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&v, &tm));
+	return buf;
+}
+
+/* As rnode_settle, but the clock may have changed something in the meantime. */
+static void passes(void)
+{
+	int r;
+
+	do
+		r = rnode_pass();
+	while (r > 0);
+	assert_int_equal(r, 0);
+}
+
+/* Passes until then; by the clock, since the rule is. */
+static void pass_until(int64_t t)
+{
+	struct timespec now;
+
+	do {
+		passes();
+		usleep(20000);
+		clock_gettime(CLOCK_REALTIME, &now);
+	} while (now.tv_sec < t);
+	passes();
+}
+
+static void begins_and_ends_a_schedule_in_time(void **state)
+{
+	int64_t start = time(NULL) + 5, end = start + 5;
+	char from[32], to[32];
+	__cleanup_free char *yaml = mem_printf(
+		POLICY("web", "  - {name: no, action: Deny, schedule: {startAt: '%s', "
+			      "endAt: '%s'}}\n"),
+		time_text(start, from), time_text(end, to));
+	uint32_t pod;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", yaml);
+	pod = rnode_pod("p1", 5, WEB);
+	passes();
+	if (time(NULL) < start) { /* on a busy machine it may be late already */
+		assert_int_equal(reconcile_edge(rnode()), start);
+		assert_int_equal(decision(entry(pod).policy), SLU_ALLOW);
+	}
+	pass_until(start);
+	if (time(NULL) < end) {
+		assert_int_equal(reconcile_edge(rnode()), end);
+		assert_int_equal(decision(entry(pod).policy), SLU_DENY);
+	}
+	pass_until(end);
+	assert_true(reconcile_edge(rnode()) == INT64_MAX);
+	assert_int_equal(decision(entry(pod).policy), SLU_ALLOW);
+}
+
+static void finds_names_again_after_a_restart(void **state)
+{
+	struct slu_policy v;
+	struct slu_name_class key;
+	uint32_t pod, policy, class;
+
+	rnode_cluster("n1");
+	rnode_policy(
+		"web.yaml",
+		POLICY("web",
+		       "  - {action: Allow, to: [{fqdn: api.example.com}]}\n") "  default: "
+									       "{action: Deny}\n");
+	pod = rnode_pod("p1", 5, WEB);
+	rnode_settle();
+	policy = entry(pod).policy;
+	assert_int_equal(decision(policy), SLU_DENY);
+	assert_true(rnode_map_get(BPF_MAP_POLICIES, &policy, &v));
+	assert_int_equal(v.flags, SLU_POLICY_NAMES);
+	key = (struct slu_name_class){.root = v.root, .name = 1};
+	assert_true(rnode_map_get(BPF_MAP_NAME_CLASSES, &key, &class));
+	rnode_restart();
+	assert_int_equal(rnode_pass(), 0);
+	assert_int_equal(reconcile_changes(rnode()), 0);
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS));
+	rnode_settle();
+	rnode_settle(); /* settles what was let go */
+	assert_false(rnode_map_get(BPF_MAP_NAME_CLASSES, &key, &class));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rnode_setup, rnode_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(audits_beside_what_is_in_force),
+		TEST(answers_with_the_audit_too),
+		TEST(suspends_all_denials_by_one_switch),
+		TEST(keeps_a_rules_counter_over_edits_and_restarts),
+		TEST(begins_and_ends_a_schedule_in_time),
+		TEST(finds_names_again_after_a_restart),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
