@@ -80,7 +80,7 @@ talk_close() {
 udp_flow() { ask web udp "$EXT_V4" sport=6001; }
 
 kept() { map_dump node1 kept | jq length; }
-flagged() { map_dump node1 pods | jq '[.[] | .value[4] | select(. == "0x04")] | length'; }
+flagged() { map_dump node1 pods | jq '[.[] | .value[8] | select(. == "0x04")] | length'; }
 nothing_kept() { [ "$(kept)" = 0 ] && [ "$(flagged)" = 0 ]; }
 
 # begins ADDR: a TCP connection and a UDP flow that began as ADDR
