@@ -218,10 +218,10 @@ static int parse_moment(const struct doc_ctx *c, const struct json *j, int64_t *
 	if (r < 0)
 		return r;
 	return doc_moment(s, ret) ? 0
-				   : doc_fail(c, j,
-					      "expected a time like 2026-12-24T18:00:00Z or "
-					      "2026-12-24T18:00:00+01:00, found %s",
-					      json_show(j));
+				  : doc_fail(c, j,
+					     "expected a time like 2026-12-24T18:00:00Z or "
+					     "2026-12-24T18:00:00+01:00, found %s",
+					     json_show(j));
 }
 
 static int parse_start(const struct doc_ctx *c, const struct json *j, void *out)
