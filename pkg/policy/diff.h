@@ -21,9 +21,13 @@ struct diff_input {
 	size_t n_pods;
 };
 
-/* Every address of prefixes, known by name or not, to every port of lo..hi. */
+/*
+ * Every address of prefixes, to every port of lo..hi. A row with a name is for addresses that are
+ * known under it, and there instead of those without; before and after may then be equal: the
+ * name spares it from a change.
+ */
 struct diff_change {
-	const char *name;      /* only while an address is known under it; NULL: in any case */
+	const char *name;      /* or NULL */
 	struct cidr *prefixes; /* sorted; those inside are never meant */
 	size_t n_prefixes;
 	uint32_t lo, hi;

@@ -181,6 +181,21 @@ static bool equal(const struct port_changes *a, const struct port_changes *b)
 	return true;
 }
 
+static uint32_t hi_of(const struct port_changes *l, size_t i)
+{
+	return i + 1 < l->n ? l->list[i + 1].lo - 1 : L4_MAX;
+}
+
+static bool changes_in(const struct port_changes *l, uint32_t lo, uint32_t hi)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->list[i].lo <= hi && hi_of(l, i) >= lo &&
+		    !goes_alike(l->list[i].before, l->list[i].after))
+			return true;
+	return false;
+}
+
+/* Where a name spares from a change that is told without it, a row says so: it stays. */
 static struct row_list rows_of(struct compare *k, const struct span_pair *at)
 {
 	struct port_changes named = ask(k, at, true), plain = {0};
@@ -196,12 +211,12 @@ static struct row_list rows_of(struct compare *k, const struct span_pair *at)
 		struct diff_change c = {
 			.name = k->name,
 			.lo = p->lo,
-			.hi = i + 1 < named.n ? named.list[i + 1].lo - 1 : L4_MAX,
+			.hi = hi_of(&named, i),
 			.before = p->before,
 			.after = p->after,
 		};
 
-		if (goes_alike(p->before, p->after))
+		if (goes_alike(p->before, p->after) && !changes_in(&plain, c.lo, c.hi))
 			continue;
 		MEM_GROW(list.items, list.n);
 		list.items[list.n++] = row_get(k, &c);

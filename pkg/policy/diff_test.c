@@ -274,11 +274,16 @@ static void what_a_name_changes_is_told_for_the_name(void **state)
 				  "[{protocol: "
 				  "TCP, port: 443}]}], default: {action: Deny}" END,
 		 "default: any | a.example.com ::/0 0.0.0.0/0 | 6/443-6/443 | Deny -> " NODE "\n"},
-		/* what changes anyhow is told once, without the name */
+		/* what a name spares from a change is told, too */
 		{POLICY("a", ALL) "rules: [{action: Reject, to: [{fqdn: a.example.com}]}]" END,
 		 POLICY("a",
 			ALL) "rules: [{action: Reject, to: [{fqdn: a.example.com}]}], default: "
 			     "{action: Deny}" END,
+		 "default: any" EVERYWHERE NODE " -> Deny\n"
+		 "default: any | a.example.com ::/0 0.0.0.0/0 | any | Reject -> Reject\n"},
+		/* what changes alike with it and without it is told once */
+		{POLICY("a", ALL) "rules: [{action: Allow, to: [{fqdn: a.example.com}]}]" END,
+		 POLICY("a", ALL) "rules: [{action: Deny}]" END,
 		 "default: any" EVERYWHERE NODE " -> Deny\n"},
 		/* a pattern speaks for what it holds */
 		{POLICY("a", ALL) "rules: [{action: Allow, to: [{fqdn: '*.example.com'}]}], "

@@ -22,7 +22,8 @@ struct question {
 	socklen_t to_len, from_len;
 	int timeout_ms;
 	size_t size;
-	bool wait, port; /* wait for the end of stdin; print the port too */
+	const char *device; /* of the socket: a VRF's, say */
+	bool wait, port;    /* wait for the end of stdin; print the port too */
 };
 
 static const struct {
@@ -147,6 +148,8 @@ static void question_option(struct question *q, const char *option)
 		q->timeout_ms = (int)number_of(value);
 	else if (!strncmp(option, "size=", 5))
 		q->size = (size_t)number_of(value);
+	else if (!strncmp(option, "dev=", 4))
+		q->device = value;
 	else if (!strncmp(option, "from=", 5))
 		q->from_len = sockaddr_of(value, 0, &q->from);
 	else if (!strncmp(option, "sport=", 6))
@@ -162,6 +165,9 @@ static int question_socket(struct question *q)
 	if (fd < 0)
 		fail("socket: %m");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (q->device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, q->device,
+				    (socklen_t)strlen(q->device) + 1))
+		fail("device %s: %m", q->device);
 	/* the port is at the same place in both families */
 	if (((struct sockaddr_in *)&q->from)->sin_port && !q->from_len) {
 		q->from.ss_family = q->to.ss_family;

@@ -88,7 +88,7 @@ static const struct verb {
 	 "PORT CONTROL-SOCKET [IFACE]   UDP and TCP; counts by source; IFACE: all packets"},
 	{"counts", counts_main, "CONTROL-SOCKET [reset]"},
 	{"ask", ask_main,
-	 "udp|tcp ADDR PORT [timeout=MS] [size=N] [sport=N] [from=ADDR] [wait] [port]"},
+	 "udp|tcp ADDR PORT [timeout=MS] [size=N] [sport=N] [from=ADDR] [dev=NAME] [wait] [port]"},
 	{"bulk", bulk_main, "up|down ADDR PORT BYTES"},
 	{"talk", talk_main, "ADDR PORT   a TCP connection; each line of stdin asks if it is alive"},
 	{"flood", flood_main, "ADDR PORT PPS SECONDS [flows=N] [size=N] [fresh]"},
