@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "bpf/drop_reasons.h"
 #include "policy/diff_priv.h"
+#include "policy/fqdn.h"
 #include "policy/hash_index.h"
 #include "policy/spans.h"
 
@@ -325,16 +326,7 @@ static void cases_done(struct compare *k)
 
 /* ---- names ---- */
 
-/* Whoever is known under name is known under pattern. */
-static bool pattern_holds(const char *pattern, const char *name)
-{
-	size_t n = strlen(pattern), m = strlen(name);
-
-	if (strncmp(pattern, "*.", 2) != 0)
-		return strcmp(pattern, name) == 0;
-	return m >= n - 1 && strcmp(name + m - (n - 1), pattern + 1) == 0;
-}
-
+/* Whoever is known under the name (or under one that a pattern holds) is known under these. */
 static void names_find(struct compare *k)
 {
 	for (int side = 0; side < 2; side++) {
@@ -342,7 +334,7 @@ static void names_find(struct compare *k)
 
 		k->n_names[side] = 0;
 		for (uint32_t i = 0; i < c->n_names; i++)
-			if (pattern_holds(c->names[i], k->name)) {
+			if (fqdn_matches(c->names[i], k->name)) {
 				MEM_GROW(k->names[side], k->n_names[side]);
 				k->names[side][k->n_names[side]++] = i;
 			}

@@ -15,5 +15,5 @@
  * text, when ret_reason is not NULL.
  */
 int fqdn_check(const char *text, char ret[FQDN_MAX + 1], const char **ret_reason);
-/* Is name one of those that pattern stands for? Both canonical; name has no star. */
+/* Is name, or every name that it stands for, one of those of pattern? Both canonical. */
 bool fqdn_matches(const char *pattern, const char *name);
