@@ -5,7 +5,6 @@ load lib/lab
 
 setup() {
 	lab_up node1 gw1
-	declare -gA TALK=()
 	A=172.31.7.50 B=172.31.7.51 C=172.31.7.60 NODE=${NODE_V4[node1]}
 }
 teardown() { lab_teardown; }
@@ -52,28 +51,6 @@ web_as() {
 		    action: ${ACTION:-Allow}
 		    ${1:-}
 	END
-}
-
-# talk_open POD [ADDR]; talk POD: "ADDR alive" or "ADDR dead"; talk_close POD
-talk_open() {
-	local fd
-	mkfifo "$LAB/$1.in"
-	daemon "$1-talk" on "$1" sh -c "exec '$PROBE' talk ${2:-$EXT_V4} $PORT <'$LAB/$1.in'"
-	exec {fd}>"$LAB/$1.in"
-	TALK[$1]=$fd
-	lab_wait 20 grep -q open "$LAB/log/$1-talk"
-}
-talk() {
-	local n
-	n=$(wc -l <"$LAB/log/$1-talk")
-	echo ping >&"${TALK[$1]}"
-	lab_wait 30 eval "[ \$(wc -l <'$LAB/log/$1-talk') -gt $n ]"
-	tail -n 1 "$LAB/log/$1-talk"
-}
-talk_close() {
-	local fd=${TALK[$1]}
-	exec {fd}>&-
-	lab_wait 20 gone "$(cat "$LAB/pids/$1-talk")"
 }
 
 # The flow with source port 6001, again and again

@@ -360,6 +360,29 @@ ask() {
 	on "$from" "$PROBE" ask "$proto" "$to" "${ASK_PORT:-$PORT}" "$@"
 }
 
+declare -gA TALK=()
+# talk_open POD [ADDR]; talk POD: "ADDR alive" or "ADDR dead"; talk_close POD
+talk_open() {
+	local fd
+	mkfifo "$LAB/$1.in"
+	daemon "$1-talk" on "$1" sh -c "exec '$PROBE' talk ${2:-$EXT_V4} $PORT <'$LAB/$1.in'"
+	exec {fd}>"$LAB/$1.in"
+	TALK[$1]=$fd
+	lab_wait 20 grep -q open "$LAB/log/$1-talk"
+}
+talk() {
+	local n
+	n=$(wc -l <"$LAB/log/$1-talk")
+	echo ping >&"${TALK[$1]}"
+	lab_wait 30 eval "[ \$(wc -l <'$LAB/log/$1-talk') -gt $n ]"
+	tail -n 1 "$LAB/log/$1-talk"
+}
+talk_close() {
+	local fd=${TALK[$1]}
+	exec {fd}>&-
+	lab_wait 20 gone "$(cat "$LAB/pids/$1-talk")"
+}
+
 # ---- judging ----
 
 counts() { "$PROBE" counts "$LAB/ext.sock" "$@"; }

@@ -1,0 +1,171 @@
+#!/usr/bin/env bats
+# The firewall on real packets: what each action does, what edits do to open connections,
+# destinations that come and go, Services, labels, schedules, the audit switch. What is
+# decided where is the oracle's business (oracle_test in pkg/policy and pkg/dataplane).
+load lib/lab
+
+setup() {
+	lab_up
+	OWN=${NODE_V4[node1]} OWN6=${NODE_V6[node1]}
+}
+teardown() { lab_teardown; }
+
+# web RULE…: the rules of the policy on app web, each in flow style
+web() {
+	local rules
+	printf -v rules '%s, ' "$@"
+	policy 20-web.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: web, namespace: default}
+		spec:
+		  subject: ${SUBJECT:-"{podSelector: {matchLabels: {app: web}}}"}
+		  rules: [${rules%, }]
+	END
+}
+
+# becomes WHAT POD ADDR: the answer to a question, once the edit is in force
+becomes() { lab_wait 50 answers "$@"; }
+answers() { [ "$(ask "$2" udp "$3" timeout=150)" = "$1" ]; }
+
+@test "Reject says so at once: a reset for TCP, prohibited for the rest" {
+	web "{name: no, action: Reject, to: [{cidr: $DENIED_V4/32}, {cidr: '$DENIED_V6/128'}]}" "{name: yes, action: Allow}"
+	node_start node1
+	web_add web
+	daemon dump on web tcpdump -lnni eth0 'tcp or icmp or icmp6'
+	lab_wait 50 grep -q 'listening on' "$LAB/log/dump"
+	for to in "$DENIED_V4" "$DENIED_V6"; do
+		same "tcp to $to" refused "$(ask web tcp "$to" timeout=5000)"
+	done
+	# code 13 is "unreachable" to a socket, ICMPv6's code 1 is "prohibited"
+	same "udp v4" unreachable "$(ask web udp "$DENIED_V4" timeout=5000)"
+	same "udp v6" prohibited "$(ask web udp "$DENIED_V6" timeout=5000)"
+	same allowed "$OWN" "$(ask web tcp "$EXT_V4")"
+	lab_wait 50 grep -q "$DENIED_V4.$PORT > $(pod_ip web 4).*Flags \[R" "$LAB/log/dump"
+	lab_wait 50 grep -q "$DENIED_V6.$PORT > $(pod_ip web 6).*Flags \[R" "$LAB/log/dump"
+	cat "$LAB/log/dump"
+	lab_wait 50 grep -qi "ICMP host $DENIED_V4 unreachable - admin prohibited" "$LAB/log/dump"
+	lab_wait 50 grep -qi "ICMP6, destination unreachable, *unreachable prohibited $DENIED_V6" "$LAB/log/dump"
+	[ -z "$(sources | grep -v -e "$OWN" -e "$OWN6")" ]
+}
+
+@test "an edit ends the open connections it forbids, and disturbs no other" {
+	web "{name: all, action: Allow}"
+	node_start node1
+	for pod in web stays; do web_add $pod; done
+	talk_open web
+	talk_open stays "$EXT_V6"
+	same "web at first" "$OWN alive" "$(talk web)"
+	same "stays at first" "$OWN6 alive" "$(talk stays)"
+	web "{name: no, action: Deny, to: [{cidr: $EXT_V4/32}]}" "{name: rest, action: Allow}"
+	becomes timeout web "$EXT_V4"
+	same "web is cut" "$OWN dead" "$(talk web)"
+	same "stays goes on" "$OWN6 alive" "$(talk stays)"
+	web "{name: no, action: Reject}"
+	becomes prohibited web "$EXT_V6"
+	same "stays is reset" "$OWN6 dead" "$(talk stays)"
+}
+
+@test "a destination takes effect when it appears, and none of it is left when it goes" {
+	web "{name: partner, action: Allow, to: [{destination: {name: partner}}]}" "{name: rest, action: Deny}"
+	node_start node1
+	web_add web
+	same "not there yet" timeout "$(ask web udp "$EXT_V4" timeout=150)"
+	run ctl node1 check-config "$LAB/policies"
+	[[ $output == *partner* ]]
+	policy 30-partner.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressDestination
+		metadata: {name: partner, namespace: default, labels: {tier: gold}}
+		spec: {cidrs: [$EXT_V4/32, "$EXT_V6/128"], ports: [{protocol: UDP, port: $PORT}]}
+	END
+	becomes "$OWN" web "$EXT_V4"
+	same "v6 too" "$OWN6" "$(ask web udp "$EXT_V6")"
+	same "not its ports" timeout "$(ask web tcp "$EXT_V4" timeout=150)"
+	rm "$LAB/policies/30-partner.yaml"
+	becomes timeout web "$EXT_V4"
+	# by label, and large: held once, beside what the policy has of its own
+	web "{name: gold, action: Allow, to: [{destinationSelector: {matchLabels: {tier: gold}}}]}" "{name: rest, action: Deny}"
+	{
+		echo "{apiVersion: sluice.dev/v1alpha1, kind: EgressDestination, metadata: {name: feed, namespace: default,
+		  labels: {tier: gold}}, spec: {cidrs: [$EXT_V4/32"
+		for i in {0..255}; do printf ', "100.64.%d.0/25"' "$i"; done
+		for i in {0..255}; do printf ', "2001:db8:%x::/48"' "$i"; done
+		echo "]}}"
+	} | policy 31-feed.yaml
+	becomes "$OWN" web "$EXT_V4"
+	same "v6 is not in it" timeout "$(ask web udp "$EXT_V6" timeout=150)"
+	rm "$LAB/policies/31-feed.yaml"
+	becomes timeout web "$EXT_V4"
+}
+
+@test "a policy on a Service is for the pods its selector selects, as it is now" {
+	SUBJECT="{services: [shop]}" web "{name: no, action: Deny}"
+	node_start node1
+	web_add web
+	same "no such Service" "$OWN" "$(ask web udp "$EXT_V4")"
+	policy 40-service.yaml <<<"{apiVersion: v1, kind: Service, metadata: {name: shop, namespace: default},
+	  spec: {selector: {app: web}, ports: [{port: 80}]}}"
+	becomes timeout web "$EXT_V4"
+	policy 40-service.yaml <<<"{apiVersion: v1, kind: Service, metadata: {name: shop, namespace: default},
+	  spec: {selector: {app: other}, ports: [{port: 80}]}}"
+	becomes "$OWN" web "$EXT_V4"
+}
+
+@test "labels of a pod that change take it into and out of a policy" {
+	web "{name: no, action: Deny}"
+	label_pod web
+	node_start node1
+	pod_add p
+	same "selected at first" timeout "$(ask p udp "$EXT_V4" timeout=150)"
+	label_pod other
+	becomes "$OWN" p "$EXT_V4"
+	label_pod web
+	becomes timeout p "$EXT_V4"
+}
+
+label_pod() {
+	policy 50-pod.yaml <<<"{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: default, labels: {app: $1}}}"
+}
+
+@test "a schedule holds from its first second to its last, and open connections end with it" {
+	local from until now
+	from=$(($(date +%s) + 6)) until=$(($(date +%s) + 10))
+	web "{name: then, action: Allow, schedule: {startAt: '$(date -ud "@$from" +%FT%TZ)', endAt: '$(date -ud "@$until" +%FT%TZ)'}}" \
+		"{name: rest, action: Deny}"
+	node_start node1
+	web_add web
+	same "before" timeout "$(ask web udp "$EXT_V4" timeout=150)"
+	until answers "$OWN" web "$EXT_V4"; do [ "$(date +%s)" -lt $((from + 20)) ]; done
+	now=$(date +%s)
+	[ "$now" -ge "$from" ]
+	talk_open web
+	lab_wait 150 answers timeout web "$EXT_V4"
+	now=$(date +%s)
+	[ "$now" -ge "$until" ]
+	same "what began within it" "$OWN dead" "$(talk web)"
+}
+
+@test "while SluiceConfig's audit is on nothing is denied, and it is told what would be" {
+	web "{name: no, action: Deny}"
+	node_start node1
+	web_add web
+	same "enforced" timeout "$(ask web udp "$EXT_V4" timeout=150)"
+	audit_switch true
+	becomes "$OWN" web "$EXT_V4"
+	lab_wait 50 told_would_deny
+	audit_switch false
+	becomes timeout web "$EXT_V4"
+}
+
+told_would_deny() {
+	grep '^{"time"' "$LAB/log/sluiced-node1" |
+		jq -se 'map(select(.verdict == "Allow" and .audit.verdict == "Deny" and .audit.rule == "no")) | length > 0'
+}
+
+audit_switch() {
+	local file
+	file=$(grep -l 'kind: SluiceConfig' "$LAB"/policies/*.yaml)
+	sed "s/audit: [a-z]*, //; s/spec: {clusterCIDRs/spec: {audit: $1, clusterCIDRs/" "$file" >"$LAB/.config" &&
+		mv "$LAB/.config" "$file"
+}
