@@ -110,106 +110,106 @@ static void allows_what_no_rule_matches(void **state)
 
 /* The earlier step decides whatever the numbers of the rules are; within a step the lower number.
  */
+static const struct {
+	const char *rules;
+	uint16_t own[SLU_STEPS], own_via, set[SLU_STEPS], set_via;
+	uint32_t mark, mark_set; /* outside of the set, and in it. id, or REMOTE */
+} merges[] = {
+	/* one step: the first rule, from whichever layer */
+	{"ad",
+	 {NONE, 0, NONE, NONE, NONE},
+	 NONE,
+	 {NONE, 1, NONE, NONE, NONE},
+	 NONE,
+	 SLU_ID_CHECK,
+	 SLU_ID_CHECK},
+	{"da",
+	 {NONE, 1, NONE, NONE, NONE},
+	 NONE,
+	 {NONE, 0, NONE, NONE, NONE},
+	 NONE,
+	 SLU_ID_CHECK,
+	 SLU_DROP_DENIED},
+	/* a Pass in one layer: the same step's verdict in another counts no more */
+	{"pd",
+	 {NONE, 1, NONE, NONE, NONE},
+	 NONE,
+	 {NONE, 0, NONE, NONE, NONE},
+	 NONE,
+	 SLU_DROP_DENIED,
+	 SLU_ID_CHECK},
+	{"pdr",
+	 {NONE, 1, NONE, NONE, 2},
+	 NONE,
+	 {NONE, 0, NONE, NONE, NONE},
+	 NONE,
+	 SLU_DROP_DENIED,
+	 SLU_DROP_REJECTED},
+	{"dp",
+	 {NONE, 1, NONE, NONE, NONE},
+	 NONE,
+	 {NONE, 0, NONE, NONE, NONE},
+	 NONE,
+	 SLU_ID_CHECK,
+	 SLU_DROP_DENIED},
+	/* another step's does */
+	{"par",
+	 {0, 2, NONE, NONE, NONE},
+	 NONE,
+	 {NONE, NONE, 1, NONE, NONE},
+	 NONE,
+	 SLU_DROP_REJECTED,
+	 SLU_DROP_REJECTED},
+	{"rd",
+	 {NONE, NONE, NONE, 1, NONE},
+	 NONE,
+	 {0, NONE, NONE, NONE, NONE},
+	 NONE,
+	 SLU_DROP_DENIED,
+	 SLU_DROP_REJECTED},
+	{"ppppa",
+	 {0, NONE, 2, NONE, 4},
+	 NONE,
+	 {NONE, 1, NONE, 3, NONE},
+	 NONE,
+	 SLU_ID_CHECK,
+	 SLU_ID_CHECK},
+	/* the first via, whichever layer the verdict is from */
+	{"aP",
+	 {NONE, 0, NONE, NONE, NONE},
+	 NONE,
+	 {NONE, 1, NONE, NONE, NONE},
+	 1,
+	 SLU_ID_CHECK,
+	 REMOTE},
+	{"Ad",
+	 {NONE, 1, NONE, NONE, NONE},
+	 NONE,
+	 {NONE, 0, NONE, NONE, NONE},
+	 0,
+	 SLU_DROP_DENIED,
+	 REMOTE},
+};
+
 static void merges_what_layers_say(void **state)
 {
-	static const struct {
-		const char *rules;
-		uint16_t own[SLU_STEPS], own_via, set[SLU_STEPS], set_via;
-		uint32_t mark, mark_set; /* outside of the set, and in it. id, or REMOTE */
-	} rows[] = {
-		/* one step: the first rule, from whichever layer */
-		{"ad",
-		 {NONE, 0, NONE, NONE, NONE},
-		 NONE,
-		 {NONE, 1, NONE, NONE, NONE},
-		 NONE,
-		 SLU_ID_CHECK,
-		 SLU_ID_CHECK},
-		{"da",
-		 {NONE, 1, NONE, NONE, NONE},
-		 NONE,
-		 {NONE, 0, NONE, NONE, NONE},
-		 NONE,
-		 SLU_ID_CHECK,
-		 SLU_DROP_DENIED},
-		/* a Pass in one layer: the same step's verdict in another counts no more */
-		{"pd",
-		 {NONE, 1, NONE, NONE, NONE},
-		 NONE,
-		 {NONE, 0, NONE, NONE, NONE},
-		 NONE,
-		 SLU_DROP_DENIED,
-		 SLU_ID_CHECK},
-		{"pdr",
-		 {NONE, 1, NONE, NONE, 2},
-		 NONE,
-		 {NONE, 0, NONE, NONE, NONE},
-		 NONE,
-		 SLU_DROP_DENIED,
-		 SLU_DROP_REJECTED},
-		{"dp",
-		 {NONE, 1, NONE, NONE, NONE},
-		 NONE,
-		 {NONE, 0, NONE, NONE, NONE},
-		 NONE,
-		 SLU_ID_CHECK,
-		 SLU_DROP_DENIED},
-		/* another step's does */
-		{"par",
-		 {0, 2, NONE, NONE, NONE},
-		 NONE,
-		 {NONE, NONE, 1, NONE, NONE},
-		 NONE,
-		 SLU_DROP_REJECTED,
-		 SLU_DROP_REJECTED},
-		{"rd",
-		 {NONE, NONE, NONE, 1, NONE},
-		 NONE,
-		 {0, NONE, NONE, NONE, NONE},
-		 NONE,
-		 SLU_DROP_DENIED,
-		 SLU_DROP_REJECTED},
-		{"ppppa",
-		 {0, NONE, 2, NONE, 4},
-		 NONE,
-		 {NONE, 1, NONE, 3, NONE},
-		 NONE,
-		 SLU_ID_CHECK,
-		 SLU_ID_CHECK},
-		/* the first via, whichever layer the verdict is from */
-		{"aP",
-		 {NONE, 0, NONE, NONE, NONE},
-		 NONE,
-		 {NONE, 1, NONE, NONE, NONE},
-		 1,
-		 SLU_ID_CHECK,
-		 REMOTE},
-		{"Ad",
-		 {NONE, 1, NONE, NONE, NONE},
-		 NONE,
-		 {NONE, 0, NONE, NONE, NONE},
-		 0,
-		 SLU_DROP_DENIED,
-		 REMOTE},
-	};
-
 	world();
 	world_pod_of(POLICY, 0);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct slu_policy policy = world_policy_of(rows[i].rules, 0,
-							   cell_of(rows[i].own, rows[i].own_via));
+	for (size_t i = 0; i < sizeof(merges) / sizeof(merges[0]); i++) {
+		struct slu_policy policy = world_policy_of(
+			merges[i].rules, 0, cell_of(merges[i].own, merges[i].own_via));
 		char what[64];
 
 		policy.n_sets = 1;
 		policy.sets[0] = set_of("198.18.77.0",
-					"2001:db8:77::", cell_of(rows[i].set, rows[i].set_via));
+					"2001:db8:77::", cell_of(merges[i].set, merges[i].set_via));
 		world_policy(POLICY, &policy);
 		for (int v6 = 0; v6 < 2; v6++) {
-			uint32_t in = rows[i].mark_set;
+			uint32_t in = merges[i].mark_set;
 
 			snprintf(what, sizeof(what), "row %zu, v%d", i, v6 ? 6 : 4);
 			expect(outside[v6], in == REMOTE ? remote(v6) : world_mark(in), what);
-			expect(v6 ? "2a00::1" : "198.18.78.1", world_mark(rows[i].mark), what);
+			expect(v6 ? "2a00::1" : "198.18.78.1", world_mark(merges[i].mark), what);
 		}
 	}
 }
