@@ -98,12 +98,15 @@ struct doc_set *doc_set_new(void)
 
 void doc_set_free(struct doc_set *set)
 {
-	if (!set)
+	if (!set || set->n_shared) {
+		if (set)
+			set->n_shared--;
 		return;
+	}
 	for (size_t i = 0; i < N_KINDS; i++) {
 		struct array a = array_get(set, kinds + i);
 
-		for (size_t k = 0; k < a.n; k++)
+		for (size_t k = 0; !set->n_parts && k < a.n; k++)
 			kinds[i].done(a.items + k * kinds[i].size);
 		free(a.items);
 		array_put(set, kinds + i, (struct array){0}); /* two kinds share one array */
@@ -112,7 +115,49 @@ void doc_set_free(struct doc_set *set)
 		free(set->files[i]);
 	free(set->files);
 	doc_zones_done(set);
+	for (size_t i = 0; i < set->n_parts; i++)
+		doc_set_free(set->parts[i]);
+	free(set->parts);
 	free(set);
+}
+
+/* ---- parts ---- */
+
+struct doc_set *doc_set_ref(struct doc_set *set)
+{
+	set->n_shared++;
+	return set;
+}
+
+/* As MEM_GROW has it: 0 or a power of two. */
+static size_t capacity(size_t n)
+{
+	return n < 2 ? n : 1ull << (64 - __builtin_clzll(n - 1));
+}
+
+static void array_append(struct doc_set *set, const struct kind *k, struct array add)
+{
+	struct array a = array_get(set, k);
+
+	if (a.n + add.n > capacity(a.n))
+		a.items = mem_resize(a.items, capacity(a.n + add.n), k->size);
+	if (add.n)
+		memcpy(a.items + a.n * k->size, add.items, add.n * k->size);
+	a.n += add.n;
+	array_put(set, k, a);
+}
+
+void doc_set_add_part(struct doc_set *set, struct doc_set *part)
+{
+	bool done[sizeof(struct doc_set)] = {0}; /* two kinds share one array */
+
+	for (size_t i = 0; i < N_KINDS; i++) {
+		if (!done[kinds[i].items])
+			array_append(set, kinds + i, array_get(part, kinds + i));
+		done[kinds[i].items] = true;
+	}
+	MEM_GROW(set->parts, set->n_parts);
+	set->parts[set->n_parts++] = doc_set_ref(part);
 }
 
 /* ---- adding ---- */

@@ -265,6 +265,8 @@ struct doc_set {
 	size_t n_files;
 	struct doc_zone *zones; /* that schedules name, each read once */
 	size_t n_zones;
+	struct doc_set **parts;	  /* doc_set_add_part: whose objects these are */
+	size_t n_parts, n_shared; /* n_shared: who else frees it */
 };
 
 struct doc_zone {
@@ -295,6 +297,14 @@ void doc_set_free(struct doc_set *set);
  * the API that later versions bring are refused too: "not supported by this version".
  */
 int doc_set_add(struct doc_set *set, const struct json *tree, const char *file, struct err *e);
+
+/*
+ * Adds the objects of part, which is not changed: both have them, and who is freed last
+ * takes them along. So what was read once is part of the next set, too. A set that has
+ * parts has no objects of its own.
+ */
+void doc_set_add_part(struct doc_set *set, struct doc_set *part);
+struct doc_set *doc_set_ref(struct doc_set *set); /* one more who frees it; returns set */
 
 /*
  * What only shows over the whole set: an object given twice (-EEXIST, err names

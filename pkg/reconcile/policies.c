@@ -16,26 +16,6 @@
 #define LAST_GOOD_VERSION 1
 #define MAX_LAST_GOOD	  (512u << 20)
 
-DEFINE_CLEANUP(struct doc_set *, doc_set_free);
-
-static int files_parse(const char *dir, const struct folder *f, struct doc_set **ret, struct err *e)
-{
-	__cleanup(doc_set_freep) struct doc_set *set = doc_set_new();
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < f->n; i++) {
-		__cleanup_free char *path = mem_printf("%s/%s", dir, f->files[i].name);
-
-		r = doc_set_add_text(set, path, f->files[i].data, f->files[i].len, e);
-	}
-	if (r == 0)
-		r = doc_set_finish(set, e);
-	if (r < 0)
-		return r;
-	*ret = TAKE(set);
-	return 0;
-}
-
 /* ---- last good ---- */
 
 static int last_good_store(int state_fd, const struct folder *f, struct err *e)
@@ -79,7 +59,8 @@ static int last_good_file(const struct json *o, struct folder *f, struct err *e)
 	return 0;
 }
 
-static int last_good_load(const char *dir, int state_fd, struct doc_set **ret, struct err *e)
+static int last_good_load(struct policies *p, const char *dir, int state_fd, struct doc_set **ret,
+			  struct err *e)
 {
 	__cleanup_folder struct folder f = {0};
 	__cleanup_json struct json *root = NULL;
@@ -99,7 +80,7 @@ static int last_good_load(const char *dir, int state_fd, struct doc_set **ret, s
 	list = json_get(root, "files");
 	for (size_t i = 0; r == 0 && i < json_len(list); i++)
 		r = last_good_file(json_at(list, i), &f, e);
-	return r < 0 ? r : files_parse(dir, &f, ret, e);
+	return r < 0 ? r : policy_files_parse(&p->files, dir, &f, ret, e);
 }
 
 /* ---- the folder ---- */
@@ -127,7 +108,7 @@ static int folder_load(const char *dir, int state_fd, struct policies *p, struct
 	if (r < 0)
 		return r;
 	p->fingerprint = f.fingerprint;
-	r = files_parse(dir, &f, ret, e);
+	r = policy_files_parse(&p->files, dir, &f, ret, e);
 	if (r == 0 && last_good_store(state_fd, &f, &kept) < 0)
 		log_warn("last good policies not kept", "error=%s", log_quote(kept.msg));
 	return r;
@@ -169,7 +150,7 @@ int policies_refresh(struct policies *p, const char *dir, int state_fd, struct d
 	p->err = bad;
 	p->err.code = r;
 	p->last_good = true;
-	if (p->set || last_good_load(dir, state_fd, &set, &bad) < 0)
+	if (p->set || last_good_load(p, dir, state_fd, &set, &bad) < 0)
 		return 0;
 	log_warn("last good policies in force", "folder=%s", log_quote(dir));
 	if (p->unread)
@@ -185,10 +166,10 @@ int policies_read(struct policies *p, const char *dir, int state_fd, struct err 
 
 	p->fingerprint = f.fingerprint;
 	if (r == 0)
-		r = files_parse(dir, &f, &p->set, &p->err);
+		r = policy_files_parse(&p->files, dir, &f, &p->set, &p->err);
 	p->err.code = r;
 	p->last_good = r < 0;
-	if (r < 0 && (state_fd < 0 || last_good_load(dir, state_fd, &p->set, NULL) < 0)) {
+	if (r < 0 && (state_fd < 0 || last_good_load(p, dir, state_fd, &p->set, NULL) < 0)) {
 		if (e)
 			*e = p->err;
 		return r;
@@ -199,5 +180,6 @@ int policies_read(struct policies *p, const char *dir, int state_fd, struct err 
 void policies_done(struct policies *p)
 {
 	doc_set_free(p->set);
+	policy_files_done(&p->files);
 	*p = (struct policies){0};
 }

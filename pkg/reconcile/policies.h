@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "policy/doc.h"
+#include "reconcile/policy_files.h"
 
 struct policies {
 	struct doc_set *set;  /* NULL: never was there a valid one */
@@ -18,6 +19,7 @@ struct policies {
 	bool last_good;	      /* set is not what the folder says now */
 	bool unread;	      /* for what it says could not be read: a matter of trying again */
 	struct err err;	      /* why not: "file:line: …" */
+	struct policy_files files;
 };
 
 /*

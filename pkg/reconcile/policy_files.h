@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The files of a policy folder as they were read last: what a file holds is a set of its
+ * own, and part of the whole for as long as its text stays. An edit costs the reading of
+ * its file, and a feed of a million prefixes beside it nothing.
+ */
+#include "policy/doc.h"
+#include "source/folder.h"
+
+struct policy_file;
+
+struct policy_files {
+	struct policy_file *items; /* sorted by name */
+	size_t n;
+};
+
+/* All of them as one set, finished. -errno with err: then *files is as it was. */
+int policy_files_parse(struct policy_files *files, const char *dir, const struct folder *folder,
+		       struct doc_set **ret, struct err *e);
+void policy_files_done(struct policy_files *files); /* a zeroed one is empty and valid */
