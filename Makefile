@@ -171,12 +171,12 @@ build/e2e/slinject: $(wildcard e2e/tools/inject/*.c e2e/tools/inject/*.h)
 
 e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter build/e2e/slinject
 
-# what one run of from_pod costs: a world of the unit tests, for the benchmarks
-build/e2e/from_pod: e2e/bench/from_pod.c $(LIB) $(TESTKIT)
+# what one run of from_pod costs, and a large feed: worlds of the unit tests, for the benchmarks
+build/e2e/from_pod build/e2e/feed: build/e2e/%: e2e/bench/%.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) -o $@
 
-bench-tools: e2e-tools build/e2e/from_pod
+bench-tools: e2e-tools build/e2e/from_pod build/e2e/feed
 
 e2e: all e2e-tools
 	@scripts/e2e $(E2E)

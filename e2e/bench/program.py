@@ -14,6 +14,26 @@ def figure(kind, of, costs, limit, gate):
     return Figure(f"{kind} flows, {of}", "ns", costs, [limit] * len(costs), gate, "allowed")
 
 
+def feed(quick):
+    """A million prefixes as one destination: how long until they are in force, and what 100 policies with it hold."""
+    prefixes, times, one, all_of_them = 1000000, [], [], []
+    for _ in range(1 if quick else 5):
+        text = subprocess.run([TOP / "build/e2e/feed", str(prefixes), "100"], check=True, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120).stdout
+        read, load, first, last = map(int, text.split())
+        times.append(read + load)
+        one.append(first)
+        all_of_them.append(last)
+    n = len(times)
+    return [
+        Figure("1,000,000 prefixes in one destination, from text to kernel", "ms", times, [5000] * n, "<=1.0",
+               "allowed"),
+        Figure("bytes in the kernel for each of them", "bytes", [b / prefixes for b in one], [200] * n, "<=1.0",
+               "allowed"),
+        Figure("bytes of 100 policies with it", "bytes", all_of_them, one, "<=1.2", "one policy"),
+    ]
+
+
 def run(quick):
     section = Section("program", "from_pod, IPv4, by BPF_PROG_TEST_RUN")
     sizes = (1, 100, 10000, 100000) if quick else (1, 10, 100, 1000, 10000, 100000)
@@ -34,5 +54,6 @@ def run(quick):
     for kind, limit in FIREWALL_GATES.items():
         section.figures.append(figure(kind, "1,000 policies x 100 prefixes x 16 ranges of ports", firewall[kind],
                                       limit, "<=1.0"))
+    section.figures += feed(quick)
     section.curves.append(Curve("One run of from_pod", "prefixes", "ns", costs))
     return section
