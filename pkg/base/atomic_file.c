@@ -134,7 +134,9 @@ int atomic_file_remove(int dirfd, const char *name, struct err *e)
 	if (unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT && errno != EROFS)
 		return err_sys(e, -errno, "remove %s", tmp);
 	if (unlinkat(dirfd, name, 0) < 0) {
-		if (errno == ENOENT)
+		/* where nothing can be written that is asked first */
+		if (errno == ENOENT ||
+		    (errno == EROFS && faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0))
 			return 0;
 		return err_sys(e, -errno, "remove %s", name);
 	}

@@ -28,8 +28,30 @@
 #define RECORD_SUFFIX	 ".json"
 
 struct journal {
+	char *state_dir;
 	int state_fd, records_fd, locks_fd;
 };
+
+/* What the one who reads the error can do about it. */
+static int trouble(const struct journal *j, int r, struct err *e)
+{
+	static const struct {
+		int code;
+		const char *cure;
+	} cures[] = {
+		{ENOSPC, "make room there"},	 {EDQUOT, "make room there"},
+		{EROFS, "mount it for writing"}, {EIO, "the disk fails, see the kernel's log"},
+		{EACCES, "it must be root's"},
+	};
+	const char *cure = NULL;
+
+	for (size_t i = 0; i < sizeof(cures) / sizeof(cures[0]); i++)
+		if (cures[i].code == -r)
+			cure = cures[i].cure;
+	if (r < 0)
+		err_wrap(e, cure ? "state folder %s (%s)" : "state folder %s", j->state_dir, cure);
+	return r;
+}
 
 static int folder_open(const char *base, const char *sub, int *ret_fd, struct err *e)
 {
@@ -55,6 +77,7 @@ int journal_open(const char *state_dir, const char *run_dir, struct journal **re
 	int r;
 
 	j->state_fd = j->records_fd = j->locks_fd = -1;
+	j->state_dir = mem_strdup(state_dir);
 	r = folder_open(state_dir, "attachments", &j->records_fd, e);
 	if (r == 0)
 		r = folder_open(state_dir, NULL, &j->state_fd, e);
@@ -75,6 +98,7 @@ void journal_close(struct journal *j)
 	cleanup_closep(&j->state_fd);
 	cleanup_closep(&j->records_fd);
 	cleanup_closep(&j->locks_fd);
+	free(j->state_dir);
 	free(j);
 }
 
@@ -195,7 +219,7 @@ int journal_store(struct journal *j, const struct record *rec, struct err *e)
 	if (r < 0)
 		return r;
 	text = record_emit(rec);
-	return atomic_file_store(j->records_fd, name, text, strlen(text), 0600, e);
+	return trouble(j, atomic_file_store(j->records_fd, name, text, strlen(text), 0600, e), e);
 }
 
 static int record_load(struct journal *j, const char *name, struct record **ret, struct err *e)
@@ -233,7 +257,7 @@ int journal_remove(struct journal *j, const char *container_id, const char *ifna
 	int r;
 
 	r = name_make(name, container_id, ifname, RECORD_SUFFIX, e);
-	return r < 0 ? r : atomic_file_remove(j->records_fd, name, e);
+	return r < 0 ? r : trouble(j, atomic_file_remove(j->records_fd, name, e), e);
 }
 
 /* A record's file name: visible, with a ':' and the suffix. */
