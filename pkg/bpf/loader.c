@@ -109,12 +109,9 @@ static uint64_t object_digest(void)
 	return hash_bytes(elf, size, DIGEST_SEED);
 }
 
-/* All programs pinned, and of this build? */
-static bool loaded_already(const char *pins)
+/* All maps and programs pinned, and of this build? */
+static bool loaded_already(const char *dir, const char *pins)
 {
-	static const char *const programs[] = {"slu_from_pod",	  "slu_to_pod",
-					       "slu_to_tunnel",	  "slu_from_tunnel",
-					       "slu_macvlan_out", "slu_macvlan_in"};
 	__cleanup_free char *build = mem_printf("%s/build", pins);
 	__cleanup_close int fd = bpf_obj_get(build);
 	uint64_t digest = 0;
@@ -122,13 +119,7 @@ static bool loaded_already(const char *pins)
 
 	if (fd < 0 || bpf_map_lookup_elem(fd, &zero, &digest) || digest != object_digest())
 		return false;
-	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
-		__cleanup_free char *path = mem_printf("%s/%s", pins, programs[i]);
-
-		if (access(path, F_OK))
-			return false;
-	}
-	return true;
+	return bpf_pins_whole(dir);
 }
 
 static int program_pin(const char *pins, struct bpf_program *prog, struct err *e)
@@ -229,7 +220,7 @@ int bpf_load(const char *dir, struct err *e)
 	lock = open(pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (lock < 0 || flock(lock, LOCK_EX))
 		return err_sys(e, -errno, "lock %s", pins);
-	if (loaded_already(pins))
+	if (loaded_already(dir, pins))
 		return 0;
 	first_warning[0] = '\0';
 	print = libbpf_set_print(warning_keep);

@@ -7,7 +7,11 @@
  * is not there. Idempotent: when the pinned programs are of this very build (tag)
  * nothing is loaded. Needs CAP_BPF and CAP_NET_ADMIN; says so when missing.
  */
+#include <stdbool.h>
+
 #include "base/err.h"
 
 int bpf_load(const char *dir, struct err *e);
 int bpf_unload(const char *dir, struct err *e); /* uninstall: unpins everything of ours */
+/* Whether all of our maps and programs are pinned there. */
+bool bpf_pins_whole(const char *dir);

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "bpf/door.h"
+#include "bpf/loader.h"
 
 #define BATCH	   4096
 #define CURSOR_MAX 64 /* hash: a bucket's number; LPM: a key */
@@ -91,6 +92,24 @@ int bpf_pins_open(const char *dir, struct bpf_pins **ret, struct err *e)
 	memset(p->maps, 0xff, sizeof(p->maps));
 	*ret = p;
 	return 0;
+}
+
+static bool pin_there(const char *dir, const char *name)
+{
+	__cleanup_free char *path = mem_printf("%s/v%d/%s", dir, SLU_ABI, name);
+
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+bool bpf_pins_whole(const char *dir)
+{
+	for (size_t i = 0; i < BPF_PROG_COUNT; i++)
+		if (!pin_there(dir, prog_names[i]))
+			return false;
+	for (size_t i = 0; i < BPF_MAP_COUNT; i++)
+		if (!pin_there(dir, map_names[i]))
+			return false;
+	return true;
 }
 
 void bpf_pins_close(struct bpf_pins *p)

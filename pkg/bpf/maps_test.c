@@ -110,6 +110,8 @@ static void repairs_a_pin_that_was_removed(void **state)
 	assert_int_not_equal(prog_id(DIR, BPF_PROG_TO_TUNNEL), 0);
 	assert_int_equal(unlink(PINS "/nodes"), 0);
 	assert_int_equal(access(PINS "/nodes", F_OK), -1);
+	expect_ok(bpf_load(DIR, &e), &e);
+	assert_int_equal(access(PINS "/nodes", F_OK), 0);
 }
 
 static void repairs_after_a_load_that_died_halfway(void **state)

@@ -364,11 +364,9 @@ static int pins_refresh(struct reconcile *r, struct err *e)
 	struct bpf_pins *pins = NULL;
 	int rc;
 
-	if (bpf_pins_open(r->conf->bpffs, &pins, NULL) == 0) {
-		bpf_pins_close(pins);
+	if (bpf_pins_whole(r->conf->bpffs))
 		return 0;
-	}
-	log_warn("pinned programs are gone", "bpffs=%s", log_quote(r->conf->bpffs));
+	log_warn("pinned maps or programs are gone", "bpffs=%s", log_quote(r->conf->bpffs));
 	rc = bpf_load(r->conf->bpffs, e);
 	if (rc == 0)
 		rc = bpf_pins_open(r->conf->bpffs, &pins, e);

@@ -213,6 +213,22 @@ static void loads_again_what_was_unpinned(void **state)
 	assert_int_equal(rnode_decision(entry(pod).policy, "203.0.113.9", &id), SLU_DENY);
 }
 
+static void loads_again_one_map_that_was_unpinned(void **state)
+{
+	static const char *const names[] = {"pods", "nodes", "policies", "slu_from_pod"};
+	uint32_t pod, id;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS AS_OFFICE));
+	pod = rnode_pod("p1", 5, WEB);
+	rnode_settle();
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		sh("rm " RNODE "/bpf/v1/%s", names[i]);
+		rnode_settle();
+		assert_int_equal(rnode_decision(entry(pod).policy, "203.0.113.9", &id), SLU_DENY);
+	}
+}
+
 static void leaves_a_pod_alone_while_its_add_is_at_work(void **state)
 {
 	struct journal *j = NULL;
@@ -437,6 +453,7 @@ int main(void)
 		TEST(mends_what_is_removed),
 		TEST(puts_back_a_pods_entry_and_program),
 		TEST(loads_again_what_was_unpinned),
+		TEST(loads_again_one_map_that_was_unpinned),
 		TEST(leaves_a_pod_alone_while_its_add_is_at_work),
 		TEST(collects_what_a_pod_left_behind),
 		TEST(lets_go_of_an_entry_without_a_record),
