@@ -83,8 +83,10 @@ static int kernel_apply(struct plugin *p, struct record *rec, struct err *e)
 			 log_quote(rec->namespace), log_quote(rec->pod), log_quote(e->msg));
 		return 0; /* its record stays: the daemon attaches it when it comes */
 	}
-	if (r == -ENOENT)
+	if (r == -ENOENT) {
+		err_wrap(e, "no data plane (start sluiced)");
 		return CNI_TRY_AGAIN;
+	}
 	if (r == 0)
 		r = dp_names_of(pins, &a, e);
 	if (r == 0)

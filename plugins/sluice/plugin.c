@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "attachment.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 int plugin_open(struct plugin *p, struct err *e)
@@ -54,7 +55,12 @@ static int kernel_undo(struct plugin *p, const struct record *rec,
 	if (r < 0)
 		return r;
 	a = attachment_dp(rec);
-	return undo(pins, &a, e);
+	r = undo(pins, &a, e);
+	if (r != -ENOENT)
+		return r;
+	log_warn("not undone in the kernel", "error=%s", log_quote(e ? e->msg : ""));
+	return 0; /* somebody removed the pin: nothing can be reached any more, the daemon mends it
+		   */
 }
 
 int attachment_kernel_undo(struct plugin *p, const struct record *rec, struct err *e)
@@ -71,6 +77,10 @@ int attachment_undo(struct plugin *p, const struct record *rec, struct err *e)
 	if (r < 0)
 		return cni_code_from(r, CNI_DATAPLANE);
 	r = journal_remove(p->journal, rec->container_id, rec->ifname, e);
+	if (r == -EROFS) { /* or the runtime would keep the pod for ever; the daemon collects it */
+		log_error("record stays", "error=%s", log_quote(e ? e->msg : ""));
+		return 0;
+	}
 	if (r < 0)
 		return cni_code_from(r, CNI_STATE);
 	journal_lock_remove(p->journal, rec->container_id, rec->ifname);
