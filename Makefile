@@ -195,6 +195,7 @@ check-kernels: all e2e-tools
 # every system call of every verb and of the daemon, every fault: about a quarter of an hour
 faults: all e2e-tools
 	@e2e/faults/run $(FAULTS)
+	@$(if $(FAULTS),,e2e/faults/powercut)
 
 # 32 pods that come and go all at once, for five minutes
 soak: all e2e-tools

@@ -109,6 +109,10 @@ def end_with_parent():
     libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
+def ip(batch, netns=None):
+    subprocess.run(["ip", *(["-n", netns] if netns else []), "-batch", "-"], input=batch, text=True, check=True)
+
+
 class Pod:
     """Made by the lab's chain without us, so that a test can call us as often as it likes."""
 
@@ -119,13 +123,22 @@ class Pod:
         self.result = json.loads(pathlib.Path(lab.path, f"{name}.result").read_text())
         self.ns = os.open(self.netns, os.O_RDONLY)
         self.ifindex = int(lab(f"ip -n $P-node1 -j link show {self.veth} | jq '.[0].ifindex'"))
-        self.neighbours_fix(lab)
-
-    def neighbours_fix(self, lab):
-        """A packet that waits for its neighbour would leave later, when nobody governs the pod any more."""
+        self.mac = lab(f"pod_mac {name}").strip()
+        # a packet that waits for its neighbour would leave later, when nobody governs the pod any more
         mac = lab("ip -n $P-node1 -j link show cni0 | jq -r '.[0].address'").strip()
-        for gateway in ("10.244.1.1", "fd00:244:1::1"):
-            lab(f"ip -n $P-{self.name} neigh replace {gateway} lladdr {mac} dev eth0 nud permanent")
+        self.neighbours = "".join(f"neigh replace {gateway} lladdr {mac} dev eth0 nud permanent\n"
+                                  for gateway in ("10.244.1.1", "fd00:244:1::1"))
+        ip(self.neighbours, lab.prefix + "-" + name)
+
+    def renew(self, prefix):
+        """Another interface of the same name and addresses, as a container started again has it."""
+        ip(f"link del {self.veth}\nlink add {self.veth} type veth peer name eth0 address {self.mac} "
+           f"netns {prefix}-{self.name}\nlink set {self.veth} master cni0 up\n")
+        addresses = "".join(f"addr add {a['address']} dev eth0 {'nodad' if ':' in a['address'] else ''}\n"
+                            for a in self.result["ips"])
+        ip(f"link set eth0 up\n{addresses}{self.neighbours}route add default via 10.244.1.1\n"
+           "route add default via fd00:244:1::1\n", f"{prefix}-{self.name}")
+        self.ifindex = socket.if_nametoindex(self.veth)
 
 
 class World:
@@ -134,6 +147,7 @@ class World:
     def __init__(self):
         self.lab = laboratory.Lab("node1", LAB_LOG="info")
         self.outer_ns = os.open("/proc/self/ns/net", os.O_RDONLY)
+        self.under = []  # a command that runs programs
         self.ports = itertools.cycle(PORTS)
 
     def __enter__(self):
@@ -175,7 +189,7 @@ END""")
         """Runs it, with the fault in its nth system call if given; n = 0 lists them in self.report."""
         if n is not None:
             argv = [INJECT, self.report, "run", n, fault, *argv]
-        p = subprocess.Popen([str(a) for a in argv], env=environment, text=True, stdin=subprocess.PIPE,
+        p = subprocess.Popen([str(a) for a in [*self.under, *argv]], env=environment, text=True, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, errors="replace")
         try:
             out, err = p.communicate(conf, timeout=60)
