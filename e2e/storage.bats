@@ -6,6 +6,9 @@ load lib/lab
 setup() { lab_up node1; }
 teardown() { lab_teardown; }
 
+pins() { compgen -G "$LAB/node1/bpf/v*" || echo none; }
+pinned() { test -e "$(pins)/$1"; }
+
 # a_state: the node's state folder is a small file system of its own
 a_state() { mount -t tmpfs -o size=64k,mode=700 "$P" "$LAB/node1/state"; }
 
@@ -118,7 +121,7 @@ spoiled() {
 	flood_in web 500 3 fresh flows=50
 	sleep 0.3
 	umount -l "$LAB/node1/bpf"
-	lab_wait 100 test -e "$LAB/node1/bpf/v1/slu_from_pod" || lab_fail "nothing is pinned again"
+	lab_wait 100 pinned slu_from_pod || lab_fail "nothing is pinned again"
 	lab_wait 100 asks_as web "$EGRESS_V4"
 	flood_end web
 	only_from "$EGRESS_V4"
@@ -151,13 +154,13 @@ spoiled() {
 	local pin
 	for pin in pods policies identities slu_from_pod config; do
 		web_add web
-		rm "$LAB/node1/bpf/v1/$pin"
-		lab_wait 100 test -e "$LAB/node1/bpf/v1/$pin" || lab_fail "$pin is not put back"
+		rm "$(pins)/$pin"
+		lab_wait 100 pinned "$pin" || lab_fail "$pin is not put back"
 		lab_wait 100 asks_as web "$EGRESS_V4" || lab_fail "without $pin: not mended"
 		pod_del web
 		node_stop node1
 		web_add web
-		rm "$LAB/node1/bpf/v1/$pin"
+		rm "$(pins)/$pin"
 		cni del web node1 || lab_fail "DEL without $pin failed"
 		ip netns del "$P-web"
 		node_start node1

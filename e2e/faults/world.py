@@ -281,9 +281,12 @@ END""")
             self.lab("counts reset")
         require(not strangers, f"{why}: packets left as {' '.join(strangers)}")
 
+    def pins(self):
+        return next((self.dir / "bpf").glob("v*"))
+
     def map_entry(self, pod=None):
         """Whether the pod's interface has an entry in the map of pods."""
-        listing = subprocess.run(["bpftool", "-j", "map", "lookup", "pinned", self.dir / "bpf/v1/pods", "key",
+        listing = subprocess.run(["bpftool", "-j", "map", "lookup", "pinned", self.pins() / "pods", "key",
                                   *map(str, (pod or self.pod).ifindex.to_bytes(4, sys.byteorder))],
                                  capture_output=True, text=True)
         return listing.returncode == 0 and '"value"' in listing.stdout
@@ -292,10 +295,9 @@ END""")
         """What of the pod, or of a call that was cut short, is still there."""
         state, run = self.dir / "state", self.dir / "run"
         left = [f"record {f.name}" for f in (state / "attachments").iterdir()]
-        left += [f"file {f.name}" for f in state.iterdir()
-                 if f.name not in ("attachments", "ids.json", "last-good.json", "snapshot")]
+        left += [f"file {f.name}" for f in state.iterdir() if f.name.startswith(".")]
         left += [f"lock {f.name}" for f in (run / "locks").iterdir() if f.name != "node"]
-        left += [f"pin {f.name}" for f in (self.dir / "bpf/v1").iterdir() if f.name.endswith("_new")]
+        left += [f"pin {f.name}" for f in self.pins().iterdir() if f.name.endswith("_new")]
         return left + (["the pod's map entry"] if self.map_entry() else [])
 
     def nothing_left(self, why):
@@ -328,6 +330,6 @@ END""")
                 f.unlink(missing_ok=True)
         for f in (self.dir / "state").glob(".*"):
             f.unlink(missing_ok=True)
-        subprocess.run(["bpftool", "map", "delete", "pinned", self.dir / "bpf/v1/pods", "key",
+        subprocess.run(["bpftool", "map", "delete", "pinned", self.pins() / "pods", "key",
                         *map(str, self.pod.ifindex.to_bytes(4, sys.byteorder))], capture_output=True)
         self.programs_off()

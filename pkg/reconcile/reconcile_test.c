@@ -223,7 +223,7 @@ static void loads_again_one_map_that_was_unpinned(void **state)
 	pod = rnode_pod("p1", 5, WEB);
 	rnode_settle();
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		sh("rm " RNODE "/bpf/v1/%s", names[i]);
+		sh("rm " RNODE "/bpf/v%d/%s", SLU_ABI, names[i]);
 		rnode_settle();
 		assert_int_equal(rnode_decision(entry(pod).policy, "203.0.113.9", &id), SLU_DENY);
 	}
