@@ -153,7 +153,7 @@ fuzz: fuzz-build
 # e2e/tools: the prober every test uses, and a small cnitool on Debian's libcni
 build/e2e/slprobe: $(wildcard e2e/tools/probe/*.c e2e/tools/probe/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) -O2 $(filter %.c,$^) -o $@
+	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) -O2 $(filter %.c,$^) -lresolv -o $@
 
 build/e2e/cnirun: $(wildcard e2e/tools/cnirun/*.go)
 	@mkdir -p $(@D)

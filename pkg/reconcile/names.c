@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "policy/doc.h"
 
 struct pattern {
 	char *text; /* "*.example.com" */
@@ -17,7 +19,9 @@ struct pattern {
 struct names {
 	struct pattern *items; /* sorted by text */
 	size_t n;
-	uint32_t last; /* the highest id that was ever given out */
+	uint32_t last;	    /* the highest id that was ever given out */
+	uint64_t full;	    /* answers that were not learned for want of room, so far */
+	bool counted, told; /* full is of this process; that nobody is asked was said */
 };
 
 /* "*.example.com" stands under "example.com", and is its `below`. */
@@ -33,7 +37,7 @@ static bool pattern_key(const char *text, struct slu_name *ret)
 	return below;
 }
 
-static char *pattern_text(const struct slu_name *key, bool below)
+char *names_text(const struct slu_name *key, bool below)
 {
 	size_t n = strnlen(key->text, sizeof(key->text));
 	char *text = mem_alloc0(n + 3), *name = below ? text + 2 : text;
@@ -96,9 +100,9 @@ int names_load(struct bpf_pins *pins, struct names **ret, struct err *e)
 			continue;
 		}
 		if (v[i].exact)
-			pattern_add(names, pattern_text(&k[i], false), v[i].exact);
+			pattern_add(names, names_text(&k[i], false), v[i].exact);
 		if (v[i].below)
-			pattern_add(names, pattern_text(&k[i], true), v[i].below);
+			pattern_add(names, names_text(&k[i], true), v[i].below);
 	}
 	patterns_sort(names);
 	*ret = names;
@@ -179,6 +183,26 @@ int names_apply(struct names *n, struct bpf_pins *pins, const char *const *patte
 	}
 	patterns_sort(n);
 	return r;
+}
+
+void names_warn(struct names *n, struct bpf_pins *pins, const struct doc_config *conf)
+{
+	uint64_t counts[SLU_NAMES_MAX];
+	bool unasked = n->n && (!conf || !conf->n_resolvers);
+
+	if (unasked && !n->told)
+		log_warn("rules have names, but SluiceConfig names no dns.resolvers: none is "
+			 "learned",
+			 "patterns=%zu", n->n);
+	n->told = unasked;
+	if (!n->n || bpf_name_counts(pins, counts, NULL) < 0)
+		return;
+	if (n->counted && counts[SLU_NAMES_FULL] > n->full)
+		log_warn("no room for what names lead to: new connections to it are refused",
+			 "answers=%llu addresses=%u",
+			 (unsigned long long)(counts[SLU_NAMES_FULL] - n->full), SLU_MAX_NAMED);
+	n->full = counts[SLU_NAMES_FULL];
+	n->counted = true;
 }
 
 static int id_cmp(const void *a, const void *b)

@@ -7,6 +7,7 @@
  * addresses a name has is none of the daemon's business: slu_to_pod reads the answers that
  * pods get and learns from them before the pod can.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -14,6 +15,10 @@
 #include "bpf/maps.h"
 
 struct names;
+struct doc_config;
+
+/* The pattern that stands under this key, in its place `exact` or `below`. */
+char *names_text(const struct slu_name *key, bool below);
 
 /* Reads what the kernel knows. */
 int names_load(struct bpf_pins *pins, struct names **ret, struct err *e);
@@ -26,6 +31,8 @@ DEFINE_CLEANUP(struct names *, names_free);
  */
 int names_apply(struct names *n, struct bpf_pins *pins, const char *const *patterns, size_t count,
 		uint32_t *ids, struct err *e);
+/* What people should hear: names without resolvers, no room for more. Said when it begins. */
+void names_warn(struct names *n, struct bpf_pins *pins, const struct doc_config *conf);
 /*
  * Forgets patterns that the last apply did not have, and that no policy in the kernel has:
  * used, sorted, are ids that some do.

@@ -237,9 +237,9 @@ static void wrong_use_ends_with_2(void **state)
 
 static void every_verb_has_help(void **state)
 {
-	static const char *const verbs[] = {"",	       "status",   "bindings",
-					    "explain", "counters", "check-config",
-					    "lint",    "diff",	   "init"};
+	static const char *const verbs[] = {"",		"status", "bindings",	  "explain",
+					    "counters", "names",  "check-config", "lint",
+					    "diff",	"init"};
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
 		__cleanup_free char *args = mem_printf("%s --help", verbs[i]);

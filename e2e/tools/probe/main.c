@@ -91,6 +91,8 @@ static const struct verb {
 	 "udp|tcp ADDR PORT [timeout=MS] [size=N] [sport=N] [from=ADDR] [dev=NAME] [wait] [port]"},
 	{"bulk", bulk_main, "up|down ADDR PORT BYTES"},
 	{"talk", talk_main, "ADDR PORT   a TCP connection; each line of stdin asks if it is alive"},
+	{"names", names_main,
+	 "SERVER PORT NAME [aaaa] [tcp] [count=N]   looks up, connects at once"},
 	{"flood", flood_main, "ADDR PORT PPS SECONDS [flows=N] [size=N] [fresh]"},
 	{"frame", frame_main, "IFACE [ring] [bypass] [count=N] LAYER…"},
 	{"dgram", dgram_main, "ADDR PORT [sport=N] [count=N] LAYER…"},
