@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bpf/door.h"
 #include "testkit/dns_world.h"
 #include "testkit/netns_fixture.h"
 
@@ -394,6 +395,34 @@ static void a_first_fragment_is_read_as_far_as_it_goes(void **state)
 	assert_int_equal(names_counted(SLU_NAMES_LONG) - cut, 1);
 }
 
+/* Two answers that the kernel put together to one packet (UDP GRO): the size of each is told. */
+static void answers_that_were_put_together_are_each_read(void **state)
+{
+	struct dns_message a, b;
+	uint8_t both[1024], out[PACKET_MAX];
+	struct __sk_buff ctx = {.gso_segs = 2};
+	struct packet p;
+	struct err e = {0};
+	int fd;
+
+	names_world();
+	dns_answer(&a, "api.example.com");
+	dns_addr(&a, NULL, ADDR6, 300);
+	dns_answer(&b, "api.example.com");
+	dns_addr(&b, NULL, ADDR, 300);
+	memcpy(both, a.b, a.n);
+	memcpy(both + a.n, b.b, b.n);
+	names_udp(&p, RESOLVER_V4, both, a.n + b.n);
+	ctx.gso_size = (uint32_t)a.n;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = p.b, .data_size_in = (uint32_t)p.len,
+		    .data_out = out, .data_size_out = sizeof(out), .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx));
+	expect_ok(bpf_prog_fd(world_pins(), BPF_PROG_TO_POD, &fd, &e), &e);
+	assert_int_equal(bpf_prog_test_run_opts(fd, &opts), 0);
+	assert_int_equal(names_of(ADDR6), 3);
+	assert_int_equal(names_of(ADDR), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +438,7 @@ int main(void)
 		cmocka_unit_test(an_address_with_too_many_names_forgets_the_first_to_end),
 		cmocka_unit_test(a_full_map_lets_the_expired_go_and_nothing_else),
 		cmocka_unit_test(a_first_fragment_is_read_as_far_as_it_goes),
+		cmocka_unit_test(answers_that_were_put_together_are_each_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
