@@ -46,7 +46,7 @@ answers() { [ "$(ask "$2" udp "$3" timeout=150)" = "$1" ]; }
 	cat "$LAB/log/dump"
 	lab_wait 50 grep -qi "ICMP host $DENIED_V4 unreachable - admin prohibited" "$LAB/log/dump"
 	lab_wait 50 grep -qi "ICMP6, destination unreachable, *unreachable prohibited $DENIED_V6" "$LAB/log/dump"
-	[ -z "$(sources | grep -v -e "$OWN" -e "$OWN6")" ]
+	run ! grep -v -e "$OWN" -e "$OWN6" <<<"$(sources)"
 }
 
 @test "an edit ends the open connections it forbids, and disturbs no other" {
