@@ -29,7 +29,8 @@ teardown() { lab_teardown; }
 	[[ $output == *"the program in force says the same"* ]]
 	for to in "$EXT_V6" "$DENIED_V6" "${NODE_V4[gw1]}" 10.244.2.7 169.254.169.254 224.0.0.1; do
 		for what in "--proto UDP --port 53" "--proto ICMP --port 8" "--proto SCTP --port 9" "--proto 47"; do
-			run -0 ctl node1 explain default/web "$to" $what -o json
+			read -ra words <<<"$what"
+			run -0 ctl node1 explain default/web "$to" "${words[@]}" -o json
 			echo "$to $what: $output"
 			jq -e '[.[].kernel.agrees] | length > 0 and all' <<<"$output"
 		done
@@ -114,11 +115,11 @@ exit_status() {
 }
 
 verdict_is() {
-	local wanted=$1
+	local wanted=$1 answer
 	shift
-	run -0 ctl node1 explain default/web "$@" --proto TCP --port 443 -o json
-	echo "$output"
-	jq -e --arg v "$wanted" '.[0].verdict == $v' <<<"$output"
+	answer=$(ctl node1 explain default/web "$@" --proto TCP --port 443 -o json)
+	echo "$answer"
+	jq -e --arg v "$wanted" '.[0].verdict == $v' <<<"$answer"
 }
 
 @test "counters counts a denied packet by its reason" {

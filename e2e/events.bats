@@ -60,3 +60,28 @@ would_deny() {
 	[ "$(ask web udp "$EXT_V4")" = "${NODE_V4[node1]}" ] || return
 	count_lines 1 '.verdict == "Allow" and .audit.verdict == "Deny" and .audit.rule == "no" and .pod == "web"'
 }
+
+@test "a flood of denials is told in samples, counted, and stops nobody else" {
+	logged "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}, {name: yes, action: Allow}"
+	node_start node1
+	web_add web
+	web_add other
+	before=$(cpu_ms node1)
+	on web "$PROBE" flood "$DENIED_V4" "$PORT" 50000 3 fresh &
+	for _ in 1 2 3 4 5; do same "others go on" "${NODE_V4[node1]}" "$(ask other udp "$EXT_V4")"; done
+	wait $!
+	used=$(($(cpu_ms node1) - before))
+	run -0 ctl node1 rules --hits -o json
+	read -r packets told lost <<<"$(jq -r '.[] | select(.rule | endswith("no")) |
+		"\(.packets) \(.eventsTold) \(.eventsLost)"' <<<"$output")"
+	echo "$packets denied, $told told, $lost counted only, $used ms of the daemon's time"
+	[ "$packets" -gt 1000 ]
+	[ "$told" -gt 0 ]
+	[ "$lost" -gt "$told" ]
+	# the rest had ports of a connection that was told already
+	[ "$((told + lost))" -le "$packets" ] && [ "$((told + lost))" -gt $((packets * 9 / 10)) ]
+	[ "$used" -lt 3000 ] # of one processor's
+}
+
+# what the daemon of a node has used of the processors
+cpu_ms() { awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) * 1000 / hz }' "/proc/$(cat "$LAB/pids/sluiced-$1")/stat"; }

@@ -257,6 +257,7 @@ forgotten_end() {
 # pm_remove: all of them; podman does not find its way past what it left mounted when it died
 pm_remove() {
 	pm rm -f -t 0 -a && return
+	# shellcheck disable=SC2016 # awk's own
 	inside awk -v root="$ROOM/" 'index($5, root) == 1 { print $5 }' /proc/self/mountinfo |
 		sort -r | while read -r mount; do inside umount -l "$mount"; done
 	pm rm -f -t 0 -a
