@@ -184,8 +184,11 @@ static int want(struct reconcile *r)
 
 static int tables_open(struct reconcile *r, struct err *e)
 {
-	int rc = tables_load(r->k.pins, &r->tables, e);
+	/* whoever wrote them may have ended before it counted the epoch up */
+	int rc = bpf_epoch_bump(r->k.pins, e);
 
+	if (rc == 0)
+		rc = tables_load(r->k.pins, &r->tables, e);
 	if (rc == 0) /* what the one before let go is free, too */
 		rc = tables_settle(r->k.pins, r->tables, e);
 	if (rc < 0) {
@@ -308,7 +311,8 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 	if (programs_done(plan)) {
 		progs_commit(r, programs);
 		keep_after(r);
-	} else {
+	}
+	if (rc < 0 || !programs_done(plan)) { /* read anew, with an epoch of their own */
 		tables_free(r->tables);
 		r->tables = NULL;
 	}

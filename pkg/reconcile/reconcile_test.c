@@ -44,6 +44,23 @@ static void finds_nothing_to_do_after_a_restart(void **state)
 	assert_int_equal(rnode_decision(1, "203.0.113.9", &id), SLU_DENY);
 }
 
+/* Killed after the maps and before the epoch, it would leave processors with old answers. */
+static void a_start_makes_every_answer_that_is_remembered_an_old_one(void **state)
+{
+	uint32_t zero = 0, before, after;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS AS_OFFICE));
+	rnode_pod("p1", 5, WEB);
+	rnode_settle();
+	assert_true(rnode_map_get(BPF_MAP_EPOCH, &zero, &before));
+	rnode_restart();
+	rnode_settle();
+	assert_int_equal(reconcile_changes(rnode()), 0);
+	assert_true(rnode_map_get(BPF_MAP_EPOCH, &zero, &after));
+	assert_int_not_equal(before, after);
+}
+
 static void governs_the_pods_that_a_policy_selects(void **state)
 {
 	uint32_t web, other, id;
@@ -445,6 +462,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(makes_an_empty_node_right),
 		TEST(finds_nothing_to_do_after_a_restart),
+		TEST(a_start_makes_every_answer_that_is_remembered_an_old_one),
 		TEST(governs_the_pods_that_a_policy_selects),
 		TEST(switches_a_policy_under_its_pods),
 		TEST(gives_a_pod_that_leaves_a_policy_another_program),
