@@ -36,6 +36,7 @@ count_lines() { [ "$(lines "select($2)" | wc -l)" -ge "$1" ]; }
 
 # tells VERDICT RULE PROTOCOL ADDR: of pod web and its policy
 tells() {
+	# shellcheck disable=SC2016 # jq's own
 	lines -e --arg v "$1" --arg r "$2" --arg p "$3" --arg d "$4" --argjson port "$PORT" 'select(.namespace == "default" and
 		.pod == "web" and .policy == "EgressPolicy default/web" and .verdict == $v and .rule == $r and
 		.protocol == $p and .destination == $d and .destinationPort == $port)' | grep -q .

@@ -19,6 +19,7 @@
 #include "reconcile/priv.h"
 
 #define LINE_MAX_BYTES 4096 /* PIPE_BUF: a pipe that is ready takes that much at once */
+#define EARLY_MAX      64
 #define NS_PER_S       1000000000ll
 
 struct event_log {
@@ -28,6 +29,9 @@ struct event_log {
 	unsigned int pins;
 	char *path;
 	int fd;
+	/* from pods whose records have not been read yet; told after the next pass */
+	struct slu_event early[EARLY_MAX];
+	size_t n_early;
 	uint64_t lost, lost_said; /* the reader did not keep up */
 };
 
@@ -200,9 +204,8 @@ static bool ready_for_more(int fd)
 	return poll(&p, 1, 0) == 1 && p.revents & POLLOUT;
 }
 
-static void on_event(const struct slu_event *event, void *data)
+static void event_write(struct event_log *log, const struct slu_event *event)
 {
-	struct event_log *log = data;
 	__cleanup_json struct json *o = event_emit(log->r, event);
 	__cleanup_free char *text = json_emit(o, 0), *line = mem_printf("%s\n", text);
 	size_t len = strlen(line);
@@ -210,6 +213,23 @@ static void on_event(const struct slu_event *event, void *data)
 	if (len > LINE_MAX_BYTES || !ready_for_more(log->fd) ||
 	    write(log->fd, line, len) != (ssize_t)len)
 		log->lost++;
+}
+
+static void on_event(const struct slu_event *event, void *data)
+{
+	struct event_log *log = data;
+
+	if (log->n_early < EARLY_MAX && !pod_of(log->r, event))
+		log->early[log->n_early++] = *event;
+	else
+		event_write(log, event);
+}
+
+static void early_write(struct event_log *log)
+{
+	for (size_t i = 0; i < log->n_early; i++)
+		event_write(log, &log->early[i]);
+	log->n_early = 0;
 }
 
 static void on_ready(int fd, uint32_t events, void *data)
@@ -253,6 +273,7 @@ int event_log_follow(struct event_log *log, struct err *e)
 {
 	int rc;
 
+	early_write(log);
 	if (log->events && log->pins == log->r->pins_opened)
 		return 0;
 	ring_close(log);
@@ -283,6 +304,7 @@ void event_log_free(struct event_log *log)
 {
 	if (!log)
 		return;
+	early_write(log);
 	ring_close(log);
 	cleanup_closep(&log->fd);
 	free(log->path);

@@ -26,5 +26,5 @@ int event_log_new(struct loop *loop, struct reconcile *r, const char *path, stru
 void event_log_free(struct event_log *log);
 DEFINE_CLEANUP(struct event_log *, event_log_free);
 int event_log_reopen(struct event_log *log, struct err *e);
-/* After each pass: reads from the maps that are in force now. */
+/* After each pass: tells what was waiting for it, reads from the maps that are in force now. */
 int event_log_follow(struct event_log *log, struct err *e);
