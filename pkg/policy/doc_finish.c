@@ -89,37 +89,47 @@ static bool has_address(const struct doc_gateway *g, struct addr a)
 }
 
 /* A gateway that is missing is no error: it may come later, and until then traffic is dropped. */
-static int check_via(const struct doc_set *set, const struct doc_via *via, const char *path,
-		     struct err *e)
+static const struct addr *foreign_addr(const struct doc_set *set, const struct doc_via *via,
+				       const struct doc_gateway **ret)
 {
 	const struct doc_gateway *g;
 
 	if (via->kind != VIA_GATEWAY || via->n_addrs == 0 || set->n_gateways == 0)
-		return 0;
-	g = bsearch(via->gateway, set->gateways, set->n_gateways, sizeof(*g), cmp_gateway);
+		return NULL;
+	*ret = g = bsearch(via->gateway, set->gateways, set->n_gateways, sizeof(*g), cmp_gateway);
 	for (size_t i = 0; g && i < via->n_addrs; i++)
 		if (!has_address(g, via->addrs[i]))
-			return err_set(
-				e, -EINVAL,
-				"%s:%d: %s.addresses: expected addresses of EgressGateway %s in "
-				"%s:%d, found %s",
-				via->src.file, via->src.line, path, via->gateway, g->meta.src.file,
-				g->meta.src.line, addr_str(via->addrs[i]));
-	return 0;
+			return &via->addrs[i];
+	return NULL;
+}
+
+/* rule SIZE_MAX: the default block's. The path is for a message only, and rules may be many. */
+static int check_via(const struct doc_set *set, const struct doc_via *via, size_t rule,
+		     struct err *e)
+{
+	const struct doc_gateway *g;
+	const struct addr *a = foreign_addr(set, via, &g);
+	char path[48] = "spec.default.via";
+
+	if (!a)
+		return 0;
+	if (rule != SIZE_MAX)
+		snprintf(path, sizeof(path), "spec.rules[%zu].via", rule);
+	return err_set(e, -EINVAL,
+		       "%s:%d: %s.addresses: expected addresses of EgressGateway %s in "
+		       "%s:%d, found %s",
+		       via->src.file, via->src.line, path, via->gateway, g->meta.src.file,
+		       g->meta.src.line, addr_str(*a));
 }
 
 int doc_check_vias(const struct doc_set *set, struct err *e)
 {
 	for (size_t p = 0; p < set->n_policies; p++) {
 		const struct doc_policy *policy = set->policies + p;
-		int r = check_via(set, &policy->default_via, "spec.default.via", e);
+		int r = check_via(set, &policy->default_via, SIZE_MAX, e);
 
-		for (size_t i = 0; r == 0 && i < policy->n_rules; i++) {
-			char path[48];
-
-			snprintf(path, sizeof(path), "spec.rules[%zu].via", i);
-			r = check_via(set, &policy->rules[i].via, path, e);
-		}
+		for (size_t i = 0; r == 0 && i < policy->n_rules; i++)
+			r = check_via(set, &policy->rules[i].via, i, e);
 		if (r < 0)
 			return r;
 	}
