@@ -96,11 +96,9 @@ static bool folder_refuses(int r)
 	return false;
 }
 
-static int folder_load(const char *dir, int state_fd, struct policies *p, struct doc_set **ret,
-		       struct err *e)
+static int folder_load(const char *dir, struct policies *p, struct doc_set **ret, struct err *e)
 {
 	__cleanup_folder struct folder f = {0};
-	struct err kept = {0};
 	int r;
 
 	r = folder_read(dir, &f, e);
@@ -109,9 +107,23 @@ static int folder_load(const char *dir, int state_fd, struct policies *p, struct
 		return r;
 	p->fingerprint = f.fingerprint;
 	r = policy_files_parse(&p->files, dir, &f, ret, e);
-	if (r == 0 && last_good_store(state_fd, &f, &kept) < 0)
-		log_warn("last good policies not kept", "error=%s", log_quote(kept.msg));
+	if (r == 0) {
+		folder_done(&p->unkept);
+		p->unkept = f;
+		f = (struct folder){0};
+	}
 	return r;
+}
+
+void policies_keep(struct policies *p, int state_fd)
+{
+	struct err e = {0};
+
+	if (!p->unkept.fingerprint)
+		return;
+	if (last_good_store(state_fd, &p->unkept, &e) < 0)
+		log_warn("last good policies not kept", "error=%s", log_quote(e.msg));
+	folder_done(&p->unkept);
 }
 
 static void set_replace(struct policies *p, struct doc_set *take, struct doc_set **old)
@@ -136,7 +148,7 @@ int policies_refresh(struct policies *p, const char *dir, int state_fd, struct d
 		return r;
 	if (p->fingerprint == fingerprint)
 		return 0;
-	r = folder_load(dir, state_fd, p, &set, &bad);
+	r = folder_load(dir, p, &set, &bad);
 	if (folder_refuses(r))
 		p->fingerprint = fingerprint; /* seen: nothing to do before it changes */
 	if (r == 0) {
@@ -181,5 +193,6 @@ void policies_done(struct policies *p)
 {
 	doc_set_free(p->set);
 	policy_files_done(&p->files);
+	folder_done(&p->unkept);
 	*p = (struct policies){0};
 }

@@ -20,6 +20,8 @@ struct policies {
 	bool unread;	      /* for what it says could not be read: a matter of trying again */
 	struct err err;	      /* why not: "file:line: …" */
 	struct policy_files files;
+	struct folder
+		unkept; /* what set was made of, until policies_keep; fingerprint 0: nothing */
 };
 
 /*
@@ -30,6 +32,11 @@ struct policies {
  */
 int policies_refresh(struct policies *p, const char *dir, int state_fd, struct doc_set **old_set,
 		     struct err *e);
+/*
+ * Writes last-good.json, if the objects are others than it says. Not part of the way to the kernel:
+ * who ends in between has the ones before to fall back to, should the folder be bad by then.
+ */
+void policies_keep(struct policies *p, int state_fd);
 /*
  * The same question without being the daemon: writes and logs nothing. state_fd -1 = no
  * last good ones. 0 when p->set is there (p->err tells the folder's state), else -errno.

@@ -107,12 +107,40 @@ static void what_is_wrong_with_a_file_is_not_looked_at_again(void **state)
 	assert_false(f->p.unread);
 }
 
+static void the_last_good_ones_are_those_that_were_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+
+	write_policy(f, NAMESPACE("one"));
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	policies_keep(&f->p, f->state_fd);
+	write_policy(f, NAMESPACE("two"));
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	write_policy(f, "kind: Nonsense\n");
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 0);
+	assert_string_equal(f->p.set->namespaces[0].meta.name, "two");
+	policies_done(&f->p); /* the daemon ends before it could keep them */
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	assert_true(f->p.last_good);
+	assert_string_equal(f->p.set->namespaces[0].meta.name, "one");
+	write_policy(f, NAMESPACE("two"));
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	write_policy(f, "kind: Nonsense\n");
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 0);
+	policies_keep(&f->p, f->state_fd); /* later than the folder turned bad */
+	policies_done(&f->p);
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	assert_string_equal(f->p.set->namespaces[0].meta.name, "two");
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, folders_make, folders_remove)
 	const struct CMUnitTest tests[] = {
 		T(what_could_not_be_read_is_read_again_though_nothing_changed),
 		T(what_is_wrong_with_a_file_is_not_looked_at_again),
+		T(the_last_good_ones_are_those_that_were_kept),
 	};
 
 	return cmocka_run_group_tests_name("reconcile/policies", tests, NULL, NULL);

@@ -4,7 +4,7 @@
  *	look	node, records, folder → compiled policies
  *	want	who owns what, whom policies select → the desired model, programs
  *	see	the kernel as it is
- *	do	the plan of the difference; then the snapshot
+ *	do	the plan of the difference; then the snapshot, and the last good policies
  * A pass that fails has done what it could; nothing of it is remembered, and the next
  * one looks at everything.
  */
@@ -443,6 +443,7 @@ int reconcile_pass(struct reconcile *r, struct err *e)
 
 	r->changes = 0;
 	rc = pass(r, &own);
+	policies_keep(&r->policies, journal_state_dirfd(r->journal));
 	if (rc < 0 && own.code == 0)
 		err_sys(&own, rc, "pass");
 	if (rc < 0 && strcmp(own.msg, r->err.msg) != 0)
