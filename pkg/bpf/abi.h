@@ -116,8 +116,10 @@ struct slu_lpm_key {
  * first rule whose action is not Pass decides. So no layer needs to know what the
  * others hold, and none is copied into another.
  *
- * map "policies": HASH (BPF_F_NO_PREALLOC: a preallocated element that was replaced is
- * written again while somebody still reads it), key __u32 policy → struct slu_policy. Its
+ * map "policies": HASH, key __u32 policy → struct slu_policy. The kernel may write an element
+ * that was replaced or deleted again while a packet still reads it, with BPF_F_NO_PREALLOC
+ * too: so "epoch" counts up after each single one, and an answer counts only if the epoch
+ * is the same before and after. Its
  * rules are rules[first_rule .. first_rule + n_rules), in evaluation order; a cell counts
  * from first_rule.
  */
@@ -316,8 +318,9 @@ struct slu_event_limit {
 };
 
 /*
- * map "epoch": ARRAY of one __u32: counts up after every change of "policies", "inside"
- * and what they refer to. map "recent": PERCPU_ARRAY SLU_RECENT: the merged cell without
+ * map "epoch": ARRAY of one __u32: counts up after every element of "policies" that is
+ * written or deleted, after changes of "inside", and when a daemon begins: the one before
+ * may have been killed between the two. map "recent": PERCPU_ARRAY SLU_RECENT: the merged cell without
  * names of a destination that was asked for a short while ago, valid within its epoch.
  */
 #define SLU_RECENT	  1024	    /* a power of 2 */

@@ -15,6 +15,7 @@
 #define JUDGED_REASON(j)   ((j)&0xffu)
 #define JUDGED_IDENTITY(j) ((j) >> 16)
 #define OUTCOME_DIVERT	   (1u << 31)
+#define CONSULT_TRIES	   4 /* an epoch lasts longer than an answer takes */
 
 static __always_inline bool governed(const struct slu_pod *pod)
 {
@@ -124,6 +125,25 @@ static __always_inline int steps_walk(struct ruling *r)
 	return 0;
 }
 
+/*
+ * What the layers say, from one state of the maps: *ret_epoch is from before. The kernel writes a
+ * policy's element again as soon as it was replaced, whoever still reads it; but the epoch counts
+ * up after each that is replaced, so an answer within one epoch is of one policy.
+ */
+static __always_inline int consult(struct ruling *r, struct pkt *p, __u32 policy,
+				   const volatile __u32 *now, __u32 *ret_epoch)
+{
+	int reason;
+
+	for (int i = 0; i < CONSULT_TRIES; i++) {
+		*ret_epoch = *now;
+		reason = slu_consult(r, p, policy);
+		if (*now == *ret_epoch)
+			return reason;
+	}
+	return SLU_DROP_NO_POLICY;
+}
+
 /* The whole answer of a policy: 0 and *r, or a reason. */
 __noinline int slu_rule_on(struct __sk_buff *skb, struct ruling *r, struct pkt *p, __u32 policy)
 {
@@ -148,10 +168,12 @@ __noinline int slu_rule_on(struct __sk_buff *skb, struct ruling *r, struct pkt *
 		r->root = slot->root;
 		r->first_rule = slot->first_rule;
 	} else {
-		reason = slu_consult(r, p, policy);
+		reason = consult(r, p, policy, epoch_now, &now);
 		if (reason)
 			return reason;
-		if (r->flags & RULED_INSIDE || !(p->flags & PKT_FRAG_LATER))
+		/* a probe runs where a packet may come between */
+		if (!(p->flags & PKT_PROBE) &&
+		    (r->flags & RULED_INSIDE || !(p->flags & PKT_FRAG_LATER)))
 			recent_store(slot, p, policy, now, r);
 		r->flags |= RULED_FRESH;
 	}

@@ -35,6 +35,21 @@ static int places_write(struct bpf_pins *pins, enum place kind, const struct wri
 	return r;
 }
 
+/*
+ * The epoch counts up after each single one: the kernel uses the element that was replaced again
+ * for the next, and a packet that still reads it must be able to tell (bpf/judge.bpf.h).
+ */
+static int policy_write(struct bpf_pins *pins, const struct table_policy *p, struct err *e)
+{
+	int r = bpf_map_set(pins, BPF_MAP_POLICIES, &p->id, &p->v, e);
+
+	if (r < 0) {
+		err_wrap(e, "policy %u", p->id);
+		return r;
+	}
+	return bpf_epoch_bump(pins, e);
+}
+
 int programs_apply(struct bpf_pins *pins, const struct programs_plan *p, struct err *e)
 {
 	int r = 0;
@@ -44,21 +59,21 @@ int programs_apply(struct bpf_pins *pins, const struct programs_plan *p, struct 
 	for (size_t i = 0; r == 0 && i < p->n_names; i++)
 		r = bpf_map_set(pins, BPF_MAP_NAME_CLASSES, &p->names[i].key, &p->names[i].class,
 				e);
-	for (size_t i = 0; r == 0 && i < p->n_sets; i++) {
-		r = bpf_map_set(pins, BPF_MAP_POLICIES, &p->sets[i]->id, &p->sets[i]->v, e);
-		if (r < 0)
-			err_wrap(e, "policy %u", p->sets[i]->id);
-	}
-	return r < 0 ? r : bpf_epoch_bump(pins, e);
+	for (size_t i = 0; r == 0 && i < p->n_sets; i++)
+		r = policy_write(pins, p->sets[i], e);
+	return r;
 }
 
 int programs_retire(struct bpf_pins *pins, const struct programs_plan *p, struct err *e)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < p->n_retires; i++)
+	for (size_t i = 0; r == 0 && i < p->n_retires; i++) {
 		r = bpf_map_delete(pins, BPF_MAP_POLICIES, &p->retires[i], e);
-	return r < 0 ? r : bpf_epoch_bump(pins, e);
+		if (r == 0)
+			r = bpf_epoch_bump(pins, e);
+	}
+	return r;
 }
 
 /* False: the kernel has no such thing, or not now (nohz_full). */
