@@ -225,6 +225,61 @@ static void finds_names_again_after_a_restart(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, rnode_setup, rnode_teardown)
 
+static uint32_t epoch(void)
+{
+	const uint32_t zero = 0;
+	uint32_t now;
+
+	assert_true(rnode_map_get(BPF_MAP_EPOCH, &zero, &now));
+	return now;
+}
+
+/* A daemon that is killed between a policy and the epoch leaves nothing to write to the next. */
+static void lets_no_answer_outlive_a_daemon_that_was_killed(void **state)
+{
+	uint32_t before;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS));
+	rnode_pod("p1", 5, WEB);
+	rnode_settle();
+	before = epoch();
+	rnode_restart();
+	assert_int_equal(rnode_pass(), 0);
+	assert_int_equal(reconcile_changes(rnode()), 0);
+	assert_true(epoch() > before);
+	before = epoch();
+	assert_int_equal(rnode_pass(), 0);
+	assert_int_equal(epoch(), before);
+}
+
+static void counts_the_epoch_up_for_each_policy_it_exchanges(void **state)
+{
+	static const char *const files[] = {"a.yaml", "b.yaml", "c.yaml"};
+	static const char *const labels[] = {"{\"app\":\"a\"}", "{\"app\":\"b\"}",
+					     "{\"app\":\"c\"}"};
+	uint32_t before;
+	char text[512];
+
+	rnode_cluster("n1");
+	for (int edit = 0; edit < 2; edit++) {
+		before = edit ? epoch() : 0;
+		for (int i = 0; i < 3; i++) {
+			snprintf(text, sizeof(text),
+				 "apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+				 "metadata: {name: %c, namespace: default}\nspec:\n"
+				 "  subject: {podSelector: {matchLabels: {app: %c}}}\n"
+				 "  rules: [{action: Deny, to: [{cidr: 198.51.100.%d/32}]}]\n",
+				 'a' + i, 'a' + i, edit);
+			rnode_policy(files[i], text);
+			if (!edit)
+				rnode_pod(files[i], 5 + i, labels[i]);
+		}
+		rnode_settle();
+	}
+	assert_true(epoch() - before >= 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +289,8 @@ int main(void)
 		TEST(keeps_a_rules_counter_over_edits_and_restarts),
 		TEST(begins_and_ends_a_schedule_in_time),
 		TEST(finds_names_again_after_a_restart),
+		TEST(lets_no_answer_outlive_a_daemon_that_was_killed),
+		TEST(counts_the_epoch_up_for_each_policy_it_exchanges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
