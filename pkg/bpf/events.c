@@ -8,8 +8,11 @@
 #include "base/mem.h"
 #include "bpf/door.h"
 
+#define READ_MAX 512 /* at once: more may come in than can be read, and there is other work */
+
 struct bpf_events {
 	struct ring_buffer *ring;
+	int n; /* read this time */
 	void (*event)(const struct slu_event *event, void *data);
 	void *data;
 };
@@ -20,7 +23,7 @@ static int on_event(void *ctx, void *data, size_t size)
 
 	if (size == sizeof(struct slu_event))
 		events->event(data, events->data);
-	return 0;
+	return ++events->n < READ_MAX ? 0 : -EAGAIN;
 }
 
 int bpf_events_open(struct bpf_pins *p, void (*event)(const struct slu_event *event, void *data),
@@ -59,7 +62,9 @@ int bpf_events_fd(const struct bpf_events *events)
 
 int bpf_events_read(struct bpf_events *events, struct err *e)
 {
-	int n = ring_buffer__consume(events->ring);
+	int rc;
 
-	return n < 0 ? err_sys(e, n, "map events: read the ring") : n;
+	events->n = 0;
+	rc = ring_buffer__consume(events->ring);
+	return rc < 0 && rc != -EAGAIN ? err_sys(e, rc, "map events: read the ring") : events->n;
 }

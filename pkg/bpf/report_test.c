@@ -68,7 +68,12 @@ static void pod_sends(const char *dst, uint16_t port)
 
 static void read_all(void)
 {
-	assert_true(bpf_events_read(events, &e) >= 0);
+	int n;
+
+	do {
+		n = bpf_events_read(events, &e);
+		assert_true(n >= 0);
+	} while (n);
 }
 
 static void a_connection_is_told_once(void **state)
@@ -159,6 +164,36 @@ static void a_probe_leaves_no_trace(void **state)
 	assert_int_equal(after.packets, before.packets);
 }
 
+/* However fast they come, who reads them gets to its other work. */
+static void a_flood_of_many_rules_is_read_in_portions(void **state)
+{
+	const struct slu_rule none = {.action = SLU_DENY, .flags = SLU_RULE_LOG};
+	struct slu_policy policy = {.n_rules = 1};
+	size_t total = 0;
+	int n, portions = 0;
+
+	start(SLU_DENY, SLU_RULE_LOG, 0);
+	policy.root = world_policy_of("d", 0, world_cell(0, 0, SLU_NO_RULE)).root;
+	for (uint16_t i = 0; i < 1200; i++) {
+		struct slu_rule rule = none;
+
+		if (i % 40 == 0) { /* less than what one rule may tell in a second */
+			rule.counter = 800 + i / 40;
+			policy.first_rule = world_rules(&rule, 1);
+			world_policy(40, &policy);
+		}
+		pod_sends("198.18.206.1", (uint16_t)(10000 + i));
+	}
+	do {
+		n = bpf_events_read(events, &e);
+		assert_in_range(n, 0, 600);
+		total += (size_t)n;
+		portions += n > 0;
+	} while (n);
+	assert_int_equal(total, 1200);
+	assert_true(portions > 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +202,7 @@ int main(void)
 		cmocka_unit_test(what_audit_would_do_is_told_without_log),
 		cmocka_unit_test(another_answer_for_the_same_flow_is_told),
 		cmocka_unit_test(a_flood_is_told_in_samples_and_the_rest_counted),
+		cmocka_unit_test(a_flood_of_many_rules_is_read_in_portions),
 		cmocka_unit_test(a_probe_leaves_no_trace),
 	};
 
