@@ -119,9 +119,8 @@ struct slu_lpm_key {
  * map "policies": HASH, key __u32 policy → struct slu_policy. The kernel may write an element
  * that was replaced or deleted again while a packet still reads it, with BPF_F_NO_PREALLOC
  * too: so "epoch" counts up after each single one, and an answer counts only if the epoch
- * is the same before and after. Its
- * rules are rules[first_rule .. first_rule + n_rules), in evaluation order; a cell counts
- * from first_rule.
+ * is the same before and after. Its rules are rules[first_rule .. first_rule + n_rules), in
+ * evaluation order; a cell counts from first_rule.
  */
 #define SLU_MAX_SETS	 8
 #define SLU_POLICY_NAMES (1u << 0) /* some of its rules have names: look into "named" */
@@ -320,8 +319,9 @@ struct slu_event_limit {
 /*
  * map "epoch": ARRAY of one __u32: counts up after every element of "policies" that is
  * written or deleted, after changes of "inside", and when a daemon begins: the one before
- * may have been killed between the two. map "recent": PERCPU_ARRAY SLU_RECENT: the merged cell without
- * names of a destination that was asked for a short while ago, valid within its epoch.
+ * may have been killed between the two. map "recent": PERCPU_ARRAY SLU_RECENT: the merged
+ * cell without names of a destination that was asked for a short while ago, valid within
+ * its epoch.
  */
 #define SLU_RECENT	  1024	    /* a power of 2 */
 #define SLU_RECENT_INSIDE (1u << 0) /* it is inside, the cell says nothing */
