@@ -49,7 +49,7 @@ int doc_policy_order(const struct doc_policy *a, const struct doc_policy *b)
 	return order ? order : strcmp(a->meta.name, b->meta.name);
 }
 
-static int compare_policies(const void *va, const void *vb)
+int compiled_policy_order(const void *va, const void *vb)
 {
 	const struct compiled_policy *a = va, *b = vb;
 
@@ -61,6 +61,7 @@ static int compare_policies(const void *va, const void *vb)
 static void order_policies(struct compiled *c)
 {
 	const struct doc_set *set = c->set;
+	size_t sorted = 1;
 
 	c->policies = mem_alloc0(set->n_policies * sizeof(*c->policies));
 	for (size_t i = 0; i < set->n_policies; i++)
@@ -69,7 +70,11 @@ static void order_policies(struct compiled *c)
 				.doc = &set->policies[i],
 				.step = policy_step(&set->policies[i]),
 			};
-	qsort(c->policies, c->n_policies, sizeof(*c->policies), compare_policies);
+	while (sorted < c->n_policies &&
+	       compiled_policy_order(&c->policies[sorted - 1], &c->policies[sorted]) < 0)
+		sorted++;
+	if (sorted < c->n_policies)
+		qsort(c->policies, c->n_policies, sizeof(*c->policies), compiled_policy_order);
 }
 
 static bool via_equal(const struct doc_via *a, const struct doc_via *b)
@@ -108,46 +113,84 @@ static bool is_present(struct compiled *c, const struct doc_rule *rule)
 	return schedule_active(&rule->schedule, c->now);
 }
 
-static void policies_compile(struct compiled *c, const struct node_view *node)
+static void identity_note(struct compiled_policy *p, uint32_t identity)
 {
-	struct destinations *d = destinations_new(c);
-	struct gateways g;
-	struct identities *ids;
+	if (!identity || identity == IDENTITY_NONE)
+		return;
+	for (size_t i = 0; i < p->n_identities; i++)
+		if (p->identities[i] == identity)
+			return;
+	MEM_GROW(p->identities, p->n_identities);
+	p->identities[p->n_identities++] = identity;
+}
 
-	gateways_init(&g, c, node);
-	ids = identities_new(&g, c->set);
-	for (size_t i = 0; i < c->n_policies; i++) {
-		struct compiled_policy *p = &c->policies[i];
+void policy_rules_compile(struct compiled *c, size_t i, struct destinations *d,
+			  struct identities *ids)
+{
+	struct compiled_policy *p = &c->policies[i];
 
-		for (size_t j = 0; j < p->doc->n_rules; j++)
-			if (is_present(c, &p->doc->rules[j]))
-				rule_compile(c, d, p, &p->doc->rules[j]);
-		if (p->doc->has_default)
-			rule_compile(c, d, p, NULL);
-		for (size_t j = 0; j < p->n_rules; j++)
-			p->rules[j].identity = rule_identity(ids, p, j);
+	for (size_t j = 0; j < p->doc->n_rules; j++) {
+		p->scheduled |= p->doc->rules[j].schedule.present;
+		if (is_present(c, &p->doc->rules[j]))
+			rule_compile(c, d, p, &p->doc->rules[j]);
 	}
+	if (p->doc->has_default)
+		rule_compile(c, d, p, NULL);
+	for (size_t j = 0; j < p->n_rules; j++) {
+		p->rules[j].identity = rule_identity(ids, p, j);
+		identity_note(p, p->rules[j].identity);
+	}
+}
+
+/* From old as far as it can be, else from nothing. */
+static void policies_compile(struct compiled *c, const struct gateways *g, struct compiled *old)
+{
+	__cleanup(destinations_freep) struct destinations *d = destinations_new(c);
+	__cleanup(identities_freep) struct identities *ids = identities_new(g, c->set);
+
+	if (old && policies_compile_again(c, old, d, ids)) {
+		identities_emit(ids, c);
+		return;
+	}
+	if (old) { /* they know what was there */
+		destinations_free(d);
+		identities_free(ids);
+		for (size_t i = 0; i < c->n_sets; i++)
+			free(c->sets[i].name);
+		c->n_sets = 0;
+		d = destinations_new(c);
+		ids = identities_new(g, c->set);
+	}
+	for (size_t i = 0; i < c->n_policies; i++)
+		policy_rules_compile(c, i, d, ids);
 	names_emit(d, c);
-	destinations_free(d);
 	identities_emit(ids, c);
-	identities_free(ids);
-	gateways_done(&g);
 }
 
 int policy_compile(const struct doc_set *set, const struct node_view *node, struct compiled **ret,
 		   struct err *e)
 {
+	return policy_compile_again(set, node, NULL, ret, e);
+}
+
+int policy_compile_again(const struct doc_set *set, const struct node_view *node,
+			 struct compiled *previous, struct compiled **ret, struct err *e)
+{
 	__cleanup(compiled_freep) struct compiled *c = mem_alloc0(sizeof(*c));
+	struct gateways g;
 	int r;
 
 	c->set = set;
+	c->view_digest = view_digest(node);
 	c->now = node->now;
 	c->next_edge = INT64_MAX;
 	r = cluster_compile(c, node, e);
 	if (r)
 		return r;
 	order_policies(c);
-	policies_compile(c, node);
+	gateways_init(&g, c, node);
+	policies_compile(c, &g, previous);
+	gateways_done(&g);
 	digest_policies(c);
 	for (size_t i = 0; i < set->n_gateways; i++) {
 		uint16_t mtu = set->gateways[i].tunnel_mtu;

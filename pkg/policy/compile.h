@@ -93,7 +93,7 @@ struct flat_rule {
  */
 #define COMPILED_SET_MIN 256
 struct compiled_set {
-	const char *name;	  /* for messages: "Kind namespace/name" */
+	char *name;		  /* for messages: "Kind namespace/name" */
 	const struct cidr *cidrs; /* sorted, none within another */
 	size_t n;
 	uint64_t key; /* digest of the CIDRs */
@@ -108,6 +108,14 @@ struct compiled; /* owns a copy of nothing: the doc_set must outlive it */
 /* -EINVAL with err when cluster CIDRs are unknown. A missing gateway is no error: see identity. */
 int policy_compile(const struct doc_set *set, const struct node_view *node, struct compiled **ret,
 		   struct err *e);
+/*
+ * The same, byte for byte, at the price of what changed: a policy whose document is the one that
+ * previous was made of (doc_set_add_part shares it) is taken from there when all around it is as it
+ * was. previous (NULL: none) then lacks it and is only good for compiled_free; what it was made of
+ * must still be there, and may go after this.
+ */
+int policy_compile_again(const struct doc_set *set, const struct node_view *node,
+			 struct compiled *previous, struct compiled **ret, struct err *e);
 void compiled_free(struct compiled *c);
 
 const struct egress_addr *compiled_addrs(const struct compiled *c, size_t *ret_n);

@@ -5,14 +5,26 @@
 #include "base/mem.h"
 #include "policy/compiled.h"
 
+void compiled_policy_done(struct compiled_policy *p)
+{
+	for (size_t i = 0; i < p->n_owned; i++)
+		free(p->owned[i]);
+	free(p->owned);
+	free(p->rules);
+	free(p->identities);
+	*p = (struct compiled_policy){.doc = p->doc, .step = p->step};
+}
+
 void compiled_free(struct compiled *c)
 {
 	if (!c)
 		return;
 	for (size_t i = 0; i < c->n_policies; i++)
-		free(c->policies[i].rules);
-	for (size_t i = 0; i < c->n_owned; i++)
-		free(c->owned[i]);
+		compiled_policy_done(&c->policies[i]);
+	for (size_t i = 0; i < c->n_sets; i++)
+		free(c->sets[i].name);
+	for (size_t i = 0; i < c->n_names; i++)
+		free(c->names[i]);
 	for (size_t i = 0; i < c->n_addrs; i++) {
 		free(c->addrs[i].gateway);
 		free(c->addrs[i].owner);
@@ -24,9 +36,9 @@ void compiled_free(struct compiled *c)
 		free(c->identities[i].picks[1]);
 	}
 	free(c->policies);
-	free(c->owned);
 	free(c->sets);
 	free(c->names);
+	free(c->name_uses);
 	free(c->addrs);
 	free(c->identities);
 	free(c->inside);
@@ -89,7 +101,7 @@ const struct compiled_set *compiled_sets(const struct compiled *c, size_t *ret_n
 const char *const *compiled_names(const struct compiled *c, size_t *ret_n)
 {
 	*ret_n = c->n_names;
-	return c->names;
+	return (const char *const *)c->names;
 }
 
 uint16_t compiled_tunnel_mtu(const struct compiled *c)

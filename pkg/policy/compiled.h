@@ -13,6 +13,12 @@ struct compiled_policy {
 	struct flat_rule *rules;
 	size_t n_rules; /* with the default block, which is last and has step STEP_DEFAULTS */
 	uint64_t digest;
+	void **owned; /* lists that its rules point to, and that are not the doc_set's */
+	size_t n_owned;
+	uint32_t *identities; /* that its rules have, each once, but for 0 and none */
+	size_t n_identities;
+	bool scheduled; /* its rules are others at another time */
+	bool kept;	/* as the compile before had it, with the digest */
 };
 
 struct compiled {
@@ -20,11 +26,11 @@ struct compiled {
 	int64_t now;
 	struct compiled_policy *policies;
 	size_t n_policies;
-	void **owned; /* lists that flat rules point to, and that are not the doc_set's */
-	size_t n_owned;
+	uint64_t view_digest; /* of the node_view, but for now */
 	struct compiled_set *sets;
 	size_t n_sets;
-	const char **names;
+	char **names;
+	uint32_t *name_uses; /* by name: how many rules have it */
 	size_t n_names;
 	int64_t next_edge;
 	struct egress_addr *addrs;
@@ -106,6 +112,7 @@ DEFINE_CLEANUP(struct identities *, identities_free);
 /* The index of what a policy's via stands for; equal ones share it. IDENTITY_NONE without via. */
 uint32_t identities_get(struct identities *ids, const struct doc_policy *policy,
 			const struct doc_via *via);
+size_t identities_count(const struct identities *ids);
 /* Moves the identities, and the addresses they need, into c. */
 void identities_emit(struct identities *ids, struct compiled *c);
 /* Of what the outside would see, independent of indexes. */
@@ -137,9 +144,10 @@ enum rule_action flat_rule_action(const struct flat_rule *r);
 /* ---- destinations.c: what a name or a selector of a rule's `to` stands for ---- */
 struct destinations;
 
-/* Fills c->sets; the rest is borrowed from the set. */
+/* Fills c->sets, whose names are c's; the rest is borrowed from the set. */
 struct destinations *destinations_new(struct compiled *c);
 void destinations_free(struct destinations *d);
+DEFINE_CLEANUP(struct destinations *, destinations_free);
 /*
  * Indexes into doc_set.destinations for an item of kind TO_DESTINATION or
  * TO_DESTINATION_SELECTOR: *ret is sorted, unique, and valid until the next call.
@@ -152,10 +160,27 @@ uint32_t destinations_set(const struct destinations *d, uint32_t destination);
 uint32_t destinations_name(struct destinations *d, const char *pattern);
 /* Sorts the patterns into c->names, and gives c's rules their places there. */
 void names_emit(struct destinations *d, struct compiled *c);
+/* The places of one policy's names when its numbers are places already. */
+void names_sort(struct compiled_policy *p);
+size_t destinations_n_names(const struct destinations *d);
 
 /* ---- rules.c: a rule of a document → the flat rules of p, but for their identity ---- */
 void rule_compile(struct compiled *c, struct destinations *d, struct compiled_policy *p,
 		  const struct doc_rule *rule);
+
+/* ---- compile.c ---- */
+int compiled_policy_order(const void *va, const void *vb); /* in evaluation order */
+/* What policy i comes to, but for the final places of its names. */
+void policy_rules_compile(struct compiled *c, size_t i, struct destinations *d,
+			  struct identities *ids);
+void compiled_policy_done(struct compiled_policy *p);
+
+/* ---- again.c: what a compile takes from the one before ---- */
+uint64_t view_digest(const struct node_view *node);
+/* False: nothing is as it was, and c is as before the call; else old has given its policies away.
+ */
+bool policies_compile_again(struct compiled *c, struct compiled *old, struct destinations *d,
+			    struct identities *ids);
 
 /* ---- digest.c ---- */
 uint64_t cidrs_digest(const struct cidr *v, size_t n, uint64_t seed);

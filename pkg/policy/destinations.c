@@ -51,8 +51,6 @@ static void add_set(struct compiled *c, const struct doc_destination *doc)
 	char *name = cluster ? mem_printf("ClusterEgressDestination %s", meta->name)
 			     : mem_printf("EgressDestination %s/%s", meta->namespace, meta->name);
 
-	MEM_GROW(c->owned, c->n_owned);
-	c->owned[c->n_owned++] = name;
 	MEM_GROW(c->sets, c->n_sets);
 	c->sets[c->n_sets++] = (struct compiled_set){
 		.name = name,
@@ -236,18 +234,36 @@ static int compare_places(const void *va, const void *vb)
 	return strcmp(((const struct place *)va)->pattern, ((const struct place *)vb)->pattern);
 }
 
-static void rule_renumber(struct flat_rule *r, const uint32_t *places)
+size_t destinations_n_names(const struct destinations *d)
+{
+	return d->n_patterns;
+}
+
+static void rule_names_sort(struct flat_rule *r)
 {
 	size_t out = 0;
 
-	for (size_t i = 0; i < r->n_names; i++)
-		r->names[i] = places[r->names[i]];
 	if (r->n_names)
 		qsort(r->names, r->n_names, sizeof(*r->names), compare_u32);
 	for (size_t i = 0; i < r->n_names; i++)
 		if (!out || r->names[out - 1] != r->names[i])
 			r->names[out++] = r->names[i];
 	r->n_names = out;
+}
+
+void names_sort(struct compiled_policy *p)
+{
+	for (size_t i = 0; i < p->n_rules; i++)
+		rule_names_sort(&p->rules[i]);
+}
+
+static void rule_renumber(struct compiled *c, struct flat_rule *r, const uint32_t *places)
+{
+	for (size_t i = 0; i < r->n_names; i++)
+		r->names[i] = places[r->names[i]];
+	rule_names_sort(r);
+	for (size_t i = 0; i < r->n_names; i++)
+		c->name_uses[r->names[i]]++;
 }
 
 void names_emit(struct destinations *d, struct compiled *c)
@@ -260,14 +276,14 @@ void names_emit(struct destinations *d, struct compiled *c)
 	for (uint32_t i = 0; i < d->n_patterns; i++)
 		sorted[i] = (struct place){d->patterns[i], i};
 	qsort(sorted, d->n_patterns, sizeof(*sorted), compare_places);
+	c->n_names = d->n_patterns;
+	c->names = mem_alloc0(c->n_names * sizeof(*c->names));
+	c->name_uses = mem_alloc0(c->n_names * sizeof(*c->name_uses));
 	for (uint32_t i = 0; i < d->n_patterns; i++) {
 		places[sorted[i].number] = i;
-		d->patterns[i] = sorted[i].pattern;
+		c->names[i] = mem_strdup(sorted[i].pattern);
 	}
 	for (size_t i = 0; i < c->n_policies; i++)
 		for (size_t j = 0; j < c->policies[i].n_rules; j++)
-			rule_renumber(&c->policies[i].rules[j], places);
-	c->names = TAKE(d->patterns);
-	c->n_names = d->n_patterns;
-	d->n_patterns = 0;
+			rule_renumber(c, &c->policies[i].rules[j], places);
 }

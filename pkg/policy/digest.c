@@ -88,7 +88,8 @@ void digest_policies(struct compiled *c)
 	for (size_t i = 0; i < c->n_identities; i++)
 		ids[i] = identity_digest(c, (uint32_t)i);
 	for (size_t i = 0; i < c->n_policies; i++)
-		c->policies[i].digest = policy_digest(c, &c->policies[i], ids);
+		if (!c->policies[i].kept)
+			c->policies[i].digest = policy_digest(c, &c->policies[i], ids);
 }
 
 static uint64_t hash_egress(const struct egress_addr *a, uint64_t h)

@@ -199,6 +199,11 @@ uint32_t identities_get(struct identities *ids, const struct doc_policy *policy,
 	return hash_index_add(&ids->index, hash);
 }
 
+size_t identities_count(const struct identities *ids)
+{
+	return ids->n;
+}
+
 void identities_emit(struct identities *ids, struct compiled *c)
 {
 	size_t n_addrs = ids->gateways->n_addrs;

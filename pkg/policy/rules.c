@@ -32,12 +32,12 @@ struct rule_build {
 	size_t n_small;
 };
 
-static void own(struct compiled *c, void *block)
+static void own(struct compiled_policy *p, void *block)
 {
 	if (!block)
 		return;
-	MEM_GROW(c->owned, c->n_owned);
-	c->owned[c->n_owned++] = block;
+	MEM_GROW(p->owned, p->n_owned);
+	p->owned[p->n_owned++] = block;
 }
 
 /* ---- ports ---- */
@@ -49,7 +49,7 @@ static bool ports_equal(const struct flat_rule *r, const struct ports *ports)
 }
 
 /* What lies in both, false when nothing does. Borrowed where one of them is everything. */
-static bool ports_meet(struct compiled *c, const struct ports *a, const struct ports *b,
+static bool ports_meet(struct compiled_policy *p, const struct ports *a, const struct ports *b,
 		       struct ports *ret)
 {
 	*ret = a->n ? *a : *b;
@@ -69,7 +69,7 @@ static bool ports_meet(struct compiled *c, const struct ports *a, const struct p
 		else
 			j++;
 	}
-	own(c, ret->list);
+	own(p, ret->list);
 	return ret->n > 0;
 }
 
@@ -138,7 +138,7 @@ static void add_destination(struct rule_build *b, uint32_t index)
 	uint32_t set = destinations_set(b->d, index);
 	struct flat_rule *r;
 
-	if (!ports_meet(b->c, &of_rule, &of_doc, &ports))
+	if (!ports_meet(b->p, &of_rule, &of_doc, &ports))
 		return;
 	r = part_of(b, &ports);
 	if (set != UINT32_MAX) {
@@ -210,10 +210,10 @@ static void collect_cidrs(struct rule_build *b, size_t part)
 		return;
 	r->cidrs = list;
 	r->n_cidrs = cidrs_sort_unique(list, r->n_cidrs);
-	own(b->c, list);
+	own(b->p, list);
 }
 
-static void part_finish(struct compiled *c, struct flat_rule *r)
+static void part_finish(struct compiled_policy *p, struct flat_rule *r)
 {
 	size_t out = 0;
 
@@ -224,9 +224,9 @@ static void part_finish(struct compiled *c, struct flat_rule *r)
 		if (!out || r->sets[out - 1] != r->sets[i])
 			r->sets[out++] = r->sets[i];
 	r->n_sets = out;
-	own(c, r->nodes);
-	own(c, r->sets);
-	own(c, r->names);
+	own(p, r->nodes);
+	own(p, r->sets);
+	own(p, r->names);
 }
 
 void rule_compile(struct compiled *c, struct destinations *d, struct compiled_policy *p,
@@ -249,7 +249,7 @@ void rule_compile(struct compiled *c, struct destinations *d, struct compiled_po
 		own_part(&b);
 	for (size_t i = b.first; i < p->n_rules; i++) {
 		collect_cidrs(&b, i);
-		part_finish(c, &p->rules[i]);
+		part_finish(p, &p->rules[i]);
 	}
 	free(b.small);
 }

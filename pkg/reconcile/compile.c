@@ -163,7 +163,7 @@ static int compile_now(struct reconcile *r, const struct cidr *cidrs, size_t n, 
 	size_t len = 0;
 	int rc;
 
-	rc = policy_compile(r->policies.set, &view, &c, e);
+	rc = policy_compile_again(r->policies.set, &view, r->compiled, &c, e);
 	if (rc < 0)
 		return rc;
 	rc = subjects_build(r, c, &subjects, &len);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A compile that begins with the one before comes to what a compile from nothing comes to. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "policy/compiled.h"
+#include "testkit/policy_fixture.h"
+
+#define FILES  6
+#define ROUNDS 400
+
+static const char surroundings[] =
+	"---\napiVersion: sluice.dev/v1alpha1\nkind: SluiceConfig\nmetadata: {name: default}\n"
+	"spec: {clusterCIDRs: [10.244.0.0/16]}\n"
+	"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressGateway\nmetadata: {name: g0}\n"
+	"spec: {addresses: [{range: 192.0.2.50-192.0.2.53}], allowedNamespaces: {}}\n"
+	"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressGateway\nmetadata: {name: g1}\n"
+	"spec: {addresses: [{range: 192.0.2.60-192.0.2.61}], allowedNamespaces: {}, spread: Pod}\n"
+	"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressDestination\n"
+	"metadata: {name: d0, namespace: a, labels: {set: x}}\n"
+	"spec: {cidrs: [203.0.113.0/25], fqdns: [d0.example.com]}\n";
+
+static const char more[] = "---\napiVersion: sluice.dev/v1alpha1\nkind: EgressDestination\n"
+			   "metadata: {name: d1, namespace: a, labels: {set: x}}\n"
+			   "spec: {cidrs: [198.51.100.0/24], ports: [{protocol: TCP, port: 443}]}\n"
+			   "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n";
+
+static unsigned int any(unsigned int n)
+{
+	return (unsigned int)rand() % n;
+}
+
+static void write_rule(FILE *s)
+{
+	static const char *const tos[] = {
+		"cidr: 203.0.113.0/24",
+		"destination: {name: d0}",
+		"destination: {name: d1}",
+		"destinationSelector: {matchLabels: {set: x}}",
+		"fqdn: a.example.com",
+		"fqdn: '*.example.org'",
+		"nodes: {}",
+	};
+
+	fprintf(s, "  - {action: %s", any(2) ? "Allow" : "Deny");
+	if (any(2))
+		fprintf(s, ", to: [{%s}, {%s}]", tos[any(7)], tos[any(7)]);
+	if (any(4) == 0)
+		fprintf(s, ", via: {gateway: g%u}", any(3));
+	if (any(8) == 0)
+		fputs(", schedule: {windows: [{from: '08:00', to: '09:00'}]}", s);
+	fputs("}\n", s);
+}
+
+/* Policies f0, f1, … of one file; each of them may be there or not. */
+static char *write_file(int file)
+{
+	char *text;
+	size_t len;
+	FILE *s = open_memstream(&text, &len);
+
+	for (unsigned int i = 0; i < 4; i++) {
+		if (any(5) == 0)
+			continue;
+		fprintf(s,
+			"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+			"metadata: {name: f%d-%u, namespace: %s}\nspec:\n  priority: %u\n"
+			"  mode: %s\n"
+			"  subject: {podSelector: {matchLabels: {app: a%u}}}\n  rules:\n",
+			file, i, i % 2 ? "a" : "b", 500 + any(3), any(6) ? "Enforce" : "Audit",
+			any(2));
+		for (unsigned int k = any(3) + 1; k > 0; k--)
+			write_rule(s);
+	}
+	fclose(s);
+	return text;
+}
+
+static struct doc_set *part_of(const char *file, const char *text)
+{
+	struct doc_set *part = doc_set_new();
+	struct err e = {0};
+
+	if (doc_set_add_text(part, file, text, strlen(text), &e) < 0)
+		fail_msg("%s", e.msg);
+	return part;
+}
+
+static struct doc_set *whole_of(struct doc_set *const *parts, size_t n)
+{
+	struct doc_set *set = doc_set_new();
+
+	for (size_t i = 0; i < n; i++)
+		if (parts[i])
+			doc_set_add_part(set, parts[i]);
+	assert_int_equal(doc_set_finish(set, NULL), 0);
+	return set;
+}
+
+static void list_equal(const void *a, size_t n_a, const void *b, size_t n_b)
+{
+	assert_int_equal(n_a, n_b);
+	if (n_a)
+		assert_memory_equal(a, b, n_a);
+}
+#define LISTS_EQUAL(a, b, list)                                              \
+	list_equal((a)->list, (a)->n_##list * sizeof(*(a)->list), (b)->list, \
+		   (b)->n_##list * sizeof(*(b)->list))
+
+static void rules_equal(const struct compiled_policy *a, const struct compiled_policy *b)
+{
+	assert_ptr_equal(a->doc, b->doc);
+	assert_int_equal(a->digest, b->digest);
+	assert_int_equal(a->n_rules, b->n_rules);
+	for (size_t i = 0; i < a->n_rules; i++) {
+		const struct flat_rule *x = &a->rules[i], *y = &b->rules[i];
+
+		assert_ptr_equal(x->policy, y->policy);
+		assert_ptr_equal(x->rule, y->rule);
+		assert_int_equal(x->step, y->step);
+		assert_int_equal(x->identity, y->identity);
+		assert_int_equal(x->to_all, y->to_all);
+		assert_int_equal(x->items, y->items);
+		LISTS_EQUAL(x, y, nodes);
+		LISTS_EQUAL(x, y, ports);
+		LISTS_EQUAL(x, y, sets);
+		LISTS_EQUAL(x, y, cidrs);
+		LISTS_EQUAL(x, y, names);
+	}
+}
+
+static void compiled_equal(const struct compiled *a, const struct compiled *b)
+{
+	assert_int_equal(a->n_policies, b->n_policies);
+	for (size_t i = 0; i < a->n_policies; i++)
+		rules_equal(&a->policies[i], &b->policies[i]);
+	assert_int_equal(a->n_names, b->n_names);
+	for (size_t i = 0; i < a->n_names; i++)
+		assert_string_equal(a->names[i], b->names[i]);
+	list_equal(a->name_uses, a->n_names, b->name_uses, b->n_names);
+	assert_int_equal(a->n_identities, b->n_identities);
+	for (uint32_t i = 0; i < a->n_identities; i++)
+		assert_int_equal(identity_digest(a, i), identity_digest(b, i));
+	assert_int_equal(a->n_addrs, b->n_addrs);
+	assert_int_equal(a->next_edge, b->next_edge);
+	assert_int_equal(a->digest, b->digest);
+	list_equal(a->subjects, a->subjects_len, b->subjects, b->subjects_len);
+}
+
+static size_t count_kept(const struct compiled *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_policies; i++)
+		n += c->policies[i].kept;
+	return n;
+}
+
+struct world {
+	struct policy_fixture f;
+	struct doc_set *parts[FILES + 2], *set;
+	struct compiled *c;
+	size_t kept;
+};
+
+static void replace(struct world *w, size_t part, struct doc_set *by)
+{
+	doc_set_free(w->parts[part]);
+	w->parts[part] = by;
+}
+
+static void edit(struct world *w)
+{
+	size_t file = any(FILES);
+	char *text = write_file((int)file);
+	char name[16];
+
+	snprintf(name, sizeof(name), "f%zu.yaml", file);
+	replace(w, file, part_of(name, text));
+	free(text);
+	if (any(20) == 0)
+		replace(w, FILES, part_of("s.yaml", surroundings));
+	if (any(20) == 0)
+		replace(w, FILES + 1, w->parts[FILES + 1] ? NULL : part_of("m.yaml", more));
+	w->f.node.now += any(4) ? 60 : 7200;
+}
+
+static void compile_both(struct world *w)
+{
+	struct doc_set *set = whole_of(w->parts, FILES + 2);
+	struct compiled *again = NULL, *fresh = NULL;
+	struct err e = {0};
+
+	if (policy_compile(set, &w->f.node, &fresh, &e) < 0 ||
+	    policy_compile_again(set, &w->f.node, w->c, &again, &e) < 0)
+		fail_msg("%s", e.msg);
+	compiled_free(w->c); /* and all that it was made of: nothing of it may be needed */
+	doc_set_free(w->set);
+	compiled_equal(again, fresh);
+	compiled_free(fresh);
+	w->kept += count_kept(again);
+	w->c = again;
+	w->set = set;
+}
+
+static void random_edits_come_to_what_a_compile_from_nothing_does(void **state)
+{
+	struct world w = {0};
+
+	srand(1);
+	policy_fixture_node(&w.f, "n1", "eth0 192.0.2.1/24");
+	w.f.node.now = 1700000000;
+	w.parts[FILES] = part_of("s.yaml", surroundings);
+	for (int i = 0; i < ROUNDS; i++) {
+		edit(&w);
+		compile_both(&w);
+	}
+	assert_in_range(w.kept, ROUNDS, SIZE_MAX); /* else all of this were for nothing */
+	print_message("%zu policies taken in %d edits\n", w.kept, ROUNDS);
+	compiled_free(w.c);
+	doc_set_free(w.set);
+	for (size_t i = 0; i < FILES + 2; i++)
+		doc_set_free(w.parts[i]);
+	policy_fixture_done(&w.f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_edits_come_to_what_a_compile_from_nothing_does),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
