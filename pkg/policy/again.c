@@ -64,6 +64,59 @@ static bool surroundings_same(const struct compiled *c, const struct compiled *o
 	       docs_same(DOCS(a, destinations), DOCS(b, destinations));
 }
 
+/* ---- and the pods that each selects? ---- */
+
+static bool strings_same(char *const *a, size_t n_a, char *const *b, size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (strcmp(a[i], b[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool selectors_same(const struct selector *a, const struct selector *b)
+{
+	if (a->present != b->present || a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		const struct selector_req *x = &a->reqs[i], *y = &b->reqs[i];
+
+		if (x->op != y->op || strcmp(x->key, y->key) != 0 ||
+		    !strings_same(x->values, x->n_values, y->values, y->n_values))
+			return false;
+	}
+	return true;
+}
+
+static bool subject_same(const struct doc_policy *a, const struct doc_policy *b)
+{
+	const struct doc_meta *x = &a->meta, *y = &b->meta;
+
+	if (x->name == y->name)
+		return true;
+	return x->kind == y->kind && strcmp(x->name, y->name) == 0 &&
+	       strcmp(x->namespace, y->namespace) == 0 && a->audit == b->audit &&
+	       strings_same(a->services, a->n_services, b->services, b->n_services) &&
+	       selectors_same(&a->pods, &b->pods) && selectors_same(&a->namespaces, &b->namespaces);
+}
+
+bool subjects_same(const struct compiled *c, const struct compiled *old)
+{
+	const struct doc_set *a = c->set, *b = old->set;
+
+	if (c->n_policies != old->n_policies ||
+	    !docs_same(DOCS(a, namespaces), DOCS(b, namespaces)) ||
+	    !docs_same(DOCS(a, pods), DOCS(b, pods)) ||
+	    !docs_same(DOCS(a, services), DOCS(b, services)))
+		return false;
+	for (size_t i = 0; i < c->n_policies; i++)
+		if (!subject_same(c->policies[i].doc, old->policies[i].doc))
+			return false;
+	return true;
+}
+
 /* ---- identities and names: the numbers that they had ---- */
 
 static const struct doc_via *via_of(const struct compiled_policy *p, uint32_t identity)

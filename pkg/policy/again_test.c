@@ -14,6 +14,7 @@
 #include "testkit/policy_fixture.h"
 
 #define FILES  6
+#define PARTS  (FILES + 3)
 #define ROUNDS 400
 
 static const char surroundings[] =
@@ -31,6 +32,12 @@ static const char more[] = "---\napiVersion: sluice.dev/v1alpha1\nkind: EgressDe
 			   "metadata: {name: d1, namespace: a, labels: {set: x}}\n"
 			   "spec: {cidrs: [198.51.100.0/24], ports: [{protocol: TCP, port: 443}]}\n"
 			   "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n";
+
+static const char service[] = "---\napiVersion: v1\nkind: Service\n"
+			      "metadata: {name: s, namespace: a}\n"
+			      "spec: {selector: {app: a1}}\n"
+			      "---\napiVersion: v1\nkind: Pod\n"
+			      "metadata: {name: p, namespace: a, labels: {app: a1}}\n";
 
 static unsigned int any(unsigned int n)
 {
@@ -54,9 +61,17 @@ static void write_rule(FILE *s)
 		fprintf(s, ", to: [{%s}, {%s}]", tos[any(7)], tos[any(7)]);
 	if (any(4) == 0)
 		fprintf(s, ", via: {gateway: g%u}", any(3));
-	if (any(8) == 0)
+	if (any(30) == 0)
 		fputs(", schedule: {windows: [{from: '08:00', to: '09:00'}]}", s);
 	fputs("}\n", s);
+}
+
+static void write_subject(FILE *s)
+{
+	if (any(30) == 0)
+		fputs("{services: [s]}\n", s);
+	else
+		fprintf(s, "{podSelector: {matchLabels: {app: a%u}}}\n", any(30) == 0);
 }
 
 /* Policies f0, f1, … of one file; each of them may be there or not. */
@@ -67,15 +82,17 @@ static char *write_file(int file)
 	FILE *s = open_memstream(&text, &len);
 
 	for (unsigned int i = 0; i < 4; i++) {
-		if (any(5) == 0)
+		if (any(30) == 0)
 			continue;
 		fprintf(s,
 			"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
 			"metadata: {name: f%d-%u, namespace: %s}\nspec:\n  priority: %u\n"
 			"  mode: %s\n"
-			"  subject: {podSelector: {matchLabels: {app: a%u}}}\n  rules:\n",
-			file, i, i % 2 ? "a" : "b", 500 + any(3), any(6) ? "Enforce" : "Audit",
-			any(2));
+			"  subject: ",
+			file, i, i % 2 ? "a" : "b", 500 + (any(30) == 0),
+			any(30) ? "Enforce" : "Audit");
+		write_subject(s);
+		fputs("  rules:\n", s);
 		for (unsigned int k = any(3) + 1; k > 0; k--)
 			write_rule(s);
 	}
@@ -165,9 +182,9 @@ static size_t count_kept(const struct compiled *c)
 
 struct world {
 	struct policy_fixture f;
-	struct doc_set *parts[FILES + 2], *set;
+	struct doc_set *parts[PARTS], *set;
 	struct compiled *c;
-	size_t kept;
+	size_t kept, subjects_kept;
 };
 
 static void replace(struct world *w, size_t part, struct doc_set *by)
@@ -189,18 +206,22 @@ static void edit(struct world *w)
 		replace(w, FILES, part_of("s.yaml", surroundings));
 	if (any(20) == 0)
 		replace(w, FILES + 1, w->parts[FILES + 1] ? NULL : part_of("m.yaml", more));
+	if (any(20) == 0)
+		replace(w, FILES + 2, w->parts[FILES + 2] ? NULL : part_of("v.yaml", service));
 	w->f.node.now += any(4) ? 60 : 7200;
 }
 
 static void compile_both(struct world *w)
 {
-	struct doc_set *set = whole_of(w->parts, FILES + 2);
+	struct doc_set *set = whole_of(w->parts, PARTS);
+	const uint8_t *subjects = w->c ? w->c->subjects : NULL;
 	struct compiled *again = NULL, *fresh = NULL;
 	struct err e = {0};
 
 	if (policy_compile(set, &w->f.node, &fresh, &e) < 0 ||
 	    policy_compile_again(set, &w->f.node, w->c, &again, &e) < 0)
 		fail_msg("%s", e.msg);
+	w->subjects_kept += again->subjects == subjects;
 	compiled_free(w->c); /* and all that it was made of: nothing of it may be needed */
 	doc_set_free(w->set);
 	compiled_equal(again, fresh);
@@ -222,11 +243,14 @@ static void random_edits_come_to_what_a_compile_from_nothing_does(void **state)
 		edit(&w);
 		compile_both(&w);
 	}
-	assert_in_range(w.kept, ROUNDS, SIZE_MAX); /* else all of this were for nothing */
-	print_message("%zu policies taken in %d edits\n", w.kept, ROUNDS);
+	/* else all of this were for nothing */
+	assert_in_range(w.kept, ROUNDS, SIZE_MAX);
+	assert_in_range(w.subjects_kept, 10, SIZE_MAX);
+	print_message("%zu policies and %zu times the subjects taken in %d edits\n", w.kept,
+		      w.subjects_kept, ROUNDS);
 	compiled_free(w.c);
 	doc_set_free(w.set);
-	for (size_t i = 0; i < FILES + 2; i++)
+	for (size_t i = 0; i < PARTS; i++)
 		doc_set_free(w.parts[i]);
 	policy_fixture_done(&w.f);
 }

@@ -198,7 +198,13 @@ int policy_compile_again(const struct doc_set *set, const struct node_view *node
 		if (mtu && (!c->tunnel_mtu || mtu < c->tunnel_mtu))
 			c->tunnel_mtu = mtu;
 	}
-	image_build_subjects(c, &c->subjects, &c->subjects_len);
+	if (previous && subjects_same(c, previous)) {
+		c->subjects = TAKE(previous->subjects);
+		c->subjects_len = previous->subjects_len;
+		image_subjects_digests(c);
+	} else {
+		image_build_subjects(c, &c->subjects, &c->subjects_len);
+	}
 	c->digest = digest_all(c);
 	*ret = TAKE(c);
 	return 0;

@@ -182,6 +182,13 @@ uint64_t view_digest(const struct node_view *node);
 bool policies_compile_again(struct compiled *c, struct compiled *old, struct destinations *d,
 			    struct identities *ids);
 
+/* All are selected as they were: c's subjects are old's, but for the policies' digests. */
+bool subjects_same(const struct compiled *c, const struct compiled *old);
+
+/* ---- image_build.c ---- */
+/* Makes c->subjects, of policies that were selected alike, those of c. */
+void image_subjects_digests(struct compiled *c);
+
 /* ---- digest.c ---- */
 uint64_t cidrs_digest(const struct cidr *v, size_t n, uint64_t seed);
 void digest_policies(struct compiled *c);

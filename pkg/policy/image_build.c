@@ -332,6 +332,22 @@ void image_build_subjects(const struct compiled *c, uint8_t **ret_data, size_t *
 	finish(&out, &h, ret_data, ret_len);
 }
 
+void image_subjects_digests(struct compiled *c)
+{
+	struct image_header h;
+	uint8_t *at;
+
+	memcpy(&h, c->subjects, sizeof(h));
+	at = c->subjects + h.sections[IMAGE_POLICIES].offset;
+	for (size_t i = 0; i < c->n_policies; i++) {
+		memcpy(at + offsetof(struct image_policy, digest), &c->policies[i].digest,
+		       sizeof(c->policies[i].digest));
+		at += sizeof(struct image_policy);
+	}
+	h.checksum = image_checksum(c->subjects, c->subjects_len);
+	memcpy(c->subjects, &h, sizeof(h));
+}
+
 /* ---- a publication ---- */
 
 static int compare_programs(const void *va, const void *vb)
