@@ -303,11 +303,14 @@ static int sort_kind(struct doc_set *set, const struct kind *k, struct err *e)
 
 int doc_set_finish(struct doc_set *set, struct err *e)
 {
+	bool done[sizeof(struct doc_set)] = {0}; /* two kinds share one array */
+
 	for (size_t i = 0; i < N_KINDS; i++) {
-		int r = sort_kind(set, kinds + i, e);
+		int r = done[kinds[i].items] ? 0 : sort_kind(set, kinds + i, e);
 
 		if (r < 0)
 			return r;
+		done[kinds[i].items] = true;
 	}
 	return doc_check_overlaps(set, e) < 0 ? -EINVAL : doc_check_vias(set, e);
 }
