@@ -29,8 +29,8 @@ static int folders_make(void **state)
 {
 	struct fixture *f = mem_alloc0(sizeof(*f));
 
-	strncpy(f->dir, "/tmp/slXXXXXX", sizeof(f->dir) - 1);
-	strncpy(f->state, "/tmp/slXXXXXX", sizeof(f->state) - 1);
+	snprintf(f->dir, sizeof(f->dir), "/tmp/slXXXXXX");
+	snprintf(f->state, sizeof(f->state), "/tmp/slXXXXXX");
 	*state = f;
 	if (!mkdtemp(f->dir) || !mkdtemp(f->state))
 		return -1;
