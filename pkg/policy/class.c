@@ -116,7 +116,7 @@ static void append_range(struct class *c, uint32_t lo, struct cell cell)
 	c->ranges[c->n++] = (struct class_range){.lo = lo, .cell = cell};
 }
 
-void class_build(const struct ruleset *rs, const uint64_t *matching, struct class *ret)
+size_t class_build(const struct ruleset *rs, const uint64_t *matching, struct class *ret)
 {
 	__cleanup_free uint64_t *on = mem_alloc0(rs->words * sizeof(*on));
 	__cleanup_free uint32_t *depth = mem_alloc0(rs->n * sizeof(*depth)); /* ports may overlap */
@@ -140,6 +140,7 @@ void class_build(const struct ruleset *rs, const uint64_t *matching, struct clas
 		}
 		append_range(ret, at, cell_of(rs, on));
 	}
+	return n;
 }
 
 _Static_assert(sizeof(struct class_range) == 4 + 2 * (CELL_STEPS + 1), "padding would be hashed");

@@ -243,6 +243,10 @@ struct program {
 };
 #define PROGRAM_MAX_SETS  8
 #define PROGRAM_MAX_RULES 0xfffeu /* -E2BIG beyond */
+/* The same: prefixes that overlap, with ports of their own, come to a class for each combination.
+ */
+#define PROGRAM_MAX_RANGES 262144u    /* of all classes: what the kernel has room for */
+#define PROGRAM_MAX_WORK   (1u << 25) /* ends of port ranges: seconds */
 
 int policy_flatten(const struct compiled *c, const struct binding *b, struct program **ret);
 void program_free(struct program *p);

@@ -131,7 +131,8 @@ struct ruleset {
 void ruleset_init(struct ruleset *rs, const struct flat_rule *const *rules, size_t n);
 void ruleset_done(struct ruleset *rs);
 /* matching: the rules whose destination matches, one bit each. The caller frees ranges. */
-void class_build(const struct ruleset *rs, const uint64_t *matching, struct class *ret);
+/* How many ends of port ranges it had to look at. */
+size_t class_build(const struct ruleset *rs, const uint64_t *matching, struct class *ret);
 bool class_equal(const struct class *a, const struct class *b);
 uint64_t class_hash(const struct class *c);
 const struct cell *class_cell(const struct class *c, uint32_t l4_key);

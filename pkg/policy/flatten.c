@@ -61,6 +61,7 @@ struct flattener {
 	struct hash_index memo_index, class_index;
 	struct frame stack[MAX_DEPTH];
 	size_t depth;
+	size_t n_ranges, work; /* PROGRAM_MAX_… */
 	struct program *program;
 };
 
@@ -192,23 +193,31 @@ static uint32_t class_intern(struct flattener *f, struct class *take)
 			return i;
 		}
 	}
+	f->n_ranges += take->n;
 	MEM_GROW(p->classes, p->n_classes);
 	p->classes[p->n_classes++] = *take;
 	return hash_index_add(&f->class_index, hash);
 }
 
-/* Of the rules in f->matching. */
+static bool too_large(const struct flattener *f)
+{
+	return f->n_ranges > PROGRAM_MAX_RANGES || f->work > PROGRAM_MAX_WORK;
+}
+
+/* Of the rules in f->matching; any, once it is too large. */
 static uint32_t class_here(struct flattener *f)
 {
 	size_t size = f->rules.words * sizeof(*f->matching);
 	struct class class;
 	uint32_t i;
 
+	if (too_large(f))
+		return 0;
 	for (i = hash_index_first(&f->memo_index, f->set_hash); i != HASH_INDEX_END;
 	     i = hash_index_next(&f->memo_index, i))
 		if (memcmp(f->memos[i].set, f->matching, size) == 0)
 			return f->memos[i].class;
-	class_build(&f->rules, f->matching, &class);
+	f->work += class_build(&f->rules, f->matching, &class) + 1;
 	MEM_GROW(f->memos, f->n_memos);
 	f->memos[f->n_memos++] = (struct memo){
 		.set = mem_dup(f->matching, size),
@@ -433,6 +442,7 @@ int policy_flatten(const struct compiled *c, const struct binding *b, struct pro
 {
 	struct flattener f = {.program = mem_alloc0(sizeof(*f.program))};
 	struct program *p = f.program;
+	int r;
 
 	p->key = b->key;
 	collect_rules(p, c, b);
@@ -445,7 +455,11 @@ int policy_flatten(const struct compiled *c, const struct binding *b, struct pro
 	f.matching = mem_alloc0(f.rules.words * sizeof(*f.matching));
 	layers_build(&f, c);
 	entries_build(&f, c);
+	r = too_large(&f) ? -E2BIG : 0;
 	flattener_done(&f);
-	*ret = p;
-	return 0;
+	if (r < 0)
+		program_free(p);
+	else
+		*ret = p;
+	return r;
 }

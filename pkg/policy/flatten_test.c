@@ -326,6 +326,57 @@ static void more_rules_than_a_cell_can_name_are_refused(void **state)
 	compiled_free(f.c);
 }
 
+/* 200 rules whose prefixes overlap anyhow; more: each rule has ports of its own. */
+static char *crossing(bool first_decides)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *s = open_memstream(&text, &len);
+	uint32_t x = 1;
+
+	fputs("apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p}\n"
+	      "spec:\n  subject: {podSelector: {}}\n  rules:\n",
+	      s);
+	if (first_decides)
+		fputs("  - {action: Deny}\n", s);
+	for (int i = 0; i < 200; i++) {
+		fputs("  - {action: Deny, ports: [{protocol: TCP, port: 1}", s);
+		for (int k = 0; k < 60; k++)
+			fprintf(s, ", {protocol: TCP, port: %d}", 2 + (i + 200 * k) * 5);
+		fputs("], to: [{cidr: 20.0.0.0/32}", s);
+		for (int k = 0; k < 300; k++) {
+			x = x * 1664525 + 1013904223;
+			fprintf(s, ", {cidr: %u.%u.%u.0/24}", 20 + (x >> 29), x >> 21 & 255,
+				x >> 13 & 255);
+			x = x * 1664525 + 1013904223;
+			fprintf(s, ", {cidr: %u.%u.0.0/16}", 20 + (x >> 29), x >> 21 & 255);
+		}
+		fputs("]}\n", s);
+	}
+	fclose(s);
+	return text;
+}
+
+static void what_comes_to_more_classes_than_can_be_made_is_refused(void **state)
+{
+	struct pod_info pod = {.namespace = "default", .name = "x", .labels_known = true};
+
+	for (int i = 0; i < 2; i++) {
+		char *yaml = crossing(i);
+		struct policy_fixture f;
+		struct program *p = NULL;
+		struct binding b;
+
+		policy_fixture_init(&f, yaml, "n1", "eth0 192.0.2.1/24");
+		assert_int_equal(policy_resolve(f.c, &pod, &b), 0);
+		assert_int_equal(policy_flatten(f.c, &b, &p), -E2BIG);
+		assert_null(p);
+		binding_done(&b);
+		policy_fixture_done(&f);
+		free(yaml);
+	}
+}
+
 static void ten_thousand_policies_compile_and_a_pod_does_not_pay_for_them(void **state)
 {
 	enum { PODS = 10000, POLICIES = 10000 / SCALE, DESTINATIONS = 1000 / SCALE };
@@ -396,6 +447,7 @@ int main(void)
 		cmocka_unit_test(a_million_prefixes_in_sets_take_seconds),
 		cmocka_unit_test(sets_beyond_the_layers_are_the_smallest),
 		cmocka_unit_test(more_rules_than_a_cell_can_name_are_refused),
+		cmocka_unit_test(what_comes_to_more_classes_than_can_be_made_is_refused),
 		cmocka_unit_test(ten_thousand_policies_compile_and_a_pod_does_not_pay_for_them),
 	};
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the daemon makes of audits, schedules, names, large sets and counters. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -280,6 +283,64 @@ static void counts_the_epoch_up_for_each_policy_it_exchanges(void **state)
 	assert_true(epoch() - before >= 3);
 }
 
+/* 200 rules, each with ports of its own and prefixes that overlap those of others. */
+static char *too_large(void)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *s = open_memstream(&text, &len);
+	uint32_t x = 1;
+
+	fputs("apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+	      "metadata: {name: web, namespace: default}\n"
+	      "spec:\n  subject: {podSelector: {matchLabels: {app: web}}}\n  rules:\n",
+	      s);
+	for (int i = 0; i < 200; i++) {
+		fprintf(s, "  - {action: Allow, ports: [{protocol: TCP, port: %d}", i + 1);
+		for (int k = 1; k < 60; k++)
+			fprintf(s, ", {protocol: TCP, port: %d}", i + 1 + 400 * k);
+		fputs("], to: [{cidr: 20.0.0.0/32}", s);
+		for (int k = 0; k < 100; k++) {
+			x = x * 1664525 + 1013904223;
+			fprintf(s, ", {cidr: %u.%u.0.0/16}", 20 + (x >> 31), x >> 23 & 255);
+		}
+		fputs("]}\n", s);
+	}
+	fclose(s);
+	return text;
+}
+
+static void a_policy_that_is_too_large_stops_no_other(void **state)
+{
+	__cleanup_free char *large = too_large();
+	struct slu_pod web, other;
+	uint32_t pod, beside;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS));
+	pod = rnode_pod("p1", 5, WEB);
+	beside = rnode_pod("p2", 6, "{\"app\":\"api\"}");
+	rnode_settle();
+	web = entry(pod);
+	assert_int_equal(decision(web.policy), SLU_DENY);
+	rnode_policy("web.yaml", large);
+	rnode_policy("api.yaml", "apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+				 "metadata: {name: api, namespace: default}\n"
+				 "spec:\n  subject: {podSelector: {matchLabels: {app: api}}}\n"
+				 "  rules: [{action: Deny, to: [{cidr: 203.0.113.0/24}]}]\n");
+	assert_int_equal(rnode_pass(), -E2BIG);
+	assert_int_equal(rnode_pass(), -E2BIG);
+	other = entry(beside);
+	assert_int_equal(decision(other.policy), SLU_DENY);
+	/* what was there before stays in force */
+	web = entry(pod);
+	assert_int_equal(decision(web.policy), SLU_DENY);
+	rnode_policy("web.yaml", POLICY("web", "  - {action: Allow}\n"));
+	rnode_settle();
+	web = entry(pod);
+	assert_int_equal(decision(web.policy), SLU_ALLOW);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +352,7 @@ int main(void)
 		TEST(finds_names_again_after_a_restart),
 		TEST(lets_no_answer_outlive_a_daemon_that_was_killed),
 		TEST(counts_the_epoch_up_for_each_policy_it_exchanges),
+		TEST(a_policy_that_is_too_large_stops_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@ struct prog {
 	bool wanted;	      /* by a record, in this pass */
 	bool enforced;	      /* not only as what an audit would decide */
 	bool failed;	      /* an audit's, and cannot be made */
+	bool too_large;	      /* and what was in force before stays */
 	bool names;	      /* some of its rules are about names */
 	uint32_t proposed;    /* the id that all its pods have now */
 	struct program *program; /* only between flatten and commit */
@@ -81,7 +82,8 @@ struct reconcile {
 	bool unpublished;
 	/* what people are told */
 	size_t changes;
-	struct err err; /* of the last pass */
+	struct err err;	      /* of the last pass */
+	struct err too_large; /* a program that cannot be made: its pods keep what they had */
 	char forward_drop[64];
 	int64_t last_ok_at;
 };

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "reconcile/counters.h"
 #include "reconcile/priv.h"
 
 struct prog *prog_get(struct reconcile *r, uint64_t key)
@@ -203,6 +204,22 @@ static bool id_expired(const struct ids_policy *p, int64_t now)
 	return p->unused_since && now - p->unused_since > PROG_RETIRE_AFTER;
 }
 
+/* Tried once: what a key stands for does not change. */
+static int prog_too_large(struct reconcile *r, struct prog *p, struct err *e)
+{
+	__cleanup_free char *name = NULL;
+	const struct flat_rule *rules;
+	size_t n;
+
+	p->too_large = true;
+	rules = compiled_policy_rules(r->compiled, p->binding.policies[0], &n);
+	name = n ? counter_name(&rules[0]) : mem_strdup("");
+	return err_set(e, -E2BIG,
+		       "policy %u, of %zu that begin with %s: too many combinations of "
+		       "destinations and ports; let fewer prefixes overlap",
+		       p->id, p->binding.n, name);
+}
+
 static int prog_flatten(struct reconcile *r, struct prog *p, struct err *e)
 {
 	int rc;
@@ -210,7 +227,9 @@ static int prog_flatten(struct reconcile *r, struct prog *p, struct err *e)
 	prog_drop_program(p);
 	if (!p->binding.n)
 		return err_set(e, -ENOENT, "policy %u: its rules are not known any more", p->id);
-	rc = policy_flatten(r->compiled, &p->binding, &p->program);
+	rc = p->too_large ? -E2BIG : policy_flatten(r->compiled, &p->binding, &p->program);
+	if (rc == -E2BIG)
+		return prog_too_large(r, p, e);
 	if (rc < 0)
 		return err_sys(e, rc, "policy %u: compile", p->id);
 	p->counters = counters_get(r, p->program);
@@ -301,6 +320,7 @@ int progs_plan(struct reconcile *r, const struct dp_model *observed, struct prog
 {
 	__cleanup(wish_done) struct wish w = {0};
 
+	r->too_large = (struct err){0};
 	for (size_t i = 0; i < r->n_progs; i++) {
 		struct prog *p = &r->progs[i];
 		int rc;
@@ -308,6 +328,10 @@ int progs_plan(struct reconcile *r, const struct dp_model *observed, struct prog
 		if (p->in_kernel || (!p->wanted && !p->binding.n))
 			continue;
 		rc = prog_flatten(r, p, e);
+		if (rc == -E2BIG && p->enforced) { /* one policy's fault: the others go on */
+			r->too_large = *e;
+			continue;
+		}
 		if (rc < 0 && p->enforced)
 			return rc;
 		if (rc < 0) {
