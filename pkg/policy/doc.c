@@ -282,11 +282,83 @@ static int cmp_metas(const void *a, const void *b)
 	return c ? c : (x->src.line > y->src.line) - (x->src.line < y->src.line);
 }
 
-static int sort_kind(struct doc_set *set, const struct kind *k, struct err *e)
+/* The parts of a set that another one does not have. */
+struct parts {
+	struct doc_set **list;
+	size_t n;
+};
+
+static struct parts parts_beyond(const struct doc_set *set, const struct doc_set *other)
+{
+	struct parts p = {.list = mem_alloc0(set->n_parts * sizeof(struct doc_set *))};
+
+	for (size_t i = 0, k; i < set->n_parts; i++) {
+		for (k = 0; k < other->n_parts && other->parts[k] != set->parts[i]; k++)
+			;
+		if (k == other->n_parts)
+			p.list[p.n++] = set->parts[i];
+	}
+	return p;
+}
+
+static void parts_done(struct parts *p)
+{
+	free(p->list);
+}
+
+/* Each part has its own copy of its files' names, which its objects point to. */
+static bool parts_have(const struct parts *p, const char *file)
+{
+	for (size_t i = 0; i < p->n; i++)
+		for (size_t k = 0; k < p->list[i]->n_files; k++)
+			if (p->list[i]->files[k] == file)
+				return true;
+	return false;
+}
+
+struct change {
+	const struct doc_set *before; /* finished */
+	struct parts gone, come;
+};
+
+/* Sorted as before was, without what is gone, and with what has come. */
+static void array_merge(struct doc_set *set, const struct kind *k, const struct change *change)
+{
+	struct array a = array_get(set, k), old = array_get(change->before, k), come = {0};
+	__cleanup_free char *items = mem_resize(NULL, a.n, k->size);
+	char *out = items;
+	size_t next = 0;
+
+	for (size_t i = 0; i < a.n; i++) {
+		const struct doc_meta *m = (void *)(a.items + i * k->size);
+
+		if (parts_have(&change->come, m->src.file))
+			memmove(a.items + come.n++ * k->size, m, k->size);
+	}
+	come.items = a.items;
+	if (come.n)
+		qsort(come.items, come.n, k->size, cmp_metas);
+	for (size_t i = 0; i < old.n; i++) {
+		const struct doc_meta *m = (void *)(old.items + i * k->size);
+
+		if (parts_have(&change->gone, m->src.file))
+			continue;
+		for (; next < come.n && cmp_metas(come.items + next * k->size, m) < 0; next++)
+			out = mempcpy(out, come.items + next * k->size, k->size);
+		out = mempcpy(out, m, k->size);
+	}
+	memcpy(out, come.items + next * k->size, (come.n - next) * k->size);
+	memcpy(a.items, items, a.n * k->size);
+}
+
+static int sort_kind(struct doc_set *set, const struct kind *k, const struct change *change,
+		     struct err *e)
 {
 	struct array a = array_get(set, k);
 
-	if (a.n)
+	if (a.n && change)
+		array_merge(set, k, change);
+	else if (a.n)
 		qsort(a.items, a.n, k->size, cmp_metas);
 	for (size_t i = 1; i < a.n; i++) {
 		const struct doc_meta *x = (void *)(a.items + (i - 1) * k->size);
@@ -301,16 +373,73 @@ static int sort_kind(struct doc_set *set, const struct kind *k, struct err *e)
 	return 0;
 }
 
-int doc_set_finish(struct doc_set *set, struct err *e)
+static int sort_all(struct doc_set *set, const struct change *change, struct err *e)
 {
 	bool done[sizeof(struct doc_set)] = {0}; /* two kinds share one array */
 
 	for (size_t i = 0; i < N_KINDS; i++) {
-		int r = done[kinds[i].items] ? 0 : sort_kind(set, kinds + i, e);
+		int r = done[kinds[i].items] ? 0 : sort_kind(set, kinds + i, change, e);
 
 		if (r < 0)
 			return r;
 		done[kinds[i].items] = true;
 	}
+	return 0;
+}
+
+int doc_set_finish(struct doc_set *set, struct err *e)
+{
+	int r = sort_all(set, NULL, e);
+
+	if (r < 0)
+		return r;
 	return doc_check_overlaps(set, e) < 0 ? -EINVAL : doc_check_vias(set, e);
+}
+
+static bool parts_say_gateways(const struct parts *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->list[i]->n_gateways)
+			return true;
+	return false;
+}
+
+/* What was right with the same gateways still is. */
+static int check_change(const struct doc_set *set, const struct change *change, struct err *e)
+{
+	int r = doc_check_overlaps(set, e);
+
+	if (r < 0 || parts_say_gateways(&change->gone) || parts_say_gateways(&change->come))
+		return r < 0 ? -EINVAL : doc_check_vias(set, e);
+	for (size_t i = 0; i < set->n_policies; i++) {
+		if (!parts_have(&change->come, set->policies[i].meta.src.file))
+			continue;
+		r = doc_check_policy_vias(set, &set->policies[i], e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+#define FEW_PARTS 8 /* with more of them changed, sorting anew is cheaper than asking */
+
+int doc_set_finish_after(struct doc_set *set, const struct doc_set *before, struct err *e)
+{
+	struct change change = {.before = before};
+	int r;
+
+	if (!before)
+		return doc_set_finish(set, e);
+	change.gone = parts_beyond(before, set);
+	change.come = parts_beyond(set, before);
+	if (change.gone.n > FEW_PARTS || change.come.n > FEW_PARTS) {
+		r = doc_set_finish(set, e);
+	} else {
+		r = sort_all(set, &change, e);
+		if (r == 0)
+			r = check_change(set, &change, e);
+	}
+	parts_done(&change.gone);
+	parts_done(&change.come);
+	return r;
 }

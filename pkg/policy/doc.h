@@ -315,6 +315,12 @@ struct doc_set *doc_set_ref(struct doc_set *set); /* one more who frees it; retu
 int doc_set_finish(struct doc_set *set, struct err *e);
 
 /*
+ * The same, for a set that shares most of its parts with before, which is finished and all of whose
+ * objects are its parts'. NULL: no such set.
+ */
+int doc_set_finish_after(struct doc_set *set, const struct doc_set *before, struct err *e);
+
+/*
  * Reads a file (JSON by .json, else YAML; several documents; kind List)
  * from text. Bounded: DOC_MAX_FILE bytes. 0 or -EINVAL with "file:line: path: …".
  */

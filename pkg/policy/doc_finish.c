@@ -122,14 +122,20 @@ static int check_via(const struct doc_set *set, const struct doc_via *via, size_
 		       g->meta.src.line, addr_str(*a));
 }
 
+int doc_check_policy_vias(const struct doc_set *set, const struct doc_policy *policy, struct err *e)
+{
+	int r = check_via(set, &policy->default_via, SIZE_MAX, e);
+
+	for (size_t i = 0; r == 0 && i < policy->n_rules; i++)
+		r = check_via(set, &policy->rules[i].via, i, e);
+	return r;
+}
+
 int doc_check_vias(const struct doc_set *set, struct err *e)
 {
 	for (size_t p = 0; p < set->n_policies; p++) {
-		const struct doc_policy *policy = set->policies + p;
-		int r = check_via(set, &policy->default_via, SIZE_MAX, e);
+		int r = doc_check_policy_vias(set, set->policies + p, e);
 
-		for (size_t i = 0; r == 0 && i < policy->n_rules; i++)
-			r = check_via(set, &policy->rules[i].via, i, e);
 		if (r < 0)
 			return r;
 	}

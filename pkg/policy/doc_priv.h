@@ -131,3 +131,5 @@ void doc_zones_done(struct doc_set *set);
 /* doc_finish.c, on the sorted set */
 int doc_check_overlaps(const struct doc_set *set, struct err *e);
 int doc_check_vias(const struct doc_set *set, struct err *e);
+int doc_check_policy_vias(const struct doc_set *set, const struct doc_policy *policy,
+			  struct err *e);

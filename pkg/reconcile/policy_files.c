@@ -24,6 +24,7 @@ void policy_files_done(struct policy_files *files)
 		doc_set_free(files->items[i].set);
 	}
 	free(files->items);
+	doc_set_free(files->whole);
 	*files = (struct policy_files){0};
 }
 
@@ -75,11 +76,12 @@ int policy_files_parse(struct policy_files *files, const char *dir, const struct
 	for (size_t i = 0; r == 0 && i < now.n; i++)
 		doc_set_add_part(set, now.items[i].set);
 	if (r == 0)
-		r = doc_set_finish(set, e);
+		r = doc_set_finish_after(set, files->whole, e);
 	if (r < 0)
 		return r;
 	policy_files_done(files);
 	*files = now;
+	files->whole = doc_set_ref(set);
 	now = (struct policy_files){0};
 	*ret = TAKE(set);
 	return 0;

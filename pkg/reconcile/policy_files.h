@@ -13,6 +13,7 @@ struct policy_file;
 struct policy_files {
 	struct policy_file *items; /* sorted by name */
 	size_t n;
+	struct doc_set *whole; /* of all of them; NULL: not read yet */
 };
 
 /* All of them as one set, finished. -errno with err: then *files is as it was. */
