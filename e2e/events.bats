@@ -85,5 +85,22 @@ would_deny() {
 	[ "$used" -lt 3000 ] # of one processor's
 }
 
+@test "a reader of the event log that goes away does not take the daemon along" {
+	logged "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}"
+	node_args node1
+	daemon sluiced-node1 on node1 bash -c 'exec "$@" > >(true)' - "$BIN/sluiced" "${NODE_ARGS[@]}"
+	lab_wait 100 node_answers node1
+	web_add web
+	same denied timeout "$(ask web udp "$DENIED_V4" timeout=200)"
+	lab_wait 100 told_by_rule no
+	sleep 0.5 # it is told as soon as it is in the ring: now it is written
+	node_answers node1
+	alive "$(cat "$LAB/pids/sluiced-node1")"
+}
+
+told_by_rule() {
+	ctl node1 rules --hits -o json | jq -e --arg r "$1" 'any(.[]; (.rule | endswith($r)) and .eventsTold > 0)'
+}
+
 # what the daemon of a node has used of the processors
 cpu_ms() { awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) * 1000 / hz }' "/proc/$(cat "$LAB/pids/sluiced-$1")/stat"; }

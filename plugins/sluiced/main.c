@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluiced: the node daemon. All work is in pkg/reconcile; here are its settings and its end. */
+#include <signal.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
@@ -38,6 +39,7 @@ int main(int argc, char **argv)
 	__cleanup(options_done) struct options o = {0};
 	struct err e = {0};
 
+	signal(SIGPIPE, SIG_IGN); /* whoever reads its lines may go away */
 	if (options_parse(&o, argc, argv, &e) < 0) {
 		fprintf(stderr, "sluiced: %s\nTry 'sluiced --help'.\n", e.msg);
 		return EXIT_USAGE;
