@@ -57,6 +57,8 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu
 	if (!c || reason >= SLU_MARK_REASONS)
 		return drop(skb, reason ? reason : SLU_DROP_NO_POLICY);
 	if (judged & JUDGED_UNTOUCHED) {
+		if (!pod_still(skb, pod))
+			return drop(skb, SLU_DROP_NO_POLICY);
 		skb->priority = SLU_PRIORITY_SEEN;
 		mark_set(skb, c, 0);
 		return TC_ACT_UNSPEC;
@@ -71,6 +73,8 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu
 		id = identify(pod, p, JUDGED_IDENTITY(judged));
 	else
 		id = SLU_ID_CHECK;
+	if (!pod_still(skb, pod))
+		return drop(skb, SLU_DROP_NO_POLICY);
 	/* Into sluice0 and dropped there, unless nft is in force and takes DIVERT off again. */
 	skb->priority = id & OUTCOME_DIVERT ? 0 : SLU_PRIORITY_RELEASE;
 	mark_set(skb, c, c->divert | (id & (SLU_ID_MAX - 1)) << (c->mark_shift & 31));

@@ -22,6 +22,20 @@ static __always_inline bool governed(const struct slu_pod *pod)
 	return pod->policy || pod->flags & (SLU_POD_QUARANTINE | SLU_POD_KEEP);
 }
 
+/*
+ * The kernel may have used the pod's element again for another pod meanwhile: then it has
+ * another MAC than the frame, which was looked at before. Asked when all was read from it.
+ */
+static __always_inline bool pod_still(const struct __sk_buff *skb, const struct slu_pod *pod)
+{
+	const __u8 *frame = (const __u8 *)(long)skb->data;
+
+	if (pod->flags & SLU_POD_NO_SOURCE_CHECK)
+		return true;
+	return frame + ETH_HLEN <= (const __u8 *)(long)skb->data_end &&
+	       mac_same(pod->mac, frame + ETH_ALEN);
+}
+
 static __always_inline bool is_inside(const struct pkt *p)
 {
 	__u32 flags = inside_flags(&p->dst);

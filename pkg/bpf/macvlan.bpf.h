@@ -137,6 +137,8 @@ static __always_inline int macvlan_judge(struct __sk_buff *skb, const struct slu
 	__u32 judged = judge(skb, config_get(), pod, p), reason = JUDGED_REASON(judged), *known;
 	struct slu_flow f = {};
 
+	if (!pod_still(skb, pod))
+		return drop(skb, SLU_DROP_NO_POLICY);
 	if (judged & JUDGED_INSIDE || addr_multicast(&p->dst) || p->flags & PKT_CONTROL)
 		return TC_ACT_UNSPEC;
 	if (reason == SLU_DROP_MALFORMED)

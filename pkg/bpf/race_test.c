@@ -93,10 +93,63 @@ static void a_packet_is_judged_by_its_own_policy_while_all_are_exchanged(void **
 			    world_mark(SLU_DROP_DENIED));
 }
 
+struct moves {
+	struct slu_pod pod[2];
+	int failed;
+	atomic_bool done;
+};
+
+static void *move(void *arg)
+{
+	struct moves *m = arg;
+
+	for (uint32_t i = 0; !m->failed && i < 4 * EXCHANGE; i++) {
+		const uint32_t ifindex = 1 + (i & 1);
+
+		m->failed = bpf_map_set(world_pins(), BPF_MAP_PODS, &ifindex, &m->pod[i & 1], NULL);
+	}
+	atomic_store(&m->done, true);
+	return NULL;
+}
+
+static void a_packet_is_judged_as_of_its_own_pod_while_all_are_written(void **state)
+{
+	struct moves m = {.failed = 0};
+	struct slu_policy denied, allowed;
+	bool passed = false;
+	struct world_run run;
+	pthread_t thread;
+	struct packet p;
+
+	world();
+	denied = denies();
+	allowed = world_policy_of("a", 0, world_cell(0, 0, SLU_NO_RULE));
+	world_policy(DENIES, &denied);
+	world_policy(ALLOWS, &allowed);
+	world_pod_of(DENIES, 0);
+	for (int i = 0; i < 2; i++)
+		m.pod[i] = world_pod_make(POD_GOVERNED, 0);
+	m.pod[0].policy = DENIES;
+	m.pod[1].policy = ALLOWS;
+	m.pod[1].mac[5] ^= 0x40;
+	assert_int_equal(pthread_create(&thread, NULL, move, &m), 0);
+	for (uint16_t port = 1; !passed && !atomic_load(&m.done); port++) {
+		world_udp(&p, POD_V4, "198.18.77.1", port);
+		world_run(BPF_PROG_FROM_POD, &p, 0, &run);
+		passed = run.verdict != TC_ACT_SHOT &&
+			 (run.mark & ~WORLD_DIVERT & SLU_MARK_MASK_DEFAULT) !=
+				 world_mark(SLU_DROP_DENIED);
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(m.failed, 0);
+	assert_false(passed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_packet_is_judged_by_its_own_policy_while_all_are_exchanged),
+		cmocka_unit_test(a_packet_is_judged_as_of_its_own_pod_while_all_are_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
