@@ -25,7 +25,7 @@ static __always_inline bool tcp_begins(struct __sk_buff *skb, const struct pkt *
  * its pod another identity; 0 = as the node. False: decide as for a new one, which a
  * SYN is even if it has the ports of one that was open.
  */
-static __always_inline bool kept_id(struct __sk_buff *skb, const struct slu_pod *pod,
+static __always_inline bool kept_id(struct __sk_buff *skb, const struct who *pod,
 				    const struct pkt *p, __u32 *ret_id)
 {
 	struct slu_flow f = {.local = p->src, .remote = p->dst};
@@ -48,7 +48,7 @@ static __always_inline bool kept_id(struct __sk_buff *skb, const struct slu_pod 
 	return true;
 }
 
-static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu_pod *pod,
+static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct who *pod,
 					 struct pkt *p)
 {
 	struct slu_config *c = config_get();
@@ -57,8 +57,6 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu
 	if (!c || reason >= SLU_MARK_REASONS)
 		return drop(skb, reason ? reason : SLU_DROP_NO_POLICY);
 	if (judged & JUDGED_UNTOUCHED) {
-		if (!pod_still(skb, pod))
-			return drop(skb, SLU_DROP_NO_POLICY);
 		skb->priority = SLU_PRIORITY_SEEN;
 		mark_set(skb, c, 0);
 		return TC_ACT_UNSPEC;
@@ -73,8 +71,6 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct slu
 		id = identify(pod, p, JUDGED_IDENTITY(judged));
 	else
 		id = SLU_ID_CHECK;
-	if (!pod_still(skb, pod))
-		return drop(skb, SLU_DROP_NO_POLICY);
 	/* Into sluice0 and dropped there, unless nft is in force and takes DIVERT off again. */
 	skb->priority = id & OUTCOME_DIVERT ? 0 : SLU_PRIORITY_RELEASE;
 	mark_set(skb, c, c->divert | (id & (SLU_ID_MAX - 1)) << (c->mark_shift & 31));
@@ -88,6 +84,8 @@ int slu_from_pod(struct __sk_buff *skb)
 	struct slu_pod *pod = bpf_map_lookup_elem(&pods, &ifindex);
 	struct pkt p = {};
 	struct ethhdr eth;
+	struct who who;
+	bool held = false;
 	int reason;
 
 	if (!pod)
@@ -102,5 +100,12 @@ int slu_from_pod(struct __sk_buff *skb)
 		return drop(skb, reason);
 	if (skb->priority == SLU_PRIORITY_PROBE) /* on a veth's way it would have become 0 */
 		p.flags |= PKT_PROBE;
-	return from_pod_mark(skb, pod, &p);
+	for (int i = 0; i < WHO_TRIES && !held; i++) {
+		who_read(pod, &who);
+		pod = bpf_map_lookup_elem(&pods, &ifindex);
+		if (!pod)
+			return drop(skb, SLU_DROP_UNKNOWN_INTERFACE);
+		held = who_holds(skb, pod, &who);
+	}
+	return held ? from_pod_mark(skb, &who, &p) : drop(skb, SLU_DROP_NO_POLICY);
 }

@@ -17,24 +17,44 @@
 #define OUTCOME_DIVERT	   (1u << 31)
 #define CONSULT_TRIES	   4 /* an epoch lasts longer than an answer takes */
 
-static __always_inline bool governed(const struct slu_pod *pod)
+/* What of a pod decides about a packet. */
+struct who {
+	__u32 policy, audit, flags, spread;
+};
+
+static __always_inline bool governed(const struct who *pod)
 {
 	return pod->policy || pod->flags & (SLU_POD_QUARANTINE | SLU_POD_KEEP);
 }
 
+static __always_inline void who_read(const struct slu_pod *pod, struct who *ret)
+{
+	ret->policy = pod->policy;
+	ret->audit = pod->audit;
+	ret->flags = pod->flags;
+	ret->spread = pod->spread;
+}
+
 /*
- * The kernel may have used the pod's element again for another pod meanwhile: then it has
- * another MAC than the frame, which was looked at before. Asked when all was read from it.
+ * The kernel may use a pod's element again for another pod while it is read. So what decides is
+ * read once, looked up anew, and taken if both are the same and of the frame's MAC: nothing of
+ * the element is read after that.
  */
-static __always_inline bool pod_still(const struct __sk_buff *skb, const struct slu_pod *pod)
+static __always_inline bool who_holds(const struct __sk_buff *skb, const struct slu_pod *now,
+				      const struct who *who)
 {
 	const __u8 *frame = (const __u8 *)(long)skb->data;
 
-	if (pod->flags & SLU_POD_NO_SOURCE_CHECK)
+	if (now->policy != who->policy || now->audit != who->audit || now->flags != who->flags ||
+	    now->spread != who->spread)
+		return false;
+	if (who->flags & SLU_POD_NO_SOURCE_CHECK)
 		return true;
 	return frame + ETH_HLEN <= (const __u8 *)(long)skb->data_end &&
-	       mac_same(pod->mac, frame + ETH_ALEN);
+	       mac_same(now->mac, frame + ETH_ALEN);
 }
+
+#define WHO_TRIES 4 /* an entry is written now and then, not all the time */
 
 static __always_inline bool is_inside(const struct pkt *p)
 {
@@ -244,8 +264,8 @@ static __always_inline void hits_count(struct __sk_buff *skb, const struct pkt *
 }
 
 /* What it would be if the policies in mode Audit were enforced; as r where nothing can be said. */
-static __always_inline void audit_rule(struct __sk_buff *skb, const struct slu_pod *pod,
-				       struct pkt *p, const struct ruling *r, struct ruling *ret)
+static __always_inline void audit_rule(struct __sk_buff *skb, const struct who *pod, struct pkt *p,
+				       const struct ruling *r, struct ruling *ret)
 {
 	if (!pod->audit || slu_rule_on(skb, ret, p, pod->audit) || ret->flags & RULED_INSIDE)
 		*ret = *r;
@@ -256,7 +276,7 @@ static __always_inline void audit_rule(struct __sk_buff *skb, const struct slu_p
  * config.audit holds nothing is denied.
  */
 static __always_inline __u32 settle(struct __sk_buff *skb, const struct slu_config *c,
-				    const struct slu_pod *pod, struct pkt *p, struct ruling *r)
+				    const struct who *pod, struct pkt *p, struct ruling *r)
 {
 	bool suspended = c && c->audit && is_denial(r->verdict);
 	struct ruling audit;
@@ -278,7 +298,7 @@ static __always_inline __u32 settle(struct __sk_buff *skb, const struct slu_conf
 
 /* The pod has no policy: what is decided without one. */
 static __always_inline __u32 judge_unruled(struct __sk_buff *skb, const struct slu_config *c,
-					   const struct slu_pod *pod, struct pkt *p)
+					   const struct who *pod, struct pkt *p)
 {
 	struct ruling r = {.verdict = SLU_ALLOW, .at = RULE_NONE};
 
@@ -294,7 +314,7 @@ static __always_inline __u32 judge_unruled(struct __sk_buff *skb, const struct s
 }
 
 static __always_inline __u32 judge(struct __sk_buff *skb, const struct slu_config *c,
-				   const struct slu_pod *pod, struct pkt *p)
+				   const struct who *pod, struct pkt *p)
 {
 	struct ruling r;
 	__u32 verdict;
@@ -340,8 +360,7 @@ static __always_inline __u32 address_mark(__u32 id, bool or_node)
 
 /* The mark id of an identity: an address, CHECK, or a reason; OUTCOME_DIVERT when owned elsewhere.
  */
-static __always_inline __u32 identify(const struct slu_pod *pod, const struct pkt *p,
-				      __u32 identity)
+static __always_inline __u32 identify(const struct who *pod, const struct pkt *p, __u32 identity)
 {
 	__u32 n, index, none, *id;
 	struct slu_identity *who;

@@ -131,14 +131,12 @@ static __always_inline bool is_reply(struct __sk_buff *skb, const struct pkt *p,
 	return is_icmp(p) && !is_echo(p, true) && quotes_inbound(skb, p, f);
 }
 
-static __always_inline int macvlan_judge(struct __sk_buff *skb, const struct slu_pod *pod,
+static __always_inline int macvlan_judge(struct __sk_buff *skb, const struct who *pod,
 					 struct pkt *p)
 {
 	__u32 judged = judge(skb, config_get(), pod, p), reason = JUDGED_REASON(judged), *known;
 	struct slu_flow f = {};
 
-	if (!pod_still(skb, pod))
-		return drop(skb, SLU_DROP_NO_POLICY);
 	if (judged & JUDGED_INSIDE || addr_multicast(&p->dst) || p->flags & PKT_CONTROL)
 		return TC_ACT_UNSPEC;
 	if (reason == SLU_DROP_MALFORMED)
@@ -167,6 +165,8 @@ int slu_macvlan_out(struct __sk_buff *skb)
 	struct pkt p = {};
 	struct slu_pod *pod;
 	struct ethhdr eth;
+	struct who who;
+	bool held = false;
 	int reason;
 
 	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
@@ -179,7 +179,14 @@ int slu_macvlan_out(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (reason)
 		return drop(skb, reason);
-	return macvlan_judge(skb, pod, &p);
+	for (int i = 0; i < WHO_TRIES && !held; i++) {
+		who_read(pod, &who);
+		pod = macvlan_pod(skb, eth.h_source);
+		if (!pod)
+			return drop(skb, SLU_DROP_UNKNOWN_INTERFACE);
+		held = who_holds(skb, pod, &who);
+	}
+	return held ? macvlan_judge(skb, &who, &p) : drop(skb, SLU_DROP_NO_POLICY);
 }
 
 /* Does this packet begin something? The answer to it is then *f. */
