@@ -66,5 +66,7 @@ teardown() { lab_teardown; }
 	chain_write macvlan '.ipam = {type: "static", addresses: [
 		{address: "172.31.7.77/24", gateway: "172.31.7.100"}, {address: "fd31:7::77/64"}]}'
 	pod_add a
+	# a question is asked once: the segment must have heard of the new neighbour
+	lab_wait 30 on a ping -c 1 -W 1 "$EXT_V6"
 	leaves_as a 172.31.7.77 fd31:7::77
 }

@@ -299,7 +299,7 @@ class Pass(Case):
     def alive(self):
         try:
             return "State:\tZ" not in open(f"/proc/{self.w.daemon_pid()}/status").read()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # gone before, or while it was read
             return False
 
     def converged(self):
