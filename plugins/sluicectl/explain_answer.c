@@ -28,25 +28,6 @@ static const char *verdict_name(uint8_t verdict)
 	return names[verdict];
 }
 
-static const struct doc_via *via_of(const struct flat_rule *r)
-{
-	return r->rule ? &r->rule->via : &r->policy->default_via;
-}
-
-static const char *via_text(const struct flat_rule *r)
-{
-	const struct doc_via *via = via_of(r);
-
-	if (via->kind == VIA_NONE)
-		return NULL;
-	return via->kind == VIA_NODE ? "node" : via->gateway;
-}
-
-static enum rule_action action_of(const struct flat_rule *r)
-{
-	return r->rule ? r->rule->action : r->policy->default_action;
-}
-
 /* ---- text ---- */
 
 static void print_by(const struct explain_line *line)
@@ -121,8 +102,8 @@ static void print_lines(const struct explain *x)
 		char name[NAME_LEN];
 		const char *cells[] = {policy_step_name(line->rule->step),
 				       flat_rule_name(line->rule, name, sizeof(name)),
-				       rule_action_name(action_of(line->rule)),
-				       via_text(line->rule),
+				       rule_action_text(line->rule),
+				       rule_via_text(line->rule),
 				       explain_verdict_text(line),
 				       explain_identity_text(line)};
 
@@ -196,8 +177,8 @@ static struct json *lines_json(const struct explain *x)
 		json_set(o, "policy", json_new_string(policy_title(line->rule->policy)));
 		json_set(o, "rule",
 			 json_new_string(flat_rule_name(line->rule, name, sizeof(name))));
-		json_set(o, "action", json_new_string(rule_action_name(action_of(line->rule))));
-		json_set(o, "via", json_new_string(via_text(line->rule)));
+		json_set(o, "action", json_new_string(rule_action_text(line->rule)));
+		json_set(o, "via", json_new_string(rule_via_text(line->rule)));
 		json_set(o, "verdict", json_new_string(explain_verdict_text(line)));
 		json_set(o, "identity", json_new_string(explain_identity_text(line)));
 		json_set(o, "file", json_new_string(src.file));

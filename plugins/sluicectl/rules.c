@@ -69,23 +69,6 @@ static int row_count(const struct hits *h, struct row *row, struct err *e)
 	return r;
 }
 
-static const struct doc_via *via_of(const struct flat_rule *r)
-{
-	return r->rule ? &r->rule->via : &r->policy->default_via;
-}
-
-static const char *via_text(const struct flat_rule *r)
-{
-	const struct doc_via *via = via_of(r);
-
-	return via->kind == VIA_NONE ? NULL : via->kind == VIA_NODE ? "node" : via->gateway;
-}
-
-static const char *action_text(const struct flat_rule *r)
-{
-	return rule_action_name(r->rule ? r->rule->action : r->policy->default_action);
-}
-
 static const char *mode_text(const struct flat_rule *r)
 {
 	return r->policy->audit ? "Audit" : "Enforce";
@@ -103,8 +86,8 @@ static void row_print(struct table *t, const struct row *row)
 	const char *cells[] = {policy_step_name(row->rule->step),
 			       mode_text(row->rule),
 			       flat_rule_name(row->rule, name, sizeof(name)),
-			       action_text(row->rule),
-			       via_text(row->rule),
+			       rule_action_text(row->rule),
+			       rule_via_text(row->rule),
 			       number(row->counted, row->hit.connections, n[0]),
 			       number(row->counted, row->hit.packets, n[1]),
 			       number(row->counted, row->hit.bytes, n[2]),
@@ -123,8 +106,8 @@ static struct json *row_json(const struct row *row, bool hits)
 	json_set(o, "mode", json_new_string(mode_text(row->rule)));
 	json_set(o, "policy", json_new_string(policy_title(row->rule->policy)));
 	json_set(o, "rule", json_new_string(flat_rule_name(row->rule, name, sizeof(name))));
-	json_set(o, "action", json_new_string(action_text(row->rule)));
-	json_set(o, "via", json_new_string(via_text(row->rule)));
+	json_set(o, "action", json_new_string(rule_action_text(row->rule)));
+	json_set(o, "via", json_new_string(rule_via_text(row->rule)));
 	json_set(o, "file", json_new_string(src.file));
 	json_set(o, "line", json_new_int(src.line));
 	if (!hits)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "policy/explain.h"
 #include "state/journal.h"
 
 DEFINE_CLEANUP(struct rtnl *, rtnl_close);
@@ -136,4 +137,18 @@ const char *policy_title(const struct doc_policy *p)
 		snprintf(buf, sizeof(ring[0]), "EgressPolicy %s/%s", p->meta.namespace,
 			 p->meta.name);
 	return buf;
+}
+
+const char *rule_action_text(const struct flat_rule *r)
+{
+	return rule_action_name(r->rule ? r->rule->action : r->policy->default_action);
+}
+
+const char *rule_via_text(const struct flat_rule *r)
+{
+	const struct doc_via *via = r->rule ? &r->rule->via : &r->policy->default_via;
+
+	if (via->kind == VIA_NONE)
+		return NULL;
+	return via->kind == VIA_NODE ? "node" : via->gateway;
 }

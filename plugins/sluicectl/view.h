@@ -31,3 +31,6 @@ void view_done(struct view *v); /* a zeroed one is fine */
 void view_warn(const struct view *v);
 /* "EgressPolicy shop/payments"; into one of 4 static buffers. */
 const char *policy_title(const struct doc_policy *p);
+/* Of a rule or a default block: "Allow", "" without; a gateway, "node", NULL without. */
+const char *rule_action_text(const struct flat_rule *r);
+const char *rule_via_text(const struct flat_rule *r);
