@@ -70,3 +70,22 @@ teardown() { lab_teardown; }
 	lab_wait 30 on a ping -c 1 -W 1 "$EXT_V6"
 	leaves_as a 172.31.7.77 fd31:7::77
 }
+
+# lingers POD: something holds its namespace when it is deleted, for a second more
+lingers() {
+	# shellcheck disable=SC2016 # for sh
+	daemon "$1-lingers" sh -c 'exec 9<"$0" && touch "$1" && sleep 1' "/run/netns/$P-$1" "$LAB/$1.held"
+	lab_wait 100 test -e "$LAB/$1.held"
+	ip netns del "$P-$1"
+}
+
+@test "a namespace that takes its time to end is waited for, a veth that stays is found" {
+	pod_add a
+	lingers a
+	run -1 veths_are 0 node1
+	veths_gone node1
+	pod_add b
+	lab_wait() { return 1; } # as if the time were over
+	run -1 veths_gone node1
+	same output "veths: expected '0', got '1'" "$output"
+}

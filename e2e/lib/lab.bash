@@ -238,12 +238,13 @@ daemon_stop() {
 }
 
 # lab_wait TENTHS COMMAND…: until it succeeds. However little was asked for, a busy
-# machine gets half a minute: what succeeds sooner waits no longer.
+# machine gets a minute: what succeeds sooner waits no longer. By the clock, so that a
+# wait for what waits itself has an end.
 lab_wait() {
-	local left=$(($1 > 300 ? $1 : 300))
+	local end=$((SECONDS + ($1 > 600 ? $1 : 600) / 10))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		((left-- > 0)) || return 1
+		((SECONDS < end)) || return 1
 		sleep 0.1
 	done
 }
@@ -555,12 +556,19 @@ only_from() {
 # map_dump NODE NAME: a pinned map of the node as JSON
 map_dump() { bpftool -j map dump pinned "$(find "$LAB/$1/bpf" -name "$2" | head -n 1)"; }
 
-# nothing_left NODE: no record, no veth, no map entry of any pod
+# veths NODE: how many ends of pods' veth pairs are there
+veths() { ip -n "$P-$1" -o link show type veth | grep -vcE ' (eth[01])@'; }
+# veths_gone NODE: the kernel takes a deleted namespace down in its own time, after `ip
+# netns del` has returned, and only then is the pair gone that the pod's end was in.
+veths_gone() { lab_wait 300 veths_are 0 "$1" || same veths 0 "$(veths "$1")"; }
+veths_are() { [ "$(veths "$2")" = "$1" ]; }
+
+# nothing_left NODE: no record, no map entry, no lock of any pod, now; no veth, soon
 nothing_left() {
 	same records 0 "$(find "$LAB/$1/state/attachments" -type f | wc -l)" || return
-	same veths 0 "$(ip -n "$P-$1" -o link show type veth | grep -vcE ' (eth[01])@')" || return
 	same "map entries" 0 "$(map_dump "$1" pods | jq length)" || return
-	same "locks" 0 "$(find "$LAB/$1/run/locks" -type f ! -name node | wc -l)"
+	same "locks" 0 "$(find "$LAB/$1/run/locks" -type f ! -name node | wc -l)" || return
+	veths_gone "$1"
 }
 
 # kernel_state NODE: all of ours in the kernel, without counters and times
