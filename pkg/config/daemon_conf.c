@@ -121,6 +121,11 @@ static int event_log_parse(struct daemon_conf *c, void *field, const struct json
 	return strcmp(s, "-") == 0 ? text_parse(c, field, j, e) : folder_parse(c, field, j, e);
 }
 
+static int bool_parse(struct daemon_conf *c, void *field, const struct json *j, struct err *e)
+{
+	return json_bool(j, field, e);
+}
+
 static int level_parse(struct daemon_conf *c, void *field, const struct json *j, struct err *e)
 {
 	const char *s;
@@ -153,6 +158,9 @@ static const struct key {
 } keys[] = {
 	{"nodeName", offsetof(struct daemon_conf, node_name), text_parse},
 	{"policyDir", offsetof(struct daemon_conf, policy_dir), folder_parse},
+	{"kubeconfig", offsetof(struct daemon_conf, kubeconfig), folder_parse},
+	{"kubernetes", offsetof(struct daemon_conf, kubernetes), bool_parse},
+	{"namespace", offsetof(struct daemon_conf, namespace), text_parse},
 	{"stateDir", offsetof(struct daemon_conf, state_dir), folder_parse},
 	{"runDir", offsetof(struct daemon_conf, run_dir), folder_parse},
 	{"bpffs", offsetof(struct daemon_conf, bpffs), folder_parse},
@@ -191,6 +199,8 @@ void daemon_conf_done(struct daemon_conf *c)
 {
 	free(c->node_name);
 	free(c->policy_dir);
+	free(c->kubeconfig);
+	free(c->namespace);
 	free(c->state_dir);
 	free(c->run_dir);
 	free(c->bpffs);

@@ -4,16 +4,22 @@
  * sluiced's and sluicectl's settings: built-in defaults, then --config FILE (YAML,
  * keys in camelCase as named here), then flags. Unknown keys are refused.
  */
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "base/log.h"
 #include "inet/cidr.h"
 
 struct daemon_conf {
-	char *node_name;	    /* nodeName; default: the host name */
-	char *policy_dir;	    /* policyDir */
-	char *state_dir;	    /* stateDir */
-	char *run_dir;		    /* runDir */
-	char *bpffs;		    /* bpffs */
+	char *node_name;  /* nodeName; default: the host name */
+	char *policy_dir; /* policyDir; not read when objects come from an API */
+	char *kubeconfig; /* kubeconfig: a file; NULL, the default: none */
+	bool kubernetes;  /* kubernetes: true: the API of the cluster that this is a pod of */
+	char *namespace;  /* namespace: where the Lease is; NULL: the pod's own, else
+			     kube-system */
+	char *state_dir;  /* stateDir */
+	char *run_dir;	  /* runDir */
+	char *bpffs;	  /* bpffs */
 	struct cidr *cluster_cidrs; /* clusterCIDRs; empty: from SluiceConfig, Node podCIDRs */
 	size_t n_cluster_cidrs;
 	char **source_exempt; /* sourceCheckExemptNamespaces: virtual machines, keepalived; default
@@ -30,6 +36,12 @@ struct daemon_conf {
 #define CONF_STATE_DIR	"/var/lib/sluice"
 #define CONF_RUN_DIR	"/run/sluice"
 #define CONF_BPFFS	"/sys/fs/bpf/sluice"
+
+/* Objects come from an API, not from policyDir. */
+static inline bool daemon_conf_from_api(const struct daemon_conf *c)
+{
+	return c->kubeconfig || c->kubernetes;
+}
 
 void daemon_conf_init(struct daemon_conf *c);
 void daemon_conf_done(struct daemon_conf *c);

@@ -282,21 +282,38 @@ static int cmp_metas(const void *a, const void *b)
 	return c ? c : (x->src.line > y->src.line) - (x->src.line < y->src.line);
 }
 
-/* The parts of a set that another one does not have. */
+#define FEW_PARTS 8 /* with more of them changed, sorting anew is cheaper than asking */
+
+/* The parts of a set that another one does not have; beyond FEW_PARTS it does not matter which. */
 struct parts {
 	struct doc_set **list;
 	size_t n;
 };
 
+/* Its index in other, from `from` on and then from the start: most stand in the same order. */
+static size_t part_find(const struct doc_set *other, const struct doc_set *part, size_t from)
+{
+	for (size_t i = from; i < other->n_parts; i++)
+		if (other->parts[i] == part)
+			return i;
+	for (size_t i = 0; i < from; i++)
+		if (other->parts[i] == part)
+			return i;
+	return SIZE_MAX;
+}
+
 static struct parts parts_beyond(const struct doc_set *set, const struct doc_set *other)
 {
-	struct parts p = {.list = mem_alloc0(set->n_parts * sizeof(struct doc_set *))};
+	struct parts p = {.list = mem_alloc0((FEW_PARTS + 1) * sizeof(struct doc_set *))};
+	size_t from = 0;
 
-	for (size_t i = 0, k; i < set->n_parts; i++) {
-		for (k = 0; k < other->n_parts && other->parts[k] != set->parts[i]; k++)
-			;
-		if (k == other->n_parts)
+	for (size_t i = 0; i < set->n_parts && p.n <= FEW_PARTS; i++) {
+		size_t at = part_find(other, set->parts[i], from);
+
+		if (at == SIZE_MAX)
 			p.list[p.n++] = set->parts[i];
+		else
+			from = at + 1;
 	}
 	return p;
 }
@@ -387,15 +404,6 @@ static int sort_all(struct doc_set *set, const struct change *change, struct err
 	return 0;
 }
 
-int doc_set_finish(struct doc_set *set, struct err *e)
-{
-	int r = sort_all(set, NULL, e);
-
-	if (r < 0)
-		return r;
-	return doc_check_overlaps(set, e) < 0 ? -EINVAL : doc_check_vias(set, e);
-}
-
 static bool parts_say_gateways(const struct parts *p)
 {
 	for (size_t i = 0; i < p->n; i++)
@@ -421,25 +429,50 @@ static int check_change(const struct doc_set *set, const struct change *change, 
 	return 0;
 }
 
-#define FEW_PARTS 8 /* with more of them changed, sorting anew is cheaper than asking */
+/* What is checked of a whole set, and how: NULL, NULL when nothing is. */
+struct checks {
+	int (*all)(const struct doc_set *set, struct err *e);
+	int (*change)(const struct doc_set *set, const struct change *change, struct err *e);
+};
 
-int doc_set_finish_after(struct doc_set *set, const struct doc_set *before, struct err *e)
+static int check_all(const struct doc_set *set, struct err *e)
+{
+	return doc_check_overlaps(set, e) < 0 ? -EINVAL : doc_check_vias(set, e);
+}
+
+static int finish(struct doc_set *set, const struct doc_set *before, const struct checks *checks,
+		  struct err *e)
 {
 	struct change change = {.before = before};
+	bool few = false;
 	int r;
 
-	if (!before)
-		return doc_set_finish(set, e);
-	change.gone = parts_beyond(before, set);
-	change.come = parts_beyond(set, before);
-	if (change.gone.n > FEW_PARTS || change.come.n > FEW_PARTS) {
-		r = doc_set_finish(set, e);
-	} else {
-		r = sort_all(set, &change, e);
-		if (r == 0)
-			r = check_change(set, &change, e);
+	if (before) {
+		change.gone = parts_beyond(before, set);
+		change.come = parts_beyond(set, before);
+		few = change.gone.n <= FEW_PARTS && change.come.n <= FEW_PARTS;
 	}
+	r = sort_all(set, few ? &change : NULL, e);
+	if (r == 0 && checks)
+		r = few ? checks->change(set, &change, e) : checks->all(set, e);
 	parts_done(&change.gone);
 	parts_done(&change.come);
 	return r;
+}
+
+int doc_set_finish(struct doc_set *set, struct err *e)
+{
+	return doc_set_finish_after(set, NULL, e);
+}
+
+int doc_set_finish_after(struct doc_set *set, const struct doc_set *before, struct err *e)
+{
+	static const struct checks checks = {check_all, check_change};
+
+	return finish(set, before, &checks, e);
+}
+
+void doc_set_join(struct doc_set *set, const struct doc_set *before)
+{
+	finish(set, before, NULL, NULL);
 }

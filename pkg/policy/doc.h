@@ -321,6 +321,13 @@ int doc_set_finish(struct doc_set *set, struct err *e);
 int doc_set_finish_after(struct doc_set *set, const struct doc_set *before, struct err *e);
 
 /*
+ * Sorts a set of parts as doc_set_finish_after does, and checks nothing: for whoever has seen to it
+ * that no object is there twice and that gateways claim what is theirs alone. A via may name
+ * addresses that its gateway does not have: it gives those that it has.
+ */
+void doc_set_join(struct doc_set *set, const struct doc_set *before);
+
+/*
  * Reads a file (JSON by .json, else YAML; several documents; kind List)
  * from text. Bounded: DOC_MAX_FILE bytes. 0 or -EINVAL with "file:line: path: …".
  */

@@ -14,6 +14,24 @@
 #include "base/mem.h"
 #include "reconcile/priv.h"
 
+/*
+ * Where objects come from. A run of --once by a plugin is not told of an API, and has no
+ * time to ask it: it goes by what the daemon left.
+ */
+int origin_open(struct reconcile *r, struct err *e)
+{
+	int state_fd = journal_state_dirfd(r->journal);
+
+	if (!daemon_conf_from_api(r->conf) && !objects_logged(state_fd))
+		return 0;
+	return objects_new(state_fd, true, &r->policies.objects, e);
+}
+
+struct objects *reconcile_objects(struct reconcile *r)
+{
+	return r->policies.objects;
+}
+
 struct image subjects_image(const struct reconcile *r)
 {
 	return (struct image){r->subjects, r->subjects_len};
@@ -179,11 +197,30 @@ static int compile_now(struct reconcile *r, const struct cidr *cidrs, size_t n, 
 	return 0;
 }
 
+/* A pod whose interface is there is who it was. */
+static bool pod_is_here(void *data, const char *namespace, const char *name)
+{
+	const struct reconcile *r = data;
+
+	for (size_t i = 0; i < r->n_pods; i++) {
+		const struct record *rec = r->pods[i].rec;
+
+		if (!r->pods[i].dead && rec->namespace && rec->pod &&
+		    strcmp(rec->namespace, namespace) == 0 && strcmp(rec->pod, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int policies_look(struct reconcile *r, struct err *e)
 {
 	struct doc_set *old = NULL;
-	int rc = policies_refresh(&r->policies, r->conf->policy_dir,
-				  journal_state_dirfd(r->journal), &old, e);
+	int rc;
+
+	if (r->policies.objects)
+		objects_sweep(r->policies.objects, pod_is_here, r);
+	rc = policies_refresh(&r->policies, r->conf->policy_dir, journal_state_dirfd(r->journal),
+			      &old, e);
 
 	if (rc <= 0)
 		return rc;

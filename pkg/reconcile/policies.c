@@ -119,6 +119,8 @@ void policies_keep(struct policies *p, int state_fd)
 {
 	struct err e = {0};
 
+	if (p->objects && objects_keep(p->objects, &e) < 0)
+		log_warn("objects of the API not kept", "error=%s", log_quote(e.msg));
 	if (!p->unkept.fingerprint)
 		return;
 	if (last_good_store(state_fd, &p->unkept, &e) < 0)
@@ -135,6 +137,26 @@ static void set_replace(struct policies *p, struct doc_set *take, struct doc_set
 	p->set = take;
 }
 
+static int objects_refresh(struct policies *p, struct doc_set **old_set)
+{
+	struct doc_set *set = NULL;
+
+	p->err = (struct err){0};
+	if (!objects_known(p->objects, &p->err) || objects_set(p->objects, &set) == 0)
+		return 0;
+	set_replace(p, set, old_set);
+	return 1;
+}
+
+bool policies_stale(const struct policies *p, const char *dir)
+{
+	uint64_t now;
+
+	if (p->objects)
+		return objects_changed(p->objects);
+	return policy_fingerprint(dir, &now, NULL) == 0 && now != p->fingerprint;
+}
+
 int policies_refresh(struct policies *p, const char *dir, int state_fd, struct doc_set **old_set,
 		     struct err *e)
 {
@@ -143,6 +165,8 @@ int policies_refresh(struct policies *p, const char *dir, int state_fd, struct d
 	uint64_t fingerprint;
 	int r;
 
+	if (p->objects)
+		return objects_refresh(p, old_set);
 	r = policy_fingerprint(dir, &fingerprint, e);
 	if (r < 0)
 		return r;
@@ -171,11 +195,25 @@ int policies_refresh(struct policies *p, const char *dir, int state_fd, struct d
 	return 1;
 }
 
+static int log_read(struct policies *p, int state_fd, struct err *e)
+{
+	int r = objects_new(state_fd, false, &p->objects, e);
+
+	if (r == 0 && !objects_known(p->objects, e))
+		r = -EAGAIN;
+	if (r == 0)
+		objects_set(p->objects, &p->set);
+	return r;
+}
+
 int policies_read(struct policies *p, const char *dir, int state_fd, struct err *e)
 {
 	__cleanup_folder struct folder f = {0};
-	int r = folder_read(dir, &f, &p->err);
+	int r;
 
+	if (state_fd >= 0 && objects_logged(state_fd))
+		return log_read(p, state_fd, e);
+	r = folder_read(dir, &f, &p->err);
 	p->fingerprint = f.fingerprint;
 	if (r == 0)
 		r = policy_files_parse(&p->files, dir, &f, &p->set, &p->err);
@@ -192,6 +230,7 @@ int policies_read(struct policies *p, const char *dir, int state_fd, struct err 
 void policies_done(struct policies *p)
 {
 	doc_set_free(p->set);
+	objects_free(p->objects);
 	policy_files_done(&p->files);
 	folder_done(&p->unkept);
 	*p = (struct policies){0};

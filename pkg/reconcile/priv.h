@@ -89,6 +89,7 @@ struct reconcile {
 };
 
 /* compile.c */
+int origin_open(struct reconcile *r, struct err *e); /* a folder, or the objects of an API */
 int compile_refresh(struct reconcile *r, struct err *e);
 struct image subjects_image(const struct reconcile *r);
 

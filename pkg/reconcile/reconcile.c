@@ -70,7 +70,9 @@ int reconcile_new(const struct daemon_conf *conf, struct reconcile **ret, struct
 	if (rc < 0)
 		return rc;
 	journal_sweep(r->journal, true);
-	rc = ids_open(r, e);
+	rc = origin_open(r, e);
+	if (rc == 0)
+		rc = ids_open(r, e);
 	if (rc == 0)
 		rc = counters_open(r, e);
 	if (rc == 0)

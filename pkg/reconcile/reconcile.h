@@ -12,6 +12,7 @@
 #include "config/daemon_conf.h"
 #include "json/json.h"
 
+struct objects; /* reconcile/objects.h */
 struct reconcile;
 
 /* Opens everything, loads the programs if they are not there. conf is borrowed. */
@@ -27,6 +28,8 @@ DEFINE_CLEANUP(struct reconcile *, reconcile_free);
 int reconcile_pass(struct reconcile *r, struct err *e);
 /* Forget what was remembered between passes: look at all of the kernel, read all files. */
 void reconcile_forget(struct reconcile *r);
+/* Those of an API, to be told what it says; NULL when objects come from a folder. */
+struct objects *reconcile_objects(struct reconcile *r);
 /* Steps that the last pass carried out: 0 = there was nothing to do. */
 size_t reconcile_changes(const struct reconcile *r);
 /* Announcements that are due; ms until the next thing by time, -1 = none. */

@@ -13,7 +13,6 @@
 #include "base/mem.h"
 #include "reconcile/pod_subject.h"
 #include "reconcile/priv.h"
-#include "state/fingerprint.h"
 
 #define PROMISE_MS (PROG_HIDE_AFTER * 1000)
 
@@ -85,14 +84,6 @@ static int subject_parse(const struct json *request, struct record *ret, struct 
 	if (rc == 0 && json_type(labels) == JSON_OBJECT)
 		ret->labels = json_emit(labels, 0);
 	return rc;
-}
-
-static bool folder_changed(const struct reconcile *r)
-{
-	uint64_t now;
-
-	return policy_fingerprint(r->conf->policy_dir, &now, NULL) == 0 &&
-	       now != r->policies.fingerprint;
 }
 
 static int program_promise(struct reconcile *r, struct binding *b, uint32_t *ret, struct err *e)
@@ -176,7 +167,7 @@ struct json *reconcile_resolve(struct reconcile *r, const struct json *request)
 
 	if (subject_parse(request, &rec, &e) < 0)
 		return answer_error(e.msg);
-	if (!r->compiled || !r->tables || folder_changed(r))
+	if (!r->compiled || !r->tables || policies_stale(&r->policies, r->conf->policy_dir))
 		reconcile_pass(r, NULL);
 	if (!r->compiled) {
 		a.kind = "undecided";

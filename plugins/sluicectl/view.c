@@ -88,7 +88,8 @@ static int view_fill(struct view *v, const struct daemon_conf *conf, struct err 
 		r = view_compile(v, conf, e);
 	if (r < 0)
 		return r;
-	info.fingerprint = v->policies.fingerprint ? v->policies.fingerprint : 1;
+	if (!v->policies.objects)
+		info.fingerprint = v->policies.fingerprint ? v->policies.fingerprint : 1;
 	info.source_exempt = (const char *const *)conf->source_exempt;
 	info.n_source_exempt = conf->n_source_exempt;
 	r = image_build(v->compiled, &info, NULL, 0, &v->image_data, &len);

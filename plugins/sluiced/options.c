@@ -17,6 +17,9 @@ const char options_help[] =
 	"                       the options below come after it\n"
 	"  --node-name NAME     this node's name (default: the host name)\n"
 	"  --policy-dir DIR     folder of policies (default: " CONF_POLICY_DIR ")\n"
+	"  --kubeconfig FILE    objects from the API that it names, not from files\n"
+	"  --in-cluster         objects from the API of the cluster that this is a pod of\n"
+	"  --namespace NAME     namespace of the Lease (default: the pod's own, else kube-system)\n"
 	"  --state-dir DIR      records, snapshot, ids (default: " CONF_STATE_DIR ")\n"
 	"  --run-dir DIR        socket and locks (default: " CONF_RUN_DIR ")\n"
 	"  --bpffs DIR          pinned programs and maps (default: " CONF_BPFFS ")\n"
@@ -35,6 +38,9 @@ enum option_id {
 	OPT_CONFIG = 1,
 	OPT_NODE_NAME,
 	OPT_POLICY_DIR,
+	OPT_KUBECONFIG,
+	OPT_IN_CLUSTER,
+	OPT_NAMESPACE,
 	OPT_STATE_DIR,
 	OPT_RUN_DIR,
 	OPT_BPFFS,
@@ -52,6 +58,9 @@ static const struct option long_options[] = {
 	{"config", required_argument, NULL, OPT_CONFIG},
 	{"node-name", required_argument, NULL, OPT_NODE_NAME},
 	{"policy-dir", required_argument, NULL, OPT_POLICY_DIR},
+	{"kubeconfig", required_argument, NULL, OPT_KUBECONFIG},
+	{"in-cluster", no_argument, NULL, OPT_IN_CLUSTER},
+	{"namespace", required_argument, NULL, OPT_NAMESPACE},
 	{"state-dir", required_argument, NULL, OPT_STATE_DIR},
 	{"run-dir", required_argument, NULL, OPT_RUN_DIR},
 	{"bpffs", required_argument, NULL, OPT_BPFFS},
@@ -121,6 +130,13 @@ static int value_set(struct options *o, int id, const char *value, bool *first_c
 		return text_set(&c->node_name, "node-name", value, e);
 	case OPT_POLICY_DIR:
 		return dir_set(&c->policy_dir, "policy-dir", value, e);
+	case OPT_KUBECONFIG:
+		return dir_set(&c->kubeconfig, "kubeconfig", value, e);
+	case OPT_IN_CLUSTER:
+		c->kubernetes = true;
+		return 0;
+	case OPT_NAMESPACE:
+		return text_set(&c->namespace, "namespace", value, e);
 	case OPT_STATE_DIR:
 		return dir_set(&c->state_dir, "state-dir", value, e);
 	case OPT_RUN_DIR:

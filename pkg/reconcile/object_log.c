@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reconcile/object_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/atomic_file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "json/json.h"
+
+#define LOG_TEMP ".objects.log.tmp"
+#define LOG_MAX	 (1u << 30)
+#define HASH_LEN 16
+
+struct object_log {
+	int dirfd, fd; /* fd -1: only read */
+	bool writable;
+	int64_t size; /* of what is in the file */
+	char *buf;
+	size_t n, cap;
+};
+
+/* ---- reading ---- */
+
+static int line_parse(const char *line, size_t len, struct json **ret)
+{
+	char hex[HASH_LEN + 1];
+
+	if (len < HASH_LEN + 2 || line[HASH_LEN] != ' ')
+		return -EBADMSG;
+	snprintf(hex, sizeof(hex), "%016" PRIx64,
+		 hash_bytes(line + HASH_LEN + 1, len - HASH_LEN - 1, 0));
+	if (memcmp(hex, line, HASH_LEN) != 0)
+		return -EBADMSG;
+	return json_parse(line + HASH_LEN + 1, len - HASH_LEN - 1, ret, NULL);
+}
+
+/* Where the first line stands that cannot be read; len: none. */
+static size_t lines_read(const char *text, size_t len, const struct object_log_reader *reader)
+{
+	size_t at = 0;
+
+	while (at < len) {
+		const char *end = memchr(text + at, '\n', len - at);
+		__cleanup_json struct json *j = NULL;
+
+		if (!end || line_parse(text + at, (size_t)(end - text) - at, &j) < 0)
+			break;
+		reader->entry(reader->data, j, (int64_t)at,
+			      (uint32_t)((size_t)(end - text) + 1 - at));
+		at = (size_t)(end - text) + 1;
+	}
+	return at;
+}
+
+/* What follows the line that cannot be read: was it the end of a write that was cut short? */
+static bool line_stands_after(const char *text, size_t len, size_t at)
+{
+	const char *end = at < len ? memchr(text + at, '\n', len - at) : NULL;
+
+	while (end) {
+		const char *line = end + 1;
+		__cleanup_json struct json *j = NULL;
+
+		end = memchr(line, '\n', len - (size_t)(line - text));
+		if (end && line_parse(line, (size_t)(end - line), &j) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int log_load(struct object_log *l, const struct object_log_reader *reader, bool *damaged,
+		    struct err *e)
+{
+	__cleanup_free char *text = NULL;
+	size_t len = 0, good;
+	int r = atomic_file_load(l->dirfd, OBJECT_LOG, LOG_MAX, &text, &len, e);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	good = lines_read(text, len, reader);
+	*damaged = line_stands_after(text, len, good);
+	if (good < len && l->writable)
+		log_warn("end of the objects' log left out", "bytes=%zu of=%zu damaged=%d",
+			 len - good, len, *damaged);
+	l->size = (int64_t)good;
+	return 0;
+}
+
+static int log_writable(struct object_log *l, struct err *e)
+{
+	l->fd = openat(l->dirfd, OBJECT_LOG, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (l->fd < 0)
+		return err_sys(e, -errno, "open " OBJECT_LOG);
+	if (ftruncate(l->fd, l->size) < 0)
+		return err_sys(e, -errno, "truncate " OBJECT_LOG);
+	return 0;
+}
+
+int object_log_open(int dirfd, bool writable, const struct object_log_reader *reader,
+		    struct object_log **ret, bool *ret_damaged, struct err *e)
+{
+	__cleanup(object_log_freep) struct object_log *l = mem_alloc0(sizeof(*l));
+	int r;
+
+	l->dirfd = dirfd;
+	l->fd = -1;
+	l->writable = writable;
+	*ret_damaged = false;
+	r = log_load(l, reader, ret_damaged, e);
+	if (r == 0 && writable)
+		r = log_writable(l, e);
+	if (r < 0)
+		return r;
+	*ret = TAKE(l);
+	return 0;
+}
+
+void object_log_free(struct object_log *l)
+{
+	if (!l)
+		return;
+	cleanup_closep(&l->fd);
+	free(l->buf);
+	free(l);
+}
+
+/* ---- writing ---- */
+
+int64_t object_log_append(struct object_log *l, const struct json *j, uint32_t *ret_len)
+{
+	__cleanup_free char *text = json_emit(j, 0);
+	size_t len = strlen(text), need = l->n + HASH_LEN + 1 + len + 1;
+	int64_t at = l->size + (int64_t)l->n;
+
+	if (need + 1 > l->cap) {
+		l->cap = (need + 1) * 2;
+		l->buf = mem_resize(l->buf, l->cap, 1);
+	}
+	snprintf(l->buf + l->n, HASH_LEN + 2, "%016" PRIx64 " ", hash_bytes(text, len, 0));
+	memcpy(l->buf + l->n + HASH_LEN + 1, text, len);
+	l->buf[need - 1] = '\n';
+	*ret_len = (uint32_t)(need - l->n);
+	l->n = need;
+	return at;
+}
+
+static int write_all(int fd, const char *p, size_t n, int64_t at)
+{
+	while (n) {
+		ssize_t done = pwrite(fd, p, n, at);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
+		p += done;
+		n -= (size_t)done;
+		at += done;
+	}
+	return 0;
+}
+
+int object_log_sync(struct object_log *l, struct err *e)
+{
+	int r;
+
+	if (!l->n || l->fd < 0)
+		return 0;
+	r = write_all(l->fd, l->buf, l->n, l->size);
+	if (r == 0 && fdatasync(l->fd) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_sys(e, r, "write " OBJECT_LOG);
+	l->size += (int64_t)l->n;
+	free(l->buf); /* most often there is little to write */
+	l->buf = NULL;
+	l->n = l->cap = 0;
+	return 0;
+}
+
+int64_t object_log_size(const struct object_log *l)
+{
+	return l->size + (int64_t)l->n;
+}
+
+/* ---- anew ---- */
+
+static int line_copy(const struct object_log *l, const struct object_log_line *line, FILE *to)
+{
+	__cleanup_free char *buf = mem_resize(NULL, line->len, 1);
+	ssize_t n = pread(l->fd, buf, line->len, *line->at);
+
+	if (n != (ssize_t)line->len)
+		return n < 0 ? -errno : -EIO;
+	return fwrite(buf, line->len, 1, to) == 1 ? 0 : -EIO;
+}
+
+static int lines_copy(const struct object_log *l, const struct object_log_line *lines, size_t n)
+{
+	int fd = openat(l->dirfd, LOG_TEMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	__cleanup_file FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	int r = 0;
+
+	if (!f) {
+		r = -errno;
+		cleanup_closep(&fd);
+		return r;
+	}
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = line_copy(l, &lines[i], f);
+	if (r == 0 && (fflush(f) != 0 || fsync(fileno(f)) < 0))
+		r = -errno;
+	return r;
+}
+
+int object_log_rewrite(struct object_log *l, struct object_log_line *lines, size_t n, struct err *e)
+{
+	int r = lines_copy(l, lines, n), fd = -1;
+	int64_t size = 0;
+
+	if (r == 0) {
+		fd = openat(l->dirfd, LOG_TEMP, O_RDWR | O_CLOEXEC);
+		r = fd < 0 ? -errno : 0;
+	}
+	if (r == 0 && renameat(l->dirfd, LOG_TEMP, l->dirfd, OBJECT_LOG) < 0)
+		r = -errno;
+	if (r < 0) {
+		cleanup_closep(&fd);
+		unlinkat(l->dirfd, LOG_TEMP, 0);
+		return err_sys(e, r, "write " OBJECT_LOG " anew");
+	}
+	fsync(l->dirfd);
+	close(l->fd);
+	l->fd = fd;
+	for (size_t i = 0; i < n; i++) {
+		*lines[i].at = size;
+		size += lines[i].len;
+	}
+	l->size = size;
+	return 0;
+}

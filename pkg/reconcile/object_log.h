@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * stateDir/objects.log: what an API said, so that a start without it begins where the last one
+ * ended. One line an entry, appended: "HASH {json}\n". Written anew when most of it is out of
+ * date. The tail of a write that was cut short is left out; anything else that is damaged ends
+ * the reading, and says so.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+#define OBJECT_LOG "objects.log"
+
+struct object_log;
+struct json;
+
+/*
+ * entry is called for each line that stands, with where it stands. *ret_damaged: something
+ * that stood before the end could not be read. Without the file: an empty log.
+ */
+struct object_log_reader {
+	void (*entry)(void *data, const struct json *j, int64_t at, uint32_t len);
+	void *data;
+};
+int object_log_open(int dirfd, bool writable, const struct object_log_reader *reader,
+		    struct object_log **ret, bool *ret_damaged, struct err *e);
+void object_log_free(struct object_log *l);
+DEFINE_CLEANUP(struct object_log *, object_log_free);
+
+/* Buffered until object_log_sync: where it will stand. */
+int64_t object_log_append(struct object_log *l, const struct json *j, uint32_t *ret_len);
+int object_log_sync(struct object_log *l, struct err *e);
+int64_t object_log_size(const struct object_log *l);
+
+/*
+ * The log with these lines only, in this order; at is changed to where each stands now. Call
+ * after a sync. On failure the old one stands, and so does every at.
+ */
+struct object_log_line {
+	int64_t *at;
+	uint32_t len;
+};
+int object_log_rewrite(struct object_log *l, struct object_log_line *lines, size_t n,
+		       struct err *e);

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reconcile/objects.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "reconcile/objects_priv.h"
+
+#define ALWAYS_WANTED(c) ((c) != OBJECTS_SERVICES)
+
+/* ---- the lists ---- */
+
+static int object_compare(const struct object *obj, const char *namespace, const char *name)
+{
+	int c = strcmp(obj->namespace, namespace);
+
+	return c ? c : strcmp(obj->name, name);
+}
+
+/* Where it stands, or would stand. An API lists in this order: most often that is the end. */
+static size_t place_find(const struct objects_of *of, const char *namespace, const char *name)
+{
+	size_t lo = 0, hi = of->n;
+
+	if (of->n && object_compare(of->list[of->n - 1], namespace, name) < 0)
+		return of->n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (object_compare(of->list[mid], namespace, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static struct object *find(const struct objects_of *of, const char *namespace, const char *name)
+{
+	size_t i = place_find(of, namespace, name);
+
+	return i < of->n && object_compare(of->list[i], namespace, name) == 0 ? of->list[i] : NULL;
+}
+
+static struct object *find_or_add(struct objects_of *of, const char *namespace, const char *name)
+{
+	size_t i = place_find(of, namespace, name);
+	struct object *obj;
+
+	if (i < of->n && object_compare(of->list[i], namespace, name) == 0)
+		return of->list[i];
+	obj = mem_alloc0(sizeof(*obj));
+	obj->namespace = mem_strdup(namespace);
+	obj->name = mem_strdup(name);
+	MEM_GROW(of->list, of->n);
+	memmove(of->list + i + 1, of->list + i, (of->n - i) * sizeof(struct object *));
+	of->list[i] = obj;
+	of->n++;
+	return obj;
+}
+
+void object_free(struct object *obj)
+{
+	free(obj->namespace);
+	free(obj->name);
+	free(obj->uid);
+	free(obj->refused);
+	free(obj->conflict);
+	free(obj->status);
+	free(obj->text);
+	doc_set_free(obj->good);
+	doc_set_free(obj->instead);
+	free(obj);
+}
+
+static size_t services_named(const struct object *obj)
+{
+	const struct doc_set *set = obj->instead ?: obj->good;
+
+	return set && set->n_policies ? set->policies[0].n_services > 0 : 0;
+}
+
+/* ---- the log ---- */
+
+static struct json *log_line(enum collection c, const char *key, struct json *take_value)
+{
+	struct json *line = json_new_object();
+
+	json_set(line, "c", json_new_string(objects_resource(c)));
+	json_set(line, key, take_value);
+	return line;
+}
+
+static struct object_entry log_note(struct objects *o, enum collection c, const char *key,
+				    struct json *take_value)
+{
+	__cleanup_json struct json *line = log_line(c, key, take_value);
+	struct object_entry e = {0};
+
+	e.at = object_log_append(o->log, line, &e.len);
+	return e;
+}
+
+static void log_gone(struct objects *o, enum collection c, const struct object *obj)
+{
+	struct json *who = json_new_object();
+
+	json_set(who, "namespace", json_new_string(obj->namespace));
+	json_set(who, "name", json_new_string(obj->name));
+	log_note(o, c, "gone", who);
+}
+
+/* ---- objects come and go ---- */
+
+static void refuse(const struct objects *o, struct object *obj, enum collection c,
+		   const struct json *reduced, struct err *e)
+{
+	const char *what = "the last good version stays in force";
+
+	if (!obj->good) {
+		doc_set_free(obj->instead);
+		obj->instead = object_denying(c, reduced);
+		what = obj->instead ? "it never was valid: what it selects is denied"
+				    : "it never was valid and is not in force";
+	}
+	if (!o->replaying && (!obj->refused || strncmp(obj->refused, e->msg, strlen(e->msg)) != 0))
+		log_warn("object refused", "error=%s effect=%s", log_quote(e->msg),
+			 log_quote(what));
+	free(obj->refused);
+	obj->refused = mem_printf("%s; %s", e->msg, what);
+}
+
+static void accept(struct object *obj, enum collection c, const struct json *reduced,
+		   struct doc_set *take_set)
+{
+	doc_set_free(obj->good);
+	obj->good = take_set;
+	if (c != OBJECTS_GATEWAYS) { /* there, claims decide */
+		doc_set_free(obj->instead);
+		obj->instead = NULL;
+	} else {
+		free(obj->text);
+		obj->text = json_emit(reduced, 0);
+	}
+	free(obj->refused);
+	obj->refused = NULL;
+	obj->refused_at = (struct object_entry){0};
+}
+
+static void object_take(struct objects *o, enum collection c, struct object *obj,
+			const struct json *reduced)
+{
+	struct doc_set *set = NULL;
+	struct object_entry at = {0};
+	struct err e = {0};
+	int r = object_parse(c, reduced, &set, &e);
+
+	if (!o->replaying)
+		at = log_note(o, c, "o", json_dup(reduced));
+	o->n_services -= services_named(obj);
+	if (r == 0) {
+		accept(obj, c, reduced, set);
+		obj->good_at = at;
+	} else {
+		refuse(o, obj, c, reduced, &e);
+		obj->refused_at = at;
+	}
+	o->n_services += services_named(obj);
+	o->changed = true;
+	o->gateways_changed |= c == OBJECTS_GATEWAYS;
+}
+
+static uint64_t tree_hash(const struct json *j)
+{
+	__cleanup_free char *text = json_emit(j, 0);
+
+	return hash_str(text, 1) | 1;
+}
+
+/* Servers repeat events, and one of several may lag behind. A list is the truth: versions may
+ * begin anew where a store was restored. */
+static bool version_take(const struct objects_of *of, struct object *obj, const struct json *object)
+{
+	const char *s = NULL;
+	uint64_t version;
+
+	if (json_string(json_get(json_get(object, "metadata"), "resourceVersion"), &s, NULL) < 0)
+		return true;
+	version = strtoull(s, NULL, 10);
+	if (!of->listing && version <= obj->version)
+		return false;
+	obj->version = version;
+	return true;
+}
+
+struct object *object_replay(struct objects *o, enum collection c, const struct json *object)
+{
+	__cleanup_json struct json *reduced = object_reduce(c, object);
+	const struct json *meta = json_get(reduced, "metadata");
+	const char *namespace = "", *name;
+	struct object *obj;
+	uint64_t hash;
+
+	if (!reduced || json_string(json_get(meta, "name"), &name, NULL) < 0)
+		return NULL;
+	if (object_kinds[c].namespaced &&
+	    json_string(json_get(meta, "namespace"), &namespace, NULL) < 0)
+		return NULL;
+	obj = find_or_add(&o->of[c], namespace, name);
+	obj->listed = true;
+	if (!version_take(&o->of[c], obj, object))
+		return obj;
+	hash = tree_hash(reduced);
+	object_note(obj, c, object);
+	obj->gone = false;
+	if (obj->hash == hash)
+		return obj;
+	obj->hash = hash;
+	object_take(o, c, obj, reduced);
+	return obj;
+}
+
+void objects_put(struct objects *o, enum collection c, const struct json *object)
+{
+	object_replay(o, c, object);
+}
+
+void objects_unreadable(struct objects *o, enum collection c, const char *namespace,
+			const char *name, const struct err *why)
+{
+	struct object *obj = find(&o->of[c], object_kinds[c].namespaced ? namespace : "", name);
+
+	log_warn("object not read", "kind=%s namespace=%s name=%s error=%s", object_kinds[c].kind,
+		 log_quote(namespace ?: ""), log_quote(name), log_quote(why->msg));
+	if (!obj)
+		return;
+	obj->listed = true;
+	free(obj->refused);
+	obj->refused = mem_printf("%s; what it said before stays in force", why->msg);
+}
+
+static void object_remove(struct objects *o, enum collection c, size_t i)
+{
+	struct objects_of *of = &o->of[c];
+	struct object *obj = of->list[i];
+
+	if (!o->replaying)
+		log_gone(o, c, obj);
+	o->n_services -= services_named(obj);
+	object_free(obj);
+	of->n--;
+	memmove(of->list + i, of->list + i + 1, (of->n - i) * sizeof(struct object *));
+	o->changed = true;
+	o->gateways_changed |= c == OBJECTS_GATEWAYS;
+}
+
+/* A pod's object may go before its process does: objects_sweep knows. */
+static void leave(struct objects *o, enum collection c, size_t i)
+{
+	if (c != OBJECTS_PODS) {
+		object_remove(o, c, i);
+		return;
+	}
+	o->of[c].list[i]->gone = true;
+	o->changed = true;
+}
+
+/* Its index, SIZE_MAX when there is none. */
+static size_t index_of(const struct objects *o, enum collection c, const char *namespace,
+		       const char *name)
+{
+	const struct objects_of *of = &o->of[c];
+	const char *ns = object_kinds[c].namespaced ? namespace : "";
+	size_t i = place_find(of, ns, name);
+
+	return i < of->n && object_compare(of->list[i], ns, name) == 0 ? i : SIZE_MAX;
+}
+
+void objects_gone(struct objects *o, enum collection c, const char *namespace, const char *name)
+{
+	size_t i = index_of(o, c, namespace, name);
+
+	if (i != SIZE_MAX)
+		leave(o, c, i);
+}
+
+void object_forget(struct objects *o, enum collection c, const char *namespace, const char *name)
+{
+	size_t i = index_of(o, c, namespace, name);
+
+	if (i != SIZE_MAX)
+		object_remove(o, c, i);
+}
+
+void objects_begin(struct objects *o, enum collection c)
+{
+	for (size_t i = 0; i < o->of[c].n; i++)
+		o->of[c].list[i]->listed = false;
+	o->of[c].listing = true;
+}
+
+void objects_synced(struct objects *o, enum collection c)
+{
+	struct objects_of *of = &o->of[c];
+
+	for (size_t i = of->n; of->listing && i-- > 0;)
+		if (!of->list[i]->listed && !of->list[i]->gone)
+			leave(o, c, i);
+	of->listing = false;
+	of->synced = true;
+	if (of->known)
+		return;
+	of->known = true;
+	of->known_at = log_note(o, c, "complete", json_new_bool(true));
+	o->changed = true;
+}
+
+void objects_sweep(struct objects *o,
+		   bool (*needed)(void *data, const char *namespace, const char *name), void *data)
+{
+	struct objects_of *of = &o->of[OBJECTS_PODS];
+
+	for (size_t i = of->n; i-- > 0;)
+		if (of->list[i]->gone && !needed(data, of->list[i]->namespace, of->list[i]->name))
+			object_remove(o, OBJECTS_PODS, i);
+}
+
+/* ---- what is in force ---- */
+
+bool objects_wanted(const struct objects *o, enum collection c)
+{
+	return ALWAYS_WANTED(c) || o->n_services;
+}
+
+bool objects_known(const struct objects *o, struct err *what)
+{
+	for (enum collection c = 0; c < OBJECTS_N; c++) {
+		if (o->of[c].known || !ALWAYS_WANTED(c))
+			continue;
+		err_set(what, -EAGAIN,
+			"the API has not told all %s yet: nothing is changed until then",
+			objects_resource(c));
+		return false;
+	}
+	return true;
+}
+
+bool objects_synced_now(const struct objects *o, enum collection c)
+{
+	return o->of[c].synced;
+}
+
+bool objects_changed(const struct objects *o)
+{
+	return o->changed && objects_known(o, NULL);
+}
+
+/* Its Services are on their way: until then nobody knows whom it selects. */
+static bool waits(const struct objects *o, const struct object *obj)
+{
+	return !o->of[OBJECTS_SERVICES].known && services_named(obj);
+}
+
+int objects_set(struct objects *o, struct doc_set **ret)
+{
+	__cleanup(doc_set_freep) struct doc_set *set = NULL;
+
+	if (!objects_changed(o))
+		return 0;
+	if (o->gateways_changed)
+		objects_resolve_claims(o);
+	set = doc_set_new();
+	for (enum collection c = 0; c < OBJECTS_N; c++)
+		for (size_t i = 0; i < o->of[c].n; i++) {
+			struct object *obj = o->of[c].list[i];
+
+			if ((obj->instead || obj->good) && !waits(o, obj))
+				doc_set_add_part(set, obj->instead ?: obj->good);
+		}
+	doc_set_join(set, o->whole);
+	doc_set_free(o->whole);
+	o->whole = doc_set_ref(set);
+	o->changed = o->gateways_changed = false;
+	*ret = TAKE(set);
+	return 1;
+}
+
+const struct object *objects_find(const struct objects *o, enum collection c, const char *namespace,
+				  const char *name)
+{
+	return find(&o->of[c], namespace, name);
+}
+
+size_t objects_count(const struct objects *o, enum collection c)
+{
+	return o->of[c].n;
+}
+
+const struct object *objects_at(const struct objects *o, enum collection c, size_t i)
+{
+	return o->of[c].list[i];
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The objects of a cluster that matter to this node, as an API tells them: by collections,
+ * one object at a time, again and again in part. Each is parsed on its own and is a part of the
+ * set of all (doc_set_add_part), so that an edit costs its own object. Knows no network.
+ *
+ *	valid		in force
+ *	not any more	what it said when it was valid last, over restarts too (object_log.h)
+ *	never was	a policy whose subject can be read denies all that it could decide on, in
+ *			its tier and before all others; anything else is not there
+ *	claims a range	the older gateway has it, the younger is without: by creationTimestamp,
+ *			then by name, the same on every node
+ *
+ * What the parser does not need is not kept. A pod whose object is gone stays who it was for
+ * as long as its interface is there: who deletes by force may still have a process running.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "inet/addr.h"
+#include "policy/doc.h"
+
+struct json;
+struct objects;
+
+enum collection {
+	OBJECTS_CONFIGS,
+	OBJECTS_GATEWAYS,
+	OBJECTS_CLUSTER_POLICIES,
+	OBJECTS_POLICIES,
+	OBJECTS_CLUSTER_DESTINATIONS,
+	OBJECTS_DESTINATIONS,
+	OBJECTS_NAMESPACES,
+	OBJECTS_NODES,
+	OBJECTS_PODS,
+	OBJECTS_SERVICES, /* only when a policy names one: objects_wanted */
+	OBJECTS_N,
+};
+
+#define OBJECT_MAX_IPS 4
+
+struct object {
+	char *namespace, *name; /* "" for cluster scope */
+	char *uid;
+	int64_t generation, created; /* created: seconds since 1970 */
+	struct doc_set *good;	     /* what it said when it was valid last; NULL: never was */
+	struct doc_set *instead;     /* in force in its place */
+	char *refused;		     /* why it is not in force as it is; NULL: it is */
+	char *conflict;		     /* a gateway: what another one has */
+	char *status;		     /* of our kinds: as the API has it, JSON; may be NULL */
+	/* pods */
+	struct addr ips[OBJECT_MAX_IPS];
+	size_t n_ips;
+	bool host_network, deleting;
+	/* the store's own */
+	uint64_t hash;
+	uint64_t version; /* resourceVersion: an event that is not newer says nothing */
+	char *text;	  /* gateways: to be parsed again without what they lost */
+	struct object_entry {
+		int64_t at;
+		uint32_t len; /* 0: not there */
+	} good_at, refused_at;
+	bool listed, gone;
+};
+
+/* What a log of an earlier life says is there at once. state_fd is borrowed; writable: only one
+ * may. */
+int objects_new(int state_fd, bool writable, struct objects **ret, struct err *e);
+void objects_free(struct objects *o);
+DEFINE_CLEANUP(struct objects *, objects_free);
+bool objects_logged(int state_fd); /* there is a log */
+void objects_log_remove(int state_fd);
+
+const char *objects_path(enum collection c);	 /* "/apis/sluice.dev/v1alpha1/egresspolicies" */
+const char *objects_resource(enum collection c); /* "egresspolicies" */
+const char *objects_kind(enum collection c);
+bool objects_wanted(const struct objects *o, enum collection c);
+
+/* ---- what the API says ---- */
+void objects_begin(struct objects *o, enum collection c);
+void objects_put(struct objects *o, enum collection c, const struct json *object);
+/* There is such an object, and nobody can read it: what is known of it stays. */
+void objects_unreadable(struct objects *o, enum collection c, const char *namespace,
+			const char *name, const struct err *why);
+void objects_gone(struct objects *o, enum collection c, const char *namespace, const char *name);
+void objects_synced(struct objects *o, enum collection c);
+
+/* ---- what is in force ---- */
+
+/* Each collection was complete once, now or in an earlier life; before that, nothing is in force.
+ * Else, if what is not NULL, it is told which are missing. */
+bool objects_known(const struct objects *o, struct err *what);
+bool objects_synced_now(const struct objects *o, enum collection c);
+/* Something came that the set given out last does not have. */
+bool objects_changed(const struct objects *o);
+/* Pod objects that are gone and that nobody needs any more leave the set. */
+void objects_sweep(struct objects *o,
+		   bool (*needed)(void *data, const char *namespace, const char *name), void *data);
+/* 1 = *ret is a new set, the caller's to free; 0 = nothing new. Needs objects_known. */
+int objects_set(struct objects *o, struct doc_set **ret);
+/* Writes what came since to the log. */
+int objects_keep(struct objects *o, struct err *e);
+
+/* Borrowed until the next of the calls above; ordered by namespace and name. */
+const struct object *objects_find(const struct objects *o, enum collection c, const char *namespace,
+				  const char *name);
+size_t objects_count(const struct objects *o, enum collection c);
+const struct object *objects_at(const struct objects *o, enum collection c, size_t i);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's beginning, end and log. A start plays the log: what comes out is what the API had
+ * said, as if it said it now, but for what was refused and why.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/atomic_file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "reconcile/objects_priv.h"
+
+#define REWRITE_ABOVE (1 << 20) /* bytes; and when more than half is out of date */
+
+/* ---- playing ---- */
+
+static bool collection_of(const struct json *line, enum collection *ret)
+{
+	const char *s;
+
+	if (json_string(json_get(line, "c"), &s, NULL) < 0)
+		return false;
+	for (enum collection c = 0; c < OBJECTS_N; c++)
+		if (strcmp(objects_resource(c), s) == 0) {
+			*ret = c;
+			return true;
+		}
+	return false;
+}
+
+static void play_put(struct objects *o, enum collection c, const struct json *object,
+		     struct object_entry at)
+{
+	struct object *obj = object_replay(o, c, object);
+
+	if (!obj)
+		return;
+	if (obj->refused)
+		obj->refused_at = at;
+	else
+		obj->good_at = at;
+}
+
+static void play_gone(struct objects *o, enum collection c, const struct json *who)
+{
+	const char *namespace, *name;
+
+	if (json_string(json_get(who, "namespace"), &namespace, NULL) == 0 &&
+	    json_string(json_get(who, "name"), &name, NULL) == 0)
+		object_forget(o, c, namespace, name);
+}
+
+static void play(void *data, const struct json *line, int64_t at, uint32_t len)
+{
+	struct objects *o = data;
+	const struct object_entry entry = {at, len};
+	enum collection c;
+
+	if (!collection_of(line, &c))
+		return; /* of a later version */
+	if (json_get(line, "o"))
+		play_put(o, c, json_get(line, "o"), entry);
+	else if (json_get(line, "gone"))
+		play_gone(o, c, json_get(line, "gone"));
+	else if (json_get(line, "complete")) {
+		o->of[c].known = true;
+		o->of[c].known_at = entry;
+	}
+}
+
+int objects_new(int state_fd, bool writable, struct objects **ret, struct err *e)
+{
+	__cleanup(objects_freep) struct objects *o = mem_alloc0(sizeof(*o));
+	const struct object_log_reader reader = {play, o};
+	bool damaged;
+	int r;
+
+	o->replaying = true;
+	r = object_log_open(state_fd, writable, &reader, &o->log, &damaged, e);
+	o->replaying = false;
+	if (r < 0)
+		return r;
+	for (enum collection c = 0; damaged && c < OBJECTS_N; c++)
+		o->of[c].known = false; /* some are missing: the API must tell them */
+	*ret = TAKE(o);
+	return 0;
+}
+
+void objects_free(struct objects *o)
+{
+	if (!o)
+		return;
+	for (enum collection c = 0; c < OBJECTS_N; c++) {
+		for (size_t i = 0; i < o->of[c].n; i++)
+			object_free(o->of[c].list[i]);
+		free(o->of[c].list);
+	}
+	doc_set_free(o->whole);
+	object_log_free(o->log);
+	free(o);
+}
+
+/* ---- keeping ---- */
+
+static void line_add(struct object_log_line **list, size_t *n, struct object_entry *e)
+{
+	if (!e->len)
+		return;
+	MEM_GROW(*list, *n);
+	(*list)[(*n)++] = (struct object_log_line){&e->at, e->len};
+}
+
+/* What was refused comes behind what is in force: as it was said. */
+static int64_t lines_live(struct objects *o, struct object_log_line **ret, size_t *ret_n)
+{
+	int64_t size = 0;
+
+	for (enum collection c = 0; c < OBJECTS_N; c++) {
+		for (size_t i = 0; i < o->of[c].n; i++) {
+			line_add(ret, ret_n, &o->of[c].list[i]->good_at);
+			line_add(ret, ret_n, &o->of[c].list[i]->refused_at);
+		}
+		if (o->of[c].known)
+			line_add(ret, ret_n, &o->of[c].known_at);
+	}
+	for (size_t i = 0; i < *ret_n; i++)
+		size += (*ret)[i].len;
+	return size;
+}
+
+int objects_keep(struct objects *o, struct err *e)
+{
+	__cleanup_free struct object_log_line *lines = NULL;
+	size_t n = 0;
+	int r = object_log_sync(o->log, e);
+
+	if (r < 0 || object_log_size(o->log) < REWRITE_ABOVE)
+		return r;
+	if (lines_live(o, &lines, &n) > object_log_size(o->log) / 2)
+		return 0;
+	return object_log_rewrite(o->log, lines, n, e);
+}
+
+bool objects_logged(int state_fd)
+{
+	return faccessat(state_fd, OBJECT_LOG, F_OK, 0) == 0;
+}
+
+void objects_log_remove(int state_fd)
+{
+	struct err e = {0};
+
+	if (objects_logged(state_fd) && atomic_file_remove(state_fd, OBJECT_LOG, &e) < 0)
+		log_warn("objects of an API not forgotten", "error=%s", log_quote(e.msg));
+}

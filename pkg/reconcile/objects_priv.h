@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the files of the object store share. */
+#include "reconcile/object_log.h"
+#include "reconcile/objects.h"
+
+struct objects_of {	      /* one collection */
+	struct object **list; /* sorted by namespace, name */
+	size_t n;
+	bool known;   /* complete once */
+	bool synced;  /* complete in this life */
+	bool listing; /* between begin and synced */
+	struct object_entry known_at;
+};
+
+struct objects {
+	struct objects_of of[OBJECTS_N];
+	struct object_log *log;
+	struct doc_set *whole; /* given out last */
+	bool changed, gateways_changed, replaying;
+	size_t n_services; /* policies that name Services */
+};
+
+DEFINE_CLEANUP(struct doc_set *, doc_set_free);
+
+/* ---- objects_reduce.c ---- */
+
+struct object_kind {
+	const char *path, *api_version, *kind;
+	bool namespaced;
+	/* Copies from in what the parser reads of it, besides name, namespace and labels. */
+	void (*reduce)(const struct json *in, struct json *out);
+};
+extern const struct object_kind object_kinds[OBJECTS_N];
+/* What the parser needs of it; NULL when it has no name. */
+struct json *object_reduce(enum collection c, const struct json *in);
+/* What the store needs and the parser does not. */
+void object_note(struct object *obj, enum collection c, const struct json *in);
+
+/* ---- objects.c ---- */
+void object_free(struct object *obj);
+/* As objects_put and objects_gone, of what stands in the log. */
+struct object *object_replay(struct objects *o, enum collection c, const struct json *object);
+void object_forget(struct objects *o, enum collection c, const char *namespace, const char *name);
+
+/* ---- objects_parse.c ---- */
+
+/* 0 and a part of its own, or -EINVAL with "spec.rules[0]…" behind "EgressPolicy shop/bank: ". */
+int object_parse(enum collection c, const struct json *reduced, struct doc_set **ret,
+		 struct err *e);
+/* A policy that denies the pods of this one's subject; NULL: it cannot be read. */
+struct doc_set *object_denying(enum collection c, const struct json *reduced);
+/* Gateways: what each has, after what older ones claim. True: one has something else now. */
+bool objects_resolve_claims(struct objects *o);

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An object of the API is mostly of no concern here: managed fields, statuses of others, a
+ * Node's images, a Pod's containers. What is kept of it is what the parser reads, so that a
+ * heartbeat of a kubelet is no change.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "json/json.h"
+#include "reconcile/objects_priv.h"
+
+static const char *text_of(const struct json *j)
+{
+	const char *s;
+
+	return json_string(j, &s, NULL) == 0 ? s : NULL;
+}
+
+static void copy(struct json *to, const struct json *from, const char *key)
+{
+	const struct json *v = json_get(from, key);
+
+	if (v && json_type(v) != JSON_NULL)
+		json_set(to, key, json_dup(v));
+}
+
+static void reduce_spec(const struct json *in, struct json *out)
+{
+	copy(out, in, "spec");
+}
+
+static void reduce_gateway(const struct json *in, struct json *out)
+{
+	struct json *meta = json_dup(json_get(out, "metadata"));
+
+	copy(meta, json_get(in, "metadata"), "creationTimestamp");
+	json_set(out, "metadata", meta);
+	copy(out, in, "spec");
+}
+
+static void reduce_nothing(const struct json *in, struct json *out)
+{
+}
+
+static void reduce_node(const struct json *in, struct json *out)
+{
+	struct json *spec = json_new_object(), *status = json_new_object();
+
+	copy(spec, json_get(in, "spec"), "podCIDR");
+	copy(spec, json_get(in, "spec"), "podCIDRs");
+	copy(status, json_get(in, "status"), "addresses");
+	json_set(out, "spec", spec);
+	json_set(out, "status", status);
+}
+
+static void reduce_pod(const struct json *in, struct json *out)
+{
+	struct json *meta = json_dup(json_get(out, "metadata")), *spec = json_new_object();
+
+	copy(meta, json_get(in, "metadata"), "uid");
+	copy(spec, json_get(in, "spec"), "nodeName");
+	copy(spec, json_get(in, "spec"), "hostNetwork");
+	json_set(out, "metadata", meta);
+	json_set(out, "spec", spec);
+}
+
+static void reduce_service(const struct json *in, struct json *out)
+{
+	struct json *spec = json_new_object();
+
+	copy(spec, json_get(in, "spec"), "selector");
+	json_set(out, "spec", spec);
+}
+
+#define OURS(resource, kind_, ns)                                                        \
+	{                                                                                \
+		"/apis/sluice.dev/v1alpha1/" resource, "sluice.dev/v1alpha1", kind_, ns, \
+			reduce_spec                                                      \
+	}
+
+const struct object_kind object_kinds[OBJECTS_N] = {
+	[OBJECTS_CONFIGS] = OURS("sluiceconfigs", "SluiceConfig", false),
+	[OBJECTS_GATEWAYS] = {"/apis/sluice.dev/v1alpha1/egressgateways", "sluice.dev/v1alpha1",
+			      "EgressGateway", false, reduce_gateway},
+	[OBJECTS_CLUSTER_POLICIES] = OURS("clusteregresspolicies", "ClusterEgressPolicy", false),
+	[OBJECTS_POLICIES] = OURS("egresspolicies", "EgressPolicy", true),
+	[OBJECTS_CLUSTER_DESTINATIONS] = OURS("clusteregressdestinations",
+					      "ClusterEgressDestination", false),
+	[OBJECTS_DESTINATIONS] = OURS("egressdestinations", "EgressDestination", true),
+	[OBJECTS_NAMESPACES] = {"/api/v1/namespaces", "v1", "Namespace", false, reduce_nothing},
+	[OBJECTS_NODES] = {"/api/v1/nodes", "v1", "Node", false, reduce_node},
+	[OBJECTS_PODS] = {"/api/v1/pods", "v1", "Pod", true, reduce_pod},
+	[OBJECTS_SERVICES] = {"/api/v1/services", "v1", "Service", true, reduce_service},
+};
+
+const char *objects_path(enum collection c)
+{
+	return object_kinds[c].path;
+}
+
+const char *objects_resource(enum collection c)
+{
+	return strrchr(object_kinds[c].path, '/') + 1;
+}
+
+const char *objects_kind(enum collection c)
+{
+	return object_kinds[c].kind;
+}
+
+struct json *object_reduce(enum collection c, const struct json *in)
+{
+	const struct object_kind *k = &object_kinds[c];
+	const struct json *from = json_get(in, "metadata");
+	struct json *out, *meta;
+
+	if (!text_of(json_get(from, "name")))
+		return NULL;
+	out = json_new_object();
+	meta = json_new_object();
+	/* items of a list say neither */
+	json_set(out, "apiVersion", json_new_string(k->api_version));
+	json_set(out, "kind", json_new_string(k->kind));
+	copy(meta, from, "name");
+	if (k->namespaced)
+		copy(meta, from, "namespace");
+	copy(meta, from, "labels");
+	json_set(out, "metadata", meta);
+	k->reduce(in, out);
+	return out;
+}
+
+/* ---- what the store needs ---- */
+
+static void note_ip(struct object *obj, const struct json *ip)
+{
+	const char *s = text_of(ip);
+
+	if (s && obj->n_ips < OBJECT_MAX_IPS && addr_parse(s, &obj->ips[obj->n_ips]) == 0)
+		obj->n_ips++;
+}
+
+static void note_pod(struct object *obj, const struct json *in)
+{
+	const struct json *status = json_get(in, "status");
+	const struct json *ips = json_get(status, "podIPs");
+
+	obj->n_ips = 0;
+	obj->host_network = false;
+	json_bool(json_get(json_get(in, "spec"), "hostNetwork"), &obj->host_network, NULL);
+	for (size_t i = 0; i < json_len(ips); i++)
+		note_ip(obj, json_get(json_at(ips, i), "ip"));
+	if (!json_len(ips))
+		note_ip(obj, json_get(status, "podIP"));
+}
+
+void object_note(struct object *obj, enum collection c, const struct json *in)
+{
+	const struct json *meta = json_get(in, "metadata");
+	const char *created = text_of(json_get(meta, "creationTimestamp"));
+	const char *uid = text_of(json_get(meta, "uid"));
+
+	if (!created || !doc_moment(created, &obj->created))
+		obj->created = 0;
+	if (json_int(json_get(meta, "generation"), 0, INT64_MAX, &obj->generation, NULL) < 0)
+		obj->generation = 0;
+	if (!obj->uid || !uid || strcmp(obj->uid, uid) != 0) {
+		free(obj->uid);
+		obj->uid = mem_strdup(uid);
+	}
+	obj->deleting = text_of(json_get(meta, "deletionTimestamp")) != NULL;
+	if (c == OBJECTS_PODS)
+		note_pod(obj, in);
+	if (c < OBJECTS_NAMESPACES) {
+		const struct json *status = json_get(in, "status");
+
+		free(obj->status);
+		obj->status = json_type(status) == JSON_OBJECT ? json_emit(status, 0) : NULL;
+	}
+}
