@@ -26,6 +26,12 @@ struct node_iface {
 	size_t n_addrs;
 };
 
+/* What is known of a candidate, but for those that are there (RANK_LIVE). */
+struct node_tier {
+	const char *name;
+	uint8_t tier; /* enum rank_tier */
+};
+
 struct node_view {
 	const char *name;
 	const struct node_iface *ifaces; /* without addresses that sluice put there */
@@ -33,6 +39,8 @@ struct node_view {
 	const struct cidr *cluster_cidrs; /* --cluster-cidr; SluiceConfig's are added */
 	size_t n_cluster_cidrs;
 	int64_t now; /* seconds since 1970: rules outside their schedule are absent */
+	const struct node_tier *tiers; /* sorted by name; who is not in it is there */
+	size_t n_tiers;
 };
 
 /* One address a pod may appear as. addr is what the outside sees. */
@@ -40,6 +48,7 @@ struct egress_addr {
 	struct addr addr;
 	char *gateway;
 	char *owner;	 /* node name by rank among the candidates; NULL = none */
+	char *home;	 /* who owns it when all of them live; NULL with addressFrom, too */
 	bool local;	 /* owner is this node */
 	bool assign;	 /* local, and we put it on the interface (false with addressFrom) */
 	char *interface; /* local: where it goes; NULL otherwise */
@@ -133,6 +142,16 @@ struct compiled_node {
 	struct addr v4, v6; /* zero when it has none */
 };
 const struct compiled_node *compiled_nodes(const struct compiled *c, size_t *ret_n);
+/*
+ * Who stands in for whom: the candidates of every gateway that this node is a candidate of,
+ * this node among them, sorted by name; empty when it is none or nobody else is. failover is
+ * the quickest of the gateways they share, with the longest hold-down. Malloc'd; names are c's.
+ */
+struct compiled_peer {
+	struct compiled_node node;
+	struct doc_failover failover;
+};
+void compiled_peers(const struct compiled *c, struct compiled_peer **ret, size_t *ret_n);
 const struct doc_config *compiled_config(const struct compiled *c); /* NULL when none */
 /* When a schedule will next begin or end to hold, seconds since 1970; INT64_MAX = never. */
 int64_t compiled_next_edge(const struct compiled *c);

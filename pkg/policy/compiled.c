@@ -28,6 +28,7 @@ void compiled_free(struct compiled *c)
 	for (size_t i = 0; i < c->n_addrs; i++) {
 		free(c->addrs[i].gateway);
 		free(c->addrs[i].owner);
+		free(c->addrs[i].home);
 		free(c->addrs[i].interface);
 	}
 	for (size_t i = 0; i < c->n_identities; i++) {

@@ -84,6 +84,14 @@ struct gateway_range {
 	struct doc_src src;
 };
 
+/* How soon a node that is not heard counts as away, and when one that is back takes over again. */
+struct doc_failover {
+	uint32_t interval_ms, hold_down_ms;
+	uint8_t missed;
+};
+#define DOC_FAILOVER \
+	((struct doc_failover){.interval_ms = 100, .missed = 3, .hold_down_ms = 10 * 1000})
+
 struct doc_gateway {
 	struct doc_meta meta;
 	struct gateway_range *ranges;
@@ -95,6 +103,7 @@ struct doc_gateway {
 	enum gateway_spread spread;
 	enum gateway_announce announce;
 	uint16_t tunnel_mtu; /* 0 = from the path */
+	struct doc_failover failover;
 };
 
 /* ---- policies ---- */

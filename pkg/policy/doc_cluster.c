@@ -85,40 +85,13 @@ static int parse_tunnel_port(const struct doc_ctx *c, const struct json *j, void
 	return r;
 }
 
-#define MAX_SECONDS 86400
-
-/* "90s", "1m30s", "1h": as Go writes durations, in whole seconds and units from large to small. */
 static int parse_seconds(const struct doc_ctx *c, const struct json *j, uint32_t *ret)
 {
-	static const struct {
-		char unit;
-		uint32_t seconds;
-	} units[] = {{'h', 3600}, {'m', 60}, {'s', 1}};
-	const char *s = "";
-	uint64_t sum = 0;
-	size_t unit = 0;
-	int r = doc_string(c, j, DOC_MAX_NAME, &s);
+	uint32_t ms = 0;
+	int r = doc_duration(c, j, 1000, &ms);
 
-	if (r < 0)
-		return r;
-	do {
-		uint64_t v = 0;
-		size_t digits = strspn(s, "0123456789");
-
-		for (size_t i = 0; i < digits && digits < 7; i++)
-			v = v * 10 + (uint64_t)(s[i] - '0');
-		while (unit < 3 && units[unit].unit != s[digits])
-			unit++;
-		if (digits == 0 || digits > 6 || unit == 3)
-			return doc_fail(c, j, "expected a duration like 30s or 1m30s, found %s",
-					json_show(j));
-		sum += v * units[unit++].seconds;
-		s += digits + 1;
-	} while (*s);
-	if (sum > MAX_SECONDS)
-		return doc_fail(c, j, "expected at most 24h, found %s", json_show(j));
-	*ret = (uint32_t)sum;
-	return 0;
+	*ret = ms / 1000;
+	return r;
 }
 
 static int parse_min_ttl(const struct doc_ctx *c, const struct json *j, void *out)

@@ -4,7 +4,10 @@
 #include "base/mem.h"
 #include "policy/doc_priv.h"
 
-#define MIN_MTU 1280 /* below that a device has no IPv6 (RFC 8200 5) */
+#define MIN_MTU		1280 /* below that a device has no IPv6 (RFC 8200 5) */
+#define MIN_INTERVAL_MS 10
+#define MAX_INTERVAL_MS 10000
+#define MAX_MISSED	20
 
 void doc_gateway_done(void *gateway)
 {
@@ -173,11 +176,58 @@ static int parse_mtu(const struct doc_ctx *c, const struct json *j, void *out)
 	return r;
 }
 
+/* ---- failover ---- */
+
+static int parse_interval(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	struct doc_failover *f = &((struct doc_gateway *)out)->failover;
+	int r = doc_duration(c, j, 1, &f->interval_ms);
+
+	if (r == 0 && (f->interval_ms < MIN_INTERVAL_MS || f->interval_ms > MAX_INTERVAL_MS))
+		return doc_fail(c, j, "expected %dms to %ds, found %s", MIN_INTERVAL_MS,
+				MAX_INTERVAL_MS / 1000, json_show(j));
+	return r;
+}
+
+static int parse_missed(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	struct doc_failover *f = &((struct doc_gateway *)out)->failover;
+	int64_t v = 0;
+	int r = doc_int(c, j, MAX_MISSED, &v);
+
+	if (r == 0 && v < 2)
+		return doc_fail(c, j, "expected 2 to %d, found %s", MAX_MISSED, json_show(j));
+	f->missed = (uint8_t)v;
+	return r;
+}
+
+static int parse_hold_down(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_duration(c, j, 1, &((struct doc_gateway *)out)->failover.hold_down_ms);
+}
+
+static int finish_failover(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	const struct json *spec = json_get(j, "failover");
+	struct doc_failover *f = &((struct doc_gateway *)out)->failover, given = *f;
+
+	*f = DOC_FAILOVER;
+	if (json_get(spec, "interval"))
+		f->interval_ms = given.interval_ms;
+	if (json_get(spec, "missed"))
+		f->missed = given.missed;
+	if (json_get(spec, "holdDown"))
+		f->hold_down_ms = given.hold_down_ms;
+	return 0;
+}
+
 static int check_spec(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	static const char *const sources[] = {"addresses", "addressFrom", NULL};
 
-	return doc_union(c, j, sources);
+	int r = doc_union(c, j, sources);
+
+	return r < 0 ? r : finish_failover(c, j, out);
 }
 
 static const struct field address_from_fields[] = {
@@ -189,6 +239,14 @@ static const struct field tunnel_fields[] = {
 	{.name = "endpoint", .parse = parse_endpoint},
 	{.name = "mtu", .parse = parse_mtu},
 	{.name = "port", .use = FIELD_LATER}, /* SluiceConfig.tunnelPort holds for all */
+	FIELDS_END,
+};
+
+static const struct field failover_fields[] = {
+	{.name = "interval", .parse = parse_interval},
+	{.name = "missed", .parse = parse_missed},
+	{.name = "holdDown", .parse = parse_hold_down},
+	{.name = "replicate", .use = FIELD_LATER},
 	FIELDS_END,
 };
 
@@ -204,7 +262,7 @@ static const struct field spec_fields[] = {
 	{.name = "spread", .parse = parse_spread},
 	{.name = "encryption", .parse = parse_encryption},
 	{.name = "nextHop", .use = FIELD_LATER},
-	{.name = "failover", .use = FIELD_LATER},
+	{.name = "failover", .sub = failover_fields},
 	{.name = "limits", .use = FIELD_LATER},
 	FIELDS_END,
 };

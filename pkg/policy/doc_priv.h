@@ -76,6 +76,8 @@ int doc_int(const struct doc_ctx *c, const struct json *j, int64_t max, int64_t 
 int doc_choice(const struct doc_ctx *c, const struct json *j, const struct choice *choices,
 	       int *ret);
 int doc_bool(const struct doc_ctx *c, const struct json *j, bool *ret);
+/* "1m30s" in ms; unit_ms: the smallest unit that may be said, 1 or 1000. doc_duration.c */
+int doc_duration(const struct doc_ctx *c, const struct json *j, uint32_t unit_ms, uint32_t *ret);
 int doc_cidr(const struct doc_ctx *c, const struct json *j, struct cidr *ret);
 int doc_addr(const struct doc_ctx *c, const struct json *j, struct addr *ret);
 /* Strings that are put into *ret (owned): */

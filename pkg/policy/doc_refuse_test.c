@@ -281,7 +281,17 @@ static void refuses_bad_gateways(void **state)
 		{GATEWAY "{addressFrom: {interface: a}, adresses: []}}",
 		 "a.yaml:2: spec.adresses: unknown field, expected addresses, addressFrom, "
 		 "nodeSelector, allowedNamespaces, interface, announce, transport, tunnel, spread, "
-		 "encryption"},
+		 "encryption, failover"},
+		{GATEWAY "{addressFrom: {interface: a}, failover: {interval: 5ms}}}",
+		 "a.yaml:2: spec.failover.interval: expected 10ms to 10s, found string '5ms'"},
+		{GATEWAY "{addressFrom: {interface: a}, failover: {interval: 1s100}}}",
+		 "a.yaml:2: spec.failover.interval: expected a duration like 100ms or 1m30s, "
+		 "found string '1s100'"},
+		{GATEWAY "{addressFrom: {interface: a}, failover: {holdDown: 1ms1s}}}",
+		 "a.yaml:2: spec.failover.holdDown: expected a duration like 100ms or 1m30s, "
+		 "found string '1ms1s'"},
+		{GATEWAY "{addressFrom: {interface: a}, failover: {missed: 1}}}",
+		 "a.yaml:2: spec.failover.missed: expected 2 to 20, found integer 1"},
 	};
 
 	check_bad("a.yaml", rows, COUNT(rows));
@@ -381,7 +391,8 @@ static void refuses_what_later_versions_bring(void **state)
 	} rows[] = {
 		{GATEWAY "{addressFrom: {interface: a}, ", "nextHop: 192.0.2.1}}",
 		 "spec.nextHop: "},
-		{GATEWAY "{addressFrom: {interface: a}, ", "failover: {}}}", "spec.failover: "},
+		{GATEWAY "{addressFrom: {interface: a}, ", "failover: {replicate: true}}}",
+		 "spec.failover.replicate: "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "limits: {}}}", "spec.limits: "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "encryption: IPsec}}",
 		 "spec.encryption: 'IPsec' is "},

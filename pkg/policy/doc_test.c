@@ -39,6 +39,7 @@ static void reads_a_gateway(void **state)
 		"  tunnel: {endpoint: EgressAddress, mtu: 1400}\n"
 		"  spread: Pod\n"
 		"  encryption: None\n"
+		"  failover: {interval: 1s50ms, missed: 5, holdDown: 2m}\n"
 		"status: {anything: [1]}\n";
 	__cleanup_doc_set struct doc_set *set = read_set("a.yaml", text);
 	const struct doc_gateway *g = set->gateways;
@@ -63,6 +64,9 @@ static void reads_a_gateway(void **state)
 	assert_int_equal(g->announce, ANNOUNCE_NONE);
 	assert_int_equal(g->spread, SPREAD_POD);
 	assert_int_equal(g->tunnel_mtu, 1400);
+	assert_int_equal(g->failover.interval_ms, 1050);
+	assert_int_equal(g->failover.missed, 5);
+	assert_int_equal(g->failover.hold_down_ms, 120000);
 }
 
 static void a_gateway_has_defaults(void **state)
@@ -79,6 +83,9 @@ static void a_gateway_has_defaults(void **state)
 	assert_int_equal(g->spread, SPREAD_POLICY);
 	assert_int_equal(g->announce, ANNOUNCE_ARP);
 	assert_int_equal(g->tunnel_mtu, 0);
+	assert_int_equal(g->failover.interval_ms, 100);
+	assert_int_equal(g->failover.missed, 3);
+	assert_int_equal(g->failover.hold_down_ms, 10000);
 }
 
 static const char policy_text[] =

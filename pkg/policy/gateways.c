@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Gateways → addresses with owners. Every node computes the same owner from the
- * same objects, without asking anybody. What only the owner can know is whether it
- * has an interface for the address: there, and only there, the address gets a
+ * same objects and the same view of who lives, without asking anybody. What only the owner can know
+ * is whether it has an interface for the address: there, and only there, the address gets a
  * problem, and nobody answers for it — dropped, never sent as something else.
  *
  * addressFrom has no addresses of its own: a selected node uses its own, and the
@@ -21,7 +21,8 @@
 
 struct candidates {
 	const char **names;
-	size_t *nodes; /* indexes into compiled.nodes */
+	size_t *nodes;	/* indexes into compiled.nodes */
+	uint8_t *tiers; /* enum rank_tier */
 	size_t n;
 	bool self; /* this node is one */
 };
@@ -30,21 +31,38 @@ static void candidates_done(struct candidates *cand)
 {
 	free(cand->names);
 	free(cand->nodes);
+	free(cand->tiers);
 }
 
-static struct candidates candidates_get(const struct compiled *c, const struct doc_gateway *gw,
-					const struct selector *range)
+static int compare_tier(const void *key, const void *tier)
+{
+	return strcmp(key, ((const struct node_tier *)tier)->name);
+}
+
+/* Who is not heard of is there: without heartbeats objects alone decide. */
+static uint8_t tier_of(const struct node_view *view, const char *name)
+{
+	const struct node_tier *t = view->n_tiers ? bsearch(name, view->tiers, view->n_tiers,
+							    sizeof(*view->tiers), compare_tier)
+						  : NULL;
+
+	return t ? t->tier : RANK_LIVE;
+}
+
+static struct candidates candidates_get(const struct compiled *c, const struct node_view *view,
+					const struct doc_gateway *gw)
 {
 	struct candidates cand = {
 		.names = mem_alloc0(c->n_nodes * sizeof(*cand.names)),
 		.nodes = mem_alloc0(c->n_nodes * sizeof(*cand.nodes)),
+		.tiers = mem_alloc0(c->n_nodes),
 	};
 
 	for (size_t i = 0; i < c->n_nodes; i++) {
-		if (!compiled_node_selected(c, i, &gw->node_selector) ||
-		    !compiled_node_selected(c, i, range))
+		if (!compiled_node_selected(c, i, &gw->node_selector))
 			continue;
 		cand.names[cand.n] = c->nodes[i].name;
+		cand.tiers[cand.n] = tier_of(view, c->nodes[i].name);
 		cand.nodes[cand.n++] = i;
 		cand.self = cand.self || i == c->self;
 	}
@@ -125,26 +143,85 @@ static struct gateway_addr *append_addr(struct gateways *g, const struct doc_gat
 	return &g->addrs[g->n_addrs++];
 }
 
-static void range_compile(struct gateways *g, const struct compiled *c,
-			  const struct node_view *node, const struct doc_gateway *gw, size_t index)
+/* Ranges that any candidate may hold are one class, each pinned one is a class of its own. */
+static size_t classes_fill(const struct compiled *c, const struct doc_gateway *gw,
+			   const struct candidates *cand, uint32_t *class, bool *eligible)
 {
-	const struct gateway_range *range = &gw->ranges[index];
-	struct candidates cand = candidates_get(c, gw, &range->node_selector);
-	uint64_t n = addr_range_count(range->range);
+	size_t n = 0, at = 0;
+	long free_class = -1;
 
-	for (uint64_t i = 0; i < n && i < DOC_MAX_GATEWAY_ADDRS; i++) {
-		struct gateway_addr *a = append_addr(g, gw);
-		long owner;
+	for (size_t i = 0; i < gw->n_ranges; i++) {
+		const struct gateway_range *range = &gw->ranges[i];
+		uint64_t count = addr_range_count(range->range);
+		uint32_t k = (uint32_t)n;
 
-		a->addr = a->endpoint = addr_range_at(range->range, i);
-		owner = rank_owner(a->addr, cand.names, cand.n);
-		if (owner < 0)
-			a->problem = SLU_DROP_NO_OWNER;
-		else
-			a->owner = cand.names[owner];
-		if (owner >= 0 && cand.nodes[owner] == c->self)
-			place_here(a, node);
+		if (!range->node_selector.present && free_class >= 0)
+			k = (uint32_t)free_class;
+		for (uint64_t j = 0; j < count && j < DOC_MAX_GATEWAY_ADDRS; j++)
+			class[at++] = k;
+		if (k != n)
+			continue;
+		if (!range->node_selector.present)
+			free_class = (long)n;
+		for (size_t j = 0; j < cand->n; j++)
+			eligible[n * cand->n + j] = compiled_node_selected(c, cand->nodes[j],
+									   &range->node_selector);
+		n++;
 	}
+	return n;
+}
+
+static void owners_fill(const struct compiled *c, const struct node_view *node,
+			const struct candidates *cand, struct gateway_addr *list, size_t n)
+{
+	const struct doc_gateway *gw = list->gateway;
+	__cleanup_free struct addr *addrs = mem_alloc0(n * sizeof(*addrs));
+	__cleanup_free uint32_t *classes = mem_alloc0(n * sizeof(*classes));
+	__cleanup_free bool *eligible = mem_alloc0(gw->n_ranges * cand->n);
+	__cleanup_free uint32_t *home = mem_alloc0(n * sizeof(*home));
+	__cleanup_free uint32_t *owner = mem_alloc0(n * sizeof(*owner));
+	struct rank_in in = {
+		.addrs = addrs,
+		.classes = classes,
+		.n_addrs = n,
+		.names = cand->names,
+		.tiers = cand->tiers,
+		.n_nodes = cand->n,
+		.eligible = eligible,
+	};
+
+	for (size_t i = 0; i < n; i++)
+		addrs[i] = list[i].addr;
+	in.n_classes = classes_fill(c, gw, cand, classes, eligible);
+	rank_assign(&in, home, owner);
+	for (size_t i = 0; i < n; i++) {
+		list[i].home = home[i] == RANK_NONE ? NULL : cand->names[home[i]];
+		if (owner[i] == RANK_NONE)
+			list[i].problem = SLU_DROP_NO_OWNER;
+		else
+			list[i].owner = cand->names[owner[i]];
+		if (owner[i] != RANK_NONE && cand->nodes[owner[i]] == c->self)
+			place_here(&list[i], node);
+	}
+}
+
+static void ranges_compile(struct gateways *g, const struct compiled *c,
+			   const struct node_view *node, const struct doc_gateway *gw)
+{
+	struct candidates cand = candidates_get(c, node, gw);
+	size_t first = g->n_addrs;
+
+	for (size_t k = 0; k < gw->n_ranges; k++) {
+		struct addr_range range = gw->ranges[k].range;
+		uint64_t n = addr_range_count(range);
+
+		for (uint64_t i = 0; i < n && i < DOC_MAX_GATEWAY_ADDRS; i++) {
+			struct gateway_addr *a = append_addr(g, gw);
+
+			a->addr = a->endpoint = addr_range_at(range, i);
+		}
+	}
+	owners_fill(c, node, &cand, &g->addrs[first], g->n_addrs - first);
 	candidates_done(&cand);
 }
 
@@ -215,8 +292,7 @@ static void address_from_family(struct gateways *g, const struct compiled *c,
 static void address_from_compile(struct gateways *g, const struct compiled *c,
 				 const struct node_view *node, const struct doc_gateway *gw)
 {
-	static const struct selector every_node;
-	struct candidates cand = candidates_get(c, gw, &every_node);
+	struct candidates cand = candidates_get(c, node, gw);
 	const struct node_iface *iface = iface_find(node, gw->address_from);
 	struct addr place = {};
 	long owner;
@@ -251,8 +327,8 @@ void gateways_init(struct gateways *g, const struct compiled *c, const struct no
 		g->n_slots++;
 		if (gw->address_from)
 			address_from_compile(g, c, node, gw);
-		for (size_t j = 0; j < gw->n_ranges; j++)
-			range_compile(g, c, node, gw, j);
+		else
+			ranges_compile(g, c, node, gw);
 		slot->n = g->n_addrs - slot->first;
 	}
 }
@@ -280,6 +356,7 @@ static void addr_emit_to(struct compiled *c, const struct gateway_addr *a, bool 
 		.addr = a->addr,
 		.gateway = mem_strdup(a->gateway->meta.name),
 		.owner = mem_strdup(a->owner),
+		.home = mem_strdup(a->home),
 		.local = a->local,
 		.assign = a->assign,
 		.interface = mem_strdup(a->interface),

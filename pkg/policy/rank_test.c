@@ -4,65 +4,410 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/cleanup.h"
+#include "base/mem.h"
 #include "policy/rank.h"
 
-static const char *const names[] = {"n1", "n2", "n3", "n4", "n5"};
+#define MAX_ADDRS   120
+#define MAX_NODES   12
+#define MAX_CLASSES 4
+
+static uint64_t seed;
+
+static uint32_t below(uint32_t n)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (uint32_t)(seed >> 16) % n;
+}
 
 static struct addr nth(uint32_t i)
 {
-	uint8_t b[4] = {203, 0, (uint8_t)(i >> 8), (uint8_t)i};
+	uint8_t b[4] = {203, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i};
 
 	return addr_from_v4(b);
 }
 
-static void order_of_the_candidates_does_not_matter(void **state)
-{
-	static const char *const reversed[] = {"n5", "n4", "n3", "n2", "n1"};
+/* A random case, small enough for an oracle. */
+struct world {
+	struct addr addrs[MAX_ADDRS];
+	uint32_t classes[MAX_ADDRS];
+	char text[MAX_NODES][8];
+	const char *names[MAX_NODES];
+	uint8_t tiers[MAX_NODES];
+	bool eligible[MAX_CLASSES * MAX_NODES];
+	struct rank_in in;
+	uint32_t home[MAX_ADDRS], owner[MAX_ADDRS];
+};
 
-	for (uint32_t i = 0; i < 1000; i++)
-		assert_string_equal(names[rank_owner(nth(i), names, 5)],
-				    reversed[rank_owner(nth(i), reversed, 5)]);
+static void world_init(struct world *w, bool pinned, bool all_live)
+{
+	struct rank_in *in = &w->in;
+
+	*in = (struct rank_in){.addrs = w->addrs,
+			       .names = w->names,
+			       .tiers = w->tiers,
+			       .n_addrs = below(MAX_ADDRS),
+			       .n_nodes = 1 + below(MAX_NODES)};
+	if (pinned) {
+		in->classes = w->classes;
+		in->eligible = w->eligible;
+		in->n_classes = 1 + below(MAX_CLASSES);
+	}
+	for (uint32_t i = 0; i < in->n_addrs; i++) {
+		w->addrs[i] = nth(i);
+		w->classes[i] = pinned ? below((uint32_t)in->n_classes) : 0;
+	}
+	for (uint32_t i = 0; i < in->n_nodes; i++) {
+		snprintf(w->text[i], sizeof(w->text[i]), "n%u", i);
+		w->names[i] = w->text[i];
+		w->tiers[i] = all_live || below(3) ? RANK_LIVE : (uint8_t)below(2);
+	}
+	for (size_t i = 0; i < MAX_CLASSES * MAX_NODES; i++)
+		w->eligible[i] = below(2);
 }
 
-static void a_node_that_leaves_moves_only_its_own(void **state)
+static void assign(struct world *w)
 {
-	size_t moved = 0;
+	rank_assign(&w->in, w->home, w->owner);
+}
 
-	for (uint32_t i = 0; i < 1000; i++) {
-		const char *before = names[rank_owner(nth(i), names, 5)];
-		const char *after = names[rank_owner(nth(i), names, 4)];
+static bool may_go(const struct world *w, size_t addr, size_t node)
+{
+	return !w->in.classes || w->eligible[w->classes[addr] * w->in.n_nodes + node];
+}
 
-		if (strcmp(before, "n5") != 0)
-			assert_string_equal(before, after);
-		else
-			moved++;
+/* The best tier that addr may go to. */
+static uint8_t best_tier(const struct world *w, size_t addr)
+{
+	uint8_t best = RANK_AWAY;
+
+	for (size_t n = 0; n < w->in.n_nodes; n++)
+		if (may_go(w, addr, n) && w->tiers[n] > best)
+			best = w->tiers[n];
+	return best;
+}
+
+static bool open_to(const struct world *w, size_t addr, size_t node)
+{
+	return may_go(w, addr, node) && w->tiers[node] != RANK_AWAY &&
+	       w->tiers[node] == best_tier(w, addr);
+}
+
+static const char *name_of(const struct world *w, uint32_t node)
+{
+	return node == RANK_NONE ? "-" : w->names[node];
+}
+
+/* ---- agreement ---- */
+
+static void swap_nodes(struct world *w, size_t a, size_t b)
+{
+	const char *name = w->names[a];
+	uint8_t tier = w->tiers[a];
+
+	w->names[a] = w->names[b];
+	w->names[b] = name;
+	w->tiers[a] = w->tiers[b];
+	w->tiers[b] = tier;
+	for (size_t k = 0; k < w->in.n_classes; k++) {
+		bool *row = &w->eligible[k * w->in.n_nodes], was = row[a];
+
+		row[a] = row[b];
+		row[b] = was;
 	}
-	assert_in_range(moved, 150, 250);
+}
+
+static void swap_addrs(struct world *w, size_t a, size_t b)
+{
+	struct addr addr = w->addrs[a];
+	uint32_t class = w->classes[a];
+
+	w->addrs[a] = w->addrs[b];
+	w->addrs[b] = addr;
+	w->classes[a] = w->classes[b];
+	w->classes[b] = class;
+}
+
+static void all_nodes_agree_in_whatever_order_they_read(void **state)
+{
+	static struct world w, other;
+
+	for (seed = 1; seed < 100000; seed += 97) {
+		uint64_t was = seed;
+
+		world_init(&w, below(2), below(2));
+		other = w;
+		other.in.addrs = other.addrs;
+		other.in.names = other.names;
+		other.in.tiers = other.tiers;
+		other.in.classes = w.in.classes ? other.classes : NULL;
+		other.in.eligible = w.in.eligible ? other.eligible : NULL;
+		for (uint32_t i = 1; i < w.in.n_nodes; i++)
+			swap_nodes(&other, i, below(i + 1));
+		for (uint32_t i = 1; i < w.in.n_addrs; i++)
+			swap_addrs(&other, i, below(i + 1));
+		assign(&w);
+		assign(&other);
+		for (size_t i = 0; i < w.in.n_addrs; i++)
+			for (size_t k = 0; k < w.in.n_addrs; k++) {
+				if (!addr_eq(w.addrs[i], other.addrs[k]))
+					continue;
+				assert_string_equal(name_of(&w, w.owner[i]),
+						    name_of(&other, other.owner[k]));
+				assert_string_equal(name_of(&w, w.home[i]),
+						    name_of(&other, other.home[k]));
+			}
+		seed = was;
+	}
+}
+
+/* ---- balance ---- */
+
+/* The least that the fullest node can come to: can all be placed with so many on each? */
+struct flow {
+	const struct world *w;
+	uint32_t owner[MAX_ADDRS];
+	size_t held[MAX_NODES], share;
+	bool seen[MAX_NODES];
+};
+
+static bool flow_put(struct flow *f, size_t addr)
+{
+	for (uint32_t n = 0; n < f->w->in.n_nodes; n++) {
+		if (f->seen[n] || !open_to(f->w, addr, n))
+			continue;
+		f->seen[n] = true;
+		if (f->held[n] < f->share) {
+			f->held[n]++;
+			f->owner[addr] = n;
+			return true;
+		}
+		for (size_t a = 0; a < addr; a++)
+			if (f->owner[a] == n && flow_put(f, a)) {
+				f->owner[addr] = n;
+				return true;
+			}
+	}
+	return false;
+}
+
+static bool can_be_helped(const struct world *w, size_t share)
+{
+	struct flow f = {.w = w, .share = share};
+
+	memset(f.owner, 0xff, sizeof(f.owner));
+	for (size_t a = 0; a < w->in.n_addrs; a++) {
+		memset(f.seen, 0, sizeof(f.seen));
+		if (best_tier(w, a) != RANK_AWAY && !flow_put(&f, a))
+			return false;
+	}
+	return true;
+}
+
+static bool open_to_any(const struct world *w, size_t node)
+{
+	for (size_t a = 0; a < w->in.n_addrs; a++)
+		if (open_to(w, a, node))
+			return true;
+	return false;
+}
+
+/* ceil(1.25 × mean) of those who are there; and how much the fullest of them holds. */
+static size_t share_now(const struct world *w, size_t *ret_most)
+{
+	size_t held[MAX_NODES] = {0}, placed = 0, nodes = 0;
+
+	*ret_most = 0;
+	for (size_t a = 0; a < w->in.n_addrs; a++)
+		if (w->owner[a] != RANK_NONE) {
+			held[w->owner[a]]++;
+			placed++;
+		}
+	for (size_t n = 0; n < w->in.n_nodes; n++) {
+		*ret_most = held[n] > *ret_most ? held[n] : *ret_most;
+		nodes += open_to_any(w, n);
+	}
+	return rank_share(placed, nodes);
+}
+
+static void no_node_holds_more_than_its_share_if_that_can_be_helped(void **state)
+{
+	static struct world w;
+	size_t beyond = 0;
+
+	for (seed = 3; seed < 300000; seed += 151) {
+		size_t most, share;
+		uint64_t was = seed;
+		uint8_t tiers[MAX_NODES];
+
+		world_init(&w, below(3) > 0, below(2));
+		memcpy(tiers, w.tiers, sizeof(tiers));
+		memset(w.tiers, RANK_LIVE, sizeof(w.tiers));
+		assign(&w);
+		share = share_now(&w, &most);
+		for (int now = 0; now < 2; now++) {
+			beyond += most > share;
+			if (most > share)
+				assert_false(can_be_helped(&w, share));
+			memcpy(w.tiers, tiers, sizeof(tiers));
+			assign(&w);
+			/* what a home may hold it may go on to hold */
+			if (share_now(&w, &most) > share)
+				share = share_now(&w, &most);
+		}
+		seed = was;
+	}
+	assert_true(beyond > 0); /* it was put to the test */
+}
+
+static void every_address_is_with_one_it_may_go_to_and_only_then_with_nobody(void **state)
+{
+	static struct world w;
+
+	for (seed = 5; seed < 100000; seed += 101) {
+		uint64_t was = seed;
+
+		world_init(&w, true, false);
+		assign(&w);
+		for (size_t a = 0; a < w.in.n_addrs; a++) {
+			if (w.owner[a] == RANK_NONE)
+				assert_int_equal(best_tier(&w, a), RANK_AWAY);
+			else
+				assert_true(open_to(&w, a, w.owner[a]));
+		}
+		seed = was;
+	}
+}
+
+/* ---- movement ---- */
+
+static void a_node_that_dies_moves_only_its_own_and_takes_them_back(void **state)
+{
+	static struct world w;
+
+	for (seed = 7; seed < 200000; seed += 103) {
+		uint64_t was = seed;
+		uint32_t before[MAX_ADDRS], dead;
+
+		world_init(&w, false, true);
+		assign(&w);
+		memcpy(before, w.owner, sizeof(before));
+		dead = below((uint32_t)w.in.n_nodes);
+		w.tiers[dead] = RANK_AWAY;
+		assign(&w);
+		for (size_t a = 0; a < w.in.n_addrs; a++) {
+			assert_int_equal(w.home[a], before[a]);
+			if (before[a] != dead)
+				assert_int_equal(w.owner[a], before[a]);
+		}
+		w.tiers[dead] = RANK_JOINING; /* not yet, unless there is nobody else */
+		assign(&w);
+		for (size_t a = 0; a < w.in.n_addrs && w.in.n_nodes > 1; a++)
+			assert_int_not_equal(w.owner[a], dead);
+		w.tiers[dead] = RANK_LIVE;
+		assign(&w);
+		assert_memory_equal(w.owner, before, w.in.n_addrs * sizeof(*before));
+		seed = was;
+	}
+}
+
+/* It takes its share along, and a few that did not get where they rank highest. */
+static void a_node_that_is_taken_away_for_good_moves_few_others(void **state)
+{
+	enum { N = 1000, NODES = 10 };
+	static struct addr addrs[N];
+	static uint32_t home[N], before[N], after[N];
+	static const char *const names[NODES] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+	struct rank_in in = {.addrs = addrs, .names = names, .n_addrs = N, .n_nodes = NODES - 1};
+	size_t others = 0;
+
+	for (uint32_t i = 0; i < N; i++)
+		addrs[i] = nth(i);
+	rank_assign(&in, home, after);
+	in.n_nodes = NODES;
+	rank_assign(&in, home, before);
+	for (size_t i = 0; i < N; i++)
+		others += before[i] != NODES - 1 && before[i] != after[i];
+	assert_in_range(others, 0, N / 50);
 }
 
 static void nobody_owns_without_candidates(void **state)
 {
-	assert_int_equal(rank_owner(nth(1), names, 0), -1);
+	struct addr a = nth(1);
+	uint32_t home = 0, owner = 0;
+	struct rank_in in = {.addrs = &a, .n_addrs = 1};
+
+	rank_assign(&in, &home, &owner);
+	assert_int_equal(owner, RANK_NONE);
+	assert_int_equal(home, RANK_NONE);
+	assert_int_equal(rank_owner(a, NULL, 0), -1);
 }
 
 /* every node of every version must agree: the values are part of the contract */
 static void ranks_are_the_same_for_ever(void **state)
 {
-	static const long want[] = {1, 1, 4, 0, 1, 4, 1, 3};
+	static const char *const names[] = {"n1", "n2", "n3", "n4", "n5"};
+	static const uint32_t want[] = {2, 3, 4, 1, 2, 1, 4, 0};
+	struct addr addrs[8];
+	uint32_t home[8], owner[8];
+	struct rank_in in = {.addrs = addrs, .names = names, .n_addrs = 8, .n_nodes = 5};
 
 	for (uint32_t i = 0; i < 8; i++)
-		assert_int_equal(rank_owner(nth(i), names, 5), want[i]);
+		addrs[i] = nth(i);
+	rank_assign(&in, home, owner);
+	for (uint32_t i = 0; i < 8; i++)
+		assert_int_equal(owner[i], want[i]);
+}
+
+static void a_hundred_thousand_addresses_over_64_nodes(void **state)
+{
+	enum { N = 100000, NODES = 64 };
+	__cleanup_free struct addr *addrs = mem_alloc0(N * sizeof(*addrs));
+	__cleanup_free uint32_t *home = mem_alloc0(N * sizeof(*home));
+	__cleanup_free uint32_t *owner = mem_alloc0(N * sizeof(*owner));
+	static char text[NODES][8];
+	static const char *names[NODES];
+	uint32_t held[NODES] = {0};
+	uint8_t tiers[NODES];
+	struct rank_in in = {
+		.addrs = addrs, .names = names, .tiers = tiers, .n_addrs = N, .n_nodes = NODES};
+	clock_t t;
+
+	for (uint32_t i = 0; i < N; i++)
+		addrs[i] = nth(i);
+	for (uint32_t i = 0; i < NODES; i++) {
+		snprintf(text[i], sizeof(text[i]), "node%u", i);
+		names[i] = text[i];
+		tiers[i] = i ? RANK_LIVE : RANK_AWAY;
+	}
+	t = clock();
+	rank_assign(&in, home, owner);
+	printf("# ranked %d addresses over %d nodes, one of them away, in %.1f ms\n", N, NODES,
+	       (double)(clock() - t) * 1000 / CLOCKS_PER_SEC);
+	for (size_t i = 0; i < N; i++)
+		held[owner[i]]++;
+	assert_int_equal(held[0], 0);
+	for (size_t i = 1; i < NODES; i++)
+		assert_in_range(held[i], 1, rank_share(N, NODES - 1));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(order_of_the_candidates_does_not_matter),
-		cmocka_unit_test(a_node_that_leaves_moves_only_its_own),
+		cmocka_unit_test(all_nodes_agree_in_whatever_order_they_read),
+		cmocka_unit_test(no_node_holds_more_than_its_share_if_that_can_be_helped),
+		cmocka_unit_test(every_address_is_with_one_it_may_go_to_and_only_then_with_nobody),
+		cmocka_unit_test(a_node_that_dies_moves_only_its_own_and_takes_them_back),
+		cmocka_unit_test(a_node_that_is_taken_away_for_good_moves_few_others),
 		cmocka_unit_test(nobody_owns_without_candidates),
 		cmocka_unit_test(ranks_are_the_same_for_ever),
+		cmocka_unit_test(a_hundred_thousand_addresses_over_64_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
