@@ -159,7 +159,8 @@ static int on_message(const struct nlmsghdr *h, void *data)
 	const struct nlattr *tuple = ct_top(h, CTA_TUPLE_ORIG);
 	struct addr source;
 
-	if (tuple && ct_tuple_addr(tuple, true, &source) &&
+	if (tuple &&
+	    ct_tuple_addr(w->seen ? ct_top(h, CTA_TUPLE_REPLY) : tuple, !w->seen, &source) &&
 	    bsearch(&source, w->sources, w->n, sizeof(source), source_cmp))
 		w->entry(h, tuple, w->data);
 	return MNL_CB_OK;
@@ -190,7 +191,7 @@ static int walk_family(struct ct_socket *s, const struct ct_walk *w, struct err 
 		struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family);
 
 		/* for IPv6 it picks all others: seen on 6.18 */
-		if (w->n == 1 && addr_is_v4(w->sources[0]))
+		if (w->n == 1 && !w->seen && addr_is_v4(w->sources[0]))
 			put_filter(h, w->sources[0]);
 		r = ct_exchange(s, h, on_message, &copy);
 	}
@@ -272,7 +273,7 @@ int conntrack_forget_sources(const struct addr *sources, size_t n, size_t *ret_n
 {
 	__cleanup(ct_socket_done) struct ct_socket s = {0};
 	struct found found = {0};
-	const struct ct_walk w = {sources, n, entry_found, &found};
+	const struct ct_walk w = {sources, n, false, entry_found, &found};
 	int r = ct_socket_open(&s, e);
 
 	if (r == 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* ctnetlink (libmnl): listing and forgetting connections. Daemon only. */
+/* ctnetlink (libmnl): listing, forgetting and making connections. Daemon only. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,7 +24,14 @@ struct ct_flow {
 	uint16_t zone; /* of the original direction */
 	uint32_t mark;
 	uint32_t id; /* the entry's; 0 = not known */
+	/* what a copy of it needs besides */
+	uint16_t seen_port; /* sport as the other side sees it, host order */
+	bool answered, assured;
+	uint32_t timeout;      /* seconds that are left */
+	uint8_t tcp_state;     /* enum tcp_conntrack */
+	uint8_t tcp_wscale[2]; /* original, reply; TCP_WSCALE_NONE: the option was not there */
 };
+#define TCP_WSCALE_NONE 0xff
 
 /*
  * All entries whose original source is one of these (sorted by addr_cmp). One dump per
@@ -34,5 +41,15 @@ struct ct_flow {
  */
 int conntrack_list(const struct addr *sources, size_t n, struct ct_flow **ret, size_t *ret_n,
 		   struct err *e);
+/* The same, of those that the other side sees as one of these. */
+int conntrack_list_seen(const struct addr *seen, size_t n, struct ct_flow **ret, size_t *ret_n,
+			struct err *e);
+/*
+ * Makes these connections, as they are after some packets of theirs: their source is
+ * translated to seen:seen_port. One that is there already stays as it is. *ret_n counts what
+ * was made. A connection that cannot be made (its ports are taken) is left out; -errno is
+ * for what concerns all of them.
+ */
+int conntrack_make(const struct ct_flow *flows, size_t n, size_t *ret_n, struct err *e);
 /* Deletes exactly these, if they are still there. */
 int conntrack_forget(const struct ct_flow *flows, size_t n, size_t *ret_n, struct err *e);

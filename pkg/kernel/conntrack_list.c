@@ -39,21 +39,29 @@ static uint8_t attr_u8(const struct nlattr *a)
 	return a && mnl_attr_get_payload_len(a) >= sizeof(uint8_t) ? mnl_attr_get_u8(a) : 0;
 }
 
-/* Nothing of it is under way any more; a new one with the same ports may begin. */
-static bool flow_ended(const struct nlmsghdr *h, uint8_t proto)
+static uint8_t tcp_wscale(const struct nlattr *info, int type)
+{
+	const struct nlattr *a = ct_nested(info, type);
+
+	return a ? attr_u8(a) : TCP_WSCALE_NONE;
+}
+
+static void flow_state(const struct nlmsghdr *h, struct ct_flow *f)
 {
 	const struct nlattr *info = ct_top(h, CTA_PROTOINFO);
-	uint8_t state;
 
-	if (proto == IPPROTO_TCP) {
+	if (f->proto == IPPROTO_TCP) {
 		info = ct_nested(info, CTA_PROTOINFO_TCP);
-		state = attr_u8(ct_nested(info, CTA_PROTOINFO_TCP_STATE));
-		return state == TCP_CONNTRACK_TIME_WAIT || state == TCP_CONNTRACK_CLOSE;
+		f->tcp_state = attr_u8(ct_nested(info, CTA_PROTOINFO_TCP_STATE));
+		f->tcp_wscale[0] = tcp_wscale(info, CTA_PROTOINFO_TCP_WSCALE_ORIGINAL);
+		f->tcp_wscale[1] = tcp_wscale(info, CTA_PROTOINFO_TCP_WSCALE_REPLY);
+		f->ended = f->tcp_state == TCP_CONNTRACK_TIME_WAIT ||
+			   f->tcp_state == TCP_CONNTRACK_CLOSE;
+	} else if (f->proto == IPPROTO_SCTP) {
+		info = ct_nested(info, CTA_PROTOINFO_SCTP);
+		f->ended = attr_u8(ct_nested(info, CTA_PROTOINFO_SCTP_STATE)) ==
+			   SCTP_CONNTRACK_CLOSED;
 	}
-	if (proto != IPPROTO_SCTP)
-		return false;
-	info = ct_nested(info, CTA_PROTOINFO_SCTP);
-	return attr_u8(ct_nested(info, CTA_PROTOINFO_SCTP_STATE)) == SCTP_CONNTRACK_CLOSED;
 }
 
 static void flow_found(const struct nlmsghdr *h, const struct nlattr *tuple, void *data)
@@ -61,58 +69,86 @@ static void flow_found(const struct nlmsghdr *h, const struct nlattr *tuple, voi
 	struct flows *list = data;
 	const struct nlattr *proto = ct_nested(tuple, CTA_TUPLE_PROTO);
 	const struct nlattr *zone = ct_nested(tuple, CTA_TUPLE_ZONE);
+	const struct nlattr *reply = ct_top(h, CTA_TUPLE_REPLY);
+	uint32_t status = attr_be32(ct_top(h, CTA_STATUS));
 	struct ct_flow f = {.proto = attr_u8(ct_nested(proto, CTA_PROTO_NUM))};
 
 	if (f.proto != IPPROTO_TCP && f.proto != IPPROTO_UDP && f.proto != IPPROTO_SCTP)
 		return;
 	if (!ct_tuple_addr(tuple, true, &f.src) || !ct_tuple_addr(tuple, false, &f.dst) ||
-	    !ct_tuple_addr(ct_top(h, CTA_TUPLE_REPLY), false, &f.seen) ||
-	    addr_is_v4(f.src) != addr_is_v4(f.dst) || addr_is_v4(f.src) != addr_is_v4(f.seen))
+	    !ct_tuple_addr(reply, false, &f.seen) || addr_is_v4(f.src) != addr_is_v4(f.dst) ||
+	    addr_is_v4(f.src) != addr_is_v4(f.seen))
 		return;
 	f.sport = attr_be16(ct_nested(proto, CTA_PROTO_SRC_PORT));
 	f.dport = attr_be16(ct_nested(proto, CTA_PROTO_DST_PORT));
 	f.zone = attr_be16(zone ? zone : ct_top(h, CTA_ZONE));
 	f.mark = attr_be32(ct_top(h, CTA_MARK));
 	f.id = attr_be32(ct_top(h, CTA_ID));
-	f.dnat = attr_be32(ct_top(h, CTA_STATUS)) & IPS_DST_NAT;
-	f.ended = flow_ended(h, f.proto);
+	f.timeout = attr_be32(ct_top(h, CTA_TIMEOUT));
+	f.seen_port = attr_be16(ct_nested(ct_nested(reply, CTA_TUPLE_PROTO), CTA_PROTO_DST_PORT));
+	f.dnat = status & IPS_DST_NAT;
+	f.answered = status & IPS_SEEN_REPLY;
+	f.assured = status & IPS_ASSURED;
+	flow_state(h, &f);
 	MEM_GROW(list->items, list->n);
 	list->items[list->n++] = f;
+}
+
+static int list(const struct addr *addrs, size_t n, bool seen, struct flows *ret, struct err *e)
+{
+	__cleanup(ct_socket_done) struct ct_socket s = {0};
+	const struct ct_walk w = {addrs, n, seen, flow_found, ret};
+	int r = ct_socket_open(&s, e);
+
+	return r < 0 ? r : ct_walk(&s, &w, e);
+}
+
+/* Whose entries the walk found; *ret is the caller's. */
+static int flows_take(int r, struct flows *found, struct ct_flow **ret, size_t *ret_n)
+{
+	if (r < 0) {
+		free(found->items);
+		return r;
+	}
+	*ret = found->items;
+	*ret_n = found->n;
+	return 0;
 }
 
 int conntrack_list(const struct addr *sources, size_t n, struct ct_flow **ret, size_t *ret_n,
 		   struct err *e)
 {
-	__cleanup(ct_socket_done) struct ct_socket s = {0};
-	struct flows list = {0};
-	const struct ct_walk w = {sources, n, flow_found, &list};
-	int r = ct_socket_open(&s, e);
+	struct flows found = {0};
 
-	if (r == 0)
-		r = ct_walk(&s, &w, e);
-	if (r < 0) {
-		free(list.items);
-		return r;
-	}
-	*ret = list.items;
-	*ret_n = list.n;
-	return 0;
+	return flows_take(list(sources, n, false, &found, e), &found, ret, ret_n);
 }
 
-static void put_tuple(struct nlmsghdr *h, const struct ct_flow *f)
+int conntrack_list_seen(const struct addr *seen, size_t n, struct ct_flow **ret, size_t *ret_n,
+			struct err *e)
+{
+	struct flows found = {0};
+
+	return flows_take(list(seen, n, true, &found, e), &found, ret, ret_n);
+}
+
+void ct_put_tuple(struct nlmsghdr *h, const struct ct_flow *f, bool reply, uint16_t zone)
 {
 	bool v4 = addr_is_v4(f->src);
-	struct nlattr *tuple = mnl_attr_nest_start(h, CTA_TUPLE_ORIG), *nest;
+	const struct addr *src = reply ? &f->dst : &f->src, *dst = reply ? &f->src : &f->dst;
+	struct nlattr *tuple, *nest;
 
+	tuple = mnl_attr_nest_start(h, reply ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG);
 	nest = mnl_attr_nest_start(h, CTA_TUPLE_IP);
-	mnl_attr_put(h, v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, addr_len(f->src), addr_bytes(&f->src));
-	mnl_attr_put(h, v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, addr_len(f->dst), addr_bytes(&f->dst));
+	mnl_attr_put(h, v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, addr_len(*src), addr_bytes(src));
+	mnl_attr_put(h, v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, addr_len(*dst), addr_bytes(dst));
 	mnl_attr_nest_end(h, nest);
 	nest = mnl_attr_nest_start(h, CTA_TUPLE_PROTO);
 	mnl_attr_put_u8(h, CTA_PROTO_NUM, f->proto);
-	mnl_attr_put_u16(h, CTA_PROTO_SRC_PORT, htons(f->sport));
-	mnl_attr_put_u16(h, CTA_PROTO_DST_PORT, htons(f->dport));
+	mnl_attr_put_u16(h, CTA_PROTO_SRC_PORT, htons(reply ? f->dport : f->sport));
+	mnl_attr_put_u16(h, CTA_PROTO_DST_PORT, htons(reply ? f->sport : f->dport));
 	mnl_attr_nest_end(h, nest);
+	if (zone)
+		mnl_attr_put_u16(h, CTA_TUPLE_ZONE, htons(zone));
 	mnl_attr_nest_end(h, tuple);
 }
 
@@ -121,7 +157,7 @@ static int flow_forget(struct ct_socket *s, const struct ct_flow *f)
 	struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_DELETE, NLM_F_ACK,
 					(uint8_t)addr_family(f->src));
 
-	put_tuple(h, f);
+	ct_put_tuple(h, f, false, 0);
 	if (f->zone)
 		mnl_attr_put_u16(h, CTA_ZONE, htons(f->zone));
 	if (f->id)

@@ -31,8 +31,12 @@ bool ct_tuple_addr(const struct nlattr *tuple, bool source, struct addr *ret);
 struct ct_walk {
 	const struct addr *sources; /* sorted */
 	size_t n;
+	bool seen; /* they are the sources as the other side sees them */
 	void (*entry)(const struct nlmsghdr *h, const struct nlattr *tuple, void *data);
 	void *data;
 };
 
 int ct_walk(struct ct_socket *s, const struct ct_walk *w, struct err *e);
+
+/* CTA_TUPLE_ORIG, or CTA_TUPLE_REPLY as it is without translation; zone 0: none is told. */
+void ct_put_tuple(struct nlmsghdr *h, const struct ct_flow *f, bool reply, uint16_t zone);

@@ -160,6 +160,73 @@ static void forgets_one_connection_and_not_its_twin_in_another_zone(void **state
 	free(flows);
 }
 
+static int flow_cmp(const void *a, const void *b)
+{
+	const struct ct_flow *x = a, *y = b;
+	int r = addr_cmp(x->src, y->src);
+
+	return r ? r : (int)x->sport - (int)y->sport;
+}
+
+static void make_translated_flows(void)
+{
+	sh("conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p udp --sport 1 --dport 53 -t 60 --orig-zone 17"
+	   " --src-nat 203.0.113.9:4001 -m 5 -u SEEN_REPLY,ASSURED;"
+	   "conntrack -I -s 10.0.0.6 -d 192.0.2.1 -p tcp --sport 2 --dport 80 -t 600 --orig-zone 17"
+	   " --src-nat 203.0.113.9:4002 -m 0x80000000 --state ESTABLISHED -u SEEN_REPLY,ASSURED;"
+	   "conntrack -I -s fd00::5 -d fd00::99 -p tcp --sport 3 --dport 80 -t 60 --orig-zone 18"
+	   " --src-nat [2001:db8::9]:4003 --state SYN_SENT -m 7;"
+	   "conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p udp --sport 9 --dport 53 -t 60"
+	   " --src-nat 203.0.113.10:4001");
+}
+
+static void makes_what_another_gateway_had(void **state)
+{
+	struct addr seen[] = {A("203.0.113.9"), A("2001:db8::9")};
+	struct ct_flow *before = NULL, *after = NULL;
+	size_t n = 99, made = 99, again = 99;
+	struct err e = {0};
+
+	need_conntrack();
+	make_translated_flows();
+	expect_ok(conntrack_list_seen(seen, 2, &before, &n, &e), &e);
+	assert_int_equal(n, 3);
+	sh("conntrack -F");
+	expect_ok(conntrack_make(before, n, &made, &e), &e);
+	assert_int_equal(made, 3);
+	expect_ok(conntrack_list_seen(seen, 2, &after, &n, &e), &e);
+	assert_int_equal(n, 3);
+	qsort(before, n, sizeof(*before), flow_cmp);
+	qsort(after, n, sizeof(*after), flow_cmp);
+	for (size_t i = 0; i < n; i++) {
+		after[i].id = before[i].id;
+		after[i].timeout = before[i].timeout;
+		assert_memory_equal(&after[i], &before[i], sizeof(*before));
+	}
+	expect_ok(conntrack_make(before, n, &again, &e), &e);
+	assert_int_equal(again, 0);
+	free(before);
+	free(after);
+}
+
+static void leaves_out_a_connection_whose_port_is_taken(void **state)
+{
+	struct addr seen = A("203.0.113.9");
+	struct ct_flow *flows = NULL;
+	size_t n = 0, made = 99;
+	struct err e = {0};
+
+	need_conntrack();
+	make_translated_flows();
+	expect_ok(conntrack_list_seen(&seen, 1, &flows, &n, &e), &e);
+	assert_int_equal(n, 2);
+	sh("conntrack -D -p tcp; conntrack -I -s 10.0.0.7 -d 192.0.2.1 -p tcp --sport 8 --dport 80"
+	   " -t 600 --src-nat 203.0.113.9:4002 --state ESTABLISHED");
+	expect_ok(conntrack_make(flows, n, &made, &e), &e);
+	assert_int_equal(made, 0);
+	free(flows);
+}
+
 static void knows_none_where_there_is_none(void **state)
 {
 	struct err e = {0};
@@ -177,6 +244,8 @@ int main(void)
 		cmocka_unit_test(forgets_more_than_one_buffer_holds),
 		cmocka_unit_test(lists_what_each_connection_began_as),
 		cmocka_unit_test(forgets_one_connection_and_not_its_twin_in_another_zone),
+		cmocka_unit_test(makes_what_another_gateway_had),
+		cmocka_unit_test(leaves_out_a_connection_whose_port_is_taken),
 		cmocka_unit_test(knows_none_where_there_is_none),
 	};
 
