@@ -36,7 +36,7 @@ WERROR    := -Werror
 endif
 
 LIBS_STATIC := -Wl,-Bstatic -lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz -Wl,-Bdynamic
-LIBS_NFT    := -lnftnl -lmnl
+LIBS_NFT    := -lnftnl -lmnl -lcrypto
 
 SRCS      := $(filter-out %_test.c %_fuzz.c %.bpf.c pkg/testkit/%,$(wildcard pkg/*/*.c))
 OBJS      := $(SRCS:%.c=$(B)/%.o)

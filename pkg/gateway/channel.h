@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Frames between the gateways of a cluster, over TCP, so that what one says cannot be forged,
+ * changed, replayed or reordered by who does not have the shared key. It is not secret.
+ *
+ *	each side, first	"SLGW" version(1) 0 0 0 nonce(16)
+ *	a frame			length of the payload (4, network order) type(1) 0 0 0
+ *				payload, mac(16)
+ *	mac			the first half of HMAC-SHA256 over the name of this protocol, the
+ *				side, both nonces, the frame's number, its head and its payload
+ *
+ * A side that sends something else, too much, or nothing for CHANNEL_SILENT_MS is cut off.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "inet/addr.h"
+#include "loop/loop.h"
+
+#define CHANNEL_MAX_FRAME (64u << 10)
+#define CHANNEL_MAX_OPEN  64
+#define CHANNEL_SILENT_MS 5000
+#define CHANNEL_KEY_MIN	  16 /* bytes */
+
+struct channel;
+struct channels;
+
+struct channel_ops {
+	/* The other side has greeted: frames may be sent. Whether it has the key is not known yet.
+	 */
+	void (*opened)(void *data, struct channel *c);
+	/* An authentic frame. -errno ends the channel. */
+	int (*frame)(void *data, struct channel *c, uint8_t type, const void *payload, size_t n);
+	/* It has ended; why NULL: the other side closed it. Not called for channel_close. */
+	void (*closed)(void *data, struct channel *c, const char *why);
+};
+
+struct channels_in {
+	struct loop *loop;
+	const void *key; /* copied */
+	size_t key_len;
+	uint16_t port; /* to listen on, all addresses; 0: any, see channels_port */
+	const struct channel_ops *ops;
+	void *data;
+};
+
+int channels_new(const struct channels_in *in, struct channels **ret, struct err *e);
+void channels_free(struct channels *all); /* ends them without a word */
+uint16_t channels_port(const struct channels *all);
+
+/* Towards a gateway; returns before it is connected. */
+int channel_open(struct channels *all, struct addr to, uint16_t port, struct channel **ret,
+		 struct err *e);
+/* payload is copied. -ENOTCONN before "opened", -ENOBUFS when 16 MiB wait to be sent. */
+int channel_send(struct channel *c, uint8_t type, const void *payload, size_t n);
+void channel_close(struct channel *c); /* after what waits has been sent, for up to a second */
+struct addr channel_peer(const struct channel *c);
+/* Whether this side opened it. */
+bool channel_ours(const struct channel *c);
+/* Ends whose other side did not have the key, or did not keep to the protocol, since the start. */
+uint64_t channels_refused(const struct channels *all);
