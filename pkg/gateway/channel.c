@@ -221,6 +221,11 @@ struct addr channel_peer(const struct channel *c)
 	return c->peer;
 }
 
+bool channel_opened(const struct channel *c)
+{
+	return c->greeted && !c->dead;
+}
+
 bool channel_ours(const struct channel *c)
 {
 	return c->opener;

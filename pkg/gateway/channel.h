@@ -57,7 +57,7 @@ int channel_open(struct channels *all, struct addr to, uint16_t port, struct cha
 int channel_send(struct channel *c, uint8_t type, const void *payload, size_t n);
 void channel_close(struct channel *c); /* after what waits has been sent, for up to a second */
 struct addr channel_peer(const struct channel *c);
-/* Whether this side opened it. */
-bool channel_ours(const struct channel *c);
+bool channel_ours(const struct channel *c);   /* this side opened it */
+bool channel_opened(const struct channel *c); /* "opened" has been told */
 /* Ends whose other side did not have the key, or did not keep to the protocol, since the start. */
 uint64_t channels_refused(const struct channels *all);

@@ -15,7 +15,7 @@
 
 #include "base/mem.h"
 
-#define KEY  "0123456789abcdef"
+#define KEY	 "0123456789abcdef"
 #define LIMIT_MS 30000
 
 /* One side: what it was told. */
@@ -183,7 +183,8 @@ static void a_frame_that_is_not_liked_ends_it(void **state)
 	while (!w.a.opened || !w.b.opened) {
 		struct loop_timer *t;
 
-		assert_int_equal(loop_timer_new(w.loop, (void (*)(void *))loop_quit, w.loop, &t, NULL), 0);
+		assert_int_equal(
+			loop_timer_new(w.loop, (void (*)(void *))loop_quit, w.loop, &t, NULL), 0);
 		loop_timer_arm(t, 1);
 		world_run(&w);
 		loop_timer_free(t);
@@ -256,7 +257,8 @@ static void what_was_said_before_is_nothing_when_said_again(void **state)
 	while (w.a.opened == 0) {
 		struct loop_timer *t;
 
-		assert_int_equal(loop_timer_new(w.loop, (void (*)(void *))loop_quit, w.loop, &t, NULL), 0);
+		assert_int_equal(
+			loop_timer_new(w.loop, (void (*)(void *))loop_quit, w.loop, &t, NULL), 0);
 		loop_timer_arm(t, 1);
 		world_run(&w);
 		loop_timer_free(t);

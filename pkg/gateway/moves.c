@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/moves.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/moves_wire.h"
+
+#define PENDING_MAX 262144 /* connections that are told and not made yet */
+#define UNASKED_MS  (2 * MOVE_WAIT_MS)
+
+enum leave_state {
+	LEAVE_OPENING, /* towards who is to have it */
+	LEAVE_TOLD,
+	LEAVE_GONE, /* let go; its connections linger */
+};
+
+struct leaving {
+	struct addr addr, to;
+	enum leave_state state;
+	struct channel *channel; /* NULL: it has ended */
+	int64_t until;		 /* ms: gone at the latest; then: forgotten */
+};
+
+struct coming {
+	struct addr addr;
+	struct channel *channel; /* where it is told; NULL: nowhere yet, or it has ended */
+	struct move_flow *flows; /* until they are made */
+	size_t n;
+	bool asked, ready, made, taken;
+	bool alone;    /* nothing was heard in time, or not all of it */
+	int64_t until; /* ms: waited for no longer; not asked: forgotten */
+};
+
+struct moves {
+	struct channels *channels;
+	const struct moves_ops *ops;
+	void *data;
+	uint16_t peer_port;
+	struct leaving *leaving;
+	size_t n_leaving;
+	struct coming *coming;
+	size_t n_coming, n_pending;
+	struct loop_timer *timer, *tell;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static struct leaving *leaving_find(struct moves *m, struct addr a)
+{
+	for (size_t i = 0; i < m->n_leaving; i++)
+		if (addr_eq(m->leaving[i].addr, a))
+			return &m->leaving[i];
+	return NULL;
+}
+
+static struct coming *coming_find(struct moves *m, struct addr a)
+{
+	for (size_t i = 0; i < m->n_coming; i++)
+		if (addr_eq(m->coming[i].addr, a))
+			return &m->coming[i];
+	return NULL;
+}
+
+static struct coming *coming_get(struct moves *m, struct addr a, int64_t wait)
+{
+	struct coming *k = coming_find(m, a);
+
+	if (k)
+		return k;
+	MEM_GROW(m->coming, m->n_coming);
+	k = &m->coming[m->n_coming++];
+	*k = (struct coming){.addr = a, .until = now_ms() + wait};
+	return k;
+}
+
+static void coming_remove(struct moves *m, struct coming *k)
+{
+	m->n_pending -= k->n;
+	free(k->flows);
+	*k = m->coming[--m->n_coming];
+}
+
+static bool channel_used(const struct moves *m, const struct channel *c)
+{
+	for (size_t i = 0; i < m->n_leaving; i++)
+		if (m->leaving[i].channel == c)
+			return true;
+	return false;
+}
+
+static void leaving_remove(struct moves *m, struct leaving *l)
+{
+	struct channel *c = l->channel;
+
+	*l = m->leaving[--m->n_leaving];
+	if (c && !channel_used(m, c))
+		channel_close(c);
+}
+
+static void timer_arm(struct moves *m)
+{
+	int64_t first = INT64_MAX, now = now_ms();
+
+	for (size_t i = 0; i < m->n_leaving; i++)
+		first = m->leaving[i].until < first ? m->leaving[i].until : first;
+	for (size_t i = 0; i < m->n_coming; i++)
+		first = m->coming[i].until < first ? m->coming[i].until : first;
+	loop_timer_arm(m->timer, first == INT64_MAX ? -1 : first > now ? first - now : 0);
+}
+
+/* ---- leaving ---- */
+
+/* Their connections as they are now, then the word. */
+static int tell(struct moves *m, struct channel *c, uint8_t word, const struct addr *addrs,
+		size_t n)
+{
+	__cleanup_free struct move_flow *flows = NULL;
+	size_t n_flows = 0;
+	int r = m->ops->list(m->data, addrs, n, &flows, &n_flows);
+
+	if (r == 0)
+		r = move_flows_send(c, flows, n_flows);
+	if (r == 0)
+		r = move_addrs_send(c, word, addrs, n);
+	log_info("connections told", "addresses=%zu connections=%zu last=%d", n, n_flows,
+		 word == FRAME_DONE);
+	return r;
+}
+
+static void leave_gone(struct leaving *l)
+{
+	l->state = LEAVE_GONE;
+	l->until = now_ms() + MOVE_LINGER_MS;
+}
+
+static void tell_all(struct moves *m, struct channel *c)
+{
+	__cleanup_free struct addr *addrs = mem_alloc0(m->n_leaving * sizeof(*addrs));
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_leaving; i++) {
+		struct leaving *l = &m->leaving[i];
+
+		if (l->channel != c || l->state != LEAVE_OPENING)
+			continue;
+		l->state = LEAVE_TOLD;
+		addrs[n++] = l->addr;
+	}
+	if (n && tell(m, c, FRAME_READY, addrs, n) < 0)
+		log_warn("connections not told", "to=%s", addr_str(channel_peer(c)));
+}
+
+/* Those of one pass go together. */
+static void on_tell(void *data)
+{
+	struct moves *m = data;
+
+	for (size_t i = 0; i < m->n_leaving; i++) {
+		struct leaving *l = &m->leaving[i];
+
+		if (l->state == LEAVE_OPENING && l->channel && channel_opened(l->channel))
+			tell_all(m, l->channel);
+	}
+}
+
+/* The other one has them: what has begun meanwhile, and we let go. */
+static int on_taken(struct moves *m, struct channel *c, const struct addr *addrs, size_t n)
+{
+	int r = tell(m, c, FRAME_DONE, addrs, n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct leaving *l = leaving_find(m, addrs[i]);
+
+		if (l && l->channel == c && l->state == LEAVE_TOLD)
+			leave_gone(l);
+	}
+	timer_arm(m);
+	m->ops->changed(m->data);
+	return r;
+}
+
+static struct channel *channel_towards(struct moves *m, struct addr to)
+{
+	struct channel *c = NULL;
+	struct err e = {0};
+
+	for (size_t i = 0; i < m->n_leaving; i++)
+		if (m->leaving[i].channel && addr_eq(m->leaving[i].to, to))
+			return m->leaving[i].channel;
+	if (channel_open(m->channels, to, m->peer_port, &c, &e) < 0)
+		log_warn("addresses go without their connections", "to=%s error=%s", addr_str(to),
+			 log_quote(e.msg));
+	return c;
+}
+
+bool moves_leaving(struct moves *m, struct addr a, struct addr to)
+{
+	struct leaving *l = leaving_find(m, a);
+	struct channel *c;
+
+	if (l && addr_eq(l->to, to))
+		return l->state != LEAVE_GONE;
+	moves_drop(m, a);
+	c = channel_towards(m, to);
+	MEM_GROW(m->leaving, m->n_leaving);
+	l = &m->leaving[m->n_leaving++];
+	*l = (struct leaving){.addr = a, .to = to, .channel = c, .until = now_ms() + MOVE_LEAVE_MS};
+	if (!c)
+		leave_gone(l);
+	else
+		loop_timer_arm(m->tell, 0);
+	timer_arm(m);
+	return c;
+}
+
+/* ---- coming ---- */
+
+static void coming_make(struct moves *m, struct coming *k)
+{
+	if (!k->made) /* what is there is of the last time that it was here */
+		m->ops->forget(m->data, k->addr);
+	k->made = true;
+	k->until = now_ms() + UNASKED_MS;
+	m->ops->make(m->data, k->flows, k->n);
+	m->n_pending -= k->n;
+	free(k->flows);
+	k->flows = NULL;
+	k->n = 0;
+}
+
+enum move_coming moves_coming(struct moves *m, struct addr a)
+{
+	struct coming *k = coming_get(m, a, MOVE_WAIT_MS);
+	struct leaving *l = leaving_find(m, a);
+
+	if (l) /* it is back before it was forgotten */
+		leaving_remove(m, l);
+	if (!k->asked) {
+		k->asked = true;
+		k->until = now_ms() + MOVE_WAIT_MS;
+		timer_arm(m);
+	}
+	if (k->ready && !k->made)
+		coming_make(m, k);
+	if (k->made)
+		return MOVE_TAKE;
+	return k->alone ? MOVE_PROBE : MOVE_WAIT;
+}
+
+void moves_taken(struct moves *m, struct addr a)
+{
+	struct coming *k = coming_find(m, a);
+
+	if (!k || !k->made || k->taken)
+		return;
+	k->taken = true;
+	if (k->channel)
+		move_addrs_send(k->channel, FRAME_TAKEN, &a, 1);
+}
+
+static int on_flow(struct moves *m, struct channel *c, const struct move_flow *f)
+{
+	struct coming *k = coming_get(m, f->seen, UNASKED_MS);
+
+	if (m->n_pending >= PENDING_MAX)
+		return -ENOBUFS;
+	k->channel = c;
+	MEM_GROW(k->flows, k->n);
+	k->flows[k->n++] = *f;
+	m->n_pending++;
+	return 0;
+}
+
+static int on_flows(struct moves *m, struct channel *c, const uint8_t *p, size_t n)
+{
+	struct move_flow f;
+	int r = 0;
+
+	if (n % MOVE_FLOW_SIZE)
+		return -EPROTO;
+	for (size_t at = 0; r == 0 && at < n; at += MOVE_FLOW_SIZE)
+		r = move_flow_get(p + at, &f) ? on_flow(m, c, &f) : -EPROTO;
+	timer_arm(m);
+	return r;
+}
+
+static void on_ready(struct moves *m, struct channel *c, const struct addr *addrs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct coming *k = coming_get(m, addrs[i], UNASKED_MS);
+
+		k->channel = c;
+		k->ready = true;
+	}
+	timer_arm(m);
+	m->ops->changed(m->data);
+}
+
+static void on_done(struct moves *m, struct channel *c, const struct addr *addrs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct coming *k = coming_find(m, addrs[i]);
+
+		if (k && k->made && k->channel == c) {
+			coming_make(m, k);
+			coming_remove(m, k);
+		}
+	}
+}
+
+/* ---- the channels ---- */
+
+static void on_opened(void *data, struct channel *c)
+{
+	if (channel_ours(c))
+		on_tell(data);
+}
+
+static int on_frame(void *data, struct channel *c, uint8_t type, const void *payload, size_t n)
+{
+	struct moves *m = data;
+	__cleanup_free struct addr *addrs = mem_dup(payload, n); /* aligned */
+	size_t n_addrs = n / sizeof(*addrs);
+
+	if ((type == FRAME_TAKEN) != channel_ours(c))
+		return -EPROTO;
+	if (type == FRAME_FLOWS)
+		return on_flows(m, c, payload, n);
+	if (n % sizeof(*addrs))
+		return -EPROTO;
+	switch (type) {
+	case FRAME_READY:
+		on_ready(m, c, addrs, n_addrs);
+		return 0;
+	case FRAME_TAKEN:
+		return on_taken(m, c, addrs, n_addrs);
+	case FRAME_DONE:
+		on_done(m, c, addrs, n_addrs);
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+static void on_closed(void *data, struct channel *c, const char *why)
+{
+	struct moves *m = data;
+	bool lost = false;
+
+	for (size_t i = 0; i < m->n_leaving; i++) {
+		struct leaving *l = &m->leaving[i];
+
+		if (l->channel != c)
+			continue;
+		l->channel = NULL;
+		if (l->state != LEAVE_GONE) {
+			leave_gone(l);
+			lost = true;
+		}
+	}
+	for (size_t i = 0; i < m->n_coming; i++) {
+		struct coming *k = &m->coming[i];
+
+		if (k->channel != c)
+			continue;
+		k->channel = NULL;
+		if (!k->ready) { /* what has been told is not all of it */
+			k->alone = lost = true;
+		}
+	}
+	if (lost)
+		log_warn("addresses move without all of their connections", "peer=%s reason=%s",
+			 addr_str(channel_peer(c)), log_quote(why ? why : "it closed"));
+	timer_arm(m);
+	if (lost)
+		m->ops->changed(m->data);
+}
+
+static const struct channel_ops channel_ops = {on_opened, on_frame, on_closed};
+
+/* ---- time ---- */
+
+static void on_timer(void *data)
+{
+	struct moves *m = data;
+	int64_t now = now_ms();
+	bool changed = false;
+
+	for (size_t i = m->n_leaving; i-- > 0;) {
+		struct leaving *l = &m->leaving[i];
+
+		if (l->until > now)
+			continue;
+		changed |= l->state != LEAVE_GONE;
+		if (l->state != LEAVE_GONE) {
+			leave_gone(l);
+			continue;
+		}
+		m->ops->forget(m->data, l->addr);
+		leaving_remove(m, l);
+	}
+	for (size_t i = m->n_coming; i-- > 0;) {
+		struct coming *k = &m->coming[i];
+
+		if (k->until > now)
+			continue;
+		if (!k->asked || k->made || k->alone) {
+			coming_remove(m, k);
+			continue;
+		}
+		k->alone = changed = true; /* to be probed; asked for again later, it waits again */
+		k->until = now + MOVE_LINGER_MS;
+	}
+	timer_arm(m);
+	if (changed)
+		m->ops->changed(m->data);
+}
+
+void moves_drop(struct moves *m, struct addr a)
+{
+	struct leaving *l = leaving_find(m, a);
+	struct coming *k = coming_find(m, a);
+
+	if (l)
+		leaving_remove(m, l);
+	if (k)
+		coming_remove(m, k);
+}
+
+int moves_new(const struct moves_in *in, struct moves **ret, struct err *e)
+{
+	struct moves *m = mem_alloc0(sizeof(*m));
+	const struct channels_in channels = {
+		.loop = in->loop,
+		.key = in->key,
+		.key_len = in->key_len,
+		.port = in->port,
+		.ops = &channel_ops,
+		.data = m,
+	};
+	int r;
+
+	*m = (struct moves){.ops = in->ops, .data = in->data, .peer_port = in->peer_port};
+	r = loop_timer_new(in->loop, on_timer, m, &m->timer, e);
+	if (r == 0)
+		r = loop_timer_new(in->loop, on_tell, m, &m->tell, e);
+	if (r == 0)
+		r = channels_new(&channels, &m->channels, e);
+	if (r < 0) {
+		moves_free(m);
+		return r;
+	}
+	*ret = m;
+	return 0;
+}
+
+void moves_free(struct moves *m)
+{
+	if (!m)
+		return;
+	channels_free(m->channels);
+	loop_timer_free(m->timer);
+	loop_timer_free(m->tell);
+	for (size_t i = 0; i < m->n_coming; i++)
+		free(m->coming[i].flows);
+	free(m->coming);
+	free(m->leaving);
+	free(m);
+}
+
+uint16_t moves_port(const struct moves *m)
+{
+	return channels_port(m->channels);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Addresses that go from one living gateway to another, with their connections. Make
+ * before break:
+ *
+ *	the one that lets go		the one that takes over
+ *	  tells its connections ------>	  makes them
+ *	  READY ---------------------->	  takes the address without asking the segment who
+ *					  has it, announces it
+ *	  <----------------------- TAKEN
+ *	  those begun meanwhile ------>	  makes them
+ *	  lets go of the address, and a while later of the connections
+ *
+ * Either goes on alone when the other is silent for too long: the address then moves as
+ * after a crash, without its connections.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/channel.h"
+#include "inet/addr.h"
+#include "loop/loop.h"
+
+/* A connection under an egress address, without what only one node knows (zones, marks). */
+struct move_flow {
+	struct addr src, dst, seen;
+	struct addr node; /* an address of the pod's node */
+	uint16_t sport, dport, seen_port;
+	uint8_t proto, tcp_state, tcp_wscale[2];
+	bool answered, assured;
+	uint32_t timeout;
+};
+
+struct moves_ops {
+	/* Connections seen as one of addrs. *ret malloc'd. */
+	int (*list)(void *data, const struct addr *addrs, size_t n, struct move_flow **ret,
+		    size_t *ret_n);
+	void (*make)(void *data, const struct move_flow *flows, size_t n);
+	/* Nobody sends under this from here any more: what is left of its connections goes. */
+	void (*forget)(void *data, struct addr a);
+	/* An answer of moves_leaving or moves_coming is another one now. */
+	void (*changed)(void *data);
+};
+
+struct moves_in {
+	struct loop *loop;
+	const void *key;
+	size_t key_len;
+	uint16_t port;	    /* the same on every gateway */
+	uint16_t peer_port; /* 0: the same; another one in tests on one machine */
+	const struct moves_ops *ops;
+	void *data;
+};
+
+struct moves;
+
+int moves_new(const struct moves_in *in, struct moves **ret, struct err *e);
+void moves_free(struct moves *m);
+uint16_t moves_port(const struct moves *m);
+
+/*
+ * Asked in each pass. Leaving: this node has the address, and a living one is to have it;
+ * true: keep it for now. Coming: this node is to have it, a living one has had it.
+ */
+bool moves_leaving(struct moves *m, struct addr a, struct addr to);
+enum move_coming {
+	MOVE_WAIT, /* its connections are still being told */
+	MOVE_TAKE, /* take it: who has it knows */
+	MOVE_PROBE /* nothing was heard from there: as if nobody had had it */
+};
+enum move_coming moves_coming(struct moves *m, struct addr a);
+/* It is on its interface, and announced. */
+void moves_taken(struct moves *m, struct addr a);
+/* The owner of an address is another one than it was when these were asked: all begins anew. */
+void moves_drop(struct moves *m, struct addr a);
+
+#define MOVE_LEAVE_MS  3000 /* longest that an address is kept for who does not answer */
+#define MOVE_WAIT_MS   1500 /* longest that its connections are waited for */
+#define MOVE_LINGER_MS 3000 /* connections that moved are forgotten after it */

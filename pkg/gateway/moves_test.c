@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/moves.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "gateway/moves_wire.h"
+
+#define KEY	 "0123456789abcdef"
+#define LIMIT_MS 30000
+
+static struct addr A(const char *s) {
+	struct addr a;
+
+	assert_int_equal(addr_parse(s, &a), 0);
+	return a;
+}
+
+static struct move_flow
+flow_of(const char *seen, uint16_t port)
+{
+	return (struct move_flow){
+		.src = A("10.244.1.5"),
+		.dst = A("198.51.100.7"),
+		.seen = A(seen),
+		.node = A("172.31.7.11"),
+		.sport = port,
+		.dport = 443,
+		.seen_port = port,
+		.proto = IPPROTO_TCP,
+		.tcp_state = 3,
+		.tcp_wscale = {7, 8},
+		.answered = true,
+		.assured = true,
+		.timeout = 600,
+	};
+}
+
+/* A gateway: a pass asks for the one address of these tests. */
+struct gw {
+	struct loop *loop;
+	struct moves *m;
+	struct addr addr, peer;
+	bool leaves, comes; /* what it is asked in a pass */
+	bool has;	    /* the address is on its interface */
+	bool probed;
+	size_t own;    /* connections it has */
+	uint16_t port; /* of the last that was made */
+	size_t forgotten, passes;
+	bool late; /* one more begins between the two lists */
+	bool deaf; /* does not pass */
+};
+
+static int gw_list(void *data, const struct addr *addrs, size_t n, struct move_flow **ret,
+		   size_t *ret_n)
+{
+	struct gw *g = data;
+
+	*ret = mem_alloc0((g->own + 1) * sizeof(**ret));
+	for (size_t i = 0; i < g->own; i++)
+		(*ret)[i] = flow_of(addr_str(addrs[0]), (uint16_t)(1000 + i));
+	*ret_n = g->own;
+	g->own += g->late;
+	g->late = false;
+	return 0;
+}
+
+static void gw_make(void *data, const struct move_flow *flows, size_t n)
+{
+	struct gw *g = data;
+
+	for (size_t i = 0; i < n; i++) {
+		struct move_flow want = flow_of("203.0.113.10", flows[i].sport);
+
+		assert_memory_equal(&flows[i], &want, sizeof(want));
+		g->port = flows[i].sport;
+	}
+	if (g->own < n)
+		g->own = n;
+}
+
+static void gw_forget(void *data, struct addr a)
+{
+	struct gw *g = data;
+
+	g->forgotten++;
+	if (g->leaves)
+		loop_quit(g->loop);
+}
+
+static void gw_pass(void *data)
+{
+	struct gw *g = data;
+	bool had = g->has;
+
+	g->passes++;
+	if (g->leaves)
+		g->has = moves_leaving(g->m, g->addr, g->peer);
+	else if (g->comes && !g->has && !g->deaf) {
+		enum move_coming how = moves_coming(g->m, g->addr);
+
+		g->probed = how == MOVE_PROBE;
+		g->has = how != MOVE_WAIT;
+		if (g->has)
+			moves_taken(g->m, g->addr);
+	}
+	if (g->probed || (g->leaves && had && !g->has && g->deaf))
+		loop_quit(g->loop);
+}
+
+static const struct moves_ops ops = {gw_list, gw_make, gw_forget, gw_pass};
+
+struct world {
+	struct loop *loop;
+	struct loop_timer *limit;
+	struct gw old, new;
+};
+
+static void on_limit(void *data)
+{
+	loop_quit(data);
+	fail_msg("nothing happened for %d ms", LIMIT_MS);
+}
+
+static void gw_start(struct world *w, struct gw *g, const char *key, uint16_t peer_port)
+{
+	const struct moves_in in = {.loop = w->loop,
+				    .key = key,
+				    .key_len = strlen(key),
+				    .peer_port = peer_port,
+				    .ops = &ops,
+				    .data = g};
+	struct err e = {0};
+
+	g->loop = w->loop;
+	g->addr = A("203.0.113.10");
+	g->peer = A("127.0.0.1");
+	assert_int_equal(moves_new(&in, &g->m, &e), 0);
+}
+
+static void world_start(struct world *w, const char *key)
+{
+	assert_int_equal(loop_new(&w->loop, NULL), 0);
+	assert_int_equal(loop_timer_new(w->loop, on_limit, w->loop, &w->limit, NULL), 0);
+	gw_start(w, &w->new, key, 0);
+	gw_start(w, &w->old, KEY, moves_port(w->new.m));
+	w->old.has = w->old.leaves = true;
+}
+
+static void world_run(struct world *w)
+{
+	loop_timer_arm(w->limit, LIMIT_MS);
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+}
+
+static void world_end(struct world *w)
+{
+	moves_free(w->old.m);
+	moves_free(w->new.m);
+	loop_timer_free(w->limit);
+	loop_free(w->loop);
+}
+
+static void an_address_moves_with_its_connections(void **state)
+{
+	struct world w = {.old = {.own = 3000, .late = true}, .new = {.comes = true, .own = 7}};
+
+	world_start(&w, KEY);
+	gw_pass(&w.new);
+	assert_false(w.new.has);
+	gw_pass(&w.old);
+	assert_true(w.old.has);
+	world_run(&w); /* until the old one forgets */
+	assert_true(w.new.has && !w.new.probed && !w.old.has);
+	assert_int_equal(w.new.own, 3001);
+	assert_int_equal(w.new.port, 1000 + 3000);
+	assert_int_equal(w.new.forgotten, 1);
+	assert_int_equal(w.old.forgotten, 1);
+	world_end(&w);
+}
+
+static void it_does_not_matter_who_learns_first(void **state)
+{
+	struct world w = {.old = {.own = 5}, .new = {.comes = true, .deaf = true}};
+
+	world_start(&w, KEY);
+	w.old.deaf = false;
+	gw_pass(&w.old);
+	/* what is told before anybody asks is kept */
+	for (int i = 0; i < 200 && w.new.passes == 0; i++) {
+		struct loop_timer *t;
+
+		assert_int_equal(
+			loop_timer_new(w.loop, (void (*)(void *))loop_quit, w.loop, &t, NULL), 0);
+		loop_timer_arm(t, 5);
+		world_run(&w);
+		loop_timer_free(t);
+	}
+	assert_int_equal(w.new.passes, 1);
+	assert_true(w.old.has);
+	w.new.deaf = false;
+	gw_pass(&w.new);
+	assert_true(w.new.has);
+	world_run(&w);
+	assert_int_equal(w.new.own, 5);
+	assert_false(w.old.has);
+	world_end(&w);
+}
+
+static void nobody_waits_for_ever_for_who_is_silent(void **state)
+{
+	struct world w = {.new = {.comes = true}};
+
+	world_start(&w, KEY);
+	gw_pass(&w.new);
+	world_run(&w);
+	assert_true(w.new.has &&w.new.probed);
+	world_end(&w);
+}
+
+static void an_address_is_let_go_of_though_nobody_takes_it(void **state)
+{
+	struct world w = {.old = {.deaf = true}, .new = {.deaf = true}};
+
+	world_start(&w, "another key, and a long one");
+	gw_pass(&w.old);
+	assert_true(w.old.has);
+	world_run(&w);
+	assert_false(w.old.has);
+	world_end(&w);
+}
+
+static void refuses_connections_that_cannot_be(void **state)
+{
+	struct move_flow f = flow_of("203.0.113.10", 7), got;
+	uint8_t buf[MOVE_FLOW_SIZE];
+
+	move_flow_put(&f, buf);
+	assert_true(move_flow_get(buf, &got));
+	assert_memory_equal(&got, &f, sizeof(f));
+	f.dst = A("2001:db8::1");
+	move_flow_put(&f, buf);
+	assert_false(move_flow_get(buf, &got));
+	f = flow_of("203.0.113.10", 7);
+	f.proto = IPPROTO_ICMP;
+	move_flow_put(&f, buf);
+	assert_false(move_flow_get(buf, &got));
+	f = flow_of("203.0.113.10", 7);
+	f.timeout = 1u << 31;
+	move_flow_put(&f, buf);
+	assert_false(move_flow_get(buf, &got));
+	f = flow_of("203.0.113.10", 0);
+	move_flow_put(&f, buf);
+	assert_false(move_flow_get(buf, &got));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_address_moves_with_its_connections),
+		cmocka_unit_test(it_does_not_matter_who_learns_first),
+		cmocka_unit_test(nobody_waits_for_ever_for_who_is_silent),
+		cmocka_unit_test(an_address_is_let_go_of_though_nobody_takes_it),
+		cmocka_unit_test(refuses_connections_that_cannot_be),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
