@@ -171,9 +171,9 @@ static int flow_cmp(const void *a, const void *b)
 static void make_translated_flows(void)
 {
 	sh("conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p udp --sport 1 --dport 53 -t 60 --orig-zone 17"
-	   " --src-nat 203.0.113.9:4001 -m 5 -u SEEN_REPLY,ASSURED;"
+	   " --src-nat 203.0.113.9:4001 -u SEEN_REPLY,ASSURED -m 5;"
 	   "conntrack -I -s 10.0.0.6 -d 192.0.2.1 -p tcp --sport 2 --dport 80 -t 600 --orig-zone 17"
-	   " --src-nat 203.0.113.9:4002 -m 0x80000000 --state ESTABLISHED -u SEEN_REPLY,ASSURED;"
+	   " --src-nat 203.0.113.9:4002 --state ESTABLISHED -u SEEN_REPLY,ASSURED -m 0x80000000;"
 	   "conntrack -I -s fd00::5 -d fd00::99 -p tcp --sport 3 --dport 80 -t 60 --orig-zone 18"
 	   " --src-nat [2001:db8::9]:4003 --state SYN_SENT -m 7;"
 	   "conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p udp --sport 9 --dport 53 -t 60"

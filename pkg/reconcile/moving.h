@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Connections under an egress address, between what this kernel calls them and what any
+ * gateway understands. An entry of a gateway (bpf/abi.h) has the address's id as the zone of
+ * its original direction; its mark is the number of the pod's node, or DIVERT alone when the
+ * pod is of this node. Both numbers are this node's own.
+ */
+#include "dataplane/model.h"
+#include "gateway/moves.h"
+#include "kernel/conntrack.h"
+
+/* PURE. False: it is no connection that could go on elsewhere. m: as the kernel has it. */
+bool moving_from_flow(const struct dp_model *m, const struct ct_flow *f, struct move_flow *ret);
+bool moving_to_flow(const struct dp_model *m, const struct move_flow *f, struct ct_flow *ret);
+
+/* Of this kernel; m as above. What moves_ops asks for. */
+int moving_list(const struct dp_model *m, const struct addr *addrs, size_t n,
+		struct move_flow **ret, size_t *ret_n, struct err *e);
+int moving_make(const struct dp_model *m, const struct move_flow *flows, size_t n, size_t *ret_n,
+		struct err *e);
+int moving_forget(const struct dp_model *m, struct addr a, size_t *ret_n, struct err *e);
