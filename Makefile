@@ -36,7 +36,8 @@ WERROR    := -Werror
 endif
 
 LIBS_STATIC := -Wl,-Bstatic -lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz -Wl,-Bdynamic
-LIBS_NFT    := -lnftnl -lmnl -lcrypto
+LIBS_NFT    := -lnftnl -lmnl
+LIBS_CRYPTO := -lcrypto
 
 SRCS      := $(filter-out %_test.c %_fuzz.c %.bpf.c pkg/testkit/%,$(wildcard pkg/*/*.c))
 OBJS      := $(SRCS:%.c=$(B)/%.o)
@@ -89,15 +90,15 @@ $(BIN)/sluice: $(PLUGIN_OBJS) $(LIB)
 
 $(BIN)/sluiced: $(DAEMON_OBJS) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) -o $@
+	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) -o $@
 
 $(BIN)/sluicectl: $(CTL_OBJS) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) -o $@
+	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) -o $@
 
 $(B)/%_test: %_test.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) -o $@
 
 unit: all $(TESTS)
 	@scripts/run-tests $(TESTS)
@@ -115,7 +116,7 @@ FUZZ_PLUGIN = $(patsubst %.c,$(FZ)/%.o,$(filter-out %_test.c %_fuzz.c %/main.c,$
 FUZZ_SAN  := address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FUZZ_CC    = $(CLANG) -std=gnu11 -D_GNU_SOURCE -Ipkg -I$(B)/gen -I/usr/include/libnl3 -O1 -g -DSLUICE_VERSION='"fuzz"' \
              -DSLUICE_PREFIX='"$(PREFIX)"'
-FUZZ_LIBS := -ljson-c -lcmocka -Wl,--as-needed -lyaml -lnl-3 -lnftnl -lmnl -lbpf -lelf -lz
+FUZZ_LIBS := -lcrypto -ljson-c -lcmocka -Wl,--as-needed -lyaml -lnl-3 -lnftnl -lmnl -lbpf -lelf -lz
 
 $(filter $(FZ)/pkg/bpf/%.o,$(FUZZ_OBJS)): $(SKELS)
 
@@ -174,7 +175,7 @@ e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter build/e2e/slinje
 # what one run of from_pod costs, and a large feed: worlds of the unit tests, for the benchmarks
 build/e2e/from_pod build/e2e/feed: build/e2e/%: e2e/bench/%.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) -o $@
 
 bench-tools: e2e-tools build/e2e/from_pod build/e2e/feed
 

@@ -166,21 +166,21 @@ static void put(struct channel *c, const void *p, size_t n)
 	c->n_out += n;
 }
 
-static void frame_mac(const struct channel *c, bool ours, const struct head *h, const void *payload,
-		      size_t n, uint8_t ret[MAC_SIZE])
+/* Over head and payload, which are in a row at p. */
+static void frame_mac(const struct channel *c, bool ours, const void *p, size_t n,
+		      uint8_t ret[MAC_SIZE])
 {
 	struct frame_id id = {.side = ours == c->opener ? 1 : 2};
 	const struct iovec parts[] = {
 		{(void *)(uintptr_t)protocol, sizeof(protocol)},
 		{&id, sizeof(id)},
-		{(void *)(uintptr_t)h, sizeof(*h)},
-		{(void *)(uintptr_t)payload, n},
+		{(void *)(uintptr_t)p, n},
 	};
 
 	memcpy(id.opener, c->opener ? c->own : c->other, NONCE);
 	memcpy(id.listener, c->opener ? c->other : c->own, NONCE);
 	put_be64(id.number, ours ? c->sent : c->seen);
-	mac_make(c->all->key, c->all->key_len, parts, 4, ret);
+	mac_make(c->all->key, c->all->key_len, parts, 3, ret);
 }
 
 int channel_send(struct channel *c, uint8_t type, const void *payload, size_t n)
@@ -198,10 +198,10 @@ int channel_send(struct channel *c, uint8_t type, const void *payload, size_t n)
 	if (c->n_out - c->off_out + n > MAX_WAITING)
 		return -ENOBUFS;
 	memcpy(h.len, &len, sizeof(len));
-	frame_mac(c, true, &h, payload, n, mac);
-	c->sent++;
 	put(c, &h, sizeof(h));
 	put(c, payload, n);
+	frame_mac(c, true, c->out + c->n_out - n - sizeof(h), sizeof(h) + n, mac);
+	c->sent++;
 	put(c, mac, sizeof(mac));
 	flush(c);
 	return c->dead ? -EPIPE : 0;
@@ -275,7 +275,7 @@ static size_t frame(struct channel *c, const uint8_t *p, size_t have)
 	}
 	if (have < sizeof(h) + n + MAC_SIZE)
 		return 0;
-	frame_mac(c, false, &h, p + sizeof(h), n, mac);
+	frame_mac(c, false, p, sizeof(h) + n, mac);
 	if (!mac_equal(mac, p + sizeof(h) + n)) {
 		channel_refuse(c, "it does not have the same key");
 		return 0;
