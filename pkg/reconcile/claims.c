@@ -31,7 +31,7 @@ int64_t clock_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-const struct claim *claims_find(const struct claims *c, struct addr addr)
+static struct claim *claim_find(const struct claims *c, struct addr addr)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (addr_eq(c->items[i].addr, addr))
@@ -39,11 +39,17 @@ const struct claim *claims_find(const struct claims *c, struct addr addr)
 	return NULL;
 }
 
+const struct claim *claims_find(const struct claims *c, struct addr addr)
+{
+	return claim_find(c, addr);
+}
+
 static struct claim *claim_get(struct claims *c, struct addr addr)
 {
-	for (size_t i = 0; i < c->n; i++)
-		if (addr_eq(c->items[i].addr, addr))
-			return &c->items[i];
+	struct claim *k = claim_find(c, addr);
+
+	if (k)
+		return k;
 	MEM_GROW(c->items, c->n);
 	c->items[c->n] = (struct claim){.addr = addr};
 	return &c->items[c->n++];
@@ -98,10 +104,25 @@ static void claim_probe(struct claim *k, const struct link_info *l)
 	}
 }
 
-/* 1 = it waits for a later call. */
-static int claim_one(struct claim *k, const struct egress_addr *a, const struct node_state *node,
-		     int *probes, int64_t now)
+/* True: there is nobody to ask on the segment, for who has it hands it over. */
+static bool claim_moves(struct claims *c, struct claim *k, const struct egress_addr *a)
 {
+	enum move_coming how = MOVE_PROBE;
+
+	if (c->moves)
+		how = c->moves->coming(c->moves->data, a);
+	if (how == MOVE_PROBE)
+		return false;
+	k->state = how == MOVE_TAKE ? CLAIM_HELD : CLAIM_NEW;
+	k->problem[0] = '\0';
+	return true;
+}
+
+/* 1 = it waits for a later call. */
+static int claim_one(struct claims *c, struct claim *k, const struct egress_addr *a,
+		     const struct node_state *node, int *probes)
+{
+	int64_t now = clock_ms();
 	const struct link_info *l = a->interface ? node_link_name(node, a->interface) : NULL;
 
 	k->announce = a->announce;
@@ -118,6 +139,8 @@ static int claim_one(struct claim *k, const struct egress_addr *a, const struct 
 		return 0;
 	}
 	if ((k->state == CLAIM_CONFLICT || k->state == CLAIM_BLOCKED) && now < k->retry_at)
+		return 0;
+	if (claim_moves(c, k, a))
 		return 0;
 	if (*probes == 0) {
 		k->state = CLAIM_NEW;
@@ -138,24 +161,40 @@ static void claims_sweep(struct claims *c)
 	c->n = kept;
 }
 
-int claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
-		  const struct node_state *node, bool *held)
+/* Not ours any more: the interface it stays on while its connections go to who is to have it. */
+static uint32_t claim_leaves(struct claims *c, const struct egress_addr *a,
+			     const struct node_state *node)
 {
-	int64_t now = clock_ms();
+	struct claim *k = claim_find(c, a->addr);
+
+	if (!c->moves || !k || k->state != CLAIM_HELD || a->problem || !a->owner ||
+	    !node_addr(node, k->ifindex, a->addr) || !c->moves->leaving(c->moves->data, a))
+		return 0;
+	k->seen = true;
+	return k->ifindex;
+}
+
+int claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
+		  const struct node_state *node, struct place *places)
+{
 	int probes = PROBES_PER_PASS, more = 0;
 
+	if (c->moves)
+		c->moves->look(c->moves->data);
 	for (size_t i = 0; i < c->n; i++)
 		c->items[i].seen = false;
 	for (size_t i = 0; i < n; i++) {
 		struct claim *k;
 
-		held[i] = true;
+		places[i] = (struct place){.held = true};
+		if (!addrs[i].local)
+			places[i].leaves = claim_leaves(c, &addrs[i], node);
 		if (!addrs[i].local || !addrs[i].assign || addrs[i].problem)
 			continue;
 		k = claim_get(c, addrs[i].addr);
 		k->seen = true;
-		more |= claim_one(k, &addrs[i], node, &probes, now);
-		held[i] = k->state == CLAIM_HELD;
+		more |= claim_one(c, k, &addrs[i], node, &probes);
+		places[i].held = k->state == CLAIM_HELD;
 	}
 	claims_sweep(c);
 	return more;
@@ -168,6 +207,13 @@ void claims_added(struct claims *c, struct addr addr)
 	log_info("address claimed", "address=%s interface=%u", addr_str(addr), k->ifindex);
 	k->step = 0;
 	k->next_at = k->announce ? clock_ms() : 0;
+}
+
+void claims_settled(struct claims *c)
+{
+	for (size_t i = 0; c->moves && i < c->n; i++)
+		if (c->items[i].state == CLAIM_HELD)
+			c->moves->taken(c->moves->data, c->items[i].addr);
 }
 
 static void claim_announce(struct claim *k, int64_t now)
@@ -199,5 +245,5 @@ int64_t claims_run(struct claims *c, int64_t now)
 void claims_done(struct claims *c)
 {
 	free(c->items);
-	*c = (struct claims){0};
+	*c = (struct claims){.moves = c->moves};
 }

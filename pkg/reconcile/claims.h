@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "gateway/moves.h"
 #include "policy/compile.h"
 #include "reconcile/node.h"
 
@@ -36,20 +37,39 @@ struct claim {
 	int64_t next_at; /* of the next one, 0 = none */
 };
 
+/* Who speaks with the other gateways about addresses that move (moves.h). */
+struct claims_moves {
+	void (*look)(void *data); /* before the others, in each pass */
+	/* We have it, and somebody else is to: keep it for now? */
+	bool (*leaving)(void *data, const struct egress_addr *a);
+	/* We are to have it, and have not. */
+	enum move_coming (*coming)(void *data, const struct egress_addr *a);
+	void (*taken)(void *data, struct addr addr);
+	void *data;
+};
+
 struct claims {
 	struct claim *items;
 	size_t n;
+	const struct claims_moves *moves; /* NULL: nobody does */
 };
 
+/* What becomes of a compiled address on this node. */
+struct place {
+	bool held; /* ours, and on its interface or about to be; true also where there is nothing
+		      for us to put anywhere */
+	uint32_t leaves; /* interface that we still have it on, for who is to have it; 0: none */
+};
 /*
- * Decides held[] for all compiled addresses (true also for those that are not ours to
- * put anywhere). Probes at most a few addresses a call. 1 = more are waiting: call
- * again soon; 0 otherwise.
+ * Decides places[] for all compiled addresses. Probes at most a few addresses a call. 1 =
+ * more are waiting: call again soon; 0 otherwise.
  */
 int claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
-		  const struct node_state *node, bool *held);
+		  const struct node_state *node, struct place *places);
 /* The address is on its interface now: announce. */
 void claims_added(struct claims *c, struct addr addr);
+/* The pass is over, and what is held is on its interface: whoever hands it over may let go. */
+void claims_settled(struct claims *c);
 /* Sends what is due. Returns the time of the next announcement or retry (ms, CLOCK_MONOTONIC), 0 =
  * none. */
 int64_t claims_run(struct claims *c, int64_t now);

@@ -282,26 +282,32 @@ static void nodes_build(struct dp_model *m, const struct desired_in *in)
 
 /* ---- egress addresses ---- */
 
-static uint32_t egress_state(const struct egress_addr *a, bool held)
+static uint32_t egress_state(const struct egress_addr *a, const struct place *p)
 {
+	if (p->leaves)
+		return SLU_ADDR_LOCAL;
 	if (a->problem || !a->owner)
 		return SLU_ADDR_NO_OWNER;
 	if (a->local)
-		return held ? SLU_ADDR_LOCAL : SLU_ADDR_NO_OWNER;
+		return p->held ? SLU_ADDR_LOCAL : SLU_ADDR_NO_OWNER;
 	return SLU_ADDR_REMOTE;
 }
 
-static void local_build(struct dp_model *m, const struct desired_in *in,
-			const struct egress_addr *a, uint32_t id)
+static void local_build(struct dp_model *m, const struct desired_in *in, size_t index, uint32_t id)
 {
+	size_t n;
+	const struct egress_addr *a = &compiled_addrs(in->compiled, &n)[index];
+	uint32_t leaves = in->places[index].leaves;
 	const struct link_info *l;
 
 	m->nft_addresses[m->nft_model.n_addresses++] = (struct nft_address){
-		.id = id, .addr = a->addr, .guard = a->assign};
+		.id = id, .addr = a->addr, .guard = a->assign || leaves};
 	MEM_GROW(m->owned, m->n_owned);
 	m->owned[m->n_owned++] = (struct dp_owned){.key = {slu_addr_make(a->endpoint), a->vni},
 						   .id = id};
-	l = a->assign && a->interface ? node_link_name(in->node, a->interface) : NULL;
+	l = leaves ? node_link(in->node, leaves) : NULL;
+	if (a->assign && a->interface)
+		l = node_link_name(in->node, a->interface);
 	if (!l)
 		return;
 	MEM_GROW(m->addrs, m->n_addrs);
@@ -345,7 +351,7 @@ static void egress_build(struct desired *d, const struct desired_in *in)
 	m->nft_addresses = mem_alloc0(n * sizeof(*m->nft_addresses));
 	for (size_t i = 0; i < n; i++) {
 		const struct egress_addr *a = &addrs[i];
-		uint32_t state = egress_state(a, in->held[i]);
+		uint32_t state = egress_state(a, &in->places[i]);
 
 		if (!egress_id(d, in, a, &d->addr_ids[i]))
 			continue;
@@ -356,7 +362,7 @@ static void egress_build(struct desired *d, const struct desired_in *in)
 			.endpoint = slu_addr_make(a->endpoint),
 		};
 		if (state == SLU_ADDR_LOCAL)
-			local_build(m, in, a, d->addr_ids[i]);
+			local_build(m, in, i, d->addr_ids[i]);
 	}
 }
 

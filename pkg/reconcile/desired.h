@@ -8,6 +8,7 @@
 #include "dataplane/model.h"
 #include "dataplane/programs.h"
 #include "policy/compile.h"
+#include "reconcile/claims.h"
 #include "reconcile/node.h"
 #include "state/ids.h"
 
@@ -17,9 +18,9 @@ struct desired_in {
 	const char *node_name;
 	struct ids *ids;
 	uint32_t path_mtu; /* the smallest towards a tunnel's end, 0 = none is known */
-	/* Is this local address held by us (compiled_addrs index)? Addresses that are not stay
-	 * NO_OWNER. */
-	const bool *held;
+	/* By compiled_addrs index. Local addresses that are not held stay NO_OWNER; those that
+	 * leave are still LOCAL. */
+	const struct place *places;
 };
 
 struct desired {

@@ -44,7 +44,7 @@ struct world {
 	struct node_state node;
 	struct link_info link;
 	struct ids *ids;
-	bool held[64];
+	struct place places[64];
 	uint32_t path_mtu;
 	struct desired *d;
 };
@@ -61,13 +61,14 @@ static void build(const char *yaml, bool held)
 	w.node.n_links = 1;
 	w.node.ipv6 = true;
 	w.ids = w.ids ? w.ids : ids_new();
-	memset(w.held, held, sizeof(w.held));
+	for (size_t i = 0; i < 64; i++)
+		w.places[i] = (struct place){.held = held};
 	in = (struct desired_in){.compiled = w.f.c,
 				 .node = &w.node,
 				 .node_name = "n1",
 				 .ids = w.ids,
 				 .path_mtu = w.path_mtu,
-				 .held = w.held};
+				 .places = w.places};
 	desired_build(&in, &w.d);
 }
 
@@ -221,7 +222,7 @@ static void leaves_ipv6_out_where_the_kernel_has_none(void **state)
 					   .node = &w.node,
 					   .node_name = "n1",
 					   .ids = w.ids,
-					   .held = w.held},
+					   .places = w.places},
 		      &w.d);
 	assert_int_equal(w.d->model->n_rules, 2);
 	assert_int_equal(w.d->model->n_neighs, 1);

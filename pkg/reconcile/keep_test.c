@@ -56,7 +56,7 @@ struct world {
 	struct program *program;
 	struct keep_pod pods[2];
 	struct keep_in in;
-	bool *held;
+	struct place *places;
 };
 
 static void program_make(struct world *w)
@@ -93,8 +93,9 @@ static void world_init(struct world *w, const char *rules, const char *more)
 
 		assert_int_equal(ids_address(w->ids, &key, &id), 0);
 	}
-	in.held = w->held = mem_alloc0(n);
-	memset(w->held, true, n);
+	in.places = w->places = mem_alloc0((n + 1) * sizeof(*w->places));
+	for (size_t i = 0; i < n; i++)
+		w->places[i].held = true;
 	desired_build(&in, &w->d);
 	program_make(w);
 	w->pods[0] = (struct keep_pod){.addr = addr_of(POD), .program = w->program};
@@ -113,7 +114,7 @@ static void world_done(struct world *w)
 	program_free(w->program);
 	desired_free(w->d);
 	ids_free(w->ids);
-	free(w->held);
+	free(w->places);
 	policy_fixture_done(&w->f);
 }
 

@@ -149,11 +149,10 @@ static void ids_verify(struct reconcile *r)
 	r->addr_digest = h;
 }
 
-/* 1 = more addresses wait to be probed. The model that was, if it is what the maps hold, becomes
- * `known`. */
+/* 1 = more addresses wait to be probed. */
 static int want(struct reconcile *r)
 {
-	__cleanup_free bool *held = NULL;
+	__cleanup_free struct place *places = NULL;
 	const struct egress_addr *addrs;
 	struct desired_in in = {
 		.compiled = r->compiled,
@@ -166,8 +165,8 @@ static int want(struct reconcile *r)
 	int more;
 
 	addrs = compiled_addrs(r->compiled, &n);
-	in.held = held = mem_alloc0(n);
-	more = claims_update(&r->claims, addrs, n, r->node, held);
+	in.places = places = mem_alloc0((n + 1) * sizeof(*places));
+	more = claims_update(&r->claims, addrs, n, r->node, places);
 	in.path_mtu = path_mtu(r);
 	ids_begin(r->ids);
 	desired_build(&in, &d);
@@ -320,6 +319,7 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 	}
 	if (rc == 0) {
 		known_keep(r);
+		claims_settled(&r->claims);
 		return late;
 	}
 	dp_model_free(r->known);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reconcile/handover.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "reconcile/moving.h"
+#include "reconcile/priv.h"
+
+/* An address, and who had it when it was last seen to be somebody else's. */
+struct former {
+	struct addr addr;
+	char *owner;
+};
+
+struct handover {
+	struct reconcile *r;
+	struct moves *moves;
+	struct claims_moves ops;
+	bool (*alive)(void *data, const char *node);
+	void (*changed)(void *data);
+	void *data;
+	struct former *formers; /* sorted by addr */
+	size_t n_formers;
+	uint64_t serial; /* of the compiled that they are of */
+};
+
+/* ---- who had it ---- */
+
+static int former_cmp(const void *a, const void *b)
+{
+	return addr_cmp(((const struct former *)a)->addr, ((const struct former *)b)->addr);
+}
+
+static const struct former *former_find(const struct handover *h, struct addr a)
+{
+	const struct former key = {.addr = a};
+
+	return h->n_formers ? bsearch(&key, h->formers, h->n_formers, sizeof(key), former_cmp)
+			    : NULL;
+}
+
+static void formers_free(struct former *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(list[i].owner);
+	free(list);
+}
+
+/* What is ours now keeps who had it before; all else is as the policies say. */
+static void formers_update(void *data)
+{
+	struct handover *h = data;
+	const struct egress_addr *addrs;
+	struct former *list;
+	size_t n;
+
+	if (h->serial == h->r->compiled_serial)
+		return;
+	h->serial = h->r->compiled_serial;
+	addrs = compiled_addrs(h->r->compiled, &n);
+	list = mem_alloc0((n + 1) * sizeof(*list));
+	for (size_t i = 0; i < n; i++) {
+		const struct former *f = former_find(h, addrs[i].addr);
+		const char *owner = addrs[i].local ? (f ? f->owner : NULL) : addrs[i].owner;
+
+		list[i] = (struct former){addrs[i].addr, mem_strdup(owner)};
+	}
+	qsort(list, n, sizeof(*list), former_cmp);
+	formers_free(h->formers, h->n_formers);
+	h->formers = list;
+	h->n_formers = n;
+}
+
+/* ---- what claims.c asks ---- */
+
+static bool node_addr_get(const struct handover *h, const char *name, struct addr *ret)
+{
+	const struct compiled_node *nodes;
+	size_t n;
+
+	nodes = compiled_nodes(h->r->compiled, &n);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(nodes[i].name, name) == 0) {
+			*ret = addr_is_zero(nodes[i].v4) ? nodes[i].v6 : nodes[i].v4;
+			return !addr_is_zero(*ret);
+		}
+	return false;
+}
+
+static bool on_leaving(void *data, const struct egress_addr *a)
+{
+	struct handover *h = data;
+	struct addr to;
+
+	if (!h->alive(h->data, a->owner) || !node_addr_get(h, a->owner, &to))
+		return false;
+	return moves_leaving(h->moves, a->addr, to);
+}
+
+static enum move_coming on_coming(void *data, const struct egress_addr *a)
+{
+	struct handover *h = data;
+	const struct former *f = former_find(h, a->addr);
+
+	if (!f || !f->owner || !h->alive(h->data, f->owner))
+		return MOVE_PROBE;
+	return moves_coming(h->moves, a->addr);
+}
+
+static void on_taken(void *data, struct addr a)
+{
+	struct handover *h = data;
+	struct former *f = (struct former *)(uintptr_t)former_find(h, a);
+
+	moves_taken(h->moves, a);
+	if (f) {
+		free(f->owner);
+		f->owner = NULL;
+	}
+}
+
+/* ---- what moves.c asks ---- */
+
+static int flows_list(void *data, const struct addr *addrs, size_t n, struct move_flow **ret,
+		      size_t *ret_n)
+{
+	struct handover *h = data;
+	struct err e = {0};
+	int r = moving_list(h->r->desired->model, addrs, n, ret, ret_n, &e);
+
+	if (r < 0)
+		log_warn("connections not told", "error=%s", log_quote(e.msg));
+	return r;
+}
+
+static void flows_make(void *data, const struct move_flow *flows, size_t n)
+{
+	struct handover *h = data;
+	struct err e = {0};
+	size_t made;
+
+	if (moving_make(h->r->desired->model, flows, n, &made, &e) < 0)
+		log_warn("connections not taken over", "error=%s", log_quote(e.msg));
+	log_info("connections taken over", "told=%zu made=%zu", n, made);
+}
+
+static void flows_forget(void *data, struct addr a)
+{
+	struct handover *h = data;
+	struct err e = {0};
+	size_t n;
+
+	if (moving_forget(h->r->desired->model, a, &n, &e) < 0)
+		log_warn("connections not forgotten", "address=%s error=%s", addr_str(a),
+			 log_quote(e.msg));
+}
+
+static void flows_changed(void *data)
+{
+	struct handover *h = data;
+
+	h->changed(h->data);
+}
+
+static const struct moves_ops moves_ops = {flows_list, flows_make, flows_forget, flows_changed};
+
+int handover_new(const struct handover_in *in, struct handover **ret, struct err *e)
+{
+	struct handover *h = mem_alloc0(sizeof(*h));
+	const struct moves_in moves = {
+		.loop = in->loop,
+		.key = in->key,
+		.key_len = in->key_len,
+		.port = in->port,
+		.peer_port = in->port,
+		.ops = &moves_ops,
+		.data = h,
+	};
+	int rc;
+
+	*h = (struct handover){
+		.r = in->reconcile,
+		.alive = in->alive,
+		.changed = in->changed,
+		.data = in->data,
+		.ops = {formers_update, on_leaving, on_coming, on_taken, h},
+	};
+	rc = moves_new(&moves, &h->moves, e);
+	if (rc < 0) {
+		handover_free(h);
+		return rc;
+	}
+	h->r->claims.moves = &h->ops;
+	*ret = h;
+	return 0;
+}
+
+void handover_free(struct handover *h)
+{
+	if (!h)
+		return;
+	h->r->claims.moves = NULL;
+	moves_free(h->moves);
+	formers_free(h->formers, h->n_formers);
+	free(h);
+}

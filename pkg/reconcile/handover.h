@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * This node's part when addresses go from one living gateway to another: which leave, which
+ * come, and what the kernel knows of their connections. The words between gateways are in
+ * gateway/moves.h, what a pass does with an address in claims.h.
+ */
+#include "base/cleanup.h"
+#include "loop/loop.h"
+#include "reconcile/reconcile.h"
+
+struct handover;
+
+struct handover_in {
+	struct loop *loop;
+	struct reconcile *reconcile;
+	const void *key; /* that the gateways share */
+	size_t key_len;
+	uint16_t port;				     /* TCP */
+	bool (*alive)(void *data, const char *node); /* is its daemon there? */
+	void (*changed)(void *data);		     /* a pass is due */
+	void *data;
+};
+
+int handover_new(const struct handover_in *in, struct handover **ret, struct err *e);
+void handover_free(struct handover *h);
+DEFINE_CLEANUP(struct handover *, handover_free);
