@@ -38,14 +38,20 @@ endif
 LIBS_STATIC := -Wl,-Bstatic -lyaml -lnl-route-3 -lnl-3 -lbpf -lelf -lz -Wl,-Bdynamic
 LIBS_NFT    := -lnftnl -lmnl
 LIBS_CRYPTO := -lcrypto
+# only who speaks to the Kubernetes API has it (and the thirty libraries behind it) loaded
+LIBS_CURL   := -Wl,--as-needed -lcurl -Wl,--no-as-needed
 
 SRCS      := $(filter-out %_test.c %_fuzz.c %.bpf.c pkg/testkit/%,$(wildcard pkg/*/*.c))
 OBJS      := $(SRCS:%.c=$(B)/%.o)
 LIB       := $(B)/libsluice.a
-TESTKIT   := $(patsubst %.c,$(B)/%.o,$(filter-out pkg/testkit/fuzz_%,$(wildcard pkg/testkit/*.c)))
+# what needs TLS is linked only into the tests that ask for it
+TESTKIT   := $(patsubst %.c,$(B)/%.o,$(filter-out pkg/testkit/fuzz_% pkg/testkit/fake_%,$(wildcard pkg/testkit/*.c)))
+FAKE_API  := $(patsubst %.c,$(B)/%.o,$(wildcard pkg/testkit/fake_*.c))
 BPF_SRCS  := $(wildcard pkg/bpf/*.bpf.c)
 SKELS     := $(patsubst pkg/bpf/%.bpf.c,$(B)/gen/%.skel.h,$(BPF_SRCS))
-TESTS     := $(patsubst %.c,$(B)/%,$(wildcard pkg/*/*_test.c plugins/*/*_test.c))
+TEST_SRCS := $(wildcard pkg/*/*_test.c plugins/*/*_test.c)
+TESTS     := $(TEST_SRCS:%.c=$(B)/%)
+API_TESTS := $(patsubst %.c,$(B)/%,$(shell grep -l testkit/fake_ $(TEST_SRCS)))
 
 PLUGIN_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluice/*.c)))
 DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluiced/*.c)))
@@ -90,15 +96,18 @@ $(BIN)/sluice: $(PLUGIN_OBJS) $(LIB)
 
 $(BIN)/sluiced: $(DAEMON_OBJS) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) -o $@
+	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -o $@
 
 $(BIN)/sluicectl: $(CTL_OBJS) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) -o $@
+	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -o $@
+
+$(API_TESTS): $(FAKE_API)
+$(API_TESTS): LIBS_TEST := -lssl
 
 $(B)/%_test: %_test.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $< $(filter %.o,$^) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) $(LIBS_TEST) -o $@
 
 unit: all $(TESTS)
 	@scripts/run-tests $(TESTS)
@@ -109,14 +118,14 @@ FZ        := build/fuzz
 FUZZ_SRCS := $(wildcard pkg/*/*_fuzz.c plugins/*/*_fuzz.c)
 FUZZERS   := $(FUZZ_SRCS:%.c=$(FZ)/%)
 FUZZ_SECONDS ?= $(if $(FUZZ_TOTAL),$(shell expr $(FUZZ_TOTAL) / $(words $(FUZZERS))),10)
-FUZZ_OBJS := $(SRCS:%.c=$(FZ)/%.o) $(patsubst %.c,$(FZ)/%.o,$(filter-out pkg/testkit/fuzz_%,$(wildcard pkg/testkit/*.c)))
+FUZZ_OBJS := $(SRCS:%.c=$(FZ)/%.o) $(patsubst %.c,$(FZ)/%.o,$(filter-out pkg/testkit/fuzz_% pkg/testkit/fake_%,$(wildcard pkg/testkit/*.c)))
 FUZZ_WIRED := $(patsubst %.c,$(FZ)/%,$(shell grep -l testkit/fuzz_wire.h $(FUZZ_SRCS)))
 FUZZ_PLUGIN = $(patsubst %.c,$(FZ)/%.o,$(filter-out %_test.c %_fuzz.c %/main.c,$(wildcard plugins/$(1)/*.c)))
 # pointer-overflow: an empty list's NULL + 0, which C23's successor allows
 FUZZ_SAN  := address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FUZZ_CC    = $(CLANG) -std=gnu11 -D_GNU_SOURCE -Ipkg -I$(B)/gen -I/usr/include/libnl3 -O1 -g -DSLUICE_VERSION='"fuzz"' \
              -DSLUICE_PREFIX='"$(PREFIX)"'
-FUZZ_LIBS := -lcrypto -ljson-c -lcmocka -Wl,--as-needed -lyaml -lnl-3 -lnftnl -lmnl -lbpf -lelf -lz
+FUZZ_LIBS := -lcrypto -ljson-c -lcmocka -Wl,--as-needed -lyaml -lnl-3 -lnftnl -lmnl -lbpf -lelf -lz -lcurl
 
 $(filter $(FZ)/pkg/bpf/%.o,$(FUZZ_OBJS)): $(SKELS)
 
@@ -175,7 +184,7 @@ e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter build/e2e/slinje
 # what one run of from_pod costs, and a large feed: worlds of the unit tests, for the benchmarks
 build/e2e/from_pod build/e2e/feed: build/e2e/%: e2e/bench/%.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -o $@
 
 bench-tools: e2e-tools build/e2e/from_pod build/e2e/feed
 
@@ -246,4 +255,4 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(TESTKIT:.o=.d) $(PLUGIN_OBJS:.o=.d) $(DAEMON_OBJS:.o=.d) $(CTL_OBJS:.o=.d) $(TESTS:%=%.d) $(FUZZ_OBJS:.o=.d) $(FUZZERS:%=%.d)
+-include $(OBJS:.o=.d) $(TESTKIT:.o=.d) $(FAKE_API:.o=.d) $(PLUGIN_OBJS:.o=.d) $(DAEMON_OBJS:.o=.d) $(CTL_OBJS:.o=.d) $(TESTS:%=%.d) $(FUZZ_OBJS:.o=.d) $(FUZZERS:%=%.d)

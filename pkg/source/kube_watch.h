@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One collection of the API, listed and then watched, for ever: what fails is tried again.
+ * Events are handed on as they come. Servers repeat some, and after a restart of one of several
+ * API servers an old one may come behind a newer one: who keeps objects compares their
+ * resourceVersion (kube_version_compare) and leaves what is not newer.
+ */
+#include "source/kube.h"
+
+struct kube_watch;
+
+/* Any of them may be NULL, may call kube_call(), and may free the watch. */
+struct kube_watch_ops {
+	/*
+	 * A complete list begins: what was neither object nor unreadable until synced is gone.
+	 * When a list breaks off there is no synced, and the next begin starts anew.
+	 */
+	void (*begin)(void *data);
+	/*
+	 * Of the list, ADDED or MODIFIED; borrowed. Built-in kinds come without kind and
+	 * apiVersion in a list.
+	 */
+	void (*object)(void *data, const struct json *object);
+	void (*gone)(void *data, const char *namespace,
+		     const char *name); /* namespace may be NULL */
+	/*
+	 * There is such an object, but it is above 4 MiB, or JSON that the strict reader refuses
+	 * ("\u0000"): keep what is known of it. Its owner must not be able to make it vanish.
+	 */
+	void (*unreadable)(void *data, const char *namespace, const char *name,
+			   const struct err *e);
+	void (*synced)(void *data);
+	/* It is being tried again, and e says what went wrong; e NULL: over. */
+	void (*trouble)(void *data, const struct err *e);
+};
+
+/*
+ * path: "/apis/sluice.dev/v1alpha1/egresspolicies". query: "fieldSelector=spec.nodeName%3Dn1",
+ * percent-encoded, or NULL. Both are copied, ops are not. Nothing is called before it returns.
+ */
+struct kube_watch *kube_watch_new(struct kube *k, const char *path, const char *query,
+				  const struct kube_watch_ops *ops, void *data);
+void kube_watch_free(struct kube_watch *w);
+DEFINE_CLEANUP(struct kube_watch *, kube_watch_free);
+#define __cleanup_kube_watch __cleanup(kube_watch_freep)
