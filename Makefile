@@ -179,7 +179,12 @@ build/e2e/slinject: $(wildcard e2e/tools/inject/*.c e2e/tools/inject/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) -O2 -static $(filter %.c,$^) -o $@
 
-e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter build/e2e/slinject
+# the Kubernetes client on a command line
+build/e2e/slkube: e2e/tools/kubewatch/main.c $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $< $(LIB) $(SANLD) $(LDFLAGS) $(LIBS_STATIC) $(LIBS_CURL) -o $@
+
+e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter build/e2e/slinject build/e2e/slkube
 
 # what one run of from_pod costs, and a large feed: worlds of the unit tests, for the benchmarks
 build/e2e/from_pod build/e2e/feed: build/e2e/%: e2e/bench/%.c $(LIB) $(TESTKIT)
