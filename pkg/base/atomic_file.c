@@ -67,6 +67,7 @@ int atomic_file_store(int dirfd, const char *name, const void *data, size_t len,
 	if (fd < 0)
 		return err_sys(e, fd, "create %s", tmp);
 	r = store_temp(fd, data, len, name, e);
+	close(TAKE_FD(fd)); /* a program still open for writing cannot be run (ETXTBSY) */
 	if (!r && renameat(dirfd, tmp, dirfd, name) < 0)
 		r = err_sys(e, -errno, "rename %s to %s", tmp, name);
 	if (r < 0) {
