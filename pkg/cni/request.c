@@ -58,6 +58,11 @@ static int version_index(const char *version)
 	return -1;
 }
 
+bool cni_version_known(const char *version)
+{
+	return version_index(version) >= 0;
+}
+
 char *cni_versions_text(void)
 {
 	char *text = mem_strdup(versions[0]);

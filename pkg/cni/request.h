@@ -55,6 +55,7 @@ int cni_request_parse(struct cni_request *req, const struct cni_env *env, const 
 void cni_request_done(struct cni_request *req);
 
 const char *cni_verb_name(enum cni_verb verb);
+bool cni_version_known(const char *version);
 /* "0.3.0, 0.3.1, …". */
 char *cni_versions_text(void);
 /* malloc'd {"cniVersion", "supportedVersions"}. */

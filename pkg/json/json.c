@@ -132,6 +132,20 @@ size_t json_len(const struct json *j)
 	return is_container(j) ? j->n : 0;
 }
 
+int json_depth(const struct json *j)
+{
+	int deepest = 0;
+
+	if (!is_container(j))
+		return 0;
+	for (size_t i = 0; i < j->n; i++) {
+		int n = json_depth(j->items[i]);
+
+		deepest = n > deepest ? n : deepest;
+	}
+	return deepest + 1;
+}
+
 const struct json *json_at(const struct json *j, size_t i)
 {
 	return json_type(j) == JSON_ARRAY && i < j->n ? j->items[i] : NULL;
