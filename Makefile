@@ -12,6 +12,10 @@ LLVM_STRIP ?= llvm-strip-14
 Q         := $(if $(V),,@)
 VERSION   := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
+# What says the version is compiled again when it is another one
+$(shell mkdir -p $(B)/gen; echo '$(VERSION)' | cmp -s - $(B)/gen/version || echo '$(VERSION)' >$(B)/gen/version)
+VERSIONED := $(shell grep -lE 'SLUICE_VERSION|base/version\.h' pkg/*/*.c plugins/*/*.c)
+
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -66,6 +70,8 @@ $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
 $(B)/%.o: %.c | $(B)/gen/.dir
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(VERSIONED:%.c=$(B)/%.o): $(B)/gen/version
 
 $(B)/gen/.dir:
 	@mkdir -p $(@D) && touch $@

@@ -5,7 +5,10 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "ctl.h"
+
+VERSION_MARKED;
 
 static const struct verb *const verbs[] = {
 	&verb_status, &verb_bindings,	  &verb_explain, &verb_counters, &verb_names,
