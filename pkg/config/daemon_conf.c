@@ -10,6 +10,7 @@
 #include "base/atomic_file.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "config/plugin_conf.h"
 #include "json/json.h"
 
 #define CONF_MAX_BYTES (1u << 20)
@@ -151,6 +152,43 @@ static int format_parse(struct daemon_conf *c, void *field, const struct json *j
 	return 0;
 }
 
+int cni_entry_parse(const struct json *j, struct json **ret, struct err *e)
+{
+	__cleanup_json struct json *entry = NULL;
+	struct plugin_conf *p = NULL;
+	const char *type;
+	int r = json_expect(j, JSON_OBJECT, e);
+
+	if (r < 0)
+		return r;
+	if (json_depth(j) > JSON_MAX_DEPTH - 2) /* the list around it */
+		return err_set(e, -E2BIG, "nested too deep");
+	entry = json_dup(j);
+	if (!json_get(entry, "type"))
+		json_set(entry, "type", json_new_string("sluice"));
+	r = json_string(json_get(entry, "type"), &type, e);
+	if (r == 0 && strcmp(type, "sluice") != 0)
+		r = err_set(e, -EINVAL, "type '%.64s': expected sluice", type);
+	if (r == 0)
+		r = plugin_conf_parse(entry, &p, e);
+	plugin_conf_free(p);
+	if (r == 0)
+		*ret = TAKE(entry);
+	return r;
+}
+
+static int entry_parse(struct daemon_conf *c, void *field, const struct json *j, struct err *e)
+{
+	struct json *entry;
+	int r = cni_entry_parse(j, &entry, e);
+
+	if (r < 0)
+		return err_wrap(e, "%s", json_path(j));
+	json_free(c->cni_entry);
+	c->cni_entry = entry;
+	return 0;
+}
+
 static const struct key {
 	const char *name;
 	size_t offset;
@@ -168,6 +206,9 @@ static const struct key {
 	{"sourceCheckExemptNamespaces", offsetof(struct daemon_conf, source_exempt),
 	 source_exempt_parse},
 	{"eventLog", offsetof(struct daemon_conf, event_log), event_log_parse},
+	{"cniConfDir", offsetof(struct daemon_conf, cni_conf_dir), folder_parse},
+	{"cniBinDir", offsetof(struct daemon_conf, cni_bin_dir), folder_parse},
+	{"cniEntry", offsetof(struct daemon_conf, cni_entry), entry_parse},
 	{"logLevel", offsetof(struct daemon_conf, log_level), level_parse},
 	{"logFormat", offsetof(struct daemon_conf, log_format), format_parse},
 };
@@ -191,6 +232,7 @@ void daemon_conf_init(struct daemon_conf *c)
 	c->run_dir = mem_strdup(CONF_RUN_DIR);
 	c->bpffs = mem_strdup(CONF_BPFFS);
 	c->event_log = mem_strdup("-");
+	c->cni_bin_dir = mem_strdup(CONF_CNI_BIN_DIR);
 	c->log_level = LOG_LEVEL_INFO;
 	c->log_format = LOG_FORMAT_LOGFMT;
 }
@@ -205,6 +247,9 @@ void daemon_conf_done(struct daemon_conf *c)
 	free(c->run_dir);
 	free(c->bpffs);
 	free(c->event_log);
+	free(c->cni_conf_dir);
+	free(c->cni_bin_dir);
+	json_free(c->cni_entry);
 	free(c->cluster_cidrs);
 	source_exempt_done(c);
 	memset(c, 0, sizeof(*c));

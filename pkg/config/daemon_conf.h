@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "inet/cidr.h"
 
+struct json;
+
 struct daemon_conf {
 	char *node_name;  /* nodeName; default: the host name */
 	char *policy_dir; /* policyDir; not read when objects come from an API */
@@ -27,15 +29,20 @@ struct daemon_conf {
 	size_t n_source_exempt;
 	char *event_log; /* eventLog: where rules with `log` tell their connections; "-" = standard
 			    output, the default */
+	char *cni_conf_dir;	/* cniConfDir: the daemon keeps our list there current; NULL: no */
+	char *cni_bin_dir;	/* cniBinDir: where runtimes look for plugins */
+	struct json *cni_entry; /* cniEntry: our entry in the list; NULL: as sluiced install says */
 	enum log_level log_level;
 	enum log_format log_format;
 };
 
-#define CONF_FILE	"/etc/sluice/sluiced.yaml"
-#define CONF_POLICY_DIR "/etc/sluice/policies.d"
-#define CONF_STATE_DIR	"/var/lib/sluice"
-#define CONF_RUN_DIR	"/run/sluice"
-#define CONF_BPFFS	"/sys/fs/bpf/sluice"
+#define CONF_FILE	  "/etc/sluice/sluiced.yaml"
+#define CONF_POLICY_DIR	  "/etc/sluice/policies.d"
+#define CONF_STATE_DIR	  "/var/lib/sluice"
+#define CONF_RUN_DIR	  "/run/sluice"
+#define CONF_BPFFS	  "/sys/fs/bpf/sluice"
+#define CONF_CNI_CONF_DIR "/etc/cni/net.d"
+#define CONF_CNI_BIN_DIR  "/opt/cni/bin"
 
 /* Objects come from an API, not from policyDir. */
 static inline bool daemon_conf_from_api(const struct daemon_conf *c)
@@ -50,3 +57,7 @@ void daemon_conf_done(struct daemon_conf *c);
  * plugin's `sluiced --once` must be the same node as the unit's.
  */
 int daemon_conf_load(struct daemon_conf *c, const char *path, struct err *e);
+
+/* An entry of ours as somebody gives it: an object, of our type or none, and as the plugin reads
+ * it. */
+int cni_entry_parse(const struct json *j, struct json **ret, struct err *e);

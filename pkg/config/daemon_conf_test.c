@@ -51,12 +51,16 @@ static void reads_every_key(void **state)
 	if (load(&c,
 		 "nodeName: n1\npolicyDir: /p\nstateDir: /s\nrunDir: /r\nbpffs: /b\n"
 		 "clusterCIDRs: [10.244.0.0/16, 'fd00:10::/32']\n"
-		 "sourceCheckExemptNamespaces:\n- vms\nlogLevel: debug\nlogFormat: json\n",
+		 "sourceCheckExemptNamespaces:\n- vms\ncniConfDir: /n\ncniBinDir: /c\n"
+		 "cniEntry: {failureMode: open}\nlogLevel: debug\nlogFormat: json\n",
 		 &e) < 0)
 		fail_msg("%s", e.msg);
 	assert_string_equal(c.node_name, "n1");
 	assert_string_equal(c.policy_dir, "/p");
 	assert_string_equal(c.bpffs, "/b");
+	assert_string_equal(c.cni_conf_dir, "/n");
+	assert_string_equal(c.cni_bin_dir, "/c");
+	assert_non_null(c.cni_entry);
 	assert_int_equal(c.n_cluster_cidrs, 2);
 	assert_string_equal(cidr_str(c.cluster_cidrs[1]), "fd00:10::/32");
 	assert_int_equal(c.n_source_exempt, 1);
@@ -77,6 +81,10 @@ static void says_where_it_is_wrong(void **state)
 		{"logLevel: loud\n", "logLevel 'loud'"},
 		{"- a\n", "expected object"},
 		{"nodeName: ''\n", "empty"},
+		{"cniConfDir: net.d\n", "expected an absolute path"},
+		{"cniEntry: {type: bridge}\n", "cniEntry: type 'bridge': expected sluice"},
+		{"cniEntry: {failureMode: 7}\n", "cniEntry: "},
+		{"cniEntry: open\n", "expected object"},
 		{"nodeName: a\n---\nnodeName: b\n", "second document"},
 	};
 
