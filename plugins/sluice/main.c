@@ -13,7 +13,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "plugin.h"
+#include "state/retired.h"
+
+VERSION_MARKED;
 
 static int (*const verbs[CNI_VERB_COUNT])(struct plugin *p, struct err *e) = {
 	[CNI_ADD] = verb_add, [CNI_DEL] = verb_del,	  [CNI_CHECK] = verb_check,
@@ -109,7 +113,10 @@ static int plugin_run(struct plugin *p, const struct cni_env *env, struct err *e
 		r = conf_parse(p, e);
 	if (r)
 		return r;
-	r = verbs[verb](p, e);
+	if (verb != CNI_VERSION && retired_get(p->conf->state_dir))
+		r = verb_retired(p, e);
+	else
+		r = verbs[verb](p, e);
 	if (r)
 		log_error("failed", "command=%s container=%s ifname=%s code=%d error=%s",
 			  cni_verb_name(verb), log_quote(p->req.env.container_id),

@@ -33,6 +33,8 @@ int verb_check(struct plugin *p, struct err *e);
 int verb_gc(struct plugin *p, struct err *e);
 int verb_status(struct plugin *p, struct err *e);
 int verb_version(struct plugin *p, struct err *e);
+/* Any verb but VERSION, after `sluiced uninstall` (state/retired.h). */
+int verb_retired(struct plugin *p, struct err *e);
 
 /* text and a newline on stdout, whole; 0 or -errno. */
 int reply_print(const char *text);
