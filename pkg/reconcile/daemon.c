@@ -20,6 +20,7 @@
 #include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "install/keeper.h"
 #include "kernel/nft.h"
 #include "kernel/rtnl.h"
 #include "loop/loop.h"
@@ -27,6 +28,7 @@
 #include "reconcile/reconcile.h"
 #include "reconcile/server.h"
 #include "source/file_watch.h"
+#include "state/retired.h"
 
 #define SOON_MS 15 /* events of one change come in a burst */
 #define SAFETY_MS \
@@ -45,6 +47,7 @@ struct daemon {
 	struct server *server;
 	struct event_log *events;
 	struct file_watch *policies;
+	struct keeper *keeper; /* of our list in cniConfDir; NULL: others keep it */
 	struct loop_timer *soon, *safety, *timers;
 	int rtnl_fd, nft_fd, records_fd, lock_fd, clock_fd;
 	bool due;
@@ -259,6 +262,7 @@ static void daemon_done(struct daemon *d)
 	server_free(d->server);
 	event_log_free(d->events);
 	file_watch_free(d->policies);
+	keeper_free(d->keeper);
 	loop_timer_free(d->soon);
 	loop_timer_free(d->safety);
 	loop_timer_free(d->timers);
@@ -284,6 +288,8 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 
 	rc = lock_alone(conf, LOCK_TRIES_RUN, &d.lock_fd, e);
 	if (rc == 0)
+		rc = retired_store(conf->state_dir, false, e);
+	if (rc == 0)
 		rc = reconcile_new(conf, &d.r, e);
 	if (rc == 0)
 		rc = loop_open(&d, e);
@@ -298,10 +304,17 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 	in.loop = d.loop;
 	in.reconcile = d.r;
 	rc = server_new(&in, &d.server, e);
+	if (rc == 0 && conf->cni_conf_dir) /* pods come once they can be served */
+		rc = keeper_new(d.loop, conf, &d.keeper, e);
 	if (rc < 0)
 		return rc;
 	ready();
 	return loop_run(d.loop, e);
+}
+
+int daemon_alone(const struct daemon_conf *conf, int *ret_fd, struct err *e)
+{
+	return lock_alone(conf, LOCK_TRIES_ONCE, ret_fd, e);
 }
 
 int daemon_once(const struct daemon_conf *conf, struct err *e)
@@ -311,6 +324,8 @@ int daemon_once(const struct daemon_conf *conf, struct err *e)
 	int rc;
 
 	rc = lock_alone(conf, LOCK_TRIES_ONCE, &lock, e);
+	if (rc == 0)
+		rc = retired_store(conf->state_dir, false, e);
 	if (rc == 0)
 		rc = reconcile_new(conf, &r, e);
 	if (rc < 0)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "bpf/drop_reasons.h"
 #include "bpf/maps.h"
+#include "install/install.h"
 #include "reconcile/priv.h"
 
 static void condition_add(struct json *list, const char *type, bool yes, const char *reason,
@@ -73,12 +74,25 @@ static struct json *addresses_emit(const struct reconcile *r, bool *ret_conflict
 	return list;
 }
 
+/* Where the daemon keeps the list, a node is ready only when new pods go through it. */
+static bool chain_emit(const struct reconcile *r, struct json *list)
+{
+	struct chain_verdict v;
+
+	if (!r->conf->cni_conf_dir)
+		return true;
+	install_in_force(r->conf, &v);
+	condition_add(list, "ChainInForce", v.in_force, v.reason, v.message);
+	return v.in_force;
+}
+
 static void conditions_emit(const struct reconcile *r, struct json *list, bool conflict,
 			    bool *ret_ready)
 {
 	const char *why = "every object of the node is as it must be";
 	bool kernel = r->last_ok_at && r->err.code == 0;
 	bool policies = r->policies.set && !r->policies.err.code;
+	bool chain;
 
 	condition_add(list, "PoliciesAccepted", policies,
 		      policies		? "Valid"
@@ -97,7 +111,8 @@ static void conditions_emit(const struct reconcile *r, struct json *list, bool c
 		      conflict ? "somebody else has an address of this node" : "no conflict");
 	condition_add(list, "ForwardAccepted", !r->forward_drop[0],
 		      r->forward_drop[0] ? "PolicyDrop" : "Accept", r->forward_drop);
-	*ret_ready = kernel && policies && !conflict && !r->forward_drop[0];
+	chain = chain_emit(r, list);
+	*ret_ready = kernel && policies && !conflict && !r->forward_drop[0] && chain;
 }
 
 static size_t pods_governed(const struct reconcile *r, size_t *ret_all)

@@ -2,12 +2,17 @@
 /* sluiced: the node daemon. All work is in pkg/reconcile; here are its settings and its end. */
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cleanup.h"
+#include "base/version.h"
 #include "notify.h"
 #include "options.h"
 #include "reconcile/daemon.h"
 #include "reconcile/reconcile.h"
+#include "verbs.h"
+
+VERSION_MARKED;
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
@@ -40,6 +45,10 @@ int main(int argc, char **argv)
 	struct err e = {0};
 
 	signal(SIGPIPE, SIG_IGN); /* whoever reads its lines may go away */
+	if (argc > 1 && strcmp(argv[1], "install") == 0)
+		return install_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "uninstall") == 0)
+		return uninstall_main(argc - 1, argv + 1);
 	if (options_parse(&o, argc, argv, &e) < 0) {
 		fprintf(stderr, "sluiced: %s\nTry 'sluiced --help'.\n", e.msg);
 		return EXIT_USAGE;

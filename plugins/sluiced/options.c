@@ -11,6 +11,7 @@
 
 const char options_help[] =
 	"Usage: sluiced [OPTION]…\n"
+	"       sluiced install|uninstall [OPTION]…    (--help tells more)\n"
 	"Keeps this node's kernel true to the Sluice policies.\n"
 	"\n"
 	"  --config FILE        settings (YAML; default: " CONF_FILE ", if it is there);\n"
@@ -24,6 +25,8 @@ const char options_help[] =
 	"  --run-dir DIR        socket and locks (default: " CONF_RUN_DIR ")\n"
 	"  --bpffs DIR          pinned programs and maps (default: " CONF_BPFFS ")\n"
 	"  --cluster-cidr CIDR  pods and services of the cluster; may be repeated\n"
+	"  --cni-conf-dir DIR   keep our list in that folder first and current (default: do not)\n"
+	"  --cni-bin-dir DIR    where runtimes look for plugins (default: " CONF_CNI_BIN_DIR ")\n"
 	"  --once               make the kernel right, then end\n"
 	"  --cleanup            remove everything of Sluice from the kernel, then end\n"
 	"  --event-log FILE     what rules with log tell, JSON lines (default: -, standard "
@@ -45,6 +48,8 @@ enum option_id {
 	OPT_RUN_DIR,
 	OPT_BPFFS,
 	OPT_CLUSTER_CIDR,
+	OPT_CNI_CONF_DIR,
+	OPT_CNI_BIN_DIR,
 	OPT_ONCE,
 	OPT_CLEANUP,
 	OPT_EVENT_LOG,
@@ -65,6 +70,8 @@ static const struct option long_options[] = {
 	{"run-dir", required_argument, NULL, OPT_RUN_DIR},
 	{"bpffs", required_argument, NULL, OPT_BPFFS},
 	{"cluster-cidr", required_argument, NULL, OPT_CLUSTER_CIDR},
+	{"cni-conf-dir", required_argument, NULL, OPT_CNI_CONF_DIR},
+	{"cni-bin-dir", required_argument, NULL, OPT_CNI_BIN_DIR},
 	{"once", no_argument, NULL, OPT_ONCE},
 	{"cleanup", no_argument, NULL, OPT_CLEANUP},
 	{"event-log", required_argument, NULL, OPT_EVENT_LOG},
@@ -143,6 +150,10 @@ static int value_set(struct options *o, int id, const char *value, bool *first_c
 		return dir_set(&c->run_dir, "run-dir", value, e);
 	case OPT_BPFFS:
 		return dir_set(&c->bpffs, "bpffs", value, e);
+	case OPT_CNI_CONF_DIR:
+		return dir_set(&c->cni_conf_dir, "cni-conf-dir", value, e);
+	case OPT_CNI_BIN_DIR:
+		return dir_set(&c->cni_bin_dir, "cni-bin-dir", value, e);
 	case OPT_EVENT_LOG:
 		return strcmp(value, "-") == 0 ? text_set(&c->event_log, "event-log", value, e)
 					       : dir_set(&c->event_log, "event-log", value, e);
