@@ -62,7 +62,7 @@ DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard
 CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluicectl/*.c)))
 BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak bench bench-quick demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak sim bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -221,6 +221,11 @@ faults: all e2e-tools
 # 32 pods that come and go all at once, for five minutes
 soak: all e2e-tools
 	@e2e/faults/soak $(SOAK)
+
+# the membership of gateways in a world of its own time: 100,000 worlds, a few minutes
+SIM_SEEDS ?= 100000
+sim: $(B)/pkg/gateway/members_sim_test
+	@SIM_SEEDS=$(SIM_SEEDS) $<
 
 bench:
 	@scripts/bench
