@@ -9,7 +9,9 @@
 # ext has no route to pods: an answer reaches a pod only if the packet left under
 # an address of the segment. Every namespace has strict rp_filter. All names begin
 # with a prefix of this lab alone ($P, also the name of its folder $LAB); what it
-# made is found by that prefix again, so lab_destroy needs nothing but the folder.
+# made is found by that prefix again, and its processes by the folder's name in their
+# environment, so lab_destroy needs nothing but the folder. A lab made by what runs in a
+# lab is a folder in that one's, and ends with it.
 #
 #	lab_up [NODE…]         namespaces, links, addresses, the server (default node1 gw1)
 #	node_start NODE…       sluiced on nodes;  node_stop NODE [SIGNAL]
@@ -27,6 +29,8 @@ BIN=${SLUICE_BIN:-$TOP/build/bin}
 PORT=7000
 CNI_PATH=$BIN:/usr/lib/cni:$TOP/e2e/tools/cni
 EXEC='' # "exec" below daemon
+LAB='' P=''
+LABS=${SLUICE_LAB:-${SLUICE_E2E_DIR:-${TMPDIR:-/tmp}}}
 
 declare -gA NODE_NUMBER=([node1]=1 [gw1]=2 [gw2]=3)
 declare -gA NODE_V4=([node1]=172.31.7.11 [gw1]=172.31.7.21 [gw2]=172.31.7.22)
@@ -124,6 +128,14 @@ ext_up() {
 	lab_wait 50 test -S "$LAB/ext.sock"
 }
 
+# The name is known before the folder is there, should Ctrl-C come in between.
+lab_folder() {
+	LAB=$(mktemp -u "$LABS/slXXXX") || return
+	P=${LAB##*/}
+	export SLUICE_LAB=$LAB
+	mkdir -m 700 "$LAB" "$LAB/policies" "$LAB/pids" "$LAB/log" "$LAB/cache"
+}
+
 # lab_up [NODE…]
 lab_up() {
 	LAB_NODES=("$@")
@@ -136,9 +148,7 @@ lab_up() {
 		DENIED_V4=198.51.100.101 DENIED_V6=2001:db8:100::101
 		NEXT_V4=172.31.7.1 NEXT_V6=fd31:7::1
 	fi
-	LAB=$(mktemp -d "${SLUICE_E2E_DIR:-/tmp}/slXXXX") || return
-	P=${LAB##*/}
-	mkdir "$LAB/policies" "$LAB/pids" "$LAB/log" "$LAB/cache" || return
+	lab_folder || return
 	segment_up || return
 	local node
 	for node in "${LAB_NODES[@]}"; do node_up "$node" || return; done
@@ -233,7 +243,7 @@ daemon_stop() {
 	local pid
 	pid=$(cat "$LAB/pids/$1" 2>/dev/null) || return 0
 	kill "-${2:-TERM}" "$pid" 2>/dev/null
-	lab_wait 50 gone "$pid" || kill -KILL "$pid" 2>/dev/null
+	lab_wait 50 gone "$pid" || { kill -KILL "$pid" 2>/dev/null && lab_wait 50 gone "$pid"; }
 	rm -f "$LAB/pids/$1"
 }
 
@@ -444,24 +454,52 @@ cgroups_destroy() {
 	done
 }
 
-# lab_destroy [FOLDER]: ends and removes all that the lab made, from any state
-lab_destroy() {
-	local lab=${1:-${LAB:-}} prefix file ns
-	[ -n "$lab" ] && [ -d "$lab" ] || return 0
-	prefix=${lab##*/}
-	for file in "$lab"/pids/*; do
-		[ -e "$file" ] && kill -KILL "$(cat "$file")" 2>/dev/null
-	done
+# processes_of NAME=FOLDER: pids of all that were started with it in their environment, or
+# with a folder below it. (A pid that somebody wrote down may be another's by now.)
+processes_of() (
+	unset SLUICE_LAB SLUICE_E2E_DIR # what is called here is none of them
+	grep -lszF -- "$1" /proc/[0-9]*/environ | cut -d/ -f3 | grep -vxF -e $$ -e $BASHPID
+)
+
+# lab_clear FOLDER PREFIX: once; what it ends may have been starting something itself
+lab_clear() {
+	local lab=$1 prefix=$2 inner ns pids
+	pids=$(
+		processes_of "SLUICE_LAB=$lab"
+		for ns in /run/netns/"$prefix"-*; do [ -e "$ns" ] && ip netns pids "${ns##*/}"; done
+	)
+	# shellcheck disable=SC2086 # many
+	[ -z "$pids" ] || kill -KILL $pids 2>/dev/null
+	for inner in "$lab"/sl????; do [ -d "$inner" ] && lab_clear "$inner" "${inner##*/}"; done
 	for ns in /run/netns/"$prefix"-*; do
-		[ -e "$ns" ] || continue
-		ip netns pids "${ns##*/}" 2>/dev/null | xargs -r kill -KILL 2>/dev/null
-		ip netns del "${ns##*/}" 2>/dev/null || rm -f "$ns"
+		[ -e "$ns" ] && { ip netns del "${ns##*/}" || rm -f "$ns"; } 2>/dev/null
 	done
 	cgroups_destroy "$prefix"
 	awk -v lab="$lab/" 'index($5, lab) == 1 { print $5 }' /proc/self/mountinfo | while read -r mount; do
 		umount -l "$mount"
 	done
 	rm -rf "$lab"
+	[ ! -e "$lab" ] && ! compgen -G "/run/netns/$prefix-*" >/dev/null && [ -z "$(processes_of "SLUICE_LAB=$lab")" ]
+}
+
+# lab_destroy [FOLDER]: ends and removes all that the lab made, from any state. A Ctrl-C
+# meanwhile ends nothing of it (what it calls inherits that), nor does set -e.
+lab_destroy() {
+	local lab=${1:-$LAB} traps status=0
+	[ -n "$lab" ] && [ -d "$lab" ] || return 0
+	traps=$(trap -p INT TERM HUP)
+	trap '' INT TERM HUP
+	(
+		set +e
+		for _ in {1..300}; do
+			errors=$(lab_clear "$lab" "${lab##*/}" 2>&1) && exit
+			sleep 0.1
+		done
+		lab_fail "$lab cannot be removed: $errors"
+	) || status=$?
+	trap - INT TERM HUP
+	eval "$traps"
+	return "$status"
 }
 
 # ---- for suites ----
