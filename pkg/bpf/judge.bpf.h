@@ -265,10 +265,16 @@ static __always_inline void hits_count(struct __sk_buff *skb, const struct pkt *
 
 /* What it would be if the policies in mode Audit were enforced; as r where nothing can be said. */
 static __always_inline void audit_rule(struct __sk_buff *skb, const struct who *pod, struct pkt *p,
-				       const struct ruling *r, struct ruling *ret)
+				       const struct ruling *r, struct would *ret)
 {
-	if (!pod->audit || slu_rule_on(skb, ret, p, pod->audit) || ret->flags & RULED_INSIDE)
-		*ret = *r;
+	struct ruling audit;
+
+	ret->verdict = r->verdict;
+	ret->counter = r->rule.counter;
+	if (!pod->audit || slu_rule_on(skb, &audit, p, pod->audit) || audit.flags & RULED_INSIDE)
+		return;
+	ret->verdict = audit.verdict;
+	ret->counter = audit.rule.counter;
 }
 
 /*
@@ -279,7 +285,7 @@ static __always_inline __u32 settle(struct __sk_buff *skb, const struct slu_conf
 				    const struct who *pod, struct pkt *p, struct ruling *r)
 {
 	bool suspended = c && c->audit && is_denial(r->verdict);
-	struct ruling audit;
+	struct would audit;
 	__u32 which;
 
 	if (p->flags & PKT_PROBE)
@@ -379,7 +385,9 @@ static __always_inline __u32 identify(const struct who *pod, const struct pkt *p
 			return SLU_ID_CHECK;
 		return none < SLU_MARK_REASONS ? none : SLU_DROP_NO_GATEWAY;
 	}
-	index = (p->flags & PKT_V6 ? who->first[1] : who->first[0]) + pod->spread % n;
+	index = p->flags & PKT_V6 ? who->first[1] : who->first[0];
+	if (n > 1) /* a division costs more than a look-up */
+		index += pod->spread % n;
 	id = bpf_map_lookup_elem(&picks, &index);
 	return id ? address_mark(*id, who->or_node) : SLU_DROP_NO_ID;
 }

@@ -26,6 +26,7 @@
 #define PKT_PROBE      (1u << 5) /* asked by sluicectl: leaves no trace; set by from_pod */
 #define PKT_FRAG       (PKT_FRAG_FIRST | PKT_FRAG_LATER)
 
+#define L4_BYTES    4 /* ports; ICMP: type, code */
 #define EXT_MAX	    8
 #define OPTIONS_MAX 40
 
@@ -55,6 +56,19 @@ static __always_inline int linear(struct __sk_buff *skb, __u32 end)
 	if ((void *)(long)skb->data + end <= (void *)(long)skb->data_end)
 		return 0;
 	return bpf_skb_pull_data(skb, end);
+}
+
+/* The same, and where off is: NULL when the frame ends before. Both are constants. */
+static __always_inline void *linear_at(struct __sk_buff *skb, __u32 off, __u32 len)
+{
+	void *data = (void *)(long)skb->data;
+
+	if (data + off + len <= (void *)(long)skb->data_end)
+		return data + off;
+	if (bpf_skb_pull_data(skb, off + len))
+		return NULL;
+	data = (void *)(long)skb->data;
+	return data + off + len <= (void *)(long)skb->data_end ? data + off : NULL;
 }
 
 static __always_inline bool is_ext(__u32 next)
@@ -130,57 +144,56 @@ __noinline __u32 slu_options(struct __sk_buff *skb, __u32 len)
 
 static __always_inline int parse_v4(struct __sk_buff *skb, struct pkt *p, __u32 *ret_proto)
 {
-	struct iphdr ip;
+	const struct iphdr *ip = linear_at(skb, ETH_HLEN, sizeof(*ip));
 	__u32 len, head, frag;
 
-	if (linear(skb, ETH_HLEN + sizeof(ip)) ||
-	    bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+	if (!ip)
 		return SLU_DROP_MALFORMED;
-	head = ip.ihl * 4u;
-	len = bpf_ntohs(ip.tot_len);
+	head = ip->ihl * 4u;
+	len = bpf_ntohs(ip->tot_len);
 	if (!len && skb->gso_size) /* BIG TCP */
 		len = skb->len - ETH_HLEN;
-	if (ip.version != 4 || head < sizeof(ip) || len < head || len + ETH_HLEN > skb->len)
+	if (ip->version != 4 || head < sizeof(*ip) || len < head || len + ETH_HLEN > skb->len)
 		return SLU_DROP_MALFORMED;
-	if (head > sizeof(ip) && bpf_skb_pull_data(skb, ETH_HLEN + head))
-		return SLU_DROP_MALFORMED;
-	p->src = addr_of_v4(ip.saddr);
-	p->dst = addr_of_v4(ip.daddr);
+	p->src = addr_of_v4(ip->saddr);
+	p->dst = addr_of_v4(ip->daddr);
 	p->l4 = ETH_HLEN + head;
 	p->end = ETH_HLEN + len;
-	frag = bpf_ntohs(ip.frag_off);
+	frag = bpf_ntohs(ip->frag_off);
 	if (frag & 0x1fff)
 		p->flags = PKT_FRAG_LATER;
 	else if (frag & 0x2000)
 		p->flags = PKT_FRAG_FIRST;
-	if (head > sizeof(ip))
-		p->flags |= slu_options(skb, head - sizeof(ip));
-	p->ident = bpf_ntohs(ip.id);
-	*ret_proto = ip.protocol;
+	p->ident = bpf_ntohs(ip->id);
+	*ret_proto = ip->protocol;
+	if (head == sizeof(*ip))
+		return 0;
+	if (bpf_skb_pull_data(skb, ETH_HLEN + head))
+		return SLU_DROP_MALFORMED;
+	p->flags |= slu_options(skb, head - sizeof(*ip));
 	return 0;
 }
 
 static __always_inline int parse_v6(struct __sk_buff *skb, struct pkt *p, __u32 *ret_proto)
 {
-	struct ipv6hdr ip;
+	const struct ipv6hdr *ip = linear_at(skb, ETH_HLEN, sizeof(*ip));
 	__u32 len, next;
 
-	if (linear(skb, ETH_HLEN + sizeof(ip)) ||
-	    bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+	if (!ip)
 		return SLU_DROP_MALFORMED;
-	len = bpf_ntohs(ip.payload_len) + sizeof(ip);
-	if (len == sizeof(ip) && (skb->gso_size || ip.nexthdr == IPPROTO_HOPOPTS)) /* jumbo */
+	len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	if (len == sizeof(*ip) && (skb->gso_size || ip->nexthdr == IPPROTO_HOPOPTS)) /* jumbo */
 		len = skb->len - ETH_HLEN;
-	if (ip.version != 6 || len + ETH_HLEN > skb->len)
+	if (ip->version != 6 || len + ETH_HLEN > skb->len)
 		return SLU_DROP_MALFORMED;
-	__builtin_memcpy(&p->src, &ip.saddr, sizeof(p->src));
-	__builtin_memcpy(&p->dst, &ip.daddr, sizeof(p->dst));
+	__builtin_memcpy(&p->src, &ip->saddr, sizeof(p->src));
+	__builtin_memcpy(&p->dst, &ip->daddr, sizeof(p->dst));
 	if (addr_v4(&p->src) || addr_v4(&p->dst)) /* would read as IPv4 from here on */
 		return SLU_DROP_MALFORMED;
 	p->flags = PKT_V6;
 	p->end = ETH_HLEN + len;
-	p->l4 = ETH_HLEN + sizeof(ip);
-	next = ip.nexthdr;
+	p->l4 = ETH_HLEN + sizeof(*ip);
+	next = ip->nexthdr;
 	for (int i = 0; i < EXT_MAX && is_ext(next) && !(p->flags & PKT_FRAG_LATER); i++) {
 		__u64 r = slu_ext(skb, p->l4, next);
 
@@ -201,9 +214,27 @@ static __always_inline int parse_v6(struct __sk_buff *skb, struct pkt *p, __u32 
 	return 0;
 }
 
+/* The first bytes of the transport header; 0 or a reason. */
+static __always_inline int l4_load(struct __sk_buff *skb, __u32 off, __u8 *ret)
+{
+	const __u8 *b;
+
+	if (off == ETH_HLEN + sizeof(struct iphdr))
+		b = linear_at(skb, ETH_HLEN + sizeof(struct iphdr), L4_BYTES);
+	else if (off == ETH_HLEN + sizeof(struct ipv6hdr))
+		b = linear_at(skb, ETH_HLEN + sizeof(struct ipv6hdr), L4_BYTES);
+	else
+		return bpf_skb_pull_data(skb, off + L4_BYTES) ||
+		       bpf_skb_load_bytes(skb, off, ret, L4_BYTES);
+	if (!b)
+		return SLU_DROP_MALFORMED;
+	__builtin_memcpy(ret, b, L4_BYTES);
+	return 0;
+}
+
 static __always_inline int parse_l4(struct __sk_buff *skb, struct pkt *p, __u32 proto)
 {
-	__u8 b[4];
+	__u8 b[L4_BYTES];
 	bool icmp = proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
 
 	p->key = proto << 16;
@@ -211,15 +242,7 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct pkt *p, __u32 
 		return 0;
 	if (!icmp && proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP)
 		return 0;
-	if (p->l4 + sizeof(b) > p->end)
-		return SLU_DROP_MALFORMED;
-	if (p->l4 == ETH_HLEN + sizeof(struct iphdr)
-		    ? linear(skb, ETH_HLEN + sizeof(struct iphdr) + sizeof(b))
-	    : p->l4 == ETH_HLEN + sizeof(struct ipv6hdr)
-		    ? linear(skb, ETH_HLEN + sizeof(struct ipv6hdr) + sizeof(b))
-		    : bpf_skb_pull_data(skb, p->l4 + sizeof(b)))
-		return SLU_DROP_MALFORMED;
-	if (bpf_skb_load_bytes(skb, p->l4, b, sizeof(b)))
+	if (p->l4 + sizeof(b) > p->end || l4_load(skb, p->l4, b))
 		return SLU_DROP_MALFORMED;
 	if (icmp) {
 		p->key |= b[0] << 8 | b[1];

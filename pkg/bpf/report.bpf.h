@@ -20,6 +20,12 @@ struct ruling {
 	struct slu_rule rule; /* it; all zero when none did */
 	struct slu_rule via;  /* the one that says as whom; all zero: none does */
 };
+/* What audit says of it. */
+struct would {
+	__u32 verdict;
+	__u32 counter; /* of the rule that would decide */
+};
+
 #define RULED_INSIDE SLU_RECENT_INSIDE /* no verdict: none of the policy's business */
 #define RULED_NAMES  SLU_RECENT_NAMES
 #define RULED_FRESH  (1u << 2) /* was not in "recent" */
@@ -54,7 +60,7 @@ static __always_inline bool within_rate(struct slu_event_limit *l, __u64 second)
  * audit is another than r->verdict. did: the verdict that is carried out.
  */
 static __always_inline void report(struct __sk_buff *skb, const struct pkt *p,
-				   const struct ruling *r, __u32 did, const struct ruling *audit)
+				   const struct ruling *r, __u32 did, const struct would *audit)
 {
 	struct slu_flow f = {.local = p->src, .remote = p->dst, .parent = skb->ifindex};
 	__u64 at = bpf_ktime_get_boot_ns(), second = at / NS_PER_S;
@@ -85,7 +91,7 @@ static __always_inline void report(struct __sk_buff *skb, const struct pkt *p,
 	event->proto = pkt_proto(p);
 	event->verdict = did;
 	event->would = audit->verdict;
-	event->audit_counter = audit->rule.counter;
+	event->audit_counter = audit->counter;
 	bpf_ringbuf_submit(event, 0);
 	bpf_map_update_elem(&told, &f, &told_now, BPF_ANY);
 }

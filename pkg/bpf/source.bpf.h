@@ -145,6 +145,16 @@ static __always_inline int check_ip(struct __sk_buff *skb, const struct slu_pod 
 	return 0;
 }
 
+/* False: the frame ends before. */
+static __always_inline bool frame_head(struct __sk_buff *skb, struct ethhdr *ret)
+{
+	const struct ethhdr *eth = linear_at(skb, 0, sizeof(*eth));
+
+	if (eth)
+		*ret = *eth;
+	return eth;
+}
+
 #define FRAME_ARP -1
 
 /* 0 and *p filled, FRAME_ARP when it is a good ARP packet, or a reason. */
