@@ -4,7 +4,7 @@
  * What the BPF programs and the rest agree on: maps, their keys and values, and
  * the meaning of the mark. Included by both sides; explicit padding; sizes
  * asserted. Any change of layout is a new SLU_ABI, which is part of the pin path
- * (BPFFS/v2/…), so that two versions never share a map.
+ * (BPFFS/v3/…), so that two versions never share a map.
  *
  * THE MARK. Within mark_mask (default 0xffe00000) the highest bit is DIVERT, the
  * other ten are an id:
@@ -35,7 +35,7 @@
 #include <linux/types.h>
 #endif
 
-#define SLU_ABI 2
+#define SLU_ABI 3
 
 #define SLU_MARK_MASK_DEFAULT 0xffe00000u
 #define SLU_PRIORITY_RELEASE  0x534c5552u
@@ -91,8 +91,24 @@ struct slu_pod {
 	__u32 spread; /* hash of namespace/name for spread Pod */
 	__u8 mac[6];
 	__u16 naddr;
+	__u32 check; /* slu_pod_check(); maps.c alone writes it, and shows it as 0 */
 	struct slu_addr addr[SLU_MAX_POD_ADDRS];
 };
+
+/*
+ * The kernel may use a pod's element again for another pod while a packet still reads it. What
+ * was read of it counts only if it fits `check`, which a mixture, or another device's, does not.
+ * device: the host-side ifindex, of macvlans the parent's.
+ */
+static inline __u32 slu_pod_check(__u32 device, const __u32 *decides, const __u16 *mac)
+{
+	__u64 h = ((__u64)decides[0] << 32 | decides[1]) * 0x9e3779b97f4a7c15ull;
+
+	h ^= ((__u64)decides[2] << 32 | decides[3]) * 0xc2b2ae3d27d4eb4full;
+	h ^= ((__u64)device << 32 | (__u32)mac[0] << 16 | mac[1]) * 0x165667b19e3779f9ull;
+	h = (h ^ h >> 29 ^ mac[2]) * 0x27d4eb2f165667c5ull;
+	return h >> 32;
+}
 
 /* map "macvlans": HASH */
 struct slu_macvlan_key {
@@ -441,7 +457,7 @@ enum slu_audit {
 
 #ifndef __VMLINUX_H__
 _Static_assert(sizeof(struct slu_addr) == 16, "abi");
-_Static_assert(sizeof(struct slu_pod) == 24 + 16 * SLU_MAX_POD_ADDRS, "abi");
+_Static_assert(sizeof(struct slu_pod) == 28 + 16 * SLU_MAX_POD_ADDRS, "abi");
 _Static_assert(sizeof(struct slu_macvlan_key) == 12, "abi");
 _Static_assert(sizeof(struct slu_lpm_key) == 20, "abi");
 _Static_assert(sizeof(struct slu_policy) == 20 + 8 * SLU_MAX_SETS, "abi");

@@ -85,13 +85,13 @@ int slu_from_pod(struct __sk_buff *skb)
 	struct pkt p = {};
 	struct ethhdr eth;
 	struct who who;
-	bool held = false;
+	bool held;
 	int reason;
 
 	if (!pod)
 		return drop(skb, SLU_DROP_UNKNOWN_INTERFACE);
 	/* The kernel dispatches by skb->protocol: it must be what the frame says. */
-	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)) || skb->protocol != eth.h_proto)
+	if (!frame_head(skb, &eth) || skb->protocol != eth.h_proto)
 		return drop(skb, SLU_DROP_MALFORMED);
 	reason = check_frame(skb, pod, &eth, &p);
 	if (reason == FRAME_ARP)
@@ -100,12 +100,12 @@ int slu_from_pod(struct __sk_buff *skb)
 		return drop(skb, reason);
 	if (skb->priority == SLU_PRIORITY_PROBE) /* on a veth's way it would have become 0 */
 		p.flags |= PKT_PROBE;
+	held = who_read(ifindex, pod, &eth, &who);
 	for (int i = 0; i < WHO_TRIES && !held; i++) {
-		who_read(pod, &who);
 		pod = bpf_map_lookup_elem(&pods, &ifindex);
 		if (!pod)
 			return drop(skb, SLU_DROP_UNKNOWN_INTERFACE);
-		held = who_holds(skb, pod, &who);
+		held = who_read(ifindex, pod, &eth, &who);
 	}
 	return held ? from_pod_mark(skb, &who, &p) : drop(skb, SLU_DROP_NO_POLICY);
 }

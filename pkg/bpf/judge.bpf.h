@@ -27,31 +27,26 @@ static __always_inline bool governed(const struct who *pod)
 	return pod->policy || pod->flags & (SLU_POD_QUARANTINE | SLU_POD_KEEP);
 }
 
-static __always_inline void who_read(const struct slu_pod *pod, struct who *ret)
-{
-	ret->policy = pod->policy;
-	ret->audit = pod->audit;
-	ret->flags = pod->flags;
-	ret->spread = pod->spread;
-}
-
 /*
- * The kernel may use a pod's element again for another pod while it is read. So what decides is
- * read once, looked up anew, and taken if both are the same and of the frame's MAC: nothing of
- * the element is read after that.
+ * Reads what decides, once. False when the element was written again meanwhile (abi.h), or is of
+ * another MAC than the frame: nothing of it counts then.
  */
-static __always_inline bool who_holds(const struct __sk_buff *skb, const struct slu_pod *now,
-				      const struct who *who)
+static __always_inline bool who_read(__u32 device, const struct slu_pod *pod,
+				     const struct ethhdr *eth, struct who *ret)
 {
-	const __u8 *frame = (const __u8 *)(long)skb->data;
+	const volatile struct slu_pod *now = pod;
+	__u32 decides[] = {now->policy, now->audit, now->flags, now->spread};
+	const volatile __u16 *m = (const volatile __u16 *)now->mac;
+	__u16 mac[] = {m[0], m[1], m[2]};
 
-	if (now->policy != who->policy || now->audit != who->audit || now->flags != who->flags ||
-	    now->spread != who->spread)
+	if (slu_pod_check(device, decides, mac) != now->check)
 		return false;
-	if (who->flags & SLU_POD_NO_SOURCE_CHECK)
-		return true;
-	return frame + ETH_HLEN <= (const __u8 *)(long)skb->data_end &&
-	       mac_same(now->mac, frame + ETH_ALEN);
+	ret->policy = decides[0];
+	ret->audit = decides[1];
+	ret->flags = decides[2];
+	ret->spread = decides[3];
+	return ret->flags & SLU_POD_NO_SOURCE_CHECK ||
+	       mac_same(eth->h_source, (const __u8 *)mac);
 }
 
 #define WHO_TRIES 4 /* an entry is written now and then, not all the time */

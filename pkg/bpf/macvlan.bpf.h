@@ -166,7 +166,7 @@ int slu_macvlan_out(struct __sk_buff *skb)
 	struct slu_pod *pod;
 	struct ethhdr eth;
 	struct who who;
-	bool held = false;
+	bool held;
 	int reason;
 
 	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
@@ -179,12 +179,12 @@ int slu_macvlan_out(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (reason)
 		return drop(skb, reason);
+	held = who_read(skb->ifindex, pod, &eth, &who);
 	for (int i = 0; i < WHO_TRIES && !held; i++) {
-		who_read(pod, &who);
 		pod = macvlan_pod(skb, eth.h_source);
 		if (!pod)
 			return drop(skb, SLU_DROP_UNKNOWN_INTERFACE);
-		held = who_holds(skb, pod, &who);
+		held = who_read(skb->ifindex, pod, &eth, &who);
 	}
 	return held ? macvlan_judge(skb, &who, &p) : drop(skb, SLU_DROP_NO_POLICY);
 }

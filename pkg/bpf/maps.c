@@ -171,9 +171,33 @@ int bpf_map_fd(struct bpf_pins *p, enum bpf_map map, int *ret_fd, struct err *e)
 	return rc;
 }
 
+static bool is_pods(enum bpf_map m)
+{
+	return m == BPF_MAP_PODS || m == BPF_MAP_MACVLANS;
+}
+
+/* The first word of both keys is the device. */
+static struct slu_pod pod_seal(const void *key, const struct slu_pod *pod)
+{
+	struct slu_pod sealed = *pod;
+	uint32_t device, decides[] = {pod->policy, pod->audit, pod->flags, pod->spread};
+	uint16_t mac[3];
+
+	memcpy(&device, key, sizeof(device));
+	memcpy(mac, pod->mac, sizeof(mac));
+	sealed.check = slu_pod_check(device, decides, mac);
+	return sealed;
+}
+
 static int map_update(int fd, enum bpf_map m, const void *key, const void *value, uint64_t flags,
 		      struct err *e)
 {
+	struct slu_pod pod;
+
+	if (is_pods(m)) {
+		pod = pod_seal(key, value);
+		value = &pod;
+	}
 	if (bpf_map_update_elem(fd, key, value, flags))
 		return err_sys(e, -errno, "map %s: set", map_names[m]);
 	return 0;
@@ -203,6 +227,8 @@ int bpf_map_lookup(struct bpf_pins *p, enum bpf_map m, const void *key, void *va
 		return rc;
 	if (bpf_map_lookup_elem(fd, key, value))
 		return err_sys(e, -errno, "map %s: look up", map_names[m]);
+	if (is_pods(m))
+		((struct slu_pod *)value)->check = 0;
 	return 0;
 }
 
@@ -304,6 +330,8 @@ int bpf_map_dump(struct bpf_pins *p, enum bpf_map m, void **ret_keys, void **ret
 	rc = dump_open(fd, &d);
 	if (rc)
 		return err_sys(e, rc, "map %s: dump", map_names[m]);
+	for (size_t i = 0; is_pods(m) && i < d.n; i++)
+		((struct slu_pod *)(void *)d.values)[i].check = 0;
 	*ret_n = d.n;
 	*ret_keys = TAKE(d.keys);
 	*ret_values = TAKE(d.values);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "bpf/door.h"
 #include "testkit/bpf_fixture.h"
 #include "testkit/netns_fixture.h"
 
@@ -145,11 +146,67 @@ static void a_packet_is_judged_as_of_its_own_pod_while_all_are_written(void **st
 	assert_false(passed);
 }
 
+/* As the kernel would leave it half written, or written for another device: not by bpf_map_set. */
+static void entry_write(const struct slu_pod *pod)
+{
+	uint32_t ifindex = 1;
+	int fd;
+
+	assert_int_equal(bpf_map_fd(world_pins(), BPF_MAP_PODS, &fd, NULL), 0);
+	assert_int_equal(bpf_map_update_elem(fd, &ifindex, pod, BPF_ANY), 0);
+}
+
+static struct slu_pod entry_read(uint32_t ifindex)
+{
+	struct slu_pod pod;
+	int fd;
+
+	assert_int_equal(bpf_map_fd(world_pins(), BPF_MAP_PODS, &fd, NULL), 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &ifindex, &pod), 0);
+	return pod;
+}
+
+static void a_pod_s_entry_that_is_not_of_one_piece_is_not_believed(void **state)
+{
+	static const struct {
+		const char *what;
+		size_t at;
+	} parts[] = {
+		{"policy", offsetof(struct slu_pod, policy)},
+		{"audit", offsetof(struct slu_pod, audit)},
+		{"flags", offsetof(struct slu_pod, flags)},
+		{"spread", offsetof(struct slu_pod, spread)},
+		{"check", offsetof(struct slu_pod, check)},
+	};
+	const uint32_t other = 2;
+	struct slu_pod good, bad;
+	struct packet p;
+
+	world();
+	world_pod_set(POD_GOVERNED, 0);
+	world_udp(&p, POD_V4, "198.18.1.7", 53);
+	world_expect_mark(BPF_PROG_FROM_POD, &p, world_mark(SLU_DROP_DENIED), "as it was written");
+	good = entry_read(1);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		bad = good;
+		((uint8_t *)&bad)[parts[i].at] ^= 1;
+		entry_write(&bad);
+		world_expect_drop(BPF_PROG_FROM_POD, &p, SLU_DROP_NO_POLICY, parts[i].what);
+	}
+	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_PODS, &other, &good, NULL), 0);
+	bad = entry_read(other);
+	entry_write(&bad);
+	world_expect_drop(BPF_PROG_FROM_POD, &p, SLU_DROP_NO_POLICY, "another device's");
+	entry_write(&good);
+	world_expect_mark(BPF_PROG_FROM_POD, &p, world_mark(SLU_DROP_DENIED), "as it was");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_packet_is_judged_by_its_own_policy_while_all_are_exchanged),
 		cmocka_unit_test(a_packet_is_judged_as_of_its_own_pod_while_all_are_written),
+		cmocka_unit_test(a_pod_s_entry_that_is_not_of_one_piece_is_not_believed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
