@@ -36,27 +36,49 @@ static void put_escape(struct out *o, unsigned char c)
 	const char *f = strchr(from, c);
 	char buf[8];
 
-	if (f)
-		put(o, buf, (size_t)snprintf(buf, sizeof(buf), "\\%c", into[f - from]));
+	if (f) /* most are quotes and ends of lines, and a text may have a million of them */
+		put(o, (const char[]){'\\', into[f - from]}, 2);
 	else
 		put(o, buf, (size_t)snprintf(buf, sizeof(buf), "\\u%04x", c));
 }
 
+#define BYTES(c) (0x0101010101010101u * (c))
+
+/* A byte that is smaller than limit (up to 0x80), in the highest bit of each: Hacker's Delight. */
+static uint64_t bytes_below(uint64_t v, unsigned char limit)
+{
+	return (v - BYTES(limit)) & ~v & BYTES(0x80);
+}
+
+/* How many of s[0..n) may stand in a string as they are: eight at a time, texts are long. */
+static size_t plain_len(const char *s, size_t n)
+{
+	size_t i = 0;
+	uint64_t v;
+
+	for (; i + sizeof(v) <= n; i += sizeof(v)) {
+		memcpy(&v, s + i, sizeof(v));
+		if (bytes_below(v, 0x20) | bytes_below(v ^ BYTES('"'), 1) |
+		    bytes_below(v ^ BYTES('\\'), 1))
+			break;
+	}
+	while (i < n && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
+		i++;
+	return i;
+}
+
 static void put_string(struct out *o, const char *s, size_t n)
 {
-	size_t start = 0;
 
 	put(o, "\"", 1);
 	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
+		size_t plain = plain_len(s + i, n - i);
 
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		put(o, s + start, i - start);
-		put_escape(o, c);
-		start = i + 1;
+		put(o, s + i, plain);
+		i += plain;
+		if (i < n)
+			put_escape(o, (unsigned char)s[i]);
 	}
-	put(o, s + start, n - start);
 	put(o, "\"", 1);
 }
 
