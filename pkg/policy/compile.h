@@ -191,6 +191,11 @@ int policy_resolve(const struct compiled *c, const struct pod_info *pod, struct 
  */
 int policy_resolve_audit(const struct compiled *c, const struct pod_info *pod, struct binding *ret);
 void binding_done(struct binding *b);
+/*
+ * A digest of who its pods appear as, wherever they go, whatever is allowed: equal ones, equal
+ * identities for every destination. 0: not to be told, since an edit may be meant to reset.
+ */
+uint64_t binding_identities(const struct compiled *c, const struct binding *b);
 const struct doc_policy *compiled_policy(const struct compiled *c, uint32_t index);
 const struct flat_rule *compiled_policy_rules(const struct compiled *c, uint32_t index,
 					      size_t *ret_n); /* a default block comes last */

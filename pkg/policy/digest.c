@@ -46,11 +46,9 @@ static uint64_t hash_doc_rule(const struct flat_rule *r, uint64_t h)
 	return r->items ? hash_own_items(r->rule, h) : h;
 }
 
-static uint64_t hash_rule(const struct compiled *c, const struct flat_rule *r, uint64_t h)
+/* What it is about, but for the items of its own. */
+static uint64_t hash_scope(const struct compiled *c, const struct flat_rule *r, uint64_t h)
 {
-	h = hash_u64((uint64_t)r->step << 16 | (uint64_t)flat_rule_action(r) << 8 |
-			     (uint64_t)r->to_all << 1 | r->items,
-		     h);
 	h = cidrs_digest(r->nodes, r->n_nodes, h);
 	h = cidrs_digest(r->cidrs, r->n_cidrs, h);
 	h = hash_bytes(r->ports, r->n_ports * sizeof(*r->ports), hash_u64(r->n_ports, h));
@@ -60,6 +58,15 @@ static uint64_t hash_rule(const struct compiled *c, const struct flat_rule *r, u
 	h = hash_u64(r->n_names, h);
 	for (size_t i = 0; i < r->n_names; i++)
 		h = hash_str(c->names[r->names[i]], h);
+	return h;
+}
+
+static uint64_t hash_rule(const struct compiled *c, const struct flat_rule *r, uint64_t h)
+{
+	h = hash_u64((uint64_t)r->step << 16 | (uint64_t)flat_rule_action(r) << 8 |
+			     (uint64_t)r->to_all << 1 | r->items,
+		     h);
+	h = hash_scope(c, r, h);
 	return r->rule ? hash_doc_rule(r, h) : h;
 }
 
@@ -90,6 +97,30 @@ void digest_policies(struct compiled *c)
 	for (size_t i = 0; i < c->n_policies; i++)
 		if (!c->policies[i].kept)
 			c->policies[i].digest = policy_digest(c, &c->policies[i], ids);
+}
+
+static uint64_t hash_identity_rule(const struct compiled *c, const struct flat_rule *r, uint64_t h)
+{
+	h = hash_u64(identity_digest(c, r->identity), h);
+	h = hash_u64((uint64_t)r->step << 16 | (uint64_t)r->to_all << 1 | r->items, h);
+	h = hash_scope(c, r, h);
+	return r->items && r->rule ? hash_own_items(r->rule, h) : h;
+}
+
+uint64_t binding_identities(const struct compiled *c, const struct binding *b)
+{
+	uint64_t h = 1;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct compiled_policy *p = &c->policies[b->policies[i]];
+
+		if (p->doc->reset)
+			return 0;
+		for (size_t k = 0; k < p->n_rules; k++)
+			if (p->rules[k].identity != IDENTITY_NONE)
+				h = hash_identity_rule(c, &p->rules[k], h);
+	}
+	return h ? h : 1;
 }
 
 static uint64_t hash_egress(const struct egress_addr *a, uint64_t h)

@@ -230,12 +230,15 @@ static void flags_write(const struct keep *k, struct reconcile *r, struct dp_mod
 
 /* ---- before and after ---- */
 
+/* An edit of verdicts alone is none: nobody becomes somebody else by it. */
 static bool pod_edited(const struct dp_model *observed, const struct programs_plan *programs,
-		       const struct pod *p)
+		       const struct pod *p, const struct live *l)
 {
 	const struct dp_pod *have = pod_in(observed, p);
 	uint32_t id = p->a.pod.policy;
 
+	if (l->identity && l->identity == l->identity_next)
+		return false;
 	return have && (have->a.pod.policy != id || (id && programs_plan_has(programs, id)));
 }
 
@@ -249,10 +252,12 @@ static bool edits_look(struct keep *k, const struct reconcile *r, const struct d
 	for (size_t i = 0; i < k->n_live; i++) {
 		struct live *l = &k->live[i];
 
-		l->edited = !l->shared && pod_edited(observed, programs, &r->pods[l->pod]);
+		l->edited = !l->shared && pod_edited(observed, programs, &r->pods[l->pod], l);
 		l->look = l->edited;
-		if (l->edited)
+		if (l->edited) {
 			l->watch_until = until;
+			l->identity = 0; /* until it is carried out */
+		}
 		if (l->edited && first)
 			l->stranger = false;
 		any |= l->edited;

@@ -170,6 +170,32 @@ static void resets_where_it_is_said(void **state)
 	assert_int_equal(connections(), 1);
 }
 
+/* Nobody becomes somebody else by it, so conntrack is not asked, which takes its time. */
+static void an_edit_of_verdicts_looks_at_no_connection(void **state)
+{
+	static const char deny[] = "  - {name: no, action: Deny, to: [{cidr: 203.0.113.0/24}]}\n";
+	uint32_t pod, id = office_id(&pod);
+	char policy[1024];
+
+	connection(1, id);
+	rnode_policy("web.yaml", WEB_POLICY(KEEP) AS_NODE);
+	rnode_settle();
+	assert_int_equal(kept_as(1), id);
+	connection(2, id); /* nobody knows of it before somebody looks */
+	snprintf(policy, sizeof(policy), "%s%s%s", WEB_POLICY(KEEP), deny, AS_NODE);
+	rnode_policy("web.yaml", policy);
+	rnode_settle();
+	assert_int_equal(kept_as(1), id);
+	assert_true(flagged(pod));
+	assert_int_equal(kept_as(2), -1);
+	snprintf(policy, sizeof(policy), "%s%s%s", WEB_POLICY(RESET), deny, AS_OFFICE);
+	rnode_policy("web.yaml", policy); /* and one of identity does */
+	connection(3, 0);
+	rnode_settle();
+	assert_int_equal(kept_as(1), -1); /* is as it would begin now */
+	assert_int_equal(connections(), 2);
+}
+
 static void lets_go_of_all_when_the_address_is_gone(void **state)
 {
 	uint32_t pod, id = office_id(&pod);
@@ -250,6 +276,8 @@ int main(void)
 			rnode_teardown),
 		cmocka_unit_test_setup_teardown(resets_where_it_is_said, rnode_setup,
 						rnode_teardown),
+		cmocka_unit_test_setup_teardown(an_edit_of_verdicts_looks_at_no_connection,
+						rnode_setup, rnode_teardown),
 		cmocka_unit_test_setup_teardown(lets_go_of_all_when_the_address_is_gone,
 						rnode_setup, rnode_teardown),
 		cmocka_unit_test_setup_teardown(leaves_nothing_of_a_pod_that_is_gone, rnode_setup,

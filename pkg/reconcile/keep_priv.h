@@ -13,6 +13,9 @@ struct live {
 	uint64_t owner; /* which attachment */
 	size_t pod;	/* index into reconcile.pods: this pass only */
 	int64_t watch_until;
+	/* A digest of who it appears as: as the kernel has it, and as this pass wants it; 0 = not
+	 * known. */
+	uint64_t identity, identity_next;
 	bool shared; /* two pods have it: whose connections, nobody knows */
 	bool edited, stranger, look;
 };
@@ -29,7 +32,7 @@ struct keep {
 
 struct live *keep_live_find(const struct keep *k, struct addr a);
 /* The pods of this pass; connections of addresses that nobody has any more are forgotten. */
-void keep_live_refresh(struct keep *k, const struct reconcile *r);
+void keep_live_refresh(struct keep *k, struct reconcile *r);
 bool keep_pod_counts(const struct pod *p);
 
 bool keep_has(const struct keep *k, struct addr a);

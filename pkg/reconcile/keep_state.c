@@ -110,7 +110,37 @@ static void gone_forget(struct keep *k, const struct addr *gone, size_t n)
 			  n, done);
 }
 
-void keep_live_refresh(struct keep *k, const struct reconcile *r)
+/* The same before and after an edit: it changes nobody's identity, whatever it says of verdicts. */
+static uint64_t identity_of(struct reconcile *r, const struct pod *p)
+{
+	struct binding none = {0};
+	struct prog *prog = p->key ? prog_get(r, p->key) : NULL;
+	const uint64_t as[] = {r->addr_digest, (uint64_t)p->flags << 32 | p->spread};
+	uint64_t h = prog ? prog->identities : binding_identities(r->compiled, &none);
+
+	if (prog && !h && prog->binding.n)
+		h = prog->identities = binding_identities(r->compiled, &prog->binding);
+	return h ? hash_bytes(as, sizeof(as), h) | 1 : 0;
+}
+
+/* What is not in the kernel is not what its pods are. */
+static bool is_carried_out(struct reconcile *r, const struct pod *p)
+{
+	return !p->key || prog_get(r, p->key)->in_kernel;
+}
+
+void keep_done(struct reconcile *r)
+{
+	struct keep *k = r->keep;
+
+	for (size_t i = 0; i < k->n_live; i++) {
+		struct live *l = &k->live[i];
+
+		l->identity = is_carried_out(r, &r->pods[l->pod]) ? l->identity_next : 0;
+	}
+}
+
+void keep_live_refresh(struct keep *k, struct reconcile *r)
 {
 	__cleanup_free struct addr *gone = mem_alloc0(k->n_live * sizeof(*gone));
 	struct live *old = k->live;
@@ -126,9 +156,13 @@ void keep_live_refresh(struct keep *k, const struct reconcile *r)
 		}
 		/* of another pod that had it, connections may still be there */
 		now->stranger = old[i].stranger || now->owner != old[i].owner;
-		if (now->owner == old[i].owner)
-			now->watch_until = old[i].watch_until;
+		if (now->owner != old[i].owner || now->shared)
+			continue;
+		now->watch_until = old[i].watch_until;
+		now->identity = old[i].identity;
 	}
+	for (size_t i = 0; i < k->n_live; i++)
+		k->live[i].identity_next = identity_of(r, &r->pods[k->live[i].pod]);
 	free(old);
 	gone_forget(k, gone, n_gone);
 }

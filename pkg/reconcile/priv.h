@@ -27,6 +27,7 @@ struct prog {
 	struct program *program; /* only between flatten and commit */
 	uint32_t *counters;	 /* the same: of its rules */
 	struct binding binding;
+	uint64_t identities; /* binding_identities, 0 = not known */
 };
 
 /* A record, and what it comes to. */
@@ -137,6 +138,7 @@ int counters_store(struct reconcile *r, struct err *e);
 void keep_before(struct reconcile *r, struct dp_model *observed,
 		 const struct programs_plan *programs);
 void keep_after(struct reconcile *r);
+void keep_done(struct reconcile *r); /* all pods are what the pass wanted them to be */
 void keep_free(struct keep *k);
 
 /* publish.c: the snapshot for plugins that find no daemon */

@@ -317,6 +317,8 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 		tables_free(r->tables);
 		r->tables = NULL;
 	}
+	if (rc == 0 && !late)
+		keep_done(r);
 	if (rc == 0) {
 		known_keep(r);
 		claims_settled(&r->claims);
