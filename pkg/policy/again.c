@@ -192,11 +192,13 @@ static void match(struct again *a)
 		while (k < a->old->n_policies && !same_policy(&a->old->policies[k], p) &&
 		       compiled_policy_order(&a->old->policies[k], p) < 0)
 			k++;
-		if (k == a->old->n_policies || !same_policy(&a->old->policies[k], p) ||
-		    a->old->policies[k].scheduled)
+		if (k == a->old->n_policies || !same_policy(&a->old->policies[k], p))
 			continue;
-		a->from[i] = &a->old->policies[k];
-		a->left[k] = false;
+		if (!a->old->policies[k].scheduled) {
+			a->from[i] = &a->old->policies[k];
+			a->left[k] = false;
+		}
+		k++; /* the next one of c most often is the next one of old */
 	}
 }
 

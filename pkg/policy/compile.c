@@ -58,6 +58,18 @@ int compiled_policy_order(const void *va, const void *vb)
 	return doc_policy_order(a->doc, b->doc);
 }
 
+/* The same of two of one set, which is sorted by namespace and name: no text is looked at. */
+static int order_in_set(const void *va, const void *vb)
+{
+	const struct compiled_policy *a = va, *b = vb;
+
+	if (a->step != b->step)
+		return a->step < b->step ? -1 : 1;
+	if (a->doc->priority != b->doc->priority)
+		return a->doc->priority < b->doc->priority ? -1 : 1;
+	return a->doc < b->doc ? -1 : a->doc > b->doc;
+}
+
 static void order_policies(struct compiled *c)
 {
 	const struct doc_set *set = c->set;
@@ -71,10 +83,10 @@ static void order_policies(struct compiled *c)
 				.step = policy_step(&set->policies[i]),
 			};
 	while (sorted < c->n_policies &&
-	       compiled_policy_order(&c->policies[sorted - 1], &c->policies[sorted]) < 0)
+	       order_in_set(&c->policies[sorted - 1], &c->policies[sorted]) < 0)
 		sorted++;
 	if (sorted < c->n_policies)
-		qsort(c->policies, c->n_policies, sizeof(*c->policies), compiled_policy_order);
+		qsort(c->policies, c->n_policies, sizeof(*c->policies), order_in_set);
 }
 
 static bool via_equal(const struct doc_via *a, const struct doc_via *b)
