@@ -101,14 +101,24 @@ static char *write_file(int file)
 	return text;
 }
 
+/* Of as many parts as the text has documents. */
 static struct doc_set *part_of(const char *file, const char *text)
 {
-	struct doc_set *part = doc_set_new();
+	__cleanup_free struct doc_piece *pieces = NULL;
+	size_t n = doc_text_pieces(file, text, strlen(text), &pieces);
+	struct doc_set *whole = doc_set_new();
 	struct err e = {0};
 
-	if (doc_set_add_text(part, file, text, strlen(text), &e) < 0)
-		fail_msg("%s", e.msg);
-	return part;
+	for (size_t i = 0; i < n; i++) {
+		struct doc_set *part = doc_set_new();
+
+		if (doc_set_add_text(part, file, pieces[i].text, pieces[i].len, &e) < 0)
+			fail_msg("%s", e.msg);
+		doc_set_move(part, pieces[i].before);
+		doc_set_add_part(whole, part);
+		doc_set_free(part);
+	}
+	return whole;
 }
 
 static struct doc_set *whole_of(struct doc_set *const *parts, size_t n)

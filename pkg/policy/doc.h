@@ -46,10 +46,19 @@ struct selector {
 	size_t n;
 };
 
-struct doc_src {
-	const char *file; /* owned by the doc_set */
-	int line;	  /* 1-based; 0 = unknown */
+/* A text that objects were read from: a file, or a piece of one that may come to lie elsewhere. */
+struct doc_file {
+	char *name;
+	int before; /* lines of the file that come before it */
 };
+
+struct doc_src {
+	const struct doc_file *in; /* owned by the doc_set */
+	int line;		   /* of that text, 1-based; 0 = unknown */
+};
+
+const char *doc_src_file(const struct doc_src *src); /* NULL = unknown */
+int doc_src_line(const struct doc_src *src);	     /* of the file; 0 = unknown */
 
 enum doc_kind {
 	DOC_EGRESS_GATEWAY,
@@ -270,9 +279,9 @@ struct doc_set {
 	size_t n_destinations;
 	struct doc_service *services;
 	size_t n_services;
-	char **files; /* names that doc_src.file points into */
+	struct doc_file **files; /* that doc_src.in points to */
 	size_t n_files;
-	struct doc_zone *zones; /* that schedules name, each read once */
+	struct doc_zone **zones; /* that schedules name, each read once */
 	size_t n_zones;
 	struct doc_set **parts;	  /* doc_set_add_part: whose objects these are */
 	size_t n_parts, n_shared; /* n_shared: who else frees it */
@@ -281,6 +290,7 @@ struct doc_set {
 struct doc_zone {
 	char *name;
 	struct tz *zone;
+	size_t n_shared; /* as in doc_set */
 };
 
 #define DOC_MIN_TTL 30
@@ -308,11 +318,15 @@ void doc_set_free(struct doc_set *set);
 int doc_set_add(struct doc_set *set, const struct json *tree, const char *file, struct err *e);
 
 /*
- * Adds the objects of part, which is not changed: both have them, and who is freed last
- * takes them along. So what was read once is part of the next set, too. A set that has
- * parts has no objects of its own.
+ * Adds the objects of part, or of its parts, which are not changed: both have them, and who
+ * is freed last takes them along. So what was read once is part of the next set, too. A set
+ * that has parts has no objects of its own, and none to show before it is finished.
  */
 void doc_set_add_part(struct doc_set *set, struct doc_set *part);
+/* What part was read from begins behind so many lines of its file, for all who have it. */
+void doc_set_move(struct doc_set *part, int before);
+/* The time zones that other has need not be read again. */
+void doc_set_share_zones(struct doc_set *set, const struct doc_set *other);
 struct doc_set *doc_set_ref(struct doc_set *set); /* one more who frees it; returns set */
 
 /*
@@ -343,6 +357,18 @@ void doc_set_join(struct doc_set *set, const struct doc_set *before);
 #define DOC_MAX_FILE (64u << 20) /* a million prefixes, v6 ones in indented JSON too */
 int doc_set_add_text(struct doc_set *set, const char *file, const char *text, size_t len,
 		     struct err *e);
+
+/*
+ * The documents of a YAML file, each of which can be read without the others: behind one another,
+ * they are the text. One piece when that cannot be told at a glance, and of JSON. *ret malloc'd;
+ * the count, >= 1.
+ */
+struct doc_piece {
+	const char *text; /* within the file's */
+	size_t len;
+	int before; /* lines */
+};
+size_t doc_text_pieces(const char *file, const char *text, size_t len, struct doc_piece **ret);
 
 /* "2026-12-24T18:00:00+01:00" (RFC 3339 in whole seconds) as seconds since 1970. */
 bool doc_moment(const char *s, int64_t *ret);

@@ -9,7 +9,17 @@
 
 struct doc_src doc_src_of(const struct doc_ctx *c, const struct json *j)
 {
-	return (struct doc_src){.file = c->file, .line = json_line(j)};
+	return (struct doc_src){.in = c->file, .line = json_line(j)};
+}
+
+const char *doc_src_file(const struct doc_src *src)
+{
+	return src->in ? src->in->name : NULL;
+}
+
+int doc_src_line(const struct doc_src *src)
+{
+	return src->line ? src->line + (src->in ? src->in->before : 0) : 0;
 }
 
 int doc_fail(const struct doc_ctx *c, const struct json *at, const char *fmt, ...)
@@ -20,13 +30,14 @@ int doc_fail(const struct doc_ctx *c, const struct json *at, const char *fmt, ..
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return err_set(c->e, -EINVAL, "%s:%d: %s: %s", c->file, json_line(at), json_path(at), text);
+	return err_set(c->e, -EINVAL, "%s:%d: %s: %s", c->file->name, json_line(at), json_path(at),
+		       text);
 }
 
 /* Puts file and line before the message of a json_*() getter, which has the path. */
 static int wrap(const struct doc_ctx *c, const struct json *at, int r)
 {
-	return r < 0 ? err_wrap(c->e, "%s:%d", c->file, json_line(at)) : r;
+	return r < 0 ? err_wrap(c->e, "%s:%d", c->file->name, json_line(at)) : r;
 }
 
 /* ---- objects and lists ---- */

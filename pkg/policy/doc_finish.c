@@ -49,8 +49,9 @@ static int fail_overlap(const struct claim *a, const struct claim *b, struct err
 		e, -EINVAL,
 		"%s:%d: spec.addresses[%zu].range: expected addresses of one gateway only, %s "
 		"overlaps %s of EgressGateway %s in %s:%d",
-		y->src.file, y->src.line, b->index, range_text(&y->range, ty),
-		range_text(&x->range, tx), a->gateway->meta.name, x->src.file, x->src.line);
+		doc_src_file(&y->src), doc_src_line(&y->src), b->index, range_text(&y->range, ty),
+		range_text(&x->range, tx), a->gateway->meta.name, doc_src_file(&x->src),
+		doc_src_line(&x->src));
 }
 
 int doc_check_overlaps(const struct doc_set *set, struct err *e)
@@ -118,8 +119,8 @@ static int check_via(const struct doc_set *set, const struct doc_via *via, size_
 	return err_set(e, -EINVAL,
 		       "%s:%d: %s.addresses: expected addresses of EgressGateway %s in "
 		       "%s:%d, found %s",
-		       via->src.file, via->src.line, path, via->gateway, g->meta.src.file,
-		       g->meta.src.line, addr_str(*a));
+		       doc_src_file(&via->src), doc_src_line(&via->src), path, via->gateway,
+		       doc_src_file(&g->meta.src), doc_src_line(&g->meta.src), addr_str(*a));
 }
 
 int doc_check_policy_vias(const struct doc_set *set, const struct doc_policy *policy, struct err *e)

@@ -135,7 +135,7 @@ static int parse_rule(const struct doc_ctx *c, const struct json *j, void *out)
 		if (p->rules[i].name && strcmp(p->rules[i].name, rule->name) == 0)
 			r = doc_fail(c, json_get(j, "name"),
 				     "expected unique names, found '%s' also in line %d",
-				     rule->name, p->rules[i].src.line);
+				     rule->name, doc_src_line(&p->rules[i].src));
 	return r;
 }
 

@@ -19,10 +19,29 @@
 
 struct doc_ctx {
 	struct doc_set *set;
-	const char *file;   /* owned by set */
-	struct err *e;	    /* never NULL */
-	enum doc_kind kind; /* of the object under way */
+	const struct doc_file *file; /* owned by set */
+	struct err *e;		     /* never NULL */
+	enum doc_kind kind;	     /* of the object under way */
 };
+
+/* ---- doc.c: the table of kinds ---- */
+struct doc_kind_info {
+	const char *name, *api_version;
+	const struct field *fields;
+	void (*done)(void *);
+	size_t size;	 /* of an element; each begins with its doc_meta */
+	size_t items, n; /* where array and count are in struct doc_set; two kinds may share one */
+};
+#define DOC_KINDS (DOC_SERVICE + 1)
+extern const struct doc_kind_info doc_kinds[DOC_KINDS];
+
+/* The array of a kind, by value: array pointers have different types, so they are copied. */
+struct doc_array {
+	char *items;
+	size_t n;
+};
+struct doc_array doc_array_get(const struct doc_set *set, const struct doc_kind_info *k);
+void doc_array_put(struct doc_set *set, const struct doc_kind_info *k, struct doc_array a);
 
 enum field_use {
 	FIELD_OPTIONAL,

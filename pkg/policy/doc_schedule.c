@@ -22,10 +22,26 @@ void doc_schedule_done(struct doc_schedule *s)
 void doc_zones_done(struct doc_set *set)
 {
 	for (size_t i = 0; i < set->n_zones; i++) {
-		free(set->zones[i].name);
-		tz_free(set->zones[i].zone);
+		struct doc_zone *zone = set->zones[i];
+
+		if (zone->n_shared) {
+			zone->n_shared--;
+			continue;
+		}
+		free(zone->name);
+		tz_free(zone->zone);
+		free(zone);
 	}
 	free(set->zones);
+}
+
+void doc_set_share_zones(struct doc_set *set, const struct doc_set *other)
+{
+	for (size_t i = 0; i < other->n_zones; i++) {
+		MEM_GROW(set->zones, set->n_zones);
+		set->zones[set->n_zones++] = other->zones[i];
+		other->zones[i]->n_shared++;
+	}
 }
 
 static int zone_get(const struct doc_ctx *c, const char *name, const struct tz **ret, struct err *e)
@@ -35,15 +51,16 @@ static int zone_get(const struct doc_ctx *c, const char *name, const struct tz *
 	int r;
 
 	for (size_t i = 0; i < set->n_zones; i++)
-		if (strcmp(set->zones[i].name, name) == 0) {
-			*ret = set->zones[i].zone;
+		if (strcmp(set->zones[i]->name, name) == 0) {
+			*ret = set->zones[i]->zone;
 			return 0;
 		}
 	r = tz_load(name, &zone, e);
 	if (r < 0)
 		return r;
 	MEM_GROW(set->zones, set->n_zones);
-	set->zones[set->n_zones++] = (struct doc_zone){.name = mem_strdup(name), .zone = zone};
+	set->zones[set->n_zones] = mem_alloc0(sizeof(**set->zones));
+	*set->zones[set->n_zones++] = (struct doc_zone){.name = mem_strdup(name), .zone = zone};
 	*ret = zone;
 	return 0;
 }

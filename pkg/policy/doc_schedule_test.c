@@ -50,7 +50,7 @@ static void reads_a_schedule(void **state)
 	assert_true(s->start_at == INT64_MIN);
 	assert_int_equal(s->end_at, 1772323199);
 	assert_int_equal(set->n_zones, 1);
-	assert_ptr_equal(s->zone, set->zones[0].zone);
+	assert_ptr_equal(s->zone, set->zones[0]->zone);
 	assert_false(set->policies[0].rules[2].schedule.present);
 }
 

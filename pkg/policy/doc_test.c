@@ -48,7 +48,7 @@ static void reads_a_gateway(void **state)
 	assert_string_equal(g->meta.name, "office");
 	assert_string_equal(g->meta.namespace, "");
 	assert_int_equal(g->meta.kind, DOC_EGRESS_GATEWAY);
-	assert_string_equal(g->meta.src.file, "a.yaml");
+	assert_string_equal(doc_src_file(&g->meta.src), "a.yaml");
 	assert_int_equal(g->meta.src.line, 1);
 	assert_string_equal(labels_get(&g->meta.labels, "b"), "2");
 	assert_int_equal(g->n_ranges, 3);
@@ -405,53 +405,6 @@ static void a_message_names_the_place_below_an_object_that_was_good(void **state
 	assert_int_equal(set->n_policies, 0);
 }
 
-/* Whoever goes last takes a part's objects along: a sanitizer would see one too many, or too few.
- */
-static void sets_share_their_parts(void **state)
-{
-	static const char gateway[] = GATEWAY "{addressFrom: {interface: a}}}";
-	static const char policy[] = POLICY "{subject: {podSelector: {}}}}";
-	static const char cluster[] = CLUSTER "{subject: {podSelector: {}}}}";
-	struct doc_set *parts[] = {doc_set_new(), doc_set_new(), doc_set_new()};
-	struct doc_set *one = doc_set_new(), *two = doc_set_new();
-	struct err e = {0};
-
-	assert_int_equal(doc_set_add_text(parts[0], "a.yaml", policy, strlen(policy), &e), 0);
-	assert_int_equal(doc_set_add_text(parts[0], "a.yaml", gateway, strlen(gateway), &e), 0);
-	assert_int_equal(doc_set_add_text(parts[1], "b.yaml", cluster, strlen(cluster), &e), 0);
-	for (int i = 0; i < 3; i++)
-		doc_set_add_part(one, parts[i]);
-	assert_int_equal(doc_set_finish(one, &e), 0);
-	doc_set_add_part(two, parts[1]);
-	assert_int_equal(doc_set_finish(two, &e), 0);
-	for (int i = 0; i < 3; i++)
-		doc_set_free(parts[i]);
-	assert_int_equal(one->n_policies, 2);
-	assert_int_equal(one->n_gateways, 1);
-	assert_string_equal(one->policies[0].meta.src.file, "b.yaml");
-	assert_ptr_equal(one->policies[0].meta.name, two->policies[0].meta.name);
-	doc_set_free(one);
-	assert_int_equal(two->n_policies, 1);
-	assert_string_equal(two->policies[0].meta.name, "x");
-	doc_set_free(two);
-}
-
-static void an_object_of_two_parts_is_given_twice(void **state)
-{
-	static const char text[] = SUBJECT "{podSelector: {}}}}";
-	__cleanup_doc_set struct doc_set *a = doc_set_new(), *b = doc_set_new();
-	__cleanup_doc_set struct doc_set *set = doc_set_new();
-	struct err e = {0};
-
-	assert_int_equal(doc_set_add_text(a, "a.yaml", text, strlen(text), &e), 0);
-	assert_int_equal(doc_set_add_text(b, "b.yaml", text, strlen(text), &e), 0);
-	doc_set_add_part(set, b);
-	doc_set_add_part(set, a);
-	assert_int_equal(doc_set_finish(set, &e), -EEXIST);
-	assert_string_equal(
-		e.msg, "b.yaml:1: metadata.name: EgressPolicy default/x given already in a.yaml:1");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,8 +422,6 @@ int main(void)
 		cmocka_unit_test(refuses_bad_metadata),
 		cmocka_unit_test(refuses_an_object_given_twice_and_names_both_files),
 		cmocka_unit_test(a_message_names_the_place_below_an_object_that_was_good),
-		cmocka_unit_test(sets_share_their_parts),
-		cmocka_unit_test(an_object_of_two_parts_is_given_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

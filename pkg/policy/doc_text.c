@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "json/json.h"
 #include "policy/doc.h"
 
@@ -80,4 +81,59 @@ int doc_set_add_text(struct doc_set *set, const char *file, const char *text, si
 	if (len >= TRIM_FROM)
 		malloc_trim(0);
 	return r;
+}
+
+/* ---- pieces ---- */
+
+#define MAX_PIECES 65536
+
+/*
+ * What YAML takes for the end of a line beside "\n", and lines that concern more than one
+ * document: where they are, documents are not told from each other here.
+ */
+static bool is_plain(const char *text, size_t len)
+{
+	static const char *const others[] = {"\r",	     "\xc2\x85", "\xe2\x80\xa8",
+					     "\xe2\x80\xa9", "\n%",	 "\n..."};
+
+	if (len == 0 || text[0] == '%' || memchr(text, '\0', len))
+		return false;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (memmem(text, len, others[i], strlen(others[i])))
+			return false;
+	return true;
+}
+
+/* A marker of a document is one in any context: in a block of text, too (YAML 1.2, 9.1.2). */
+static bool is_marker(const char *line, const char *end)
+{
+	return end - line >= 3 && memcmp(line, "---", 3) == 0 &&
+	       (end - line == 3 || strchr(" \t\n", line[3]));
+}
+
+size_t doc_text_pieces(const char *file, const char *text, size_t len, struct doc_piece **ret)
+{
+	struct doc_piece *list = mem_alloc0(sizeof(*list));
+	const char *end = text + len;
+	size_t n = 1;
+	int lines = 0;
+
+	*ret = list;
+	list[0] = (struct doc_piece){text, len, 0};
+	if (is_json(file) || !is_plain(text, len))
+		return 1;
+	for (const char *p = text; (p = memchr(p, '\n', (size_t)(end - p)));) {
+		lines++;
+		if (!is_marker(++p, end))
+			continue;
+		if (n == MAX_PIECES) {
+			list[0].len = len;
+			return 1;
+		}
+		list[n - 1].len = (size_t)(p - list[n - 1].text);
+		MEM_GROW(list, n);
+		*ret = list;
+		list[n++] = (struct doc_piece){p, (size_t)(end - p), lines};
+	}
+	return n;
 }

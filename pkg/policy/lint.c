@@ -267,10 +267,10 @@ static int check_programs(struct lint *l, const struct doc_set *set, const struc
 static int cmp_findings(const void *a, const void *b)
 {
 	const struct lint_finding *x = a, *y = b;
-	int c = strcmp(x->src.file ?: "", y->src.file ?: "");
+	int c = strcmp(doc_src_file(&x->src) ?: "", doc_src_file(&y->src) ?: "");
 
 	if (c == 0)
-		c = (x->src.line > y->src.line) - (x->src.line < y->src.line);
+		c = doc_src_line(&x->src) - doc_src_line(&y->src);
 	if (c == 0)
 		c = strcmp(x->check, y->check);
 	return c ? c : strcmp(x->text, y->text);

@@ -116,8 +116,7 @@ static int clash_rule(struct clash *k)
 static bool is_told(const struct lint *l, const struct doc_rule *rule)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (l->list[i].src.line == rule->src.line &&
-		    l->list[i].src.file == rule->src.file &&
+		if (l->list[i].src.line == rule->src.line && l->list[i].src.in == rule->src.in &&
 		    (strcmp(l->list[i].check, "hidden-rule") == 0 ||
 		     strcmp(l->list[i].check, "behind-pass") == 0))
 			return true;

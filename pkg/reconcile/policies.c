@@ -18,14 +18,58 @@
 
 /* ---- last good ---- */
 
-static int last_good_store(int state_fd, const struct folder *f, struct err *e)
+/* The text of a file that is not as it was any more, from what was kept when it was. */
+static int text_kept(const char *kept, size_t len, struct folder_file *f, struct err *e)
+{
+	__cleanup_json struct json *root = NULL;
+	const struct json *list;
+	const char *name, *text;
+	int r = kept ? json_parse(kept, len, &root, e) : -ENOENT;
+
+	list = json_get(root, "files");
+	for (size_t i = 0; r == 0 && i < json_len(list); i++) {
+		const struct json *o = json_at(list, i);
+
+		if (json_string(json_get(o, "name"), &name, NULL) == 0 &&
+		    strcmp(name, f->name) == 0 &&
+		    json_string(json_get(o, "text"), &text, NULL) == 0 && strlen(text) == f->len) {
+			f->data = mem_strdup(text);
+			return 0;
+		}
+	}
+	return err_set(e, -ESTALE, "%s: its text is not known any more", f->name);
+}
+
+/* Files that an edit left as they were have not been read. */
+static int texts_fill(const char *dir, struct folder *f, const char *kept, size_t len,
+		      struct err *e)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		int r = 0;
+
+		if (!f->files[i].data && folder_fill(dir, &f->files[i], NULL) < 0)
+			r = text_kept(kept, len, &f->files[i], e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int last_good_store(const char *dir, int state_fd, struct folder *f, struct err *e)
 {
 	__cleanup_json struct json *root = json_new_object();
 	__cleanup_free char *text = NULL, *old = NULL;
 	struct json *list = json_new_array();
 	size_t len = 0;
+	int r;
 
 	json_set(root, "version", json_new_int(LAST_GOOD_VERSION));
+	json_set(root, "files", list);
+	if (atomic_file_load(state_fd, LAST_GOOD, MAX_LAST_GOOD, &old, &len, NULL) < 0)
+		len = 0;
+	r = texts_fill(dir, f, old, len, e);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < f->n; i++) {
 		struct json *o = json_new_object();
 
@@ -33,10 +77,8 @@ static int last_good_store(int state_fd, const struct folder *f, struct err *e)
 		json_set(o, "text", json_new_string(f->files[i].data));
 		json_append(list, o);
 	}
-	json_set(root, "files", list);
 	text = json_emit(root, 0);
-	if (atomic_file_load(state_fd, LAST_GOOD, MAX_LAST_GOOD, &old, &len, NULL) == 0 &&
-	    len == strlen(text) && memcmp(old, text, len) == 0)
+	if (old && len == strlen(text) && memcmp(old, text, len) == 0)
 		return 0;
 	return atomic_file_store(state_fd, LAST_GOOD, text, strlen(text), 0600, e);
 }
@@ -101,7 +143,7 @@ static int folder_load(const char *dir, struct policies *p, struct doc_set **ret
 	__cleanup_folder struct folder f = {0};
 	int r;
 
-	r = folder_read(dir, &f, e);
+	r = folder_read_after(dir, &p->files.seen, &f, e);
 	p->unread = r < 0 && !folder_refuses(r);
 	if (r < 0)
 		return r;
@@ -115,7 +157,7 @@ static int folder_load(const char *dir, struct policies *p, struct doc_set **ret
 	return r;
 }
 
-void policies_keep(struct policies *p, int state_fd)
+void policies_keep(struct policies *p, const char *dir, int state_fd)
 {
 	struct err e = {0};
 
@@ -123,7 +165,7 @@ void policies_keep(struct policies *p, int state_fd)
 		log_warn("objects of the API not kept", "error=%s", log_quote(e.msg));
 	if (!p->unkept.fingerprint)
 		return;
-	if (last_good_store(state_fd, &p->unkept, &e) < 0)
+	if (last_good_store(dir, state_fd, &p->unkept, &e) < 0)
 		log_warn("last good policies not kept", "error=%s", log_quote(e.msg));
 	folder_done(&p->unkept);
 }

@@ -43,7 +43,7 @@ bool policies_stale(const struct policies *p, const char *dir);
  * Writes last-good.json, if the objects are others than it says. Not part of the way to the kernel:
  * who ends in between has the ones before to fall back to, should the folder be bad by then.
  */
-void policies_keep(struct policies *p, int state_fd);
+void policies_keep(struct policies *p, const char *dir, int state_fd);
 /*
  * The same question without being the daemon: writes and logs nothing. Where a daemon works from
  * an API, its objects are those of the log that it leaves. state_fd -1 = no last good ones. 0 when

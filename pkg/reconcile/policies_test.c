@@ -45,6 +45,7 @@ static int folders_remove(void **state)
 
 	policies_done(&f->p);
 	unlinkat(f->dir_fd, "a.yaml", 0);
+	unlinkat(f->dir_fd, "b.yaml", 0);
 	unlinkat(f->state_fd, "last-good.json", 0);
 	close(f->dir_fd);
 	close(f->state_fd);
@@ -114,7 +115,7 @@ static void the_last_good_ones_are_those_that_were_kept(void **state)
 
 	write_policy(f, NAMESPACE("one"));
 	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
-	policies_keep(&f->p, f->state_fd);
+	policies_keep(&f->p, f->dir, f->state_fd);
 	write_policy(f, NAMESPACE("two"));
 	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
 	write_policy(f, "kind: Nonsense\n");
@@ -128,10 +129,47 @@ static void the_last_good_ones_are_those_that_were_kept(void **state)
 	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
 	write_policy(f, "kind: Nonsense\n");
 	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 0);
-	policies_keep(&f->p, f->state_fd); /* later than the folder turned bad */
+	policies_keep(&f->p, f->dir, f->state_fd); /* later than the folder turned bad */
 	policies_done(&f->p);
 	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
 	assert_string_equal(f->p.set->namespaces[0].meta.name, "two");
+}
+
+#define TWO_FILES 2
+
+static void write_second(struct fixture *f, const char *text)
+{
+	assert_int_equal(atomic_file_store(f->dir_fd, "b.yaml", text, strlen(text), 0644, NULL), 0);
+}
+
+/* What an edit leaves as it was is not read for it, and yet is kept: as long as it is as it was
+ * from its file, then from what was kept before. */
+static void what_an_edit_leaves_alone_is_kept_with_it(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+
+	write_policy(f, NAMESPACE("one"));
+	write_second(f, NAMESPACE("second"));
+	usleep(1100000); /* now a change would show */
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	policies_keep(&f->p, f->dir, f->state_fd);
+	for (int other = 0; other < 2; other++) {
+		write_policy(f, other ? NAMESPACE("three") : NAMESPACE("two"));
+		assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+		assert_non_null(f->p.unkept.files[0].data);
+		assert_null(f->p.unkept.files[1].data);
+		if (other)
+			write_second(f, "kind: Nonsense\n");
+		policies_keep(&f->p, f->dir, f->state_fd);
+		assert_null(f->p.unkept.files);
+	}
+	policies_done(&f->p);
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	assert_true(f->p.last_good);
+	assert_int_equal(f->p.set->n_namespaces, TWO_FILES);
+	assert_string_equal(f->p.set->namespaces[0].meta.name, "second");
+	assert_string_equal(f->p.set->namespaces[1].meta.name, "three");
 }
 
 int main(void)
@@ -141,6 +179,7 @@ int main(void)
 		T(what_could_not_be_read_is_read_again_though_nothing_changed),
 		T(what_is_wrong_with_a_file_is_not_looked_at_again),
 		T(the_last_good_ones_are_those_that_were_kept),
+		T(what_an_edit_leaves_alone_is_kept_with_it),
 	};
 
 	return cmocka_run_group_tests_name("reconcile/policies", tests, NULL, NULL);

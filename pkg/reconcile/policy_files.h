@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The files of a policy folder as they were read last: what a file holds is a set of its
- * own, and part of the whole for as long as its text stays. An edit costs the reading of
- * its file, and a feed of a million prefixes beside it nothing.
+ * The files of a policy folder as they were read last: what a document of a file holds is a set of
+ * its own, and part of the whole for as long as its text stays, wherever in its file that comes to
+ * lie. An edit costs the reading of its document, and ten thousand policies beside it, or a feed of
+ * a million prefixes, nothing.
  */
 #include "policy/doc.h"
 #include "source/folder.h"
@@ -11,8 +12,9 @@
 struct policy_file;
 
 struct policy_files {
-	struct policy_file *items; /* sorted by name */
+	struct policy_file **items; /* sorted by name; those of the time before, where they stay */
 	size_t n;
+	struct folder seen;    /* the same, for folder_read_after */
 	struct doc_set *whole; /* of all of them; NULL: not read yet */
 };
 

@@ -451,7 +451,7 @@ int reconcile_pass(struct reconcile *r, struct err *e)
 
 	r->changes = 0;
 	rc = pass(r, &own);
-	policies_keep(&r->policies, journal_state_dirfd(r->journal));
+	policies_keep(&r->policies, r->conf->policy_dir, journal_state_dirfd(r->journal));
 	if (rc < 0 && own.code == 0)
 		err_sys(&own, rc, "pass");
 	if (rc < 0 && strcmp(own.msg, r->err.msg) != 0)

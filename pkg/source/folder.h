@@ -16,10 +16,17 @@
 #define FOLDER_MAX_FILE	 (64u << 20) /* bytes: a million prefixes are some 25 MiB */
 #define FOLDER_MAX_TOTAL (256u << 20)
 
+/* What a file shows of itself without being read. All zero: not to be relied on. */
+struct folder_stamp {
+	uint64_t dev, ino, size;
+	int64_t mtime, ctime; /* ns since 1970 */
+};
+
 struct folder_file {
 	char *name; /* within the folder: "shop.yaml" */
-	char *data; /* NUL-terminated behind len */
+	char *data; /* NUL-terminated behind len; NULL: as it was, see folder_read_after */
 	size_t len;
+	struct folder_stamp stamp;
 };
 
 struct folder {
@@ -34,5 +41,16 @@ struct folder {
  * -EFBIG, -EINVAL (not a regular file), -EAGAIN (kept changing), -errno.
  */
 int folder_read(const char *path, struct folder *ret, struct err *e);
+/*
+ * The same, but a file whose stamp is the one in seen (NULL: nothing was seen) is not read: its
+ * data is NULL. A file that was changed just before it was read has no stamp, since it could be
+ * changed once more within the same tick of the clock.
+ */
+int folder_read_after(const char *path, const struct folder *seen, struct folder *ret,
+		      struct err *e);
+/* Reads what that left out. -ESTALE: it is not as it was any more. */
+int folder_fill(const char *path, struct folder_file *f, struct err *e);
+/* Names and stamps. */
+void folder_remember(const struct folder *f, struct folder *ret);
 void folder_done(struct folder *f);
 #define __cleanup_folder __cleanup(folder_done) /* with base/cleanup.h; start from { 0 } */

@@ -101,6 +101,55 @@ static void a_file_in_place_of_the_folder_is_an_error(void **state)
 	assert_non_null(strstr(e.msg, file));
 }
 
+static void nothing_has_changed_for_a_while(void)
+{
+	usleep(1100000);
+}
+
+/* The one that is to be read again has its data, and nothing else has. */
+static void is_read_again(const char *name)
+{
+	struct folder now = {0};
+
+	expect_ok(folder_read_after(dir, &f, &now, &e), &e);
+	for (size_t i = 0; i < now.n; i++) {
+		bool read = name && strcmp(now.files[i].name, name) == 0;
+
+		assert_int_equal(now.files[i].data != NULL, read);
+		assert_int_equal(now.files[i].len, 3);
+	}
+	folder_done(&now);
+}
+
+static void only_what_shows_a_change_is_read_again(void **state)
+{
+	static const char *const changes[] = {
+		"printf one >b.new && mv b.new b.yaml", /* of the same size, in the same second */
+		"printf two >b.yaml",
+		"printf ten >b.yaml && touch -r a.yaml b.yaml",
+		"touch b.yaml",
+		"cp -p b.yaml b.new && mv b.new b.yaml",
+		"ln -sf .other b.yaml",
+	};
+
+	sh("cd %s && printf one >a.yaml && printf one >b.yaml && printf one >.other", dir);
+	expect_ok(folder_read(dir, &f, &e), &e);
+	assert_int_equal(f.files[0].stamp.ino, 0); /* it may change once more in this moment */
+	nothing_has_changed_for_a_while();
+	folder_done(&f);
+	expect_ok(folder_read(dir, &f, &e), &e);
+	assert_int_not_equal(f.files[0].stamp.ino, 0);
+	is_read_again(NULL);
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		sh("cd %s && %s", dir, changes[i]);
+		is_read_again("b.yaml");
+	}
+	expect_rc(folder_fill(dir, &f.files[1], &e), -ESTALE, &e);
+	free(f.files[0].data);
+	expect_ok(folder_fill(dir, &f.files[0], &e), &e);
+	assert_string_equal(f.files[0].data, "one");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -109,6 +158,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_missing_folder_is_an_empty_one, start, stop),
 		cmocka_unit_test_setup_teardown(errors_name_the_file, start, stop),
 		cmocka_unit_test_setup_teardown(a_file_in_place_of_the_folder_is_an_error, start,
+						stop),
+		cmocka_unit_test_setup_teardown(only_what_shows_a_change_is_read_again, start,
 						stop),
 	};
 

@@ -48,8 +48,8 @@ static void add_error(struct check *c, const struct err *e)
 static void warn_at(struct check *c, const struct doc_src *src, const char *kind, const char *text)
 {
 	MEM_GROW(c->warnings, c->n_warnings);
-	c->warnings[c->n_warnings++] = mem_printf("%s:%d: %s: %s", src->file ? src->file : "?",
-						  src->line, kind, text);
+	c->warnings[c->n_warnings++] = mem_printf("%s:%d: %s: %s", doc_src_file(src) ?: "?",
+						  doc_src_line(src), kind, text);
 }
 
 /* By itself first: what is wrong with the file alone; then into the whole, for the rest. */

@@ -36,7 +36,7 @@ static void print_by(const struct explain_line *line)
 	struct doc_src src = flat_rule_src(line->rule);
 
 	printf("by %s (%s:%d)\n", flat_rule_name(line->rule, name, sizeof(name)),
-	       src.file ? src.file : "?", src.line);
+	       doc_src_file(&src) ?: "?", doc_src_line(&src));
 }
 
 static void print_verdict(const struct explain *x)
@@ -158,8 +158,8 @@ static void rule_set(struct json *o, const char *key, const struct explain_line 
 	src = flat_rule_src(line->rule);
 	r = json_new_object();
 	json_set(r, "rule", json_new_string(flat_rule_name(line->rule, name, sizeof(name))));
-	json_set(r, "file", json_new_string(src.file));
-	json_set(r, "line", json_new_int(src.line));
+	json_set(r, "file", json_new_string(doc_src_file(&src)));
+	json_set(r, "line", json_new_int(doc_src_line(&src)));
 	json_set(o, key, r);
 }
 
@@ -181,8 +181,8 @@ static struct json *lines_json(const struct explain *x)
 		json_set(o, "via", json_new_string(rule_via_text(line->rule)));
 		json_set(o, "verdict", json_new_string(explain_verdict_text(line)));
 		json_set(o, "identity", json_new_string(explain_identity_text(line)));
-		json_set(o, "file", json_new_string(src.file));
-		json_set(o, "line", json_new_int(src.line));
+		json_set(o, "file", json_new_string(doc_src_file(&src)));
+		json_set(o, "line", json_new_int(doc_src_line(&src)));
 		json_append(list, o);
 	}
 	return list;

@@ -33,8 +33,8 @@ static void print_json(const struct lint *l)
 
 		json_set(item, "level", json_new_string(level_name(f->level)));
 		json_set(item, "check", json_new_string(f->check));
-		json_set(item, "file", json_new_string(f->src.file));
-		json_set(item, "line", json_new_int(f->src.line));
+		json_set(item, "file", json_new_string(doc_src_file(&f->src)));
+		json_set(item, "line", json_new_int(doc_src_line(&f->src)));
 		json_set(item, "message", json_new_string(f->text));
 		json_append(list, item);
 	}
@@ -47,8 +47,8 @@ static void print_json(const struct lint *l)
 static void print_text(const struct lint *l)
 {
 	for (size_t i = 0; i < l->n; i++)
-		printf("%s:%d: %s: %s [%s]\n", l->list[i].src.file ? l->list[i].src.file : "?",
-		       l->list[i].src.line, level_name(l->list[i].level), l->list[i].text,
+		printf("%s:%d: %s: %s [%s]\n", doc_src_file(&l->list[i].src) ?: "?",
+		       doc_src_line(&l->list[i].src), level_name(l->list[i].level), l->list[i].text,
 		       l->list[i].check);
 	if (!l->n)
 		puts("nothing to say");

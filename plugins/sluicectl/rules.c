@@ -108,8 +108,8 @@ static struct json *row_json(const struct row *row, bool hits)
 	json_set(o, "rule", json_new_string(flat_rule_name(row->rule, name, sizeof(name))));
 	json_set(o, "action", json_new_string(rule_action_text(row->rule)));
 	json_set(o, "via", json_new_string(rule_via_text(row->rule)));
-	json_set(o, "file", json_new_string(src.file));
-	json_set(o, "line", json_new_int(src.line));
+	json_set(o, "file", json_new_string(doc_src_file(&src)));
+	json_set(o, "line", json_new_int(doc_src_line(&src)));
 	if (!hits)
 		return o;
 	json_set(o, "inKernel", json_new_bool(row->counted));
