@@ -115,6 +115,10 @@ $(B)/%_test: %_test.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $< $(filter %.o,$^) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) $(LIBS_TEST) -o $@
 
+# it listens to what the parser's files ask of each other
+$(B)/pkg/policy/crd_test: LDFLAGS += $(foreach f,fields list int choice,-Wl,--wrap=doc_$(f))
+$(B)/pkg/policy/crd_test: $(wildcard conf/crds/*.yaml)
+
 unit: all $(TESTS)
 	@scripts/run-tests $(TESTS)
 
