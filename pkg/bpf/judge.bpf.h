@@ -45,8 +45,7 @@ static __always_inline bool who_read(__u32 device, const struct slu_pod *pod,
 	ret->audit = decides[1];
 	ret->flags = decides[2];
 	ret->spread = decides[3];
-	return ret->flags & SLU_POD_NO_SOURCE_CHECK ||
-	       mac_same(eth->h_source, (const __u8 *)mac);
+	return ret->flags & SLU_POD_NO_SOURCE_CHECK || mac_same(eth->h_source, (const __u8 *)mac);
 }
 
 #define WHO_TRIES 4 /* an entry is written now and then, not all the time */
