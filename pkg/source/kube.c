@@ -116,6 +116,18 @@ static int code_of(CURLcode result)
 	}
 }
 
+/*
+ * Two clusters' CAs have the same name as a rule. Then it is the signature that is wrong, and what
+ * OpenSSL says of it is a line of its ASN.1 or RSA routines, which helps nobody.
+ */
+static const char *words_of(const struct kube_xfer *x, CURLcode result)
+{
+	if (result == CURLE_SSL_CONNECT_ERROR && strstr(x->words, " routines:") &&
+	    !strstr(x->words, "SSL routines:"))
+		return "the server's certificate is not signed by the CA that is to be trusted";
+	return x->words[0] ? x->words : curl_easy_strerror(result);
+}
+
 static void finish(struct kube_xfer *x, CURLcode result)
 {
 	struct kube *k = x->kube;
@@ -134,7 +146,7 @@ static void finish(struct kube_xfer *x, CURLcode result)
 		kube_xfer_doubt(x, DOUBT_MS);
 	if (end.code == 0 && result != CURLE_OK)
 		end.code = err_set(&x->e, code_of(result), "%s: %s", k->conf.server,
-				   x->words[0] ? x->words : curl_easy_strerror(result));
+				   words_of(x, result));
 	if (end.code < 0)
 		err_wrap(&x->e, "%s", x->what);
 	k->retry_after = wait > 0 && wait < 3600 ? (unsigned int)wait : 0;

@@ -52,8 +52,11 @@ static bool is_written(const struct json *j)
 		return json_bool(j, &b, NULL) < 0 || b;
 	case JSON_STRING:
 		return json_string(j, &s, NULL) < 0 || *s;
-	default:
+	case JSON_ARRAY:
+	case JSON_OBJECT:
 		return json_len(j) > 0;
+	default:
+		return true;
 	}
 }
 
@@ -225,6 +228,15 @@ static int get_cluster(const struct json *cluster, const char *config, struct ku
 	return get_pem(cluster, "certificate-authority", config, &c->ca, e);
 }
 
+/* What goes into a request has no place for another header in it. */
+static bool is_one_word(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (s[i] <= ' ' || s[i] > '~')
+			return false;
+	return true;
+}
+
 static int get_user(const struct json *user, const char *config, struct kube_conf *c, struct err *e)
 {
 	const char *token, *file;
@@ -246,6 +258,8 @@ static int get_user(const struct json *user, const char *config, struct kube_con
 	if (pem_is_given(&c->cert) != pem_is_given(&c->key))
 		return err_set(e, -EINVAL, "%s: client-certificate and client-key go together",
 			       json_path(user));
+	if (token && !is_one_word(token, strlen(token)))
+		return err_set(e, -EINVAL, "%s.token: more than one word in it", json_path(user));
 	c->token = mem_strdup(token);
 	c->token_file = file ? beside(config, file) : NULL;
 	return 0;
@@ -358,9 +372,8 @@ static int load_line(const char *path, size_t max, char **ret, struct err *e)
 		return r;
 	while (len && strchr(" \t\r\n", text[len - 1]))
 		len--;
-	for (size_t i = 0; i < len; i++)
-		if (text[i] <= ' ' || text[i] > '~')
-			return err_set(e, -EINVAL, "%s: more than one word in it", path);
+	if (!is_one_word(text, len))
+		return err_set(e, -EINVAL, "%s: more than one word in it", path);
 	text[len] = '\0';
 	if (!len)
 		return err_set(e, -EINVAL, "%s: empty", path);

@@ -182,11 +182,22 @@ static void set_way(struct kube_xfer *x, const struct kube_order *order)
 	set_trust(easy, &x->kube->conf);
 }
 
+static int check_path(struct kube_xfer *x, const char *path)
+{
+	bool bad = path[0] != '/';
+
+	for (const char *p = path; *p; p++)
+		bad = bad || *p <= ' ' || *p > '~';
+	return bad ? err_set(&x->e, -EINVAL, "no path of a URL") : 0;
+}
+
 static int set_headers(struct kube_xfer *x, const struct kube_order *order)
 {
 	__cleanup_free char *token = NULL, *bearer = NULL;
-	int r = kube_conf_token(&x->kube->conf, &token, &x->e);
+	int r = check_path(x, order->path);
 
+	if (r == 0)
+		r = kube_conf_token(&x->kube->conf, &token, &x->e);
 	if (r < 0)
 		return r;
 	if (token) {

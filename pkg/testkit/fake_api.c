@@ -204,6 +204,10 @@ static bool read_request(struct fake_conn *c, struct fake_request *r, char *buf)
 			return false;
 		have += (size_t)n;
 		buf[have] = '\0';
+		if (buf[0] == 0x16) { /* a ClientHello */
+			raw_text(c, "HTTP/1.0 400 Bad Request\r\n\r\nNo TLS here.\n");
+			return false;
+		}
 		body = strstr(buf, "\r\n\r\n");
 	}
 	if (!body || sscanf(buf, "%15s %2047s", r->method, r->path) != 2)
