@@ -25,6 +25,50 @@ struct fake_world {
 	int done;
 };
 
+/* How a list or a watch is answered. */
+struct fake_turn {
+	const char *text;    /* the whole list; the lines of the watch; or of an error */
+	int status;	     /* 0: 200 */
+	const char *type;    /* NULL: JSON */
+	const char *headers; /* "Retry-After: 1\r\n"; the body is then no chunks */
+	enum {
+		FAKE_HOLD = 1,	/* silence afterwards */
+		FAKE_RESET = 2, /* a RST afterwards */
+		FAKE_TORN = 4,	/* closed in the middle of a chunk */
+		FAKE_DRIP = 8,	/* a byte at a time */
+		FAKE_LORIS = 16 /* a byte, and nothing for a long time */
+	} how;
+};
+
+#define FAKE_TURNS 6
+#define FAKE_ASKED 16
+
+/*
+ * The nth list and the nth watch are answered by the nth turn, the last one again and again.
+ * What was asked for is kept.
+ */
+struct fake_script {
+	struct fake_turn lists[FAKE_TURNS], watches[FAKE_TURNS]; /* those with a text */
+	unsigned int n_lists, n_watches;
+	char asked[FAKE_ASKED][512]; /* "L ?resourceVersion=0&limit=500", "W ?watch=true…" */
+	int64_t asked_ms[FAKE_ASKED];
+	unsigned int n_asked;
+};
+fake_handler fake_play; /* data: the script */
+
+#define FAKE_POD(name, version)           \
+	"{\"metadata\":{\"name\":\"" name \
+	"\",\"namespace\":\"shop\",\"resourceVersion\":\"" version "\"}}"
+#define FAKE_LIST_PAGE(version, next, items)                                                       \
+	"{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"" version \
+	"\",\"continue\":\"" next "\"},\"items\":[" items "]}"
+#define FAKE_LIST(version, items) FAKE_LIST_PAGE(version, "", items)
+#define FAKE_EVENT(type, object)  "{\"type\":\"" type "\",\"object\":" object "}\n"
+#define FAKE_STATUS(code, message) \
+	"{\"kind\":\"Status\",\"code\":" code ",\"message\":\"" message "\"}"
+#define FAKE_BOOKMARK(version) \
+	FAKE_EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"" version "\"}}")
+
 /* Fails the test when it cannot be. With short times: back-off 10 to 100 ms, calm after 200 ms. */
 void fake_world_start(struct fake_world *w, const struct fake_faults *f, fake_handler *handler,
 		      void *data);
