@@ -268,6 +268,11 @@ static void state_step(struct members *m, int64_t now)
 	}
 	if (blind_step(m, now))
 		return;
+	if (m->self.drained) {
+		m->away = false;
+		join(m, now);
+		return;
+	}
 	if (taken && !m->away && now >= m->trust_from) {
 		m->away = true;
 		join(m, now + m->conf.hold_down_ms);

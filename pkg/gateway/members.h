@@ -17,6 +17,7 @@
  *   - when one whom it hears holds addresses that are at home here (TAKEN): it was away, and
  *     lets go what it may have itself. Once all hear it again, and its hold-down is over, it is
  *     LIVE, and they let go.
+ * A node that is drained joins for as long as that lasts.
  * A node with addresses on an interface without carrier is BLIND, and none of the owners.
  *
  * What is not decided here: before an address is claimed it is asked for on the segment. Who
@@ -48,8 +49,9 @@ struct member_conf {
 
 /* What a node says of itself, beside what the protocol knows. */
 struct members_self {
-	bool blind; /* an interface for addresses has no carrier */
-	bool holds; /* it has addresses: at the start, those of a daemon before */
+	bool blind;   /* an interface for addresses has no carrier */
+	bool holds;   /* it has addresses: at the start, those of a daemon before */
+	bool drained; /* it is to have none where another node may have them */
 	uint64_t time_ms, config;
 	uint8_t n_macs;
 	uint8_t macs[HEARTBEAT_MACS][6];

@@ -276,6 +276,27 @@ static void who_leaves_the_list_is_forgotten_and_alone_a_node_is_live(void **sta
 	pair_done(&p);
 }
 
+static void a_drained_node_is_there_and_wants_nothing(void **state)
+{
+	struct members_self self = {.holds = true, .drained = true};
+	struct pair p;
+
+	pair_init(&p, true);
+	intervals(&p, 10, true, true);
+	assert_int_equal(tier_of(p.b), RANK_LIVE);
+	members_set_self(p.a, &self, p.now);
+	intervals(&p, 2, true, true);
+	assert_int_equal(tier_of(p.b), RANK_JOINING);
+	assert_int_equal(members_self_tier(p.a), RANK_JOINING);
+	intervals(&p, 100, true, true);
+	assert_int_equal(tier_of(p.b), RANK_JOINING);
+	self.drained = false;
+	members_set_self(p.a, &self, p.now);
+	intervals(&p, 20, true, true);
+	assert_int_equal(tier_of(p.b), RANK_LIVE);
+	pair_done(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +311,7 @@ int main(void)
 		cmocka_unit_test(without_carrier_a_node_owns_nothing_and_joins_anew),
 		cmocka_unit_test(a_slower_peer_is_given_its_own_time),
 		cmocka_unit_test(who_leaves_the_list_is_forgotten_and_alone_a_node_is_live),
+		cmocka_unit_test(a_drained_node_is_there_and_wants_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,6 +71,7 @@ struct reconcile {
 	struct numbers *counters;
 	bool counters_short; /* there was none for some rule */
 	struct claims claims;
+	bool drained; /* drain.h */
 	struct keep *keep;
 	struct desired *desired;
 	uint64_t addr_digest;	/* address → id of the last pass */

@@ -147,3 +147,8 @@ int publish(struct reconcile *r, struct err *e)
 	r->unpublished = false;
 	return 0;
 }
+
+bool reconcile_unpublished(const struct reconcile *r)
+{
+	return r->unpublished;
+}

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "bpf/loader.h"
 #include "bpf/maps.h"
+#include "reconcile/drain.h"
 #include "reconcile/priv.h"
 
 #define FULL_LOOK_MS 10000 /* maps that only we write are read this often all the same */
@@ -470,11 +471,6 @@ int reconcile_pass(struct reconcile *r, struct err *e)
 size_t reconcile_changes(const struct reconcile *r)
 {
 	return r->changes;
-}
-
-bool reconcile_unpublished(const struct reconcile *r)
-{
-	return r->unpublished;
 }
 
 int64_t reconcile_timers(struct reconcile *r)

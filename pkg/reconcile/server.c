@@ -48,9 +48,8 @@ static const struct {
 	const char *name;
 	op_fn fn;
 } ops[] = {
-	{"resolve", reconcile_resolve},
-	{"status", op_status},
-	{"added", op_noted},
+	{"resolve", reconcile_resolve}, {"status", op_status},
+	{"drain", reconcile_drain},	{"added", op_noted},
 	{"deleted", op_noted},
 };
 

@@ -35,7 +35,7 @@ struct verb {
 };
 
 extern const struct verb verb_init, verb_status, verb_bindings, verb_explain, verb_counters,
-	verb_check_config, verb_names, verb_rules, verb_lint, verb_diff;
+	verb_check_config, verb_names, verb_rules, verb_lint, verb_diff, verb_drain, verb_undrain;
 
 /* options.c */
 int ctl_parse(struct ctl *ctl, int argc, char **argv, struct err *e); /* 0 or -EINVAL */

@@ -11,8 +11,9 @@
 VERSION_MARKED;
 
 static const struct verb *const verbs[] = {
-	&verb_status, &verb_bindings,	  &verb_explain, &verb_counters, &verb_names,
-	&verb_rules,  &verb_check_config, &verb_lint,	 &verb_diff,	 &verb_init,
+	&verb_status, &verb_bindings, &verb_explain,	  &verb_counters,
+	&verb_names,  &verb_rules,    &verb_check_config, &verb_lint,
+	&verb_diff,   &verb_drain,    &verb_undrain,	  &verb_init,
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(*verbs))
