@@ -31,6 +31,22 @@ void dp_model_free(struct dp_model *m)
 	free(m);
 }
 
+struct dp_model *dp_model_maps(const struct dp_model *m)
+{
+	struct dp_model *k = dp_model_new();
+
+	k->config = m->config;
+	memcpy(k->nodes, m->nodes, sizeof(k->nodes));
+	memcpy(k->egress, m->egress, sizeof(k->egress));
+	k->inside = mem_dup(m->inside, m->n_inside * sizeof(*k->inside));
+	k->n_inside = m->n_inside;
+	k->senders = mem_dup(m->senders, m->n_senders * sizeof(*k->senders));
+	k->n_senders = m->n_senders;
+	k->owned = mem_dup(m->owned, m->n_owned * sizeof(*k->owned));
+	k->n_owned = m->n_owned;
+	return k;
+}
+
 static int u32_cmp(uint32_t a, uint32_t b)
 {
 	return a < b ? -1 : a > b;

@@ -120,6 +120,8 @@ struct dp_model *dp_model_new(void);
 void dp_model_free(struct dp_model *m);
 DEFINE_CLEANUP(struct dp_model *, dp_model_free);
 void dp_model_sort(struct dp_model *m);
+/* A copy of what the maps hold that only we write, but for pods. */
+struct dp_model *dp_model_maps(const struct dp_model *m);
 
 int dp_ifaddr_cmp(const void *a, const void *b);
 int dp_neigh_cmp(const void *a, const void *b);

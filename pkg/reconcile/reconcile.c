@@ -265,25 +265,6 @@ static void claims_note(struct reconcile *r, const struct dp_plan *p)
 	claims_run(&r->claims, clock_ms());
 }
 
-/* The maps of the model are in the kernel: next time they need not be read. */
-static void known_keep(struct reconcile *r)
-{
-	const struct dp_model *m = r->desired->model;
-	struct dp_model *k = dp_model_new();
-
-	k->config = m->config;
-	memcpy(k->nodes, m->nodes, sizeof(k->nodes));
-	memcpy(k->egress, m->egress, sizeof(k->egress));
-	k->inside = mem_dup(m->inside, m->n_inside * sizeof(*k->inside));
-	k->n_inside = m->n_inside;
-	k->senders = mem_dup(m->senders, m->n_senders * sizeof(*k->senders));
-	k->n_senders = m->n_senders;
-	k->owned = mem_dup(m->owned, m->n_owned * sizeof(*k->owned));
-	k->n_owned = m->n_owned;
-	dp_model_free(r->known);
-	r->known = k;
-}
-
 /* What was planned for the programs is in the kernel, all of it. */
 static bool programs_done(const struct dp_plan *p)
 {
@@ -318,15 +299,14 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 		tables_free(r->tables);
 		r->tables = NULL;
 	}
+	dp_model_free(r->known); /* what we left in the maps need not be read next time */
+	r->known = rc == 0 ? dp_model_maps(r->desired->model) : NULL;
 	if (rc == 0 && !late)
 		keep_done(r);
 	if (rc == 0) {
-		known_keep(r);
 		claims_settled(&r->claims);
 		return late;
 	}
-	dp_model_free(r->known);
-	r->known = NULL;
 	if (e)
 		*e = out.err;
 	return rc;
