@@ -7,6 +7,7 @@ cri.py SOCKET run NAMESPACE/NAME [OPTION…]  RunPodSandbox, prints its id
 cri.py SOCKET stop|remove ID              StopPodSandbox, RemovePodSandbox
 cri.py SOCKET list                        ids and states
 cri.py SOCKET ip ID                       the sandbox's addresses
+cri.py SOCKET network                     the network configuration in use, as JSON
 
 Options of run: cgroup=PATH, port=HOST:CONTAINER, annotation=KEY=VALUE.
 
@@ -135,7 +136,14 @@ def addresses(runtime, sandbox):
         print(address.decode())
 
 
-COMMANDS = {"ready": ready, "run": run, "stop": stop, "remove": remove, "list": show, "ip": addresses}
+def network(runtime):
+    for pair in map(parse, runtime.call("Status", (1, 1)).get(2, [])):
+        if first(pair, 1) == b"cniconfig":
+            print(first(pair, 2).decode())
+
+
+COMMANDS = {"ready": ready, "network": network, "run": run, "stop": stop, "remove": remove, "list": show,
+            "ip": addresses}
 
 
 def main(arguments):

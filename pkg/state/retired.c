@@ -4,14 +4,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/atomic_file.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "state/journal.h"
+#include "state/record.h"
 
-#define NAME "uninstalled"
+#define NAME	   "uninstalled"
+#define RECORD_MAX (1u << 20)
 
 bool retired_get(const char *state_dir)
 {
@@ -46,6 +50,24 @@ static int folder_open(const char *dir, const char *name, DIR **ret, struct err 
 	return *ret ? 0 : errno == ENOENT ? 0 : err_sys(e, -errno, "%s", path);
 }
 
+/* In doubt it does: of a newer version, or its interface's index is somebody else's by now. */
+static bool lives(int dirfd, const char *name)
+{
+	__cleanup(record_freep) struct record *rec = NULL;
+	__cleanup_free char *text = NULL;
+	char ifname[IF_NAMESIZE];
+	size_t len;
+
+	if (atomic_file_load(dirfd, name, RECORD_MAX, &text, &len, NULL) < 0 ||
+	    record_parse(text, len, &rec, NULL) < 0)
+		return true;
+	if (rec->boot_id && strcmp(rec->boot_id, journal_boot_id()) != 0)
+		return false;
+	if (rec->kind == ATTACH_VETH && rec->ifindex)
+		return if_indextoname(rec->ifindex, ifname) || errno != ENXIO;
+	return !rec->netns || access(rec->netns, F_OK) == 0 || errno != ENOENT;
+}
+
 int state_count_pods(const char *state_dir, size_t *ret_n, struct err *e)
 {
 	struct dirent *de;
@@ -57,7 +79,7 @@ int state_count_pods(const char *state_dir, size_t *ret_n, struct err *e)
 	if (r < 0 || !d)
 		return r;
 	while ((de = readdir(d)))
-		n += *de->d_name != '.';
+		n += *de->d_name != '.' && lives(dirfd(d), de->d_name);
 	closedir(d);
 	*ret_n = n;
 	return 0;

@@ -13,7 +13,10 @@
 bool retired_get(const char *state_dir);
 int retired_store(const char *state_dir, bool retired, struct err *e);
 
-/* Pods that were started through the plugin and not deleted through it. */
+/*
+ * Pods that were started through the plugin and are still there; without its DEL (a runtime
+ * that has another list by now does not call it) a record outlives its pod.
+ */
 int state_count_pods(const char *state_dir, size_t *ret_n, struct err *e);
 /*
  * Removes what Sluice wrote into its folders, by name, and nothing else: what belongs to

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
+#include "state/journal.h"
 #include "state/retired.h"
 #include "testkit/netns_fixture.h"
 
@@ -50,6 +52,43 @@ static void is_said_by_a_file_that_can_be_made_and_removed(void **state)
 	assert_false(retired_get(state_dir));
 }
 
+static void put_record(const char *name, enum attach_kind kind, uint32_t ifindex, const char *boot)
+{
+	struct record rec = {.container_id = (char[]){"c"},
+			     .ifname = (char[]){"eth0"},
+			     .network = (char[]){"n"},
+			     .netns = (char[]){"/proc/self/ns/net"},
+			     .namespace = (char[]){"default"},
+			     .pod = (char[]){"p"},
+			     .kind = kind,
+			     .ifindex = ifindex};
+	__cleanup_free char *path = mem_printf("%s/attachments/%s.json", state_dir, name);
+	__cleanup_free char *text = NULL;
+	FILE *f = fopen(path, "w");
+
+	rec.boot_id = mem_strdup(boot);
+	text = record_emit(&rec);
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	free(rec.boot_id);
+}
+
+static void a_record_of_a_pod_that_is_gone_is_no_pod(void **state)
+{
+	size_t n;
+
+	sh("mkdir -p %s/attachments", state_dir);
+	put_record("here", ATTACH_VETH, 1, journal_boot_id()); /* lo */
+	put_record("gone", ATTACH_VETH, 0x7ffffff0, journal_boot_id());
+	put_record("before", ATTACH_VETH, 1, "another boot");
+	put_record("none", ATTACH_NONE, 0, journal_boot_id());
+	expect_ok(state_count_pods(state_dir, &n, &e), &e);
+	assert_int_equal(n, 2);
+	expect_ok(state_count_pods("/nonexistent", &n, &e), &e);
+	assert_int_equal(n, 0);
+}
+
 static void clearing_leaves_what_pods_of_before_need(void **state)
 {
 	size_t n;
@@ -80,6 +119,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(is_said_by_a_file_that_can_be_made_and_removed),
+		T(a_record_of_a_pod_that_is_gone_is_no_pod),
 		T(clearing_leaves_what_pods_of_before_need),
 		T(clearing_all_leaves_nothing_but_what_is_not_ours),
 	};

@@ -32,7 +32,7 @@ const char install_help[] =
 	"  --entry JSON|FILE  our entry in the list (default: cniEntry, what is there, or one\n"
 	"                     that follows from the settings)\n"
 	"  --dry-run          only say what would be done\n"
-	"  -o text|json       how to say it\n"
+	"  -o, --output FORMAT  text (default) or json\n"
 	"  --help\n"
 	"\n"
 	"Exit status: 0 new pods go through the plugin, 1 failed, 2 wrong use, 3 done, but\n"
@@ -47,6 +47,7 @@ const struct option install_options[] = {
 	{"programs-only", no_argument, NULL, VERB_PROGRAMS_ONLY},
 	{"entry", required_argument, NULL, VERB_ENTRY},
 	{"dry-run", no_argument, NULL, VERB_DRY_RUN},
+	{"output", required_argument, NULL, VERB_OUTPUT},
 	{"help", no_argument, NULL, VERB_HELP},
 	{0},
 };

@@ -29,7 +29,7 @@ const char uninstall_help[] =
 	"                  pods that were started through the plugin\n"
 	"  --force         purge all the same: such pods may then not be deletable\n"
 	"  --dry-run       only say what would be done\n"
-	"  -o text|json    how to say it\n"
+	"  -o, --output FORMAT  text (default) or json\n"
 	"  --help\n"
 	"\n"
 	"Exit status: 0 done, 1 failed, 2 wrong use.\n";
@@ -41,6 +41,7 @@ const struct option uninstall_options[] = {
 	{"purge", no_argument, NULL, VERB_PURGE},
 	{"force", no_argument, NULL, VERB_FORCE},
 	{"dry-run", no_argument, NULL, VERB_DRY_RUN},
+	{"output", required_argument, NULL, VERB_OUTPUT},
 	{"help", no_argument, NULL, VERB_HELP},
 	{0},
 };

@@ -5,6 +5,7 @@
 //
 //	cnirun add|check|del CONFLIST NETNS CONTAINER
 //	cnirun storm CONFLIST WORKERS FROM COUNT NETNS-PREFIX PROBE ARGUMENT…
+//	cnirun poll DIR PLUGIN STOP-FILE
 //
 // Environment: CNI_PATH, CNI_CACHE (libcni's result cache, a private folder),
 // CNI_IFNAME (eth0), CNI_ARGS ("K=V;K=V"), CAP_ARGS (JSON: runtimeConfig).
@@ -86,8 +87,12 @@ func main() {
 		storm(args[1:])
 		return
 	}
+	if len(args) == 4 && args[0] == "poll" {
+		poll(args[1], args[2], args[3])
+		return
+	}
 	if len(args) != 4 {
-		fail("add|check|del CONFLIST NETNS CONTAINER, or storm CONFLIST WORKERS FROM COUNT NETNS-PREFIX PROBE ARGUMENT…")
+		fail("add|check|del CONFLIST NETNS CONTAINER, or storm CONFLIST WORKERS FROM COUNT NETNS-PREFIX PROBE ARGUMENT…, or poll DIR PLUGIN STOP-FILE")
 	}
 	if err := openChain(args[1]).verb(args[0], runtimeConf(args[2], args[3])); err != nil {
 		fail("%s: %v", args[0], err)
