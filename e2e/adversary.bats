@@ -91,13 +91,15 @@ web_rule() {
 	only_from
 }
 
+is_inside() { [ "/proc/$1/ns/net" -ef "/run/netns/$P-$2" ]; }
+
 @test "a path that leads to another namespace does not set the pod free" {
 	local old
 	office_up
 	web_add web
 	nsenter --net="/run/netns/$P-web" sleep 60 3>&- 4>&- &
 	old=$!
-	sleep 0.2
+	lab_wait 100 is_inside "$old" web
 	umount "/run/netns/$P-web"
 	rm "/run/netns/$P-web"
 	ip netns add "$P-web"

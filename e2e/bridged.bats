@@ -33,7 +33,7 @@ far_up() {
 	on node1 sysctl -qw net.bridge.bridge-nf-call-iptables=0
 	same "governed" timeout "$(ASK_PORT=8080 ask web udp "$FAR_V4" timeout=300)"
 	same "not governed" "$(pod_ip plain 4)" "$(ASK_PORT=8080 ask plain udp "$FAR_V4")"
-	[ "$(dropped node1 bridged)" -gt 0 ]
+	lab_wait 100 dropped_some node1 bridged 1
 	same "through the node" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
 	same "pod to pod" "$(pod_ip web 4)" "$(server_in plain && ASK_PORT=8080 ask web udp "$(pod_ip plain 4)")"
 }

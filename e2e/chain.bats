@@ -178,7 +178,7 @@ tuned() {
 	chain_with after "$plugin"
 	web_add web
 	same closed timeout "$(ask web udp "$EXT_V4" timeout=300)"
-	[ "$(dropped node1 spoofed-mac)" -gt 0 ]
+	lab_wait 100 dropped_some node1 spoofed-mac 1
 	pod_del web
 	nothing_left node1
 }

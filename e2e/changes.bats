@@ -168,6 +168,9 @@ is_ready() { ctl "$1" status | grep -q '^ready *yes'; }
 	same "denied no more" "${NODE_V4[node1]}" "$(ask web udp "$DENIED_V4")"
 }
 
+# asked_as POD: each family has found its way
+asked_as() { lab_wait 30 asks_as "$1" "$EGRESS_V4" && lab_wait 30 asks_as "$1" "$EGRESS_V6" "$EXT_V6"; }
+
 @test "the address moves to another gateway: its tunnels follow, nothing leaves wrongly" {
 	office_up gw1
 	web_add web
@@ -175,19 +178,20 @@ is_ready() { ctl "$1" status | grep -q '^ready *yes'; }
 	flood_in web 500 6 fresh flows=20
 	sleep 1
 	gateway_on gw2
-	lab_wait 50 has_address gw2 "$EGRESS_V4"
+	gateway_wait gw2
 	lab_wait 20 eval "! has_address gw1 $EGRESS_V4"
 	flood_end web
 	only_from "$EGRESS_V4"
+	asked_as web
 	leaves_as web "$EGRESS_V4" "$EGRESS_V6"
 	# and to the pod's own node, and back
 	gateway_on node1
-	lab_wait 50 has_address node1 "$EGRESS_V4"
-	lab_wait 30 asks_as web "$EGRESS_V4"
+	gateway_wait node1
+	asked_as web
 	leaves_as web "$EGRESS_V4" "$EGRESS_V6"
 	gateway_on gw1
-	lab_wait 50 has_address gw1 "$EGRESS_V4"
-	lab_wait 30 asks_as web "$EGRESS_V4"
+	gateway_wait gw1
+	asked_as web
 	leaves_as web "$EGRESS_V4" "$EGRESS_V6"
 	only_from "$EGRESS_V4" "$EGRESS_V6"
 }
@@ -203,7 +207,7 @@ is_ready() { ctl "$1" status | grep -q '^ready *yes'; }
 	in_force node1 gw1
 	same answer timeout "$(ask web udp "$EXT_V4" timeout=300)"
 	only_from "$EGRESS_V4"
-	[ "$(dropped node1 no-gateway)" -gt 0 ]
+	lab_wait 100 dropped_some node1 no-gateway 1
 	lab_wait 20 eval "! has_address gw1 $EGRESS_V4"
 }
 

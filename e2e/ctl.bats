@@ -126,7 +126,7 @@ verdict_is() {
 	office_up
 	web_add web
 	ask web udp "$DENIED_V4" timeout=200 || true
-	[ "$(dropped node1 denied)" -gt 0 ]
+	lab_wait 100 dropped_some node1 denied 1
 	run -0 ctl node1 counters
 	[[ $output == *denied* ]]
 }

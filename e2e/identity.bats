@@ -81,8 +81,8 @@ matrix() {
 		    via: {gateway: office}
 	END
 	node_start node1 gw1
-	lab_wait 100 has_address gw1 172.31.7.57
 	local i seen=()
+	for i in {50..57}; do lab_wait 100 has_address gw1 "172.31.7.$i"; done
 	for i in 1 2 3 4 5 6; do
 		web_add "web$i"
 		seen+=("$(ask "web$i" udp "$EXT_V4")")

@@ -88,7 +88,7 @@ gateway_mac() { ip -n "$P-node1" -j link show cni0 | jq -r '.[0].address'; }
 	same "governed, tcp" timeout "$(ASK_PORT=53 ask web tcp 10.96.0.10 timeout=300)"
 	same "denied" timeout "$(ASK_PORT=53 ask web udp 10.96.0.11 timeout=300)"
 	only_from
-	[ "$(dropped node1 service-outside)" -ge 3 ]
+	lab_wait 100 dropped_some node1 service-outside 3
 	same "ungoverned" "${NODE_V4[node1]}" "$(ASK_PORT=53 ask plain udp 10.96.0.10)"
 }
 

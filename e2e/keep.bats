@@ -208,10 +208,12 @@ edit() {
 
 @test "when what was open has ended, nothing of it is left" {
 	gateways_up
-	on node1 sysctl -qw net.netfilter.nf_conntrack_udp_timeout=2 net.netfilter.nf_conntrack_udp_timeout_stream=2
 	web_as "$HERE_A"
 	begins "$A"
 	edit "$A" "$B" "$HERE_B"
+	# from the next packet of the flow on
+	on node1 sysctl -qw net.netfilter.nf_conntrack_udp_timeout=2 net.netfilter.nf_conntrack_udp_timeout_stream=2
+	same "the open flow" "$A" "$(udp_flow)"
 	talk_close web
 	lab_wait 400 nothing_kept
 	same kept 0 "$(kept)"

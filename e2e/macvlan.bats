@@ -57,7 +57,7 @@ deny_policy() {
 	web_add web
 	same answer timeout "$(ask web udp "$EXT_V4" timeout=300)"
 	only_from
-	[ "$(dropped node1 via-unsupported)" -gt 0 ]
+	lab_wait 100 dropped_some node1 via-unsupported 1
 	pod_del web
 }
 

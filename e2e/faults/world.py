@@ -22,7 +22,7 @@ EXT = {4: "172.31.7.100", 6: "fd31:7::100"}
 OFFICE = ({4: "172.31.7.50", 6: "fd31:7::50"}, {4: "172.31.7.51", 6: "fd31:7::51"})
 # an open connection keeps its address, so those who ask use a port that has rested
 PORTS = range(10000, 32000)
-PATIENCE = 15  # seconds for what must happen, on a machine that does much else
+PATIENCE = 60  # seconds for what must happen, on a machine that does much else
 KILLED = 128 + signal.SIGKILL
 libc = ctypes.CDLL(None, use_errno=True)
 

@@ -701,3 +701,5 @@ asks_as() { [ "$(ask "$1" udp "${3:-$EXT_V4}" timeout=200)" = "$2" ]; }
 
 # dropped NODE REASON: how often
 dropped() { ctl "$1" counters -o json | jq --arg r "$2" '[.. | objects | select(.reason? == $r or .name? == $r) | .packets] | add // 0'; }
+# dropped_some NODE REASON N: that often at least, for lab_wait
+dropped_some() { [ "$(dropped "$1" "$2")" -ge "$3" ]; }

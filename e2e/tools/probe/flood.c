@@ -3,7 +3,9 @@
  * flood: UDP at a steady rate. "flows=N" uses N source ports in turn; "fresh"
  * takes a new source port for every datagram, so that each is a connection's
  * first packet. Ends after SECONDS or with SIGTERM and prints
- * "sent N answered N refused N".
+ * "sent N answered N refused N". Without "fresh" every answer can be told from a lost
+ * one: then what the machine gave no time for is not made up for by a burst, which
+ * queues on the way would lose, and the last answers are waited for.
  */
 #include "probe.h"
 
@@ -16,6 +18,9 @@
 #include <unistd.h>
 
 #define MAX_FLOWS 256
+#define BURST	  100
+#define PAUSE_NS  300000000
+#define PAUSES	  20 /* without an answer, while some are missing */
 
 static volatile sig_atomic_t stopped;
 
@@ -76,28 +81,45 @@ static void flow_send(long i)
 		flood.refused++;
 }
 
+static uint64_t heard(void)
+{
+	for (long i = 0; i < flood.flows; i++)
+		flow_drain(flood.fds[i]);
+	return flood.answered + flood.refused;
+}
+
+/* until none has come for a while */
+static void last_answers(void)
+{
+	struct timespec pause = {.tv_nsec = PAUSE_NS};
+	uint64_t before = heard();
+
+	for (int quiet = 0; quiet < (flood.fresh || before == flood.sent ? 1 : PAUSES); quiet++) {
+		nanosleep(&pause, NULL);
+		if (heard() != before)
+			quiet = -1;
+		before = flood.answered + flood.refused;
+	}
+}
+
 static void flood_run(long pps, uint64_t start, uint64_t end)
 {
 	struct timespec tick = {.tv_nsec = 1000000};
-	uint64_t before;
+	uint64_t late = 0; /* packets that are not made up for */
 
 	while (!stopped && now_ns() < end) {
-		uint64_t due = (uint64_t)((double)(now_ns() - start) * (double)pps / 1e9);
+		uint64_t due = (uint64_t)((double)(now_ns() - start) * (double)pps / 1e9) - late;
 
+		if (!flood.fresh && due > flood.sent + BURST) {
+			late += due - flood.sent - BURST;
+			due = flood.sent + BURST;
+		}
 		while (flood.sent < due && !stopped)
 			flow_send((long)(flood.sent % (uint64_t)flood.flows));
-		for (long i = 0; i < flood.flows; i++)
-			flow_drain(flood.fds[i]);
+		heard();
 		nanosleep(&tick, NULL);
 	}
-	/* the last answers: until none has come for a while */
-	tick.tv_nsec = 300000000;
-	do {
-		before = flood.answered + flood.refused;
-		nanosleep(&tick, NULL);
-		for (long i = 0; i < flood.flows; i++)
-			flow_drain(flood.fds[i]);
-	} while (flood.answered + flood.refused != before);
+	last_answers();
 }
 
 int flood_main(int argc, char **argv)

@@ -12,11 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 1000
+#define PATIENCE_S 6 /* a busy machine is not a dead connection */
 
 static void patience_set(int fd)
 {
-	struct timeval t = {.tv_sec = PATIENCE_MS / 1000};
+	struct timeval t = {.tv_sec = PATIENCE_S};
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
