@@ -26,6 +26,11 @@
 
 # shellcheck source=e2e/lib/lab.bash
 declare -F lab_up >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/lab.bash"
+# what setup_file made is every test's
+if [ -n "${KUBE:-}" ]; then
+	LAB=${KUBE%/kube} LAB_NODES=()
+	P=${LAB##*/}
+fi
 KUBE_V4=172.31.7.200 KUBE_V6=fd31:7::200
 KUBE_URL=https://$KUBE_V4:6443
 KUBE_USERS=(admin sluiced security editor viewer node1 gw1 gw2 nobody)
@@ -71,7 +76,7 @@ kube_up() {
 	KUBE_ASSETS=$(kube_assets) || lab_fail "$KUBE_ASSETS" || return
 	[ -n "${LAB:-}" ] || kube_ground || return
 	KUBE=$LAB/kube
-	export LAB P KUBE KUBE_ASSETS # to the tests of a file whose setup_file this is
+	export KUBE KUBE_ASSETS # to the tests of a file whose setup_file this is
 	mkdir -p "$KUBE/etcd" && mount -t tmpfs -o size=512m "$P" "$KUBE/etcd" || return
 	ns_new api 0 && plug api "$KUBE_V4/24" "$KUBE_V6/64" || return
 	kube_keys && kube_users && kube_etcd_start && kube_api_start
@@ -80,10 +85,7 @@ kube_up() {
 # a lab of the segment alone
 kube_ground() {
 	LAB_NODES=()
-	LAB=$(mktemp -d "${SLUICE_E2E_DIR:-/tmp}/slXXXX") || return
-	P=${LAB##*/}
-	mkdir "$LAB/policies" "$LAB/pids" "$LAB/log" "$LAB/cache" || return
-	segment_up
+	lab_folder && segment_up
 }
 
 kube_down() {

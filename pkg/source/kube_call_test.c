@@ -177,170 +177,6 @@ static void what_is_no_success_is_said_in_words(void **state)
 	assert_int_equal(kube_retry_after(w.kube), 0);
 }
 
-static void whoever_is_not_our_server_gets_no_token(void **state)
-{
-	static const struct {
-		struct fake_faults faults;
-		const char *words;
-	} cases[] = {
-		{{.wrong_name = true}, "no alternative certificate subject name matches"},
-		{{.expired = true}, "certificate has expired"},
-		{{.old_tls = true}, "protocol version"},
-		{{.plain = true}, "wrong version number"},
-	};
-
-	for (size_t i = 0; i < N(cases); i++) {
-		fake_world_start(&w, &cases[i].faults, echo, NULL);
-		fake_world_call(&w, &(struct kube_request){.path = "/x"});
-		if (w.status != 0 || w.e.code != -EPROTO || !strstr(w.e.msg, cases[i].words))
-			fail_msg("%s: %d %d %s", cases[i].words, w.status, w.e.code, w.e.msg);
-		assert_int_equal(fake_api_requests(w.api), 0);
-		fake_world_stop(&w);
-	}
-}
-
-/* The client of w, made anew with another configuration. */
-static void reconfigure(void (*change)(struct kube_conf *c))
-{
-	__cleanup_kube_conf struct kube_conf conf = {0};
-
-	kube_free(w.kube);
-	w.kube = NULL;
-	fake_api_conf(w.api, &conf);
-	change(&conf);
-	expect_ok(kube_new(w.loop, &conf, &w.kube, &w.e), &w.e);
-}
-
-static void trust_another_ca(struct kube_conf *c)
-{
-	struct fake_api *other = fake_api_start(NULL, echo, NULL);
-
-	free(c->ca.data);
-	c->ca.data = mem_strdup(fake_api_ca(other));
-	c->ca.len = strlen(c->ca.data);
-	fake_api_stop(other);
-}
-
-static void trust_the_machine(struct kube_conf *c)
-{
-	free(c->ca.data);
-	c->ca = (struct kube_pem){0};
-}
-
-static void nobody_is_trusted_but_the_ca_of_the_configuration(void **state)
-{
-	fake_world_start(&w, NULL, echo, NULL);
-	reconfigure(trust_another_ca);
-	fake_world_call(&w, &(struct kube_request){.path = "/x"});
-	assert_int_equal(w.status, 0);
-	assert_non_null(strstr(w.e.msg, "certificate"));
-	assert_int_equal(w.e.code, -EPROTO);
-	reconfigure(trust_the_machine);
-	fake_world_call(&w, &(struct kube_request){.path = "/x"});
-	assert_int_equal(w.status, 0);
-	assert_non_null(strstr(w.e.msg, "certificate"));
-	assert_int_equal(fake_api_requests(w.api), 0);
-}
-
-static void by_another_name(struct kube_conf *c)
-{
-	c->tls_name = mem_strdup("kubernetes.test");
-}
-
-static void the_certificate_may_be_in_another_name(void **state)
-{
-	struct fake_faults f = {.wrong_name = true};
-
-	fake_world_start(&w, &f, echo, NULL);
-	reconfigure(by_another_name);
-	fake_world_call(&w, &(struct kube_request){.path = "/x"});
-	assert_string_equal(w.e.msg, "");
-	assert_int_equal(w.status, 200);
-}
-
-static char dir[64];
-
-static void store(const char *name, const char *text)
-{
-	__cleanup_free char *path = mem_printf("%s/%s", dir, name);
-	__cleanup_file FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-}
-
-static int start_dir(void **state)
-{
-	strcpy(dir, "/tmp/kube-call-test-XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int stop_dir(void **state)
-{
-	sh("rm -rf %s", dir);
-	return stop(state);
-}
-
-static void with_files(struct kube_conf *c)
-{
-	trust_the_machine(c);
-	free(TAKE(c->token));
-	c->ca.file = mem_printf("%s/ca", dir);
-	c->token_file = mem_printf("%s/token", dir);
-	c->cert.file = mem_printf("%s/client", dir);
-	c->key.file = mem_printf("%s/client", dir);
-}
-
-static void what_stands_in_files_is_read_when_it_is_needed(void **state)
-{
-	struct fake_faults f = {.need_client = true};
-	__cleanup_free char *client = NULL;
-
-	fake_world_start(&w, &f, echo, NULL);
-	client = fake_api_client(w.api, "node-1");
-	reconfigure(with_files);
-	fake_world_call(&w, &(struct kube_request){.path = "/x"});
-	assert_int_equal(w.status, 0);
-	assert_non_null(strstr(w.e.msg, "/token"));
-	store("token", "first\n");
-	fake_world_call(&w, &(struct kube_request){.path = "/x"});
-	assert_int_equal(w.status, 0);
-	store("ca", fake_api_ca(w.api));
-	store("client", client);
-	fake_world_call(&w, &(struct kube_request){.path = "/x"});
-	assert_string_equal(w.e.msg, "");
-	assert_non_null(strstr(w.body, "\"token\":\"first\""));
-	assert_non_null(strstr(w.body, "\"user\":\"node-1\""));
-	store("token", "second\n");
-	fake_world_call(&w, &(struct kube_request){.path = "/x"});
-	assert_non_null(strstr(w.body, "\"token\":\"second\""));
-}
-
-static void no_certificate(struct kube_conf *c)
-{
-}
-
-static void with_certificate(struct kube_conf *c)
-{
-	char *pem = fake_api_client(w.api, "node-2");
-
-	c->cert = (struct kube_pem){.data = pem, .len = strlen(pem)};
-	c->key = (struct kube_pem){.data = mem_strdup(pem), .len = strlen(pem)};
-}
-
-static void a_client_certificate_says_who_we_are(void **state)
-{
-	struct fake_faults f = {.need_client = true};
-
-	fake_world_start(&w, &f, echo, NULL);
-	reconfigure(no_certificate);
-	fake_world_call(&w, &(struct kube_request){.path = "/x"});
-	assert_int_equal(w.status, 0);
-	reconfigure(with_certificate);
-	fake_world_call(&w, &(struct kube_request){.path = "/x"});
-	assert_non_null(strstr(w.body, "\"user\":\"node-2\""));
-}
-
 static void by_name(struct kube_conf *c)
 {
 	free(c->server);
@@ -357,11 +193,11 @@ static void by_no_name(struct kube_conf *c)
 static void a_name_is_resolved_and_all_its_addresses_are_tried(void **state)
 {
 	fake_world_start(&w, NULL, echo, NULL);
-	reconfigure(by_name);
+	fake_world_reconfigure(&w, by_name);
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_string_equal(w.e.msg, "");
 	assert_int_equal(w.status, 200);
-	reconfigure(by_no_name);
+	fake_world_reconfigure(&w, by_no_name);
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_int_equal(w.status, 0);
 	assert_non_null(strstr(w.e.msg, "api.invalid"));
@@ -381,7 +217,7 @@ static void a_server_that_comes_back_is_found_again(void **state)
 	w.api = fake_api_start(&f, echo, NULL); /* with another CA: its tokens are not ours */
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_int_equal(w.e.code, -EPROTO);
-	reconfigure(no_certificate);
+	fake_world_reconfigure(&w, NULL);
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_int_equal(w.status, 200);
 }
@@ -504,12 +340,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_call_brings_the_answer_as_json, stop),
 		cmocka_unit_test_teardown(what_is_no_success_is_said_in_words, stop),
-		cmocka_unit_test_teardown(whoever_is_not_our_server_gets_no_token, stop),
-		cmocka_unit_test_teardown(nobody_is_trusted_but_the_ca_of_the_configuration, stop),
-		cmocka_unit_test_teardown(the_certificate_may_be_in_another_name, stop),
-		cmocka_unit_test_setup_teardown(what_stands_in_files_is_read_when_it_is_needed,
-						start_dir, stop_dir),
-		cmocka_unit_test_teardown(a_client_certificate_says_who_we_are, stop),
 		cmocka_unit_test_teardown(a_name_is_resolved_and_all_its_addresses_are_tried, stop),
 		cmocka_unit_test_teardown(a_server_that_comes_back_is_found_again, stop),
 		cmocka_unit_test_teardown(a_server_that_takes_connections_and_no_more_is_given_up,

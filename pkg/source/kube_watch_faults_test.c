@@ -192,7 +192,7 @@ static void a_list_that_trickles_to_a_halt_is_given_up(void **state)
 	fake_world_start(&w, NULL, fake_play, &script);
 	w.kube->times.list_ms = 300;
 	fake_world_watch(&w, NULL);
-	fake_world_until(&w, "begin trouble");
+	fake_world_until(&w, "trouble");
 	assert_non_null(strstr(w.e.msg, "/api/v1/pods: nothing came for"));
 	fake_world_until(&w, "begin +shop/a@3 synced");
 }

@@ -98,20 +98,28 @@ static void out_of_patience(void *data)
 		 w->wanted ? w->wanted : "the end of a call", w->said, w->e.msg);
 }
 
-void fake_world_start(struct fake_world *w, const struct fake_faults *f, fake_handler *handler,
-		      void *data)
+void fake_world_reconfigure(struct fake_world *w, void (*change)(struct kube_conf *c))
 {
 	__cleanup_kube_conf struct kube_conf conf = {0};
 
-	*w = (struct fake_world){.api = fake_api_start(f, handler, data)};
+	kube_free(TAKE(w->kube));
 	fake_api_conf(w->api, &conf);
-	w->said = mem_strdup("");
-	expect_ok(loop_new(&w->loop, &w->e), &w->e);
-	expect_ok(loop_timer_new(w->loop, out_of_patience, w, &w->guard, &w->e), &w->e);
+	if (change)
+		change(&conf);
 	expect_ok(kube_new(w->loop, &conf, &w->kube, &w->e), &w->e);
 	w->kube->times.first_ms = 10;
 	w->kube->times.most_ms = 100;
 	w->kube->times.calm_ms = 200;
+}
+
+void fake_world_start(struct fake_world *w, const struct fake_faults *f, fake_handler *handler,
+		      void *data)
+{
+	*w = (struct fake_world){.api = fake_api_start(f, handler, data)};
+	w->said = mem_strdup("");
+	expect_ok(loop_new(&w->loop, &w->e), &w->e);
+	expect_ok(loop_timer_new(w->loop, out_of_patience, w, &w->guard, &w->e), &w->e);
+	fake_world_reconfigure(w, NULL);
 }
 
 void fake_world_stop(struct fake_world *w)

@@ -73,6 +73,8 @@ fake_handler fake_play; /* data: the script */
 void fake_world_start(struct fake_world *w, const struct fake_faults *f, fake_handler *handler,
 		      void *data);
 void fake_world_stop(struct fake_world *w);
+/* The client made anew, with another configuration (change may be NULL). */
+void fake_world_reconfigure(struct fake_world *w, void (*change)(struct kube_conf *c));
 /* Until words were said behind one another; they are eaten. The test fails after 30 s. */
 void fake_world_until(struct fake_world *w, const char *words);
 void fake_world_run_ms(struct fake_world *w, int ms);
