@@ -34,7 +34,7 @@ void *writes_add(struct writes *w, uint32_t first, uint32_t n)
 	return at;
 }
 
-int places_take(struct planner *pl, enum place kind, uint32_t n, uint32_t *ret_first)
+int places_take(struct planner *pl, enum place_kind kind, uint32_t n, uint32_t *ret_first)
 {
 	static const char *const full[PLACE_COUNT] = {
 		[PLACE_NODE] = "map tree: more than %u nodes in use",
@@ -64,6 +64,111 @@ static int program_plan(struct planner *pl, const struct dp_program *d)
 	MEM_GROW(p->sets, p->n_sets);
 	p->sets[p->n_sets] = mem_alloc0(sizeof(struct table_policy));
 	return draft_encode(pl, &dr, p->sets[p->n_sets++]);
+}
+
+/* ---- a program for which there is no room ---- */
+
+/* How far the plan had come. What was taken since is what is written since. */
+struct mark {
+	struct {
+		size_t n, runs;
+		uint32_t last;	     /* length of the last run */
+		uint32_t size, next; /* of the space */
+	} writes[PLACE_COUNT];
+	size_t n_names, n_sets, n_identities, n_trees;
+};
+
+static void mark_make(const struct programs_plan *p, struct mark *ret)
+{
+	*ret = (struct mark){.n_names = p->n_names,
+			     .n_sets = p->n_sets,
+			     .n_identities = p->n_identities,
+			     .n_trees = p->n_trees};
+	for (int i = 0; i < PLACE_COUNT; i++) {
+		const struct runs *runs = &p->writes[i].runs;
+
+		ret->writes[i].n = p->writes[i].n;
+		ret->writes[i].runs = runs->n;
+		ret->writes[i].last = runs->n ? runs->items[runs->n - 1].n : 0;
+		ret->writes[i].size = p->spaces[i].size;
+		ret->writes[i].next = p->spaces[i].next;
+	}
+}
+
+static void places_undo(struct programs_plan *p, const struct mark *m, int kind)
+{
+	struct runs *runs = &p->writes[kind].runs;
+	size_t had = m->writes[kind].runs;
+
+	for (size_t i = had ? had - 1 : 0; i < runs->n; i++) {
+		uint32_t stays = i + 1 == had ? m->writes[kind].last : 0;
+
+		space_give_back(&p->spaces[kind], runs->items[i].first + stays,
+				runs->items[i].n - stays);
+		runs->items[i].n = stays;
+	}
+	runs->n = had;
+	p->spaces[kind].size = m->writes[kind].size;
+	p->spaces[kind].next = m->writes[kind].next;
+	p->writes[kind].n = m->writes[kind].n;
+}
+
+static void trees_undo(struct planner *pl, size_t had)
+{
+	struct programs_plan *p = pl->p;
+
+	for (; p->n_trees > had; p->n_trees--) {
+		struct plan_tree *t = &p->trees[p->n_trees - 1];
+
+		for (size_t i = 0; i < pl->want->n_sets; i++)
+			if (pl->trees[i] == t->tree)
+				pl->trees[i] = NULL;
+		if (t->fresh)
+			tree_free(t->tree);
+	}
+}
+
+static void plan_undo(struct planner *pl, const struct mark *m)
+{
+	struct programs_plan *p = pl->p;
+
+	for (int i = 0; i < PLACE_COUNT; i++)
+		places_undo(p, m, i);
+	trees_undo(pl, m->n_trees);
+	while (p->n_sets > m->n_sets)
+		policy_free(p->sets[--p->n_sets]);
+	p->n_names = m->n_names;
+	p->n_identities = m->n_identities;
+	if (pl->want->n_identities) /* they are found again, or made */
+		memset(pl->slots, 0, pl->want->n_identities * sizeof(*pl->slots));
+}
+
+static void plan_refuse(struct programs_plan *p, uint32_t id, const struct err *e)
+{
+	if (!p->n_refused)
+		p->refusal = *e;
+	MEM_GROW(p->refused, p->n_refused);
+	p->refused[p->n_refused++] = id;
+}
+
+static int program_try(struct planner *pl, const struct dp_program *d)
+{
+	struct err local = {0}, *e = pl->e;
+	struct mark m;
+	int r;
+
+	mark_make(pl->p, &m);
+	pl->e = &local;
+	r = program_plan(pl, d);
+	pl->e = e;
+	if (r == -ENOSPC) {
+		plan_undo(pl, &m);
+		plan_refuse(pl->p, d->id, &local);
+		return 0;
+	}
+	if (r < 0 && e)
+		*e = local;
+	return r;
 }
 
 static bool id_in(const uint32_t *sorted, size_t n, uint32_t id)
@@ -107,7 +212,7 @@ int programs_plan_new(const struct dp_tables *t, const struct dp_programs *want,
 		p->writes[i].size = element_sizes[i];
 	}
 	for (size_t i = 0; i < want->n; i++) {
-		int r = program_plan(&pl, &want->items[i]);
+		int r = program_try(&pl, &want->items[i]);
 
 		if (r < 0)
 			return r;
@@ -136,6 +241,7 @@ void programs_plan_free(struct programs_plan *p)
 	free(p->identities);
 	free(p->trees);
 	free(p->retires);
+	free(p->refused);
 	free(p);
 }
 
@@ -148,6 +254,21 @@ bool programs_plan_has(const struct programs_plan *p, uint32_t policy)
 {
 	for (size_t i = 0; i < p->n_sets; i++)
 		if (p->sets[i]->id == policy)
+			return true;
+	return false;
+}
+
+size_t programs_plan_refused(const struct programs_plan *p, struct err *e)
+{
+	if (p->n_refused && e)
+		*e = p->refusal;
+	return p->n_refused;
+}
+
+bool programs_plan_refuses(const struct programs_plan *p, uint32_t policy)
+{
+	for (size_t i = 0; i < p->n_refused; i++)
+		if (p->refused[i] == policy)
 			return true;
 	return false;
 }

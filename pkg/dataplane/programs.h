@@ -61,14 +61,20 @@ int tables_settle(struct bpf_pins *pins, struct dp_tables *t, struct err *e);
 typedef void (*number_fn)(uint32_t n, void *data);
 void tables_numbers(const struct dp_tables *t, number_fn counter, number_fn name, void *data);
 
-/* -ENOSPC when a map would be too small, with its name. Nothing to do: an empty plan. */
+/*
+ * Nothing to do: an empty plan. A program that a map has no room for is refused: what is there
+ * under its id stays, and the others go on.
+ */
 int programs_plan_new(const struct dp_tables *t, const struct dp_programs *want,
 		      struct programs_plan **ret, struct err *e);
 void programs_plan_free(struct programs_plan *p);
 DEFINE_CLEANUP(struct programs_plan *, programs_plan_free);
 size_t programs_plan_sets(const struct programs_plan *p); /* policies that are written */
 bool programs_plan_has(const struct programs_plan *p, uint32_t policy); /* it is one of those */
-size_t programs_plan_retires(const struct programs_plan *p);		/* policies that go */
+/* Which are refused, and why the first one is: -ENOSPC with the map's name. */
+size_t programs_plan_refused(const struct programs_plan *p, struct err *e);
+bool programs_plan_refuses(const struct programs_plan *p, uint32_t policy);
+size_t programs_plan_retires(const struct programs_plan *p); /* policies that go */
 
 /* What the policies refer to, then each policy, then the epoch. */
 int programs_apply(struct bpf_pins *pins, const struct programs_plan *p, struct err *e);

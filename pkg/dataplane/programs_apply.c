@@ -14,15 +14,15 @@ static const enum bpf_map maps[PLACE_COUNT] = {
 	[PLACE_IDENTITY] = BPF_MAP_IDENTITIES,
 };
 
-static int run_write(struct bpf_pins *pins, enum place kind, struct run run, const void *values,
-		     struct err *e)
+static int run_write(struct bpf_pins *pins, enum place_kind kind, struct run run,
+		     const void *values, struct err *e)
 {
 	if (kind == PLACE_NODE)
 		return bpf_tree_write(pins, run.first, values, run.n, e);
 	return bpf_map_write(pins, maps[kind], run.first, values, run.n, e);
 }
 
-static int places_write(struct bpf_pins *pins, enum place kind, const struct writes *w,
+static int places_write(struct bpf_pins *pins, enum place_kind kind, const struct writes *w,
 			struct err *e)
 {
 	const uint8_t *values = w->values;
@@ -55,7 +55,7 @@ int programs_apply(struct bpf_pins *pins, const struct programs_plan *p, struct 
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < PLACE_COUNT; i++)
-		r = places_write(pins, (enum place)i, &p->writes[i], e);
+		r = places_write(pins, (enum place_kind)i, &p->writes[i], e);
 	for (size_t i = 0; r == 0 && i < p->n_names; i++)
 		r = bpf_map_set(pins, BPF_MAP_NAME_CLASSES, &p->names[i].key, &p->names[i].class,
 				e);

@@ -145,13 +145,17 @@ static int identity_new(struct planner *pl, uint32_t i, uint32_t *ret)
 		      .none = {d->none[0], d->none[1]},
 		      .or_node = d->or_node},
 	};
+	void *to;
 	int r = places_take(pl, PLACE_IDENTITY, 1, &id.slot);
 
+	if (r < 0)
+		return r;
+	to = writes_add(&pl->p->writes[PLACE_IDENTITY], id.slot, 1);
 	for (int f = 0; r == 0 && f < 2; f++)
 		r = picks_place(pl, d, f, &id.v.first[f]);
 	if (r < 0)
 		return r;
-	memcpy(writes_add(&pl->p->writes[PLACE_IDENTITY], id.slot, 1), &id.v, sizeof(id.v));
+	memcpy(to, &id.v, sizeof(id.v));
 	MEM_GROW(pl->p->identities, pl->p->n_identities);
 	pl->p->identities[pl->p->n_identities++] = id;
 	*ret = id.slot;
@@ -247,11 +251,24 @@ static int sets_encode(struct planner *pl, const struct program *prog, const uin
 	return 0;
 }
 
-static void names_encode(struct planner *pl, const struct program *prog, const uint32_t *classes,
-			 struct table_policy *ret)
+/* Old and new ones are there side by side until the old ones are let go. */
+static size_t names_used(const struct planner *pl)
+{
+	size_t n = pl->t->n_old_names + pl->p->n_names;
+
+	for (size_t i = 0; i < pl->t->n_policies; i++)
+		n += pl->t->policies[i]->n_names;
+	return n;
+}
+
+static int names_encode(struct planner *pl, const struct program *prog, const uint32_t *classes,
+			struct table_policy *ret)
 {
 	struct programs_plan *p = pl->p;
 
+	if (prog->n_names && names_used(pl) + prog->n_names > SLU_MAX_NAME_CLASSES)
+		return err_set(pl->e, -ENOSPC, "map name_classes: more than %u names of policies",
+			       SLU_MAX_NAME_CLASSES);
 	if (prog->n_names)
 		ret->v.flags |= SLU_POLICY_NAMES;
 	for (size_t i = 0; i < prog->n_names; i++) {
@@ -263,6 +280,7 @@ static void names_encode(struct planner *pl, const struct program *prog, const u
 		MEM_GROW(ret->names, ret->n_names);
 		ret->names[ret->n_names++] = name;
 	}
+	return 0;
 }
 
 int draft_encode(struct planner *pl, const struct draft *dr, struct table_policy *ret)
@@ -280,7 +298,5 @@ int draft_encode(struct planner *pl, const struct draft *dr, struct table_policy
 		r = dests_encode(pl, dr, classes, ret);
 	if (r == 0)
 		r = sets_encode(pl, prog, classes, ret);
-	if (r == 0)
-		names_encode(pl, prog, classes, ret);
-	return r;
+	return r < 0 ? r : names_encode(pl, prog, classes, ret);
 }

@@ -43,6 +43,9 @@ struct programs_plan {
 	size_t n_trees;
 	uint32_t *retires; /* sorted */
 	size_t n_retires;
+	uint32_t *refused; /* in the order of items */
+	size_t n_refused;
+	struct err refusal; /* of the first */
 };
 
 /* What one run of the planner works on. */
@@ -58,7 +61,7 @@ struct planner {
 
 /* Room for n elements from first on. */
 void *writes_add(struct writes *w, uint32_t first, uint32_t n);
-int places_take(struct planner *pl, enum place kind, uint32_t n, uint32_t *ret_first);
+int places_take(struct planner *pl, enum place_kind kind, uint32_t n, uint32_t *ret_first);
 
 /* ---- programs_set.c ---- */
 

@@ -8,7 +8,7 @@
 #include "dataplane/programs.h"
 #include "dataplane/space.h"
 
-enum place { PLACE_NODE, PLACE_RANGE, PLACE_RULE, PLACE_PICK, PLACE_IDENTITY, PLACE_COUNT };
+enum place_kind { PLACE_NODE, PLACE_RANGE, PLACE_RULE, PLACE_PICK, PLACE_IDENTITY, PLACE_COUNT };
 
 /* A large set, as a tree of members. */
 struct table_tree {

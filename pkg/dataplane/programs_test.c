@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 #include "bpf/loader.h"
-#include "dataplane/programs_tables.h"
+#include "dataplane/programs_priv.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/policy_fixture.h"
 
@@ -126,7 +126,7 @@ static size_t take(struct dp_tables *t, const struct content *c, uint32_t id)
 	return sets;
 }
 
-static size_t taken_of(const struct dp_tables *t, enum place kind)
+static size_t taken_of(const struct dp_tables *t, enum place_kind kind)
 {
 	return taken(&t->spaces[kind]);
 }
@@ -262,7 +262,7 @@ static void retires_what_nobody_keeps(void **state)
 	tables_free(t);
 }
 
-static void expect_full(struct dp_tables *t, const struct content *c, enum place kind,
+static void expect_full(struct dp_tables *t, const struct content *c, enum place_kind kind,
 			uint32_t from, const char *map)
 {
 	struct dp_program item = {.id = 1, .program = c->program};
@@ -276,8 +276,15 @@ static void expect_full(struct dp_tables *t, const struct content *c, enum place
 
 	s->max = s->size;
 	space_mark(s, from, s->size - from);
-	assert_int_equal(programs_plan_new(t, &want, &p, &e), -ENOSPC);
+	expect_ok(programs_plan_new(t, &want, &p, &e), &e);
+	assert_int_equal(programs_plan_refused(p, &e), 1);
+	assert_true(programs_plan_refuses(p, 1));
+	assert_int_equal(e.code, -ENOSPC);
 	assert_non_null(strstr(e.msg, map));
+	assert_int_equal(programs_plan_sets(p), 0);
+	for (int i = 0; i < PLACE_COUNT; i++) /* whatever it had got by then */
+		assert_int_equal(p->spaces[i].used, t->spaces[i].used);
+	programs_plan_free(p);
 	space_rest(s, 1, s->size - 1);
 	space_wake(s);
 }

@@ -72,6 +72,11 @@ void space_mark(struct space *s, uint32_t first, uint32_t n)
 	bits_turn(s, first, n, true);
 }
 
+void space_give_back(struct space *s, uint32_t first, uint32_t n)
+{
+	bits_turn(s, first, n, false);
+}
+
 /* The first place from `at` on that is taken, or is free; end when there is none before it. */
 static uint32_t seek(const struct space *s, uint32_t at, uint32_t end, bool taken)
 {

@@ -41,6 +41,7 @@ bool space_take_some(struct space *s, uint32_t n, struct runs *ret);
 bool space_grow(struct space *s, uint32_t n, uint32_t step);
 bool space_has(const struct space *s, uint32_t place);
 void space_mark(struct space *s, uint32_t first, uint32_t n);
+void space_give_back(struct space *s, uint32_t first, uint32_t n); /* nobody has seen them */
 
 void space_rest(struct space *s, uint32_t first, uint32_t n);
 void space_wake(struct space *s); /* what rests is free */

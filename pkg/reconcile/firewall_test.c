@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "dataplane/programs_tables.h"
+#include "reconcile/priv.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/reconcile_fixture.h"
 
@@ -310,6 +312,20 @@ static char *too_large(void)
 	return text;
 }
 
+static char *ports_of_its_own(void)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *s = open_memstream(&text, &len);
+
+	fputs(POLICY("web", "  - {action: Deny, to: [{cidr: 198.51.100.0/24}], ports: ["), s);
+	for (int i = 1; i < 40; i++)
+		fprintf(s, "{protocol: TCP, port: %d}, ", 2 * i);
+	fputs("{protocol: UDP, port: 9}]}\n", s);
+	fclose(s);
+	return text;
+}
+
 static void a_policy_that_is_too_large_stops_no_other(void **state)
 {
 	__cleanup_free char *large = too_large();
@@ -341,6 +357,59 @@ static void a_policy_that_is_too_large_stops_no_other(void **state)
 	assert_int_equal(decision(web.policy), SLU_ALLOW);
 }
 
+static struct space *ranges(void)
+{
+	return &rnode()->tables->spaces[PLACE_RANGE];
+}
+
+/* n places are left in the map "ranges", as the daemon knows it. */
+static void leave_ranges(uint32_t n)
+{
+	struct space *s = ranges();
+
+	space_mark(s, s->next + n, s->size - s->next - n);
+}
+
+static void a_policy_without_room_stops_no_other(void **state)
+{
+	__cleanup_free char *large = ports_of_its_own();
+	uint32_t pod, beside, fresh, used;
+	struct slu_pod web;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", POLICY("web", DENY_DOCS));
+	pod = rnode_pod("p1", 5, WEB);
+	beside = rnode_pod("p2", 6, "{\"app\":\"api\"}");
+	fresh = rnode_pod("p3", 7, "{\"app\":\"web\",\"more\":\"1\"}");
+	rnode_settle();
+	leave_ranges(20);
+	used = ranges()->used;
+	rnode_policy("web.yaml", large);
+	rnode_policy("api.yaml", POLICY("api", DENY_DOCS));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(rnode_pass(), -ENOSPC);
+		assert_non_null(strstr(rnode_error(), "default/web"));
+		assert_non_null(strstr(rnode_error(), "map ranges"));
+		web = entry(beside);
+		assert_int_equal(decision(web.policy), SLU_DENY);
+		web = entry(pod); /* what was there before stays in force */
+		assert_int_equal(decision(web.policy), SLU_DENY);
+		assert_in_range(ranges()->used - used, 1, 10); /* of the one beside */
+	}
+	/* a pod that gets it together with something else has nothing of its own to keep the id */
+	rnode_policy("more.yaml", "apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+				  "metadata: {name: more}\n"
+				  "spec:\n  subject: {podSelector: {matchLabels: {more: '1'}}}\n"
+				  "  rules: [{action: Allow, to: [{cidr: 203.0.113.7/32}]}]\n");
+	assert_int_equal(rnode_pass(), -ENOSPC);
+	web = entry(fresh);
+	assert_int_equal(decision(web.policy), SLU_DENY);
+	rnode_restart(); /* the map is as empty as it is */
+	rnode_settle();
+	web = entry(pod);
+	assert_int_equal(decision(web.policy), SLU_ALLOW);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +422,7 @@ int main(void)
 		TEST(lets_no_answer_outlive_a_daemon_that_was_killed),
 		TEST(counts_the_epoch_up_for_each_policy_it_exchanges),
 		TEST(a_policy_that_is_too_large_stops_no_other),
+		TEST(a_policy_without_room_stops_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,8 +84,9 @@ struct reconcile {
 	bool unpublished;
 	/* what people are told */
 	size_t changes;
-	struct err err;	      /* of the last pass */
-	struct err too_large; /* a program that cannot be made: its pods keep what they had */
+	struct err err;	    /* of the last pass */
+	struct err refused; /* a program that is too large, or has no room: its pods keep what
+			       they had */
 	char forward_drop[64];
 	int64_t last_ok_at;
 };

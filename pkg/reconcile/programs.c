@@ -204,20 +204,28 @@ static bool id_expired(const struct ids_policy *p, int64_t now)
 	return p->unused_since && now - p->unused_since > PROG_RETIRE_AFTER;
 }
 
-/* Tried once: what a key stands for does not change. */
-static int prog_too_large(struct reconcile *r, struct prog *p, struct err *e)
+/* "policy 7, of 3 that begin with default/web r1: why; cure" */
+static int prog_fail(const struct reconcile *r, const struct prog *p, int code, const char *why,
+		     struct err *e)
 {
 	__cleanup_free char *name = NULL;
 	const struct flat_rule *rules;
 	size_t n;
 
-	p->too_large = true;
 	rules = compiled_policy_rules(r->compiled, p->binding.policies[0], &n);
 	name = n ? counter_name(&rules[0]) : mem_strdup("");
-	return err_set(e, -E2BIG,
-		       "policy %u, of %zu that begin with %s: too many combinations of "
-		       "destinations and ports; let fewer prefixes overlap",
-		       p->id, p->binding.n, name);
+	return err_set(e, code, "policy %u, of %zu that begin with %s: %s", p->id, p->binding.n,
+		       name, why);
+}
+
+/* Tried once: what a key stands for does not change. */
+static int prog_too_large(struct reconcile *r, struct prog *p, struct err *e)
+{
+	p->too_large = true;
+	return prog_fail(r, p, -E2BIG,
+			 "too many combinations of destinations and ports; let fewer prefixes "
+			 "overlap",
+			 e);
 }
 
 static int prog_flatten(struct reconcile *r, struct prog *p, struct err *e)
@@ -267,8 +275,9 @@ static int plan_make(struct reconcile *r, const struct wish *w, struct programs_
 
 	want.sets = compiled_sets(r->compiled, &want.n_sets);
 	rc = programs_plan_new(r->tables, &want, ret, e);
-	if (rc != -ENOSPC || !tables_resting(r->tables))
+	if (rc < 0 || !programs_plan_refused(*ret, NULL) || !tables_resting(r->tables))
 		return rc;
+	programs_plan_free(TAKE(*ret));
 	rc = tables_settle(r->k.pins, r->tables, e);
 	return rc < 0 ? rc : programs_plan_new(r->tables, &want, ret, e);
 }
@@ -315,12 +324,47 @@ static void audit_fails(struct reconcile *r, struct prog *p, const struct err *e
 			r->pods[i].a.pod.audit = 0;
 }
 
+/* One policy's fault: its pods keep what they have, and the others go on. */
+static void prog_refuse(struct reconcile *r, const struct prog *p, const struct dp_model *observed,
+			const struct err *e)
+{
+	if (!r->refused.code)
+		r->refused = *e;
+	for (size_t i = 0; i < r->n_pods && !tables_has(r->tables, p->id); i++) {
+		const struct dp_pod *have = pod_observed(observed, &r->pods[i]);
+
+		if (r->pods[i].key == p->key && have && tables_has(r->tables, have->a.pod.policy))
+			r->pods[i].a.pod.policy = have->a.pod.policy;
+	}
+}
+
+static void progs_refuse(struct reconcile *r, const struct dp_model *observed,
+			 const struct programs_plan *plan)
+{
+	struct err why = {0}, e = {0};
+	size_t n = programs_plan_refused(plan, &why);
+
+	for (size_t i = 0; n && i < r->n_progs; i++) {
+		struct prog *p = &r->progs[i];
+
+		if (!p->program || !programs_plan_refuses(plan, p->id))
+			continue;
+		prog_fail(r, p, why.code, why.msg, &e);
+		if (p->enforced)
+			prog_refuse(r, p, observed, &e);
+		else
+			audit_fails(r, p, &e);
+		prog_drop_program(p);
+	}
+}
+
 int progs_plan(struct reconcile *r, const struct dp_model *observed, struct programs_plan **ret,
 	       struct err *e)
 {
 	__cleanup(wish_done) struct wish w = {0};
+	int made;
 
-	r->too_large = (struct err){0};
+	r->refused = (struct err){0};
 	for (size_t i = 0; i < r->n_progs; i++) {
 		struct prog *p = &r->progs[i];
 		int rc;
@@ -328,8 +372,8 @@ int progs_plan(struct reconcile *r, const struct dp_model *observed, struct prog
 		if (p->in_kernel || (!p->wanted && !p->binding.n))
 			continue;
 		rc = prog_flatten(r, p, e);
-		if (rc == -E2BIG && p->enforced) { /* one policy's fault: the others go on */
-			r->too_large = *e;
+		if (rc == -E2BIG && p->enforced) {
+			prog_refuse(r, p, observed, e);
 			continue;
 		}
 		if (rc < 0 && p->enforced)
@@ -342,7 +386,10 @@ int progs_plan(struct reconcile *r, const struct dp_model *observed, struct prog
 		w.items[w.n++] = (struct dp_program){p->id, p->program, p->counters};
 	}
 	wish_keeps(r, observed, &w);
-	return plan_make(r, &w, ret, e);
+	made = plan_make(r, &w, ret, e);
+	if (made == 0)
+		progs_refuse(r, observed, *ret);
+	return made;
 }
 
 /* An id is forgotten when the kernel has let it go. */
@@ -383,6 +430,8 @@ static int prog_apply(struct reconcile *r, struct prog *p, struct err *e)
 
 	if (rc < 0)
 		return rc;
+	if (programs_plan_refused(plan, e))
+		return -ENOSPC;
 	rc = programs_apply(r->k.pins, plan, e);
 	if (rc < 0) {
 		tables_free(r->tables); /* how far it came is to be read */
@@ -409,65 +458,5 @@ int prog_now(struct reconcile *r, struct prog *p, struct err *e)
 	if (rc == 0)
 		rc = prog_apply(r, p, e);
 	prog_drop_program(p);
-	return rc;
-}
-
-/* ---- names, and what was let go ---- */
-
-int progs_names(struct reconcile *r, struct err *e)
-{
-	const char *const *patterns;
-	uint32_t *ids;
-	size_t n;
-	int rc;
-
-	if (r->name_ids)
-		return 0;
-	patterns = compiled_names(r->compiled, &n);
-	ids = mem_alloc0(n * sizeof(*ids));
-	rc = names_apply(r->names, r->k.pins, patterns, n, ids, e);
-	if (rc < 0)
-		free(ids);
-	else
-		r->name_ids = ids;
-	return rc;
-}
-
-struct used {
-	uint32_t *ids;
-	size_t n;
-};
-
-static void name_used(uint32_t n, void *data)
-{
-	struct used *u = data;
-
-	MEM_GROW(u->ids, u->n);
-	u->ids[u->n++] = n;
-}
-
-static void counter_pass(uint32_t n, void *data)
-{
-}
-
-int progs_settle(struct reconcile *r, struct err *e)
-{
-	struct used u = {0};
-	size_t kept = 0;
-	int rc;
-
-	if (!tables_resting(r->tables))
-		return 0;
-	rc = tables_settle(r->k.pins, r->tables, e);
-	if (rc < 0)
-		return rc;
-	tables_numbers(r->tables, counter_pass, name_used, &u);
-	if (u.n)
-		qsort(u.ids, u.n, sizeof(*u.ids), id_cmp);
-	for (size_t i = 0; i < u.n; i++)
-		if (kept == 0 || u.ids[kept - 1] != u.ids[i])
-			u.ids[kept++] = u.ids[i];
-	rc = names_retire(r->names, r->k.pins, u.ids, kept, e);
-	free(u.ids);
 	return rc;
 }

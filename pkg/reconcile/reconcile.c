@@ -414,9 +414,9 @@ static int pass(struct reconcile *r, struct err *e)
 		*e = compile_err;
 		return compiled;
 	}
-	if (r->too_large.code) {
-		*e = r->too_large;
-		return r->too_large.code;
+	if (r->refused.code) {
+		*e = r->refused;
+		return r->refused.code;
 	}
 	if (r->policies.unread) {
 		*e = r->policies.err;
