@@ -201,7 +201,12 @@ build/e2e/from_pod build/e2e/feed: build/e2e/%: e2e/bench/%.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -o $@
 
-bench-tools: e2e-tools build/e2e/from_pod build/e2e/feed
+# what a large list of the Kubernetes API costs
+build/e2e/kube_list: e2e/bench/kube_list.c $(LIB) $(FAKE_API) $(TESTKIT)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $< $(FAKE_API) $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -lssl -o $@
+
+bench-tools: e2e-tools build/e2e/from_pod build/e2e/feed build/e2e/kube_list
 
 e2e: all e2e-tools
 	@scripts/e2e $(E2E)

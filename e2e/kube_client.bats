@@ -48,8 +48,11 @@ pods() {
 			"spec: {nodeName: $2, containers: [{name: a, image: a}]}}"
 	done
 }
-# pods_gone [QUERY]: nobody else ends them here
-pods_gone() { kube_delete "$PODS?gracePeriodSeconds=0${1:+&$1}"; }
+# nobody else ends them here
+pods_gone() { kube_delete "$PODS?gracePeriodSeconds=0"; }
+# times NAME REGEX: how often it said so
+times() { grep -cE "$2" "$LAB/log/watch-$1"; }
+all_said() { [ "$(times pods "$1")" -ge 1000 ]; }
 
 @test "objects of all our kinds are seen when they are made, changed and deleted, over one connection" {
 	local plural path all=()
@@ -118,11 +121,12 @@ pods_gone() { kube_delete "$PODS?gracePeriodSeconds=0${1:+&$1}"; }
 	watch pods "$(kube_kubeconfig admin)" '/api/v1/pods?fieldSelector=spec.nodeName%3Dn1'
 	said pods synced
 	{ pods 1000 n1 && pods 50 n2; } | on api "$TOP/e2e/tools/kube.py" "$(kube_kubeconfig admin)" create - >/dev/null
-	lab_wait 600 eval '[ "$(grep -c " object shop/n1-" "$LAB/log/watch-pods")" -ge 1000 ]'
+	lab_wait 600 all_said ' object shop/n1-'
 	watch again "$(kube_kubeconfig admin)" '/api/v1/pods?fieldSelector=spec.nodeName%3Dn1'
 	said again 'synced 1000$'
 	pods_gone >/dev/null
-	lab_wait 600 eval '[ "$(grep -c " gone shop/n1-" "$LAB/log/watch-pods")" -eq 1000 ]'
+	lab_wait 600 all_said ' gone shop/n1-'
+	[ "$(times pods ' gone ')" -eq 1000 ]
 	run ! grep n2- "$LAB/log/watch-pods"
 	run ! grep trouble "$LAB/log/watch-pods"
 	tell pods USR1

@@ -153,8 +153,13 @@ static int read_escape(struct reader *r, char **to)
 static int skip_plain(struct reader *r)
 {
 	while (r->p < r->end && *r->p != '"' && *r->p != '\\') {
-		size_t n = utf8_len(r->p, r->end);
+		size_t n;
 
+		if (*r->p >= 0x20 && *r->p < 0x7f) { /* most of all */
+			r->p++;
+			continue;
+		}
+		n = utf8_len(r->p, r->end);
 		if ((unsigned char)*r->p < 0x20)
 			return fail(r, "no control character in a string");
 		if (n == 0)

@@ -126,8 +126,13 @@ static const char *item_end(struct kube_split *s, const char *p, const char *end
 {
 	*ret_over = false;
 	while (p < end && !*ret_over) {
-		char c = *p++;
+		char c;
 
+		while (s->string && !s->escaped && p < end && *p != '"' && *p != '\\')
+			p++; /* most of all bytes */
+		if (p == end)
+			break;
+		c = *p++;
 		if (s->string) {
 			string_byte(s, c);
 		} else if (c == '"') {

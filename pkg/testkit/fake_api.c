@@ -111,14 +111,15 @@ void fake_head(struct fake_conn *c, int status, const char *type)
 
 void fake_chunk(struct fake_conn *c, const char *text, size_t n)
 {
-	char size[32];
+	__cleanup_free char *all = mem_alloc0(n + 32);
+	size_t head;
 
 	if (!n)
 		return;
-	snprintf(size, sizeof(size), "%zx\r\n", n);
-	raw_text(c, size);
-	fake_raw(c, text, n);
-	raw_text(c, "\r\n");
+	head = (size_t)snprintf(all, 32, "%zx\r\n", n);
+	memcpy(all + head, text, n);
+	memcpy(all + head + n, "\r\n", 2);
+	fake_raw(c, all, head + n + 2);
 }
 
 void fake_printf(struct fake_conn *c, const char *fmt, ...)
