@@ -65,6 +65,10 @@ int doc_policy_order(const struct doc_policy *a, const struct doc_policy *b);
 /* A namespace without an object has the implied label only. */
 bool namespace_selected(const struct doc_set *set, const char *name, const struct selector *s);
 
+/* Whether a gateway may be used by the policy's namespace. */
+bool gateway_permits(const struct doc_set *set, const struct doc_gateway *gw,
+		     const struct doc_policy *policy);
+
 /* ---- cluster.c: nodes and what is inside ---- */
 int cluster_compile(struct compiled *c, const struct node_view *node, struct err *e);
 

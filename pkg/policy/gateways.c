@@ -221,7 +221,8 @@ static void ranges_compile(struct gateways *g, const struct compiled *c,
 			a->addr = a->endpoint = addr_range_at(range, i);
 		}
 	}
-	owners_fill(c, node, &cand, &g->addrs[first], g->n_addrs - first);
+	if (g->n_addrs > first) /* one that lost all its ranges to older ones has none */
+		owners_fill(c, node, &cand, &g->addrs[first], g->n_addrs - first);
 	candidates_done(&cand);
 }
 

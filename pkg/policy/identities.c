@@ -64,8 +64,8 @@ static bool via_allows(const struct doc_via *via, struct addr a)
 	return via->n_addrs == 0;
 }
 
-static bool permitted(const struct doc_set *set, const struct doc_gateway *gw,
-		      const struct doc_policy *policy)
+bool gateway_permits(const struct doc_set *set, const struct doc_gateway *gw,
+		     const struct doc_policy *policy)
 {
 	if (policy->meta.kind == DOC_CLUSTER_EGRESS_POLICY)
 		return true;
@@ -126,7 +126,7 @@ static struct identity identity_make(struct identities *ids, const struct doc_po
 		set_none(&id, SLU_DROP_NO_GATEWAY);
 		return id;
 	}
-	if (!permitted(ids->set, slot->doc, policy)) {
+	if (!gateway_permits(ids->set, slot->doc, policy)) {
 		set_none(&id, SLU_DROP_NOT_PERMITTED);
 		return id;
 	}

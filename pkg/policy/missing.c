@@ -108,6 +108,16 @@ void policy_missing(const struct doc_set *set, struct missing **ret, size_t *ret
 	*ret_n = s.n;
 }
 
+void policy_missing_of(const struct doc_set *set, const struct doc_policy *policy,
+		       struct missing **ret, size_t *ret_n)
+{
+	struct search s = {.set = set};
+
+	search_policy(&s, policy);
+	*ret = s.list;
+	*ret_n = s.n;
+}
+
 char *missing_text(const struct missing *m)
 {
 	return mem_printf("%s %s%s%s is missing: %s", m->kind, m->namespace,

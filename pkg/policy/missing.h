@@ -23,5 +23,8 @@ struct missing {
  * once. set must be finished; everything is borrowed from it. *ret is malloc'd.
  */
 void policy_missing(const struct doc_set *set, struct missing **ret, size_t *ret_n);
+/* Of one policy; it need not be in the set. */
+void policy_missing_of(const struct doc_set *set, const struct doc_policy *policy,
+		       struct missing **ret, size_t *ret_n);
 /* "EgressDestination shop/bank is missing: …"; malloc'd. */
 char *missing_text(const struct missing *m);
