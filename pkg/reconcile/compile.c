@@ -271,3 +271,8 @@ int compile_refresh(struct reconcile *r, struct err *e)
 	r->compiled_fingerprint = r->policies.fingerprint;
 	return 1;
 }
+
+int64_t reconcile_edge(const struct reconcile *r)
+{
+	return r->compiled ? r->edge : INT64_MAX;
+}

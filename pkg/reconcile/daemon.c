@@ -24,7 +24,10 @@
 #include "kernel/nft.h"
 #include "kernel/rtnl.h"
 #include "loop/loop.h"
+#include "reconcile/api.h"
+#include "reconcile/claims.h"
 #include "reconcile/events.h"
+#include "reconcile/objects.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/server.h"
 #include "source/file_watch.h"
@@ -33,8 +36,17 @@
 #define SOON_MS 15 /* events of one change come in a burst */
 #define SAFETY_MS \
 	500 /* a pass at least this often: what no event tells is mended within a second */
-#define ONCE_PASSES 400
-#define NEVER	    (1LL << 33) /* seconds: past every clock, within every timer */
+/*
+ * Events of an API have no end that one could wait for: a pass when none came for a moment, at
+ * the latest after a while. In a flood one pass for many is worth more than a fast one.
+ */
+#define API_QUIET_MS 10
+#define API_LATE_MS  40
+#define API_FLOOD    64 /* events since the last pass */
+#define API_FLOOD_MS 400
+#define END_MS	     1000 /* for the last word to the API */
+#define ONCE_PASSES  400
+#define NEVER	     (1LL << 33) /* seconds: past every clock, within every timer */
 
 #define LOCK_PAUSE_MS	50
 #define LOCK_TRIES_RUN	600 /* half a minute */
@@ -45,12 +57,15 @@ struct daemon {
 	struct reconcile *r;
 	struct loop *loop;
 	struct server *server;
+	struct api *api;   /* NULL: objects come from files */
+	size_t api_events; /* since the last pass */
+	int64_t api_first; /* when the first of them came (ms) */
 	struct event_log *events;
 	struct file_watch *policies;
 	struct keeper *keeper; /* of our list in cniConfDir; NULL: others keep it */
-	struct loop_timer *soon, *safety, *timers;
+	struct loop_timer *soon, *safety, *timers, *end;
 	int rtnl_fd, nft_fd, records_fd, lock_fd, clock_fd;
-	bool due;
+	bool due, ending;
 };
 
 static void timers_arm(struct daemon *d)
@@ -76,6 +91,7 @@ static void pass_now(struct daemon *d)
 	int rc;
 
 	d->due = false;
+	d->api_events = 0;
 	rc = reconcile_pass(d->r, NULL);
 	loop_timer_arm(d->safety, SAFETY_MS);
 	if (rc > 0) {
@@ -84,6 +100,8 @@ static void pass_now(struct daemon *d)
 	}
 	timers_arm(d);
 	edge_arm(d);
+	if (d->api)
+		api_passed(d->api);
 	if (d->events && event_log_follow(d->events, &e) < 0)
 		log_warn("events of rules not read", "error=%s", log_quote(e.msg));
 }
@@ -107,6 +125,31 @@ static void pass_soon(void *data)
 		return;
 	d->due = true;
 	loop_timer_arm(d->soon, SOON_MS);
+}
+
+static void on_api(void *data)
+{
+	struct daemon *d = data;
+	int64_t now = clock_ms(), left;
+
+	if (!d->api_events++)
+		d->api_first = now;
+	left = d->api_first + (d->api_events > API_FLOOD ? API_FLOOD_MS : API_LATE_MS) - now;
+	d->due = true;
+	loop_timer_arm(d->soon, left < 0 ? 0 : left < API_QUIET_MS ? left : API_QUIET_MS);
+}
+
+static bool on_question(void *data, uint64_t question, const struct json *request)
+{
+	struct daemon *d = data;
+
+	return d->api && reconcile_wants_pod(d->r, request) &&
+	       api_fetch_pod(d->api, question, request);
+}
+
+static void on_fetched(void *data, uint64_t question)
+{
+	server_answer(((struct daemon *)data)->server, question);
 }
 
 static void on_asked(void *data)
@@ -151,12 +194,20 @@ static void on_clock(int fd, uint32_t events, void *data)
 	pass_now(data);
 }
 
+static void on_ended(void *data)
+{
+	loop_quit(((struct daemon *)data)->loop);
+}
+
 static void on_end(int signo, void *data)
 {
 	struct daemon *d = data;
 
 	log_info("ending", "signal=%d", signo);
-	loop_quit(d->loop);
+	if (d->ending || !d->api || !api_end(d->api, on_ended, d))
+		loop_quit(d->loop);
+	d->ending = true;
+	loop_timer_arm(d->end, END_MS);
 }
 
 static void on_hup(int signo, void *data)
@@ -232,9 +283,32 @@ static int events_open(struct daemon *d, struct err *e)
 		rc = records_watch(d, e);
 	if (rc == 0)
 		rc = clock_watch(d, e);
-	if (rc == 0)
+	if (rc == 0 && !daemon_conf_from_api(d->conf))
 		rc = file_watch_new(d->loop, d->conf->policy_dir, pass_soon, d, &d->policies, e);
 	return rc;
+}
+
+static int api_open(struct daemon *d, struct err *e)
+{
+	const struct api_in in = {
+		.loop = d->loop,
+		.conf = d->conf,
+		.reconcile = d->r,
+		.changed = on_api,
+		.fetched = on_fetched,
+		.data = d,
+	};
+
+	return daemon_conf_from_api(d->conf) ? api_new(&in, &d->api, e) : 0;
+}
+
+/* Objects come from files now: what an API said is over. */
+static void origin_settle(const struct daemon_conf *conf)
+{
+	__cleanup_close int fd = open(conf->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0 && !daemon_conf_from_api(conf))
+		objects_log_remove(fd);
 }
 
 static int loop_open(struct daemon *d, struct err *e)
@@ -249,6 +323,8 @@ static int loop_open(struct daemon *d, struct err *e)
 	if (rc == 0)
 		rc = loop_timer_new(d->loop, on_timers, d, &d->timers, e);
 	if (rc == 0)
+		rc = loop_timer_new(d->loop, on_ended, d, &d->end, e);
+	if (rc == 0)
 		rc = loop_add_signal(d->loop, SIGTERM, on_end, d, e);
 	if (rc == 0)
 		rc = loop_add_signal(d->loop, SIGINT, on_end, d, e);
@@ -259,6 +335,7 @@ static int loop_open(struct daemon *d, struct err *e)
 
 static void daemon_done(struct daemon *d)
 {
+	api_free(d->api);
 	server_free(d->server);
 	event_log_free(d->events);
 	file_watch_free(d->policies);
@@ -266,6 +343,7 @@ static void daemon_done(struct daemon *d)
 	loop_timer_free(d->soon);
 	loop_timer_free(d->safety);
 	loop_timer_free(d->timers);
+	loop_timer_free(d->end);
 	loop_free(d->loop);
 	reconcile_free(d->r);
 	cleanup_closep(&d->rtnl_fd);
@@ -283,10 +361,13 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 						  .records_fd = -1,
 						  .lock_fd = -1,
 						  .clock_fd = -1};
-	struct server_in in = {.run_dir = conf->run_dir, .asked = on_asked, .data = &d};
+	struct server_in in = {
+		.run_dir = conf->run_dir, .asked = on_asked, .later = on_question, .data = &d};
 	int rc;
 
 	rc = lock_alone(conf, LOCK_TRIES_RUN, &d.lock_fd, e);
+	if (rc == 0)
+		origin_settle(conf);
 	if (rc == 0)
 		rc = retired_store(conf->state_dir, false, e);
 	if (rc == 0)
@@ -295,6 +376,8 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 		rc = loop_open(&d, e);
 	if (rc == 0)
 		rc = events_open(&d, e); /* before the first look: nothing falls between */
+	if (rc == 0)
+		rc = api_open(&d, e);
 	if (rc < 0)
 		return rc;
 	pass_now(&d);

@@ -10,8 +10,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "json/json.h"
+#include "reconcile/claims.h"
 #include "reconcile/objects_priv.h"
 
+#define FETCHED_MS	 60000
 #define ALWAYS_WANTED(c) ((c) != OBJECTS_SERVICES)
 
 /* ---- the lists ---- */
@@ -214,10 +216,11 @@ struct object *object_replay(struct objects *o, enum collection c, const struct 
 		return NULL;
 	obj = find_or_add(&o->of[c], namespace, name);
 	obj->listed = true;
+	obj->fetched_at = 0;
 	if (!version_take(&o->of[c], obj, object))
 		return obj;
 	hash = tree_hash(reduced);
-	object_note(obj, c, object);
+	o->status_serial += object_note(obj, c, object);
 	obj->gone = false;
 	if (obj->hash == hash)
 		return obj;
@@ -243,6 +246,14 @@ void objects_unreadable(struct objects *o, enum collection c, const char *namesp
 	obj->listed = true;
 	free(obj->refused);
 	obj->refused = mem_printf("%s; what it said before stays in force", why->msg);
+}
+
+void objects_fetched(struct objects *o, enum collection c, const struct json *object)
+{
+	struct object *obj = object_replay(o, c, object);
+
+	if (obj)
+		obj->fetched_at = clock_ms();
 }
 
 static void object_remove(struct objects *o, enum collection c, size_t i)
@@ -321,13 +332,20 @@ void objects_synced(struct objects *o, enum collection c)
 	o->changed = true;
 }
 
+/* What was asked for has no record before its ADD has ended. */
+static bool is_loose(const struct object *obj)
+{
+	return obj->gone || (obj->fetched_at && clock_ms() - obj->fetched_at > FETCHED_MS);
+}
+
 void objects_sweep(struct objects *o,
 		   bool (*needed)(void *data, const char *namespace, const char *name), void *data)
 {
 	struct objects_of *of = &o->of[OBJECTS_PODS];
 
 	for (size_t i = of->n; i-- > 0;)
-		if (of->list[i]->gone && !needed(data, of->list[i]->namespace, of->list[i]->name))
+		if (is_loose(of->list[i]) &&
+		    !needed(data, of->list[i]->namespace, of->list[i]->name))
 			object_remove(o, OBJECTS_PODS, i);
 }
 
@@ -351,9 +369,17 @@ bool objects_known(const struct objects *o, struct err *what)
 	return true;
 }
 
-bool objects_synced_now(const struct objects *o, enum collection c)
+bool objects_all_synced(const struct objects *o)
 {
-	return o->of[c].synced;
+	for (enum collection c = 0; c < OBJECTS_N; c++)
+		if (objects_wanted(o, c) && !o->of[c].synced)
+			return false;
+	return true;
+}
+
+uint64_t objects_status_serial(const struct objects *o)
+{
+	return o->status_serial;
 }
 
 bool objects_changed(const struct objects *o)

@@ -65,6 +65,7 @@ struct object {
 		uint32_t len; /* 0: not there */
 	} good_at, refused_at;
 	bool listed, gone;
+	int64_t fetched_at; /* ms; 0: a watch told it */
 };
 
 /* What a log of an earlier life says is there at once. state_fd is borrowed; writable: only one
@@ -86,24 +87,34 @@ void objects_put(struct objects *o, enum collection c, const struct json *object
 /* There is such an object, and nobody can read it: what is known of it stays. */
 void objects_unreadable(struct objects *o, enum collection c, const char *namespace,
 			const char *name, const struct err *why);
+/* The same for one that was asked for, and that no watch may ever tell of. */
+void objects_fetched(struct objects *o, enum collection c, const struct json *object);
 void objects_gone(struct objects *o, enum collection c, const char *namespace, const char *name);
 void objects_synced(struct objects *o, enum collection c);
+/* It cannot be heard, and why; NULL: it can again. */
+void objects_trouble(struct objects *o, enum collection c, const struct err *e);
+const char *objects_troubled(const struct objects *o); /* the first trouble there is, or NULL */
 
 /* ---- what is in force ---- */
 
 /* Each collection was complete once, now or in an earlier life; before that, nothing is in force.
  * Else, if what is not NULL, it is told which are missing. */
 bool objects_known(const struct objects *o, struct err *what);
-bool objects_synced_now(const struct objects *o, enum collection c);
+bool objects_all_synced(const struct objects *o); /* each was complete in this life */
 /* Something came that the set given out last does not have. */
 bool objects_changed(const struct objects *o);
-/* Pod objects that are gone and that nobody needs any more leave the set. */
+/* Pod objects that are gone, or were only asked for, and that nobody needs leave the set. */
 void objects_sweep(struct objects *o,
 		   bool (*needed)(void *data, const char *namespace, const char *name), void *data);
 /* 1 = *ret is a new set, the caller's to free; 0 = nothing new. Needs objects_known. */
 int objects_set(struct objects *o, struct doc_set **ret);
 /* Writes what came since to the log. */
 int objects_keep(struct objects *o, struct err *e);
+
+/* Counts up when an object's status says something else. */
+uint64_t objects_status_serial(const struct objects *o);
+/* For people: per collection, how many there are, whether all were told, what is wrong. */
+struct json *objects_status(const struct objects *o);
 
 /* Borrowed until the next of the calls above; ordered by namespace and name. */
 const struct object *objects_find(const struct objects *o, enum collection c, const char *namespace,

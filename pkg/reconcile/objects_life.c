@@ -99,6 +99,7 @@ void objects_free(struct objects *o)
 		for (size_t i = 0; i < o->of[c].n; i++)
 			object_free(o->of[c].list[i]);
 		free(o->of[c].list);
+		free(o->of[c].trouble);
 	}
 	doc_set_free(o->whole);
 	object_log_free(o->log);
@@ -157,4 +158,54 @@ void objects_log_remove(int state_fd)
 
 	if (objects_logged(state_fd) && atomic_file_remove(state_fd, OBJECT_LOG, &e) < 0)
 		log_warn("objects of an API not forgotten", "error=%s", log_quote(e.msg));
+}
+
+/* ---- what people are told ---- */
+
+void objects_trouble(struct objects *o, enum collection c, const struct err *e)
+{
+	free(o->of[c].trouble);
+	o->of[c].trouble = e ? mem_strdup(e->msg) : NULL;
+}
+
+const char *objects_troubled(const struct objects *o)
+{
+	for (enum collection c = 0; c < OBJECTS_N; c++)
+		if (o->of[c].trouble)
+			return o->of[c].trouble;
+	return NULL;
+}
+
+static struct json *collection_status(const struct objects *o, enum collection c, size_t *refused)
+{
+	const struct objects_of *of = &o->of[c];
+	struct json *j = json_new_object();
+
+	for (size_t i = 0; i < of->n; i++)
+		*refused += of->list[i]->refused || of->list[i]->conflict;
+	json_set(j, "name", json_new_string(objects_resource(c)));
+	json_set(j, "count", json_new_int((int64_t)of->n));
+	json_set(j, "synced", json_new_bool(of->synced));
+	json_set(j, "error", json_new_string(of->trouble));
+	return j;
+}
+
+struct json *objects_status(const struct objects *o)
+{
+	struct json *j = json_new_object(), *list = json_new_array();
+	bool synced = true;
+	size_t refused = 0;
+
+	for (enum collection c = 0; c < OBJECTS_N; c++) {
+		if (!objects_wanted(o, c))
+			continue;
+		synced &= o->of[c].synced;
+		json_append(list, collection_status(o, c, &refused));
+	}
+	json_set(j, "connected", json_new_bool(synced && !objects_troubled(o)));
+	json_set(j, "synced", json_new_bool(synced));
+	json_set(j, "refused", json_new_int((int64_t)refused));
+	json_set(j, "lastError", json_new_string(objects_troubled(o)));
+	json_set(j, "collections", list);
+	return j;
 }

@@ -11,6 +11,7 @@ struct objects_of {	      /* one collection */
 	bool synced;  /* complete in this life */
 	bool listing; /* between begin and synced */
 	struct object_entry known_at;
+	char *trouble;
 };
 
 struct objects {
@@ -18,6 +19,7 @@ struct objects {
 	struct object_log *log;
 	struct doc_set *whole; /* given out last */
 	bool changed, gateways_changed, replaying;
+	uint64_t status_serial;
 	size_t n_services; /* policies that name Services */
 };
 
@@ -34,8 +36,8 @@ struct object_kind {
 extern const struct object_kind object_kinds[OBJECTS_N];
 /* What the parser needs of it; NULL when it has no name. */
 struct json *object_reduce(enum collection c, const struct json *in);
-/* What the store needs and the parser does not. */
-void object_note(struct object *obj, enum collection c, const struct json *in);
+/* What the store needs and the parser does not. True: its status is another one. */
+bool object_note(struct object *obj, enum collection c, const struct json *in);
 
 /* ---- objects.c ---- */
 void object_free(struct object *obj);

@@ -157,11 +157,23 @@ static void note_pod(struct object *obj, const struct json *in)
 		note_ip(obj, json_get(status, "podIP"));
 }
 
-void object_note(struct object *obj, enum collection c, const struct json *in)
+static bool note_status(struct object *obj, const struct json *status)
+{
+	char *text = json_type(status) == JSON_OBJECT ? json_emit(status, 0) : NULL;
+	bool same = strcmp(obj->status ?: "", text ?: "") == 0;
+
+	free(obj->status);
+	obj->status = text;
+	return !same;
+}
+
+bool object_note(struct object *obj, enum collection c, const struct json *in)
 {
 	const struct json *meta = json_get(in, "metadata");
 	const char *created = text_of(json_get(meta, "creationTimestamp"));
 	const char *uid = text_of(json_get(meta, "uid"));
+	int64_t generation = obj->generation;
+	bool changed;
 
 	if (!created || !doc_moment(created, &obj->created))
 		obj->created = 0;
@@ -172,12 +184,10 @@ void object_note(struct object *obj, enum collection c, const struct json *in)
 		obj->uid = mem_strdup(uid);
 	}
 	obj->deleting = text_of(json_get(meta, "deletionTimestamp")) != NULL;
+	changed = generation != obj->generation;
 	if (c == OBJECTS_PODS)
 		note_pod(obj, in);
-	if (c < OBJECTS_NAMESPACES) {
-		const struct json *status = json_get(in, "status");
-
-		free(obj->status);
-		obj->status = json_type(status) == JSON_OBJECT ? json_emit(status, 0) : NULL;
-	}
+	if (c < OBJECTS_NAMESPACES) /* our own kinds */
+		changed |= note_status(obj, json_get(in, "status"));
+	return c < OBJECTS_NAMESPACES && changed;
 }

@@ -39,7 +39,8 @@ static void implied_set(struct labels *labels, const char *key, const char *valu
 	*labels = rest;
 }
 
-void pod_subject(const struct image *img, const struct record *rec, struct pod_info *ret)
+static void subject_make(const struct image *img, const struct record *rec, bool objects,
+			 struct pod_info *ret)
 {
 	const char *namespace = rec->namespace && *rec->namespace ? rec->namespace : "default";
 	const char *name = rec->pod ? rec->pod : "";
@@ -48,7 +49,7 @@ void pod_subject(const struct image *img, const struct record *rec, struct pod_i
 	bool object;
 
 	image_info_get(img, &info);
-	object = *name && image_pod_labels(img, namespace, name, &labels) == 0;
+	object = objects && *name && image_pod_labels(img, namespace, name, &labels) == 0;
 	if (info.fingerprint || !object)
 		given_set(&labels, rec->labels);
 	implied_set(&labels, LABEL_POD, name);
@@ -60,6 +61,16 @@ void pod_subject(const struct image *img, const struct record *rec, struct pod_i
 		.labels = labels,
 		.labels_known = info.fingerprint || object,
 	};
+}
+
+void pod_subject(const struct image *img, const struct record *rec, struct pod_info *ret)
+{
+	subject_make(img, rec, true, ret);
+}
+
+void pod_subject_given(const struct image *img, const struct record *rec, struct pod_info *ret)
+{
+	subject_make(img, rec, false, ret);
 }
 
 void pod_subject_done(struct pod_info *p)

@@ -22,4 +22,6 @@
 /* Of rec only namespace, pod, network, ifname and labels are read; strings of *ret are borrowed
  * from it. */
 void pod_subject(const struct image *img, const struct record *rec, struct pod_info *ret);
+/* The same as if there were no Pod object: what is known is of an earlier pod of that name. */
+void pod_subject_given(const struct image *img, const struct record *rec, struct pod_info *ret);
 void pod_subject_done(struct pod_info *p);

@@ -467,11 +467,6 @@ void reconcile_records_changed(struct reconcile *r)
 	r->records_mtime = 0;
 }
 
-int64_t reconcile_edge(const struct reconcile *r)
-{
-	return r->compiled ? r->edge : INT64_MAX;
-}
-
 uint32_t reconcile_nft_portid(const struct reconcile *r)
 {
 	return nft_portid(r->k.nft);

@@ -42,6 +42,8 @@ uint32_t reconcile_nft_portid(const struct reconcile *r); /* whose transactions 
 
 /* ---- the socket's questions: request → answer, never NULL ---- */
 struct json *reconcile_resolve(struct reconcile *r, const struct json *request);
+/* A resolve whose answer needs the labels of a pod that is not known: it is for the API to tell. */
+bool reconcile_wants_pod(struct reconcile *r, const struct json *request);
 struct json *reconcile_status(struct reconcile *r);
 struct json *reconcile_drain(struct reconcile *r, const struct json *request); /* {"on":true} */
 /* A resolve made a program that no published snapshot knows: a pass is due. */

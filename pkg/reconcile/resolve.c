@@ -76,6 +76,8 @@ static int subject_parse(const struct json *request, struct record *ret, struct 
 	if (rc == 0)
 		rc = field(request, "name", &ret->pod, e);
 	if (rc == 0)
+		rc = field(request, "uid", &ret->uid, e);
+	if (rc == 0)
 		rc = field(request, "network", &ret->network, e);
 	if (rc == 0)
 		rc = field(request, "ifname", &ret->ifname, e);
@@ -118,15 +120,35 @@ static void audit_promise(struct reconcile *r, const struct pod_info *info, stru
 			 log_quote(e.msg));
 }
 
+/* A pod of a StatefulSet has the name of the one before it, whose object may still be known. */
+static bool is_another(const struct reconcile *r, const struct record *rec)
+{
+	const struct object *obj = r->policies.objects
+					   ? objects_find(r->policies.objects, OBJECTS_PODS,
+							  rec->namespace, rec->pod)
+					   : NULL;
+
+	return obj && obj->uid && *rec->uid && strcmp(obj->uid, rec->uid) != 0;
+}
+
+static void subject_of(const struct reconcile *r, const struct record *rec, struct pod_info *ret)
+{
+	struct image img = subjects_image(r);
+
+	if (is_another(r, rec))
+		pod_subject_given(&img, rec, ret);
+	else
+		pod_subject(&img, rec, ret);
+}
+
 static int subject_resolve(struct reconcile *r, const struct record *rec, struct answer *a,
 			   struct err *e)
 {
-	struct image img = subjects_image(r);
 	__cleanup(binding_done) struct binding b = {0};
 	__cleanup(pod_subject_done) struct pod_info info = {0};
 	int rc;
 
-	pod_subject(&img, rec, &info);
+	subject_of(r, rec, &info);
 	a->spread = pod_spread(info.namespace, info.name);
 	for (size_t i = 0; i < r->conf->n_source_exempt; i++)
 		if (strcmp(r->conf->source_exempt[i], info.namespace) == 0)
@@ -154,9 +176,31 @@ static void subject_done(struct record *rec)
 {
 	free(rec->namespace);
 	free(rec->pod);
+	free(rec->uid);
 	free(rec->network);
 	free(rec->ifname);
 	free(rec->labels);
+}
+
+static void policies_look_again(struct reconcile *r)
+{
+	if (!r->compiled || !r->tables || policies_stale(&r->policies, r->conf->policy_dir))
+		reconcile_pass(r, NULL);
+}
+
+bool reconcile_wants_pod(struct reconcile *r, const struct json *request)
+{
+	__cleanup(subject_done) struct record rec = {0};
+	__cleanup(binding_done) struct binding b = {0};
+	__cleanup(pod_subject_done) struct pod_info info = {0};
+
+	if (!r->policies.objects || subject_parse(request, &rec, NULL) < 0 || !*rec.pod)
+		return false;
+	policies_look_again(r);
+	if (!r->compiled)
+		return false;
+	subject_of(r, &rec, &info);
+	return policy_resolve(r->compiled, &info, &b) > 0;
 }
 
 struct json *reconcile_resolve(struct reconcile *r, const struct json *request)
@@ -167,8 +211,7 @@ struct json *reconcile_resolve(struct reconcile *r, const struct json *request)
 
 	if (subject_parse(request, &rec, &e) < 0)
 		return answer_error(e.msg);
-	if (!r->compiled || !r->tables || policies_stale(&r->policies, r->conf->policy_dir))
-		reconcile_pass(r, NULL);
+	policies_look_again(r);
 	if (!r->compiled) {
 		a.kind = "undecided";
 		return answer_emit(&a);

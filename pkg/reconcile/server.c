@@ -19,10 +19,17 @@
 #define BACKLOG	    128
 #define CLIENTS_MAX 256
 
+struct client {
+	int fd;
+	uint64_t question;    /* counts up over all clients */
+	struct json *request; /* that waits for its answer */
+};
+
 struct server {
 	struct server_in in;
 	int dirfd, fd;
-	int clients[CLIENTS_MAX];
+	struct client clients[CLIENTS_MAX];
+	uint64_t questions;
 	size_t n_clients;
 	char buf[MESSAGE_MAX + 1];
 };
@@ -63,15 +70,13 @@ static struct json *refuse(const char *text)
 	return o;
 }
 
-static struct json *answer(struct server *s, size_t len)
+static struct json *answer(struct server *s, const struct json *request)
 {
-	__cleanup_json struct json *request = NULL;
 	struct err e = {0};
 	const char *op;
 	int64_t v;
 
-	if (json_parse(s->buf, len, &request, &e) < 0 ||
-	    json_int(json_get(request, "v"), 1, 1, &v, &e) < 0 ||
+	if (json_int(json_get(request, "v"), 1, 1, &v, &e) < 0 ||
 	    json_string(json_get(request, "op"), &op, &e) < 0)
 		return refuse(e.msg);
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
@@ -85,31 +90,87 @@ static void client_drop(struct server *s, int fd)
 	loop_del_fd(s->in.loop, fd);
 	close(fd);
 	for (size_t i = 0; i < s->n_clients; i++)
-		if (s->clients[i] == fd) {
+		if (s->clients[i].fd == fd) {
+			json_free(s->clients[i].request);
 			s->clients[i] = s->clients[--s->n_clients];
 			break;
 		}
+}
+
+static struct client *client_of(struct server *s, int fd)
+{
+	for (size_t i = 0; i < s->n_clients; i++)
+		if (s->clients[i].fd == fd)
+			return &s->clients[i];
+	return NULL;
+}
+
+static void reply(struct server *s, int fd, struct json *take_answer)
+{
+	__cleanup_json struct json *j = take_answer;
+	__cleanup_free char *text = json_emit(j, 0);
+
+	if (send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		client_drop(s, fd);
+	s->in.asked(s->in.data);
+}
+
+static bool is_resolve(const struct json *request)
+{
+	const char *op;
+
+	return json_string(json_get(request, "op"), &op, NULL) == 0 && strcmp(op, "resolve") == 0;
+}
+
+static void ask(struct server *s, int fd, struct json *take_request)
+{
+	__cleanup_json struct json *request = take_request;
+	struct client *c = client_of(s, fd);
+
+	if (s->in.later && is_resolve(request)) {
+		c->question = ++s->questions;
+		c->request = request;
+		if (s->in.later(s->in.data, c->question, request)) {
+			request = NULL;
+			return;
+		}
+		c->request = NULL;
+	}
+	reply(s, fd, answer(s, request));
+}
+
+void server_answer(struct server *s, uint64_t question)
+{
+	for (size_t i = 0; i < s->n_clients; i++) {
+		struct client *c = &s->clients[i];
+		__cleanup_json struct json *request = NULL;
+
+		if (!c->request || c->question != question)
+			continue;
+		request = TAKE(c->request);
+		reply(s, c->fd, answer(s, request));
+		return;
+	}
 }
 
 static void client_ready(int fd, uint32_t events, void *data)
 {
 	struct server *s = data;
 	ssize_t n = recv(fd, s->buf, MESSAGE_MAX, MSG_DONTWAIT);
-	__cleanup_json struct json *reply = NULL;
-	__cleanup_free char *text = NULL;
+	struct json *request = NULL;
+	struct err e = {0};
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0) {
+	if (n <= 0 || client_of(s, fd)->request) {
 		client_drop(s, fd);
 		return;
 	}
 	s->buf[n] = '\0';
-	reply = answer(s, (size_t)n);
-	text = json_emit(reply, 0);
-	if (send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		client_drop(s, fd);
-	s->in.asked(s->in.data);
+	if (json_parse(s->buf, (size_t)n, &request, &e) < 0)
+		reply(s, fd, refuse(e.msg));
+	else
+		ask(s, fd, request);
 }
 
 static void client_new(int fd, uint32_t events, void *data)
@@ -126,7 +187,7 @@ static void client_new(int fd, uint32_t events, void *data)
 		close(c);
 		return;
 	}
-	s->clients[s->n_clients++] = c;
+	s->clients[s->n_clients++] = (struct client){.fd = c};
 }
 
 /* Bound through the folder's descriptor, as a unix address has only 108 bytes; 0600. */
@@ -174,7 +235,7 @@ void server_free(struct server *s)
 	if (!s)
 		return;
 	while (s->n_clients)
-		client_drop(s, s->clients[0]);
+		client_drop(s, s->clients[0].fd);
 	if (s->fd >= 0) {
 		loop_del_fd(s->in.loop, s->fd);
 		close(s->fd);

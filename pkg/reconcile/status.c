@@ -147,6 +147,8 @@ struct json *reconcile_status(struct reconcile *r)
 	json_set(o, "governed", json_new_int((int64_t)governed));
 	json_set(o, "programs", json_new_int((int64_t)r->n_progs));
 	json_set(o, "conditions", conditions);
+	if (r->policies.objects)
+		json_set(o, "api", objects_status(r->policies.objects));
 	json_set(o, "lastError", r->err.code ? json_new_string(r->err.msg) : json_new_null());
 	json_set(o, "addresses", addresses);
 	return o;

@@ -6,7 +6,7 @@
  * or {"v":1,"ok":false,"error":"…"}. Client side only; the daemon serves in
  * reconcile/server.c.
  *
- * resolve: {"namespace","name","labels":{…}|null,"network","ifname"} →
+ * resolve: {"namespace","name","uid","labels":{…}|null,"network","ifname"} →
  *	{"kind":"free"|"policy"|"undecided","policy":N,"spread":N,"flags":N,"key":"hex"}
  *	(the program is in the kernel before the answer)
  */

@@ -61,6 +61,7 @@ static struct json *question_make(const struct record *rec)
 	json_set(q, "op", json_new_string("resolve"));
 	json_set(q, "namespace", json_new_string(rec->namespace));
 	json_set(q, "name", json_new_string(rec->pod));
+	json_set(q, "uid", json_new_string(rec->uid));
 	json_set(q, "labels", labels ? labels : json_new_null());
 	json_set(q, "network", json_new_string(rec->network));
 	json_set(q, "ifname", json_new_string(rec->ifname));

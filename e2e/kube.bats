@@ -1,0 +1,311 @@
+#!/usr/bin/env bats
+# The daemon on a real API server: what objects say is in force before a pod's first packet, and
+# an API that lies, lags or is gone changes nothing that is in force.
+load lib/kube
+
+setup_file() {
+	kube_assets || return 0
+	lab_up node1 gw1
+	kube_up
+	kube_crds
+	cluster_objects | kube_apply
+	kube_kubeconfig sluiced
+	export EXT_V4 EXT_V6 DENIED_V4 DENIED_V6 NEXT_V4 NEXT_V6
+}
+setup() {
+	kube_or_skip
+	LAB_NODES=(node1 gw1)
+	export POD_NAMESPACE=shop
+}
+teardown() {
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || [ -z "${LAB:-}" ] || LAB_TAIL=60 lab_dump
+	node_stop node1
+	node_stop gw1
+	rm -f "$LAB"/log/sluiced-*
+}
+teardown_file() { lab_destroy; }
+
+# ---- objects ----
+
+cluster_objects() {
+	local node
+	cat <<-END
+		{apiVersion: sluice.dev/v1alpha1, kind: SluiceConfig, metadata: {name: default},
+		 spec: {clusterCIDRs: [10.244.0.0/16, 10.96.0.0/16, "fd00:244::/32", "fd00:96::/64"]}}
+		---
+		{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: payments}}}
+		---
+		{apiVersion: v1, kind: Namespace, metadata: {name: sluice-system}}
+		---
+		{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: sluiced-lab},
+		 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin},
+		 subjects: [{kind: ServiceAccount, name: sluiced, namespace: sluice-system}]}
+	END
+	for node in "${LAB_NODES[@]}"; do
+		cat <<-END
+			---
+			{apiVersion: v1, kind: Node, metadata: {name: $node, labels: {kubernetes.io/hostname: $node}},
+			 spec: {podCIDRs: [10.244.${NODE_NUMBER[$node]}.0/24], podCIDR: 10.244.${NODE_NUMBER[$node]}.0/24}}
+		END
+	done
+}
+
+# The nodes' addresses, which kubelets write.
+nodes_tell() {
+	local node
+	for node in "${LAB_NODES[@]}"; do
+		kube_write_status "/api/v1/nodes/$node" "{\"addresses\": [
+			{\"type\": \"InternalIP\", \"address\": \"${NODE_V4[$node]}\"},
+			{\"type\": \"InternalIP\", \"address\": \"${NODE_V6[$node]}\"}]}" >/dev/null || return
+	done
+}
+
+gateway_apply() {
+	kube_apply <<-END
+		{apiVersion: sluice.dev/v1alpha1, kind: EgressGateway, metadata: {name: ${1:-office}},
+		 spec: {addresses: [{range: ${2:-$EGRESS_V4}}], nodeSelector: {matchLabels: {kubernetes.io/hostname: ${3:-gw1}}},
+		        allowedNamespaces: {}}}
+	END
+}
+
+# policy_apply NAME SPEC-WITHOUT-SUBJECT: of the pods with app=NAME
+policy_apply() {
+	kube_apply <<-END
+		{apiVersion: sluice.dev/v1alpha1, kind: EgressPolicy, metadata: {name: $1, namespace: shop},
+		 spec: {subject: {podSelector: {matchLabels: {app: $1}}}, $2}}
+	END
+}
+AS_OFFICE='rules: [{name: out, action: Allow, via: {gateway: office}}]'
+DENY='rules: [{name: never, action: Deny}]'
+
+# pod_object POD APP [NODE]: what the scheduler's word makes of a pod
+pod_object() {
+	kube_apply <<-END
+		{apiVersion: v1, kind: Pod, metadata: {name: $1, namespace: shop, labels: {app: $2}},
+		 spec: {nodeName: ${3:-node1}, containers: [{name: c, image: none}]}}
+	END
+}
+pod_forget() { kube_delete "/api/v1/namespaces/shop/pods/$1?gracePeriodSeconds=0" >/dev/null; }
+
+# ---- daemons ----
+
+kube_node_start() {
+	local node
+	for node in "$@"; do
+		node_args "$node"
+		rm -f "$LAB/$node/run/sluiced.sock"
+		daemon "sluiced-$node" on "$node" "$BIN/sluiced" "${NODE_ARGS[@]}" --log-level debug \
+			--kubeconfig "$KUBE/sluiced.kubeconfig" --namespace sluice-system
+	done
+	for node in "$@"; do
+		lab_wait 100 node_answers "$node" || lab_fail "sluiced on $node does not answer"
+	done
+}
+synced() { ctl "$1" status -o json | jq -e '.api.synced'; }
+nodes_synced() {
+	local node
+	for node in "$@"; do lab_wait 100 synced "$node" || lab_fail "$node does not get all objects"; done
+}
+
+denied() { ! ask "$1" udp "$EXT_V4" timeout=300; }
+asks_as() { [ "$(ask "$1" udp "$EXT_V4" timeout=500)" = "$2" ]; }
+
+# What every test begins with: a gateway, the policy web by it, daemons that know all.
+cluster_up() {
+	nodes_tell
+	gateway_apply
+	policy_apply web "$AS_OFFICE"
+	kube_node_start node1 gw1
+	nodes_synced node1 gw1
+	lab_wait 100 has_address gw1 "$EGRESS_V4" || lab_fail "gw1 does not claim $EGRESS_V4"
+}
+
+# pod_start POD APP: told by the watch or fetched at ADD, whichever is first
+pod_start() { pod_object "$1" "$2" && pod_add "$1"; }
+pods_end() {
+	local pod
+	for pod in "$@"; do
+		pod_del "$pod"
+		pod_forget "$pod" || true
+	done
+}
+
+@test "policies of the API govern a pod from its first packet" {
+	cluster_up
+	pod_start web web
+	same "first packet" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	pod_start plain plain
+	same "no policy" "${NODE_V4[node1]}" "$(ask plain udp "$EXT_V4")"
+	pods_end web plain
+}
+
+@test "edits, labels and deletions reach the kernel, and open connections live on" {
+	cluster_up
+	pod_start web web
+	talk_open web
+	same "as office" "$EGRESS_V4 alive" "$(talk web)"
+	policy_apply other "$DENY"
+	pod_object web other # its label is another one now
+	lab_wait 100 denied web
+	pod_object web web
+	lab_wait 100 asks_as web "$EGRESS_V4"
+	kube_apply <<-END
+		{apiVersion: sluice.dev/v1alpha1, kind: ClusterEgressPolicy, metadata: {name: locked},
+		 spec: {subject: {podSelector: {}, namespaceSelector: {matchLabels: {locked: "yes"}}}, $DENY}}
+	END
+	asks_as web "$EGRESS_V4"
+	kube_apply <<<'{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: payments, locked: "yes"}}}'
+	lab_wait 100 denied web
+	kube_apply <<<'{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: payments}}}'
+	lab_wait 100 asks_as web "$EGRESS_V4"
+	kube_delete "$SLUICE_API/clusteregresspolicies/locked" >/dev/null
+	policy_apply web "rules: [{name: out, action: Allow, via: {node: {}}}]"
+	lab_wait 100 asks_as web "${NODE_V4[node1]}"
+	same "the open one" "$EGRESS_V4 alive" "$(talk web)"
+	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies/other" >/dev/null
+	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies/web" >/dev/null
+	lab_wait 100 asks_as web "${NODE_V4[node1]}"
+	same "the open one after all" "$EGRESS_V4 alive" "$(talk web)"
+	talk_close web
+	pods_end web
+}
+
+# condition PATH TYPE: "STATUS REASON"
+condition() {
+	kube_get "$SLUICE_API/$1" | jq -r --arg type "$2" \
+		'.status.conditions[]? | select(.type == $type) | "\(.status) \(.reason)"'
+}
+condition_is() { [ "$(condition "$1" "$2")" = "$3" ]; }
+condition_wait() {
+	lab_wait 100 condition_is "$@" || {
+		kube_get "$SLUICE_API/$1" | jq .status
+		lab_fail "$1: $2 is not $3"
+	}
+}
+
+@test "status says what holds and what does not, and takes it back" {
+	local web=namespaces/shop/egresspolicies/web office=egressgateways/office
+	cluster_up
+	condition_wait $web Accepted "True Accepted"
+	condition_wait $web Ready "True InForce"
+	condition_wait $office Ready "True AllAddressesCarried"
+	kube_get "$SLUICE_API/$office" |
+		jq -e --arg a "$EGRESS_V4" '.status.addresses[0] | .address == $a and .node == "gw1" and .announced'
+	kube_delete "$SLUICE_API/$office" >/dev/null
+	condition_wait $web Accepted "False MissingGateway"
+	condition_wait $web Ready "False NotAccepted"
+	gateway_apply other "$EGRESS_V4"
+	condition_wait egressgateways/other Ready "True AllAddressesCarried"
+	sleep 1.1 # the younger of two is told by the second
+	gateway_apply
+	condition_wait $office Accepted "False Conflict"
+	condition_wait $office AddressAssigned "False NotCarried"
+	kube_delete "$SLUICE_API/egressgateways/other" >/dev/null
+	condition_wait $office Ready "True AllAddressesCarried"
+	condition_wait $web Ready "True InForce"
+	policy_apply web "rules: [{name: bank, action: Allow, to: [{destination: {name: bank}}]}]"
+	condition_wait $web Accepted "False MissingDestination"
+	# one writer, and the other daemon takes over
+	local leader
+	leader=$(kube_get /apis/coordination.k8s.io/v1/namespaces/sluice-system/leases/sluiced | jq -r .spec.holderIdentity)
+	node_stop "$leader" KILL
+	policy_apply web "$AS_OFFICE"
+	condition_wait $web Accepted "True Accepted"
+	same "another leader" false "$(kube_get /apis/coordination.k8s.io/v1/namespaces/sluice-system/leases/sluiced |
+		jq --arg was "$leader" '.spec.holderIdentity == $was')"
+}
+
+@test "an invalid update keeps the last good version, over a restart, and status says so" {
+	local web=namespaces/shop/egresspolicies/web
+	cluster_up
+	pod_start web web
+	same "as office" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	policy_apply web "rules: [{name: out, action: Allow, novelty: 1}]" # kept by the server, unknown to us
+	condition_wait $web Accepted "False Invalid"
+	kube_get "$SLUICE_API/$web" | jq -e '.status.conditions[0].message | test("spec.rules\\[0\\].novelty: unknown field.*last good")'
+	same "as before" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	node_stop node1
+	kube_node_start node1
+	nodes_synced node1
+	pod_start again web
+	same "a pod started after it" "$EGRESS_V4" "$(ask again udp "$EXT_V4")"
+	# never valid: denies whom it selects
+	policy_apply bad "rules: [{name: out, action: Allow, novelty: 1}]"
+	condition_wait namespaces/shop/egresspolicies/bad Accepted "False Invalid"
+	pod_start bad bad
+	denied bad
+	policy_apply bad "rules: [{name: out, action: Allow}]"
+	lab_wait 100 asks_as bad "${NODE_V4[node1]}"
+	policy_apply web "$AS_OFFICE"
+	condition_wait $web Accepted "True Accepted"
+	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies/bad" >/dev/null
+	pods_end web again bad
+}
+
+@test "without the API everything stays, and what it says afterwards counts" {
+	cluster_up
+	pod_start web web
+	kube_api_stop KILL
+	same "as before" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	node_stop node1
+	node_stop gw1
+	kube_node_start node1 gw1
+	same "daemons that never saw it" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	run ctl node1 status
+	[ "$status" -eq 3 ] && [[ $output == *"not"* ]]
+	# who it is only the API knows: in-cluster traffic alone until then
+	pod_add late
+	denied late
+	kube_api_start
+	pod_object late web
+	lab_wait 300 asks_as late "$EGRESS_V4"
+	nodes_synced node1
+	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies/web" >/dev/null
+	lab_wait 100 asks_as web "${NODE_V4[node1]}"
+	pods_end web late
+}
+
+@test "a pod that the watch does not tell is fetched, and one that is deleted by force stays who it was" {
+	cluster_up
+	pod_object web web gw1 # not among this node's
+	pod_add web
+	same "first packet" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	pod_start forced web
+	pod_forget forced
+	sleep 1
+	same "its object is gone" "$EGRESS_V4" "$(ask forced udp "$EXT_V4")"
+	node_stop node1
+	kube_node_start node1
+	nodes_synced node1
+	same "after a restart" "$EGRESS_V4" "$(ask forced udp "$EXT_V4")"
+	pods_end web forced
+}
+
+compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
+
+@test "a burst of 1,000 events is one compile, and history that is gone is listed anew" {
+	local before i pid
+	cluster_up
+	pod_start web web
+	pid=$(cat "$LAB/pids/sluiced-node1")
+	before=$(compiles)
+	kill -STOP "$pid"
+	for ((i = 0; i < 1000; i++)); do
+		echo "{apiVersion: sluice.dev/v1alpha1, kind: EgressPolicy, metadata: {name: b$i, namespace: shop}, spec: {subject: {podSelector: {matchLabels: {app: b$i}}}, $DENY}}"
+		echo ---
+	done | kube_apply >/dev/null
+	kube_api_stop KILL # its watches end, and then their place in history is gone
+	kube_api_start
+	kube_compact
+	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies/b7" >/dev/null
+	kill -CONT "$pid"
+	told() { [ "$(ctl node1 status -o json | jq '.policies')" = 1000 ]; }
+	lab_wait 300 told
+	echo "compiles: $(($(compiles) - before))"
+	[ $(($(compiles) - before)) -le 4 ]
+	same "as before" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	grep VmRSS "/proc/$pid/status"
+	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies" >/dev/null
+	lab_wait 100 asks_as web "${NODE_V4[node1]}"
+	pods_end web
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reconcile/api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "reconcile/api_tell.h"
+#include "reconcile/objects.h"
+#include "reconcile/priv.h"
+#include "source/kube.h"
+#include "source/kube_conf.h"
+#include "source/kube_watch.h"
+
+/* A plugin waits two seconds for its answer; then it goes by the snapshot. */
+#define FETCH_MS 1700
+
+struct watched {
+	struct api *api;
+	enum collection c;
+	struct kube_watch *watch; /* NULL: nobody needs it yet */
+};
+
+struct fetch {
+	struct api *api;
+	struct fetch *next;
+	struct kube_call *call;
+	uint64_t question;
+};
+
+struct api {
+	struct api_in in;
+	struct objects *objects;
+	struct kube *kube;
+	struct watched watched[OBJECTS_N];
+	struct fetch *fetches;
+	struct api_tell *tell;
+	uint64_t told_of; /* what was looked at last when there was something to tell */
+	bool in_trouble;
+};
+
+/* ---- watches ---- */
+
+static void watches_start(struct api *a);
+
+static void tell(struct api *a)
+{
+	watches_start(a);
+	if (objects_changed(a->objects))
+		a->in.changed(a->in.data);
+}
+
+static void on_begin(void *data)
+{
+	struct watched *w = data;
+
+	objects_begin(w->api->objects, w->c);
+}
+
+static void on_object(void *data, const struct json *object)
+{
+	struct watched *w = data;
+
+	objects_put(w->api->objects, w->c, object);
+	tell(w->api);
+}
+
+static void on_gone(void *data, const char *namespace, const char *name)
+{
+	struct watched *w = data;
+
+	objects_gone(w->api->objects, w->c, namespace ?: "", name);
+	tell(w->api);
+}
+
+static void on_unreadable(void *data, const char *namespace, const char *name, const struct err *e)
+{
+	struct watched *w = data;
+
+	objects_unreadable(w->api->objects, w->c, namespace ?: "", name, e);
+}
+
+static void on_synced(void *data)
+{
+	struct watched *w = data;
+
+	objects_synced(w->api->objects, w->c);
+	tell(w->api);
+}
+
+/* One line when the API is lost, one when all of it is back; sluicectl status has the rest. */
+static void on_trouble(void *data, const struct err *e)
+{
+	struct watched *w = data;
+	struct api *a = w->api;
+	bool before = a->in_trouble;
+
+	objects_trouble(a->objects, w->c, e);
+	a->in_trouble = objects_troubled(a->objects) != NULL;
+	if (a->in_trouble && !before)
+		log_warn("API not reached: what is in force stays", "error=%s",
+			 log_quote(objects_troubled(a->objects)));
+	if (!a->in_trouble && before)
+		log_info("API reached again", "collection=%s", objects_resource(w->c));
+}
+
+static void watch_start(struct api *a, enum collection c)
+{
+	static const struct kube_watch_ops ops = {on_begin,	 on_object, on_gone,
+						  on_unreadable, on_synced, on_trouble};
+	__cleanup_free char *own = mem_printf("fieldSelector=spec.nodeName%%3D%s",
+					      a->in.conf->node_name);
+
+	a->watched[c] = (struct watched){.api = a, .c = c};
+	a->watched[c].watch = kube_watch_new(a->kube, objects_path(c),
+					     c == OBJECTS_PODS ? own : NULL, &ops, &a->watched[c]);
+}
+
+/* Services once a policy names one. The watch then stays: most often the policy does, too. */
+static void watches_start(struct api *a)
+{
+	for (enum collection c = 0; c < OBJECTS_N; c++)
+		if (!a->watched[c].watch && objects_wanted(a->objects, c))
+			watch_start(a, c);
+}
+
+/* ---- one pod ---- */
+
+static void fetch_end(struct fetch *f)
+{
+	struct fetch **p = &f->api->fetches;
+
+	while (*p != f)
+		p = &(*p)->next;
+	*p = f->next;
+	free(f);
+}
+
+static void on_pod(void *data, int status, const struct json *body, const struct err *e)
+{
+	struct fetch *f = data;
+	struct api *a = f->api;
+	uint64_t question = f->question;
+
+	fetch_end(f);
+	if (status == 200 && body)
+		objects_fetched(a->objects, OBJECTS_PODS, body);
+	else
+		log_warn("pod not fetched", "error=%s", log_quote(e ? e->msg : "no object"));
+	a->in.fetched(a->in.data, question);
+	tell(a);
+}
+
+/* A name as Kubernetes has it: nothing in it that means something in a path. */
+static const char *name_get(const struct json *request, const char *key)
+{
+	const char *s;
+
+	if (json_string(json_get(request, key), &s, NULL) < 0 || !*s || strlen(s) > DOC_MAX_NAME ||
+	    s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-.")] || *s == '.')
+		return NULL;
+	return s;
+}
+
+bool api_fetch_pod(struct api *a, uint64_t question, const struct json *request)
+{
+	const char *namespace = name_get(request, "namespace"), *name = name_get(request, "name");
+	__cleanup_free char *path = NULL;
+	struct fetch *f;
+
+	if (!namespace || !name)
+		return false;
+	path = mem_printf("/api/v1/namespaces/%s/pods/%s", namespace, name);
+	f = mem_alloc0(sizeof(*f));
+	f->api = a;
+	f->question = question;
+	f->next = a->fetches;
+	a->fetches = f;
+	f->call = kube_call(a->kube, &(struct kube_request){.method = "GET",
+							    .path = path,
+							    .timeout_ms = FETCH_MS,
+							    .done = on_pod,
+							    .data = f});
+	return true;
+}
+
+/* What is in force, what addresses are here, what is written there. */
+void api_passed(struct api *a)
+{
+	const struct reconcile *r = a->in.reconcile;
+	uint64_t of = hash_bytes(&r->compiled_serial, sizeof(r->compiled_serial),
+				 objects_status_serial(a->objects));
+
+	for (size_t i = 0; i < r->claims.n; i++) {
+		const struct claim *k = &r->claims.items[i];
+
+		of = hash_bytes(k->addr.b, sizeof(k->addr.b), of * 31 + (uint64_t)k->state);
+	}
+	if (of != a->told_of)
+		api_tell_soon(a->tell);
+	a->told_of = of;
+}
+
+bool api_end(struct api *a, void (*done)(void *data), void *data)
+{
+	return api_tell_end(a->tell, done, data);
+}
+
+/* ---- */
+
+static int kube_open(struct api *a, struct err *e)
+{
+	__cleanup_kube_conf struct kube_conf conf = {0};
+	int r = kube_conf_load(a->in.conf->kubeconfig, &conf, e);
+
+	return r < 0 ? r : kube_new(a->in.loop, &conf, &a->kube, e);
+}
+
+int api_new(const struct api_in *in, struct api **ret, struct err *e)
+{
+	__cleanup(api_freep) struct api *a = mem_alloc0(sizeof(*a));
+	int r;
+
+	a->in = *in;
+	a->objects = reconcile_objects(in->reconcile);
+	r = kube_open(a, e);
+	if (r == 0)
+		r = api_tell_new(in->loop, a->kube, in->reconcile, &a->tell, e);
+	if (r < 0)
+		return r;
+	watches_start(a);
+	*ret = TAKE(a);
+	return 0;
+}
+
+void api_free(struct api *a)
+{
+	if (!a)
+		return;
+	for (enum collection c = 0; c < OBJECTS_N; c++)
+		kube_watch_free(a->watched[c].watch);
+	while (a->fetches) {
+		kube_cancel(a->fetches->call);
+		fetch_end(a->fetches);
+	}
+	api_tell_free(a->tell);
+	kube_free(a->kube);
+	free(a);
+}

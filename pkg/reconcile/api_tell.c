@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One walk over all objects at a time: it writes what differs, a few at once, and goes on where
+ * it was when one is answered. What changes meanwhile makes one more walk. An answer is the object
+ * as it is now, so nothing is written twice while the watch is still to tell of it.
+ */
+#include "reconcile/api_tell.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "reconcile/api_lease.h"
+#include "reconcile/conditions.h"
+#include "reconcile/priv.h"
+
+#define SOON_MS	     200
+#define WALK_MS	     60000 /* a walk at least this often */
+#define WRITES_MAX   4
+#define WRITE_MS     10000
+#define MANAGER_NAME 110		/* of a node's name: a field manager has 128 characters */
+#define N_TOLD	     OBJECTS_NAMESPACES /* collections of our own kinds */
+
+struct write {
+	struct api_tell *tell;
+	struct kube_call *call; /* NULL: free */
+	enum collection c;
+};
+
+struct api_tell {
+	struct loop *loop;
+	struct kube *kube;
+	struct reconcile *r;
+	struct objects *objects;
+	struct api_lease *lease;
+	struct loop_timer *timer;
+	struct write writes[WRITES_MAX];
+	struct kube_backoff backoff;
+	enum collection c; /* where the walk is; N_TOLD: at its end */
+	size_t i;
+	int part; /* of the object: its conditions, then its addresses */
+	bool again;
+	char now[32];
+};
+
+/* ---- writing ---- */
+
+static void walk(struct api_tell *t);
+
+static void on_written(void *data, int status, const struct json *body, const struct err *e)
+{
+	struct write *w = data;
+	struct api_tell *t = w->tell;
+
+	w->call = NULL;
+	if (status == 200 && body) {
+		t->backoff = (struct kube_backoff){0};
+		objects_put(t->objects, w->c, body);
+		walk(t);
+		return;
+	}
+	if (status == 404) { /* gone meanwhile */
+		walk(t);
+		return;
+	}
+	if (!t->backoff.tries)
+		log_warn("status not written", "error=%s", log_quote(e ? e->msg : ""));
+	t->again = true;
+	loop_timer_arm(t->timer, kube_backoff_ms(&t->backoff, kube_retry_after(t->kube)));
+}
+
+static struct write *write_free(struct api_tell *t)
+{
+	for (size_t i = 0; i < WRITES_MAX; i++)
+		if (!t->writes[i].call)
+			return &t->writes[i];
+	return NULL;
+}
+
+static char *status_path(enum collection c, const struct object *obj, const char *manager)
+{
+	const char *slash = strrchr(objects_path(c), '/');
+	int group = (int)(slash - objects_path(c));
+
+	if (!*obj->namespace)
+		return mem_printf("%s/%s/status?fieldManager=%s&force=true", objects_path(c),
+				  obj->name, manager);
+	return mem_printf("%.*s/namespaces/%s%s/%s/status?fieldManager=%s&force=true", group,
+			  objects_path(c), obj->namespace, slash, obj->name, manager);
+}
+
+static void status_write(struct api_tell *t, enum collection c, const struct object *obj,
+			 const char *manager, struct json *take_status)
+{
+	__cleanup_json struct json *o = json_new_object();
+	__cleanup_free char *path = status_path(c, obj, manager), *body = NULL;
+	struct json *meta = json_new_object();
+	struct write *w = write_free(t);
+
+	json_set(o, "apiVersion", json_new_string("sluice.dev/v1alpha1"));
+	json_set(o, "kind", json_new_string(objects_kind(c)));
+	json_set(meta, "name", json_new_string(obj->name));
+	if (*obj->namespace)
+		json_set(meta, "namespace", json_new_string(obj->namespace));
+	json_set(o, "metadata", meta);
+	json_set(o, "status", take_status);
+	body = json_emit(o, 0);
+	*w = (struct write){.tell = t, .c = c};
+	w->call = kube_call(t->kube, &(struct kube_request){.method = "PATCH",
+							    .path = path,
+							    .content_type = KUBE_APPLY,
+							    .body = body,
+							    .timeout_ms = WRITE_MS,
+							    .done = on_written,
+							    .data = w});
+}
+
+/* ---- what is true ---- */
+
+static void conditions_tell(struct api_tell *t, enum collection c, const struct object *obj)
+{
+	struct conditions want;
+	struct json *status;
+
+	conditions_of(c, obj, t->r->policies.set, t->r->compiled, &want);
+	status = conditions_status(&want, obj->generation, obj->status, t->now);
+	conditions_done(&want);
+	if (status)
+		status_write(t, c, obj, "sluice", status);
+}
+
+/* Those that this node carries now: on their interface, or its own. */
+static size_t addresses_held(const struct reconcile *r, const char *gateway,
+			     struct address_told **ret)
+{
+	const struct egress_addr *addrs;
+	struct address_told *list = NULL;
+	size_t n, held = 0;
+
+	addrs = compiled_addrs(r->compiled, &n);
+	for (size_t i = 0; i < n; i++) {
+		const struct claim *k = claims_find(&r->claims, addrs[i].addr);
+
+		if (strcmp(addrs[i].gateway, gateway) != 0 || !addrs[i].local || addrs[i].problem ||
+		    (addrs[i].assign && (!k || k->state != CLAIM_HELD)))
+			continue;
+		MEM_GROW(list, held);
+		list[held++] = (struct address_told){addrs[i].addr, addrs[i].announce};
+	}
+	*ret = list;
+	return held;
+}
+
+static void addresses_tell(struct api_tell *t, const struct object *obj)
+{
+	__cleanup_free struct address_told *list = NULL;
+	__cleanup_free char *manager = mem_printf("sluice-%.*s", MANAGER_NAME, t->r->node_name);
+	size_t n = addresses_held(t->r, obj->name, &list);
+	struct json *status = addresses_status(list, n, t->r->node_name, obj->status, t->now);
+
+	if (status)
+		status_write(t, OBJECTS_GATEWAYS, obj, manager, status);
+}
+
+/* ---- the walk ---- */
+
+static void tell_part(struct api_tell *t, const struct object *obj)
+{
+	if (t->part == 0 && api_lease_held(t->lease))
+		conditions_tell(t, t->c, obj);
+	if (t->part == 1 && t->c == OBJECTS_GATEWAYS)
+		addresses_tell(t, obj);
+}
+
+static void walk(struct api_tell *t)
+{
+	while (t->c < N_TOLD && write_free(t)) {
+		if (t->i >= objects_count(t->objects, t->c)) {
+			t->c++;
+			t->i = 0;
+			continue;
+		}
+		tell_part(t, objects_at(t->objects, t->c, t->i));
+		if (++t->part > 1) {
+			t->part = 0;
+			t->i++;
+		}
+	}
+	if (t->c == N_TOLD)
+		loop_timer_arm(t->timer, t->again ? SOON_MS : WALK_MS);
+}
+
+static void on_timer(void *data)
+{
+	struct api_tell *t = data;
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (!t->r->compiled || !objects_all_synced(t->objects) ||
+	    objects_changed(t->objects)) { /* what is in force is not what is known */
+		loop_timer_arm(t->timer, SOON_MS);
+		return;
+	}
+	strftime(t->now, sizeof(t->now), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+	t->again = false;
+	t->c = 0;
+	t->i = 0;
+	t->part = 0;
+	walk(t);
+}
+
+void api_tell_soon(struct api_tell *t)
+{
+	if (t->again)
+		return;
+	t->again = true;
+	if (t->c == N_TOLD)
+		loop_timer_arm(t->timer, SOON_MS);
+}
+
+static void on_won(void *data)
+{
+	api_tell_soon(data);
+}
+
+int api_tell_new(struct loop *loop, struct kube *kube, struct reconcile *r, struct api_tell **ret,
+		 struct err *e)
+{
+	__cleanup(api_tell_freep) struct api_tell *t = mem_alloc0(sizeof(*t));
+	const struct api_lease_in in = {
+		.loop = loop,
+		.kube = kube,
+		.objects = reconcile_objects(r),
+		.node = r->conf->node_name,
+		.namespace = r->conf->namespace ?: kube_namespace(kube),
+		.won = on_won,
+		.data = t,
+	};
+	int rc;
+
+	t->loop = loop;
+	t->kube = kube;
+	t->r = r;
+	t->objects = reconcile_objects(r);
+	t->c = N_TOLD;
+	rc = loop_timer_new(loop, on_timer, t, &t->timer, e);
+	if (rc == 0)
+		rc = api_lease_new(&in, &t->lease, e);
+	if (rc < 0)
+		return rc;
+	loop_timer_arm(t->timer, SOON_MS);
+	*ret = TAKE(t);
+	return 0;
+}
+
+void api_tell_free(struct api_tell *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; i < WRITES_MAX; i++)
+		kube_cancel(t->writes[i].call);
+	api_lease_free(t->lease);
+	loop_timer_free(t->timer);
+	free(t);
+}
+
+bool api_tell_end(struct api_tell *t, void (*done)(void *data), void *data)
+{
+	return api_lease_release(t->lease, done, data);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What objects of an API are told of themselves, as status: computed from what is in force,
+ * compared with what is written there. PURE.
+ *
+ *	policies	Accepted (Invalid, NotPermitted, MissingGateway, Conflict,
+ *			MissingDestination), Ready (NotAccepted, NoOwner, MissingService)
+ *	gateways	Accepted (Invalid, Conflict), AddressAssigned, Ready
+ *	others		Accepted (Invalid)
+ *
+ * A condition is written again only when it says something else; lastTransitionTime stays
+ * until its status changes.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/compile.h"
+#include "reconcile/objects.h"
+
+struct json;
+
+struct condition {
+	const char *type, *reason;
+	bool yes;
+	char *message;
+};
+
+#define CONDITIONS_MAX 3
+struct conditions {
+	struct condition list[CONDITIONS_MAX];
+	size_t n;
+};
+
+void conditions_of(enum collection c, const struct object *obj, const struct doc_set *set,
+		   const struct compiled *compiled, struct conditions *ret);
+void conditions_done(struct conditions *c);
+
+/*
+ * The status to apply: observedGeneration and conditions. NULL when there, as JSON text or
+ * NULL, says the same. now: "2026-01-31T09:00:00Z".
+ */
+struct json *conditions_status(const struct conditions *want, int64_t generation, const char *there,
+			       const char *now);
+
+/* ---- EgressGateway.status.addresses: each owner tells of its own ---- */
+
+struct address_told {
+	struct addr addr;
+	bool announced;
+};
+/*
+ * The addresses that node has of a gateway, to be applied in the node's name. NULL when there
+ * says the same of this node: nothing of it when n is 0.
+ */
+struct json *addresses_status(const struct address_told *list, size_t n, const char *node,
+			      const char *there, const char *now);
