@@ -237,6 +237,45 @@ hostile() {
 	same "left" sluice "$(ls -A "$PLUGINS")"
 }
 
+# look: once, as a runtime
+look() { "$CNIRUN" poll "$NET_D" sluice "$LAB/node1/sluiced.yaml" | grep -q ' looks, 0 wrong, '; }
+
+# hit STEP: an install that has something to do, hit at every STEPth system call
+hit() {
+	local n calls fault status
+	other_version "$LAB/other"
+	write_main kindnetd 10-main.conflist net-0
+	sluiced install >/dev/null
+	write_main kindnetd 10-main.conflist net-1
+	on node1 "$TOP/build/e2e/slinject" "$LAB/calls" run 0 none "$BIN/sluiced" install --from "$LAB/other" \
+		--config "$LAB/node1/sluiced.yaml" >/dev/null || true
+	calls=$(wc -l <"$LAB/calls")
+	for ((n = 1; n <= calls; n += $1)); do
+		for fault in kill EIO ${SLUICE_E2E_FULL:+short ENOSPC EINTR}; do
+			write_main kindnetd 10-main.conflist "net-$n-$fault"
+			status=0
+			on node1 "$TOP/build/e2e/slinject" "$LAB/report" run "$n" "$fault" "$BIN/sluiced" install \
+				--config "$LAB/node1/sluiced.yaml" >"$LAB/said" 2>&1 || status=$?
+			look || lab_fail "$fault at $(cat "$LAB/report")"
+			cmp -s "$BIN/sluice" "$PLUGINS/sluice" || cmp -s "$LAB/other/sluice" "$PLUGINS/sluice" ||
+				lab_fail "$fault at $(cat "$LAB/report"): the plugin is neither" || return
+			[ "$status" != 0 ] || ours "net-$n-$fault" ||
+				lab_fail "$fault at $(cat "$LAB/report"): $(cat "$LAB/said")" || return
+			sluiced install >/dev/null || lab_fail "$fault at $(cat "$LAB/report"): not mended" || return
+			same "left" "00-sluice.conflist 10-main.conflist" "$(find "$NET_D" -mindepth 1 -printf '%f\n' | sort | xargs)" || return
+			sluiced install --from "$LAB/other" >/dev/null || true
+		done
+	done
+}
+
+@test "an error or the end in a system call of install: list and program are the old or the new, and it can be done again" {
+	hit 20
+}
+
+@test "the same at every system call (long)" {
+	hit 1
+}
+
 @test "upgrade and downgrade under running pods: they go on, and either version ends the other's" {
 	main_list
 	gateway_on node1

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/atomic_file.h"
@@ -15,6 +17,9 @@
 
 #define MAX_FILES 1024
 #define MAX_BYTES (1u << 20)
+
+#define LOCK_PAUSE_MS 10
+#define LOCK_TRIES    500 /* somebody else may hold one on the folder for reasons of his own */
 
 const char *folder_cure(int code)
 {
@@ -30,6 +35,18 @@ const char *folder_cure(int code)
 	default:
 		return "";
 	}
+}
+
+int folder_lock(int dirfd, const char *path, struct err *e)
+{
+	static const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+
+	for (int i = 0; flock(dirfd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if ((errno != EWOULDBLOCK && errno != EINTR) || i == LOCK_TRIES)
+			return err_sys(e, -errno, "lock %s", path);
+		nanosleep(&pause, NULL);
+	}
+	return 0;
 }
 
 static int folder_open(const char *path, int *ret, struct err *e)
@@ -117,7 +134,10 @@ int chain_file_store(const char *path, const char *name, const char *text, struc
 
 	if (r < 0)
 		return r;
-	r = atomic_file_store(fd, name, text, strlen(text), 0644, &why);
+	r = folder_lock(fd, path, e);
+	if (r < 0)
+		return r;
+	r = atomic_file_store(fd, name, text, strlen(text), 0600, &why);
 	return r == 0 ? 0 : err_set(e, r, "%s: %s%s", path, why.msg, folder_cure(r));
 }
 
@@ -129,6 +149,9 @@ int chain_file_remove(const char *path, const char *name, struct err *e)
 
 	if (r == -ENOENT)
 		return 0;
+	if (r < 0)
+		return r;
+	r = folder_lock(fd, path, e);
 	if (r < 0)
 		return r;
 	r = atomic_file_remove(fd, name, &why);

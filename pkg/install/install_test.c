@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/version.h"
@@ -153,6 +155,42 @@ static void reads_links_and_is_not_held_by_pipes_or_folders(void **state)
 	install("10-a.conflist", false);
 }
 
+static void store_many(int seed)
+{
+	for (int i = 0; i < 100; i++) {
+		__cleanup_free char *text = mem_printf("{\"name\": \"%0*d\"}", (seed + 1) * 1000,
+						       i);
+
+		if (chain_file_store(conf.cni_conf_dir, CHAIN_FILE, text, &e) < 0)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+/* sluiced install beside a daemon that keeps the list. */
+static void several_may_write_at_once(void **state)
+{
+	int left = 4, status;
+
+	expect_ok(chain_file_store(conf.cni_conf_dir, CHAIN_FILE, "{\"name\": \"x\"}", &e), &e);
+	for (int i = 0; i < left; i++)
+		if (fork() == 0)
+			store_many(i);
+	while (left) {
+		__cleanup(chain_dir_done) struct chain_dir d = {0};
+		__cleanup_json struct json *j = NULL;
+
+		expect_ok(chain_dir_load(conf.cni_conf_dir, CHAIN_FILE, &d, &e), &e);
+		assert_int_equal(d.n, 1);
+		expect_ok(json_parse(d.files[0].text, d.files[0].len, &j, &e), &e);
+		if (waitpid(-1, &status, WNOHANG) <= 0)
+			continue;
+		assert_int_equal(status, 0);
+		left--;
+	}
+	sh("test \"$(ls -A %s/net.d)\" = " CHAIN_FILE, dir);
+}
+
 static void uninstalling_removes_ours_and_says_what_is_left(void **state)
 {
 	struct uninstall_report r;
@@ -216,6 +254,7 @@ int main(void)
 		T(the_entry_says_where_the_daemon_works),
 		T(a_dry_run_writes_nothing),
 		T(reads_links_and_is_not_held_by_pipes_or_folders),
+		T(several_may_write_at_once),
 		T(uninstalling_removes_ours_and_says_what_is_left),
 		T(a_program_is_replaced_while_it_runs),
 	};

@@ -93,6 +93,10 @@ static int64_t lost_delay(struct keeper *k)
 		k->lost_at = now;
 		k->lost++;
 		k->write_at = now;
+		if (k->lost == LOST_FREE + 1)
+			log_warn("somebody removes or changes our list again and again",
+				 "file=%s/%s cure=%s", log_quote(k->conf->cni_conf_dir), CHAIN_FILE,
+				 log_quote("for Cilium, set cni.exclusive=false"));
 		if (k->lost > LOST_FREE)
 			k->write_at += k->lost - LOST_FREE > 8 ? LOST_MAX_MS
 							       : 100LL << (k->lost - LOST_FREE);

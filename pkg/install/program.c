@@ -82,8 +82,11 @@ static bool executable(int dirfd, const char *name)
 static int store(int dirfd, const char *dir, const char *name, const struct bytes *b, struct err *e)
 {
 	struct err why = {0};
-	int r = atomic_file_store(dirfd, name, b->p, b->n, 0755, &why);
+	int r = folder_lock(dirfd, dir, e);
 
+	if (r < 0)
+		return r;
+	r = atomic_file_store(dirfd, name, b->p, b->n, 0755, &why);
 	return r == 0 ? 0 : err_set(e, r, "%s: %s%s", dir, why.msg, folder_cure(r));
 }
 
