@@ -6,7 +6,6 @@
 
 #include "bpf/maps.h"
 #include "dataplane/attach.h"
-#include "kernel/sysctl.h"
 #include "kernel/tc.h"
 
 /* What failed so far, for the steps that build on it. */
@@ -74,8 +73,10 @@ static int link_set_step(struct run *x, const struct dp_step *s, struct err *e)
 static int rp_filter_step(struct run *x, const struct dp_step *s, struct err *e)
 {
 	const struct dp_link *l = s->arg;
+	uint32_t ifindex = 0;
+	int r = tunnel_ifindex(x, &ifindex, e);
 
-	return sysctl_set("net/ipv4/conf/" DP_LINK "/rp_filter", l->rp_filter, e);
+	return r < 0 ? r : link_set_rp_filter(x->k->rtnl, ifindex, l->rp_filter, e);
 }
 
 static int tunnel_prog_step(struct run *x, const struct dp_step *s, struct err *e)

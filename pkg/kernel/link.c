@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -251,6 +252,26 @@ int link_set(struct rtnl *r, uint32_t ifindex, bool up, uint32_t mtu, struct err
 	rc = rtnl_change(r, m, e);
 	if (rc < 0)
 		err_wrap(e, "set link %u", ifindex);
+	return rc;
+}
+
+/* Not by /proc/sys, which container runtimes mount read-only. */
+int link_set_rp_filter(struct rtnl *r, uint32_t ifindex, int value, struct err *e)
+{
+	struct ifinfomsg ifi = {.ifi_index = (int)ifindex};
+	struct nl_msg *m = rtnl_msg(RTM_NEWLINK, 0, &ifi, sizeof(ifi));
+	struct nlattr *spec = rtnl_nest(m, IFLA_AF_SPEC);
+	struct nlattr *four = rtnl_nest(m, AF_INET);
+	struct nlattr *conf = rtnl_nest(m, IFLA_INET_CONF);
+	int rc;
+
+	rtnl_put_u32(m, IPV4_DEVCONF_RP_FILTER, (uint32_t)value);
+	nla_nest_end(m, conf);
+	nla_nest_end(m, four);
+	nla_nest_end(m, spec);
+	rc = rtnl_change(r, m, e);
+	if (rc < 0)
+		err_wrap(e, "set rp_filter of link %u", ifindex);
 	return rc;
 }
 

@@ -130,7 +130,10 @@ static void makes_the_tunnel_device_and_knows_it_again(void **state)
 	sh("test -z \"$(ip -6 addr show dev sluice0)\"");
 	expect_ok(link_set(r, info.ifindex, true, 1400, &e), &e);
 	expect_rc(link_vxlan_check(r, &wanted, &e), 0, &e);
+	expect_ok(link_set_rp_filter(r, info.ifindex, 2, &e), &e);
+	sh("test $(cat /proc/sys/net/ipv4/conf/sluice0/rp_filter) = 2");
 	expect_ok(link_del(r, info.ifindex, &e), &e);
+	expect_rc(link_set_rp_filter(r, info.ifindex, 2, &e), -ENODEV, &e);
 	expect_rc(link_del(r, info.ifindex, &e), -ENODEV, &e);
 	expect_rc(link_del(r, 0, &e), -ENODEV, &e);
 	rtnl_close(r);

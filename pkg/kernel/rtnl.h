@@ -62,6 +62,7 @@ int link_add_vxlan(struct rtnl *r, const struct link_vxlan *l, struct err *e);
 int link_vxlan_check(struct rtnl *r, const struct link_vxlan *l, struct err *e);
 int link_set(struct rtnl *r, uint32_t ifindex, bool up, uint32_t mtu /* 0 = leave */,
 	     struct err *e);
+int link_set_rp_filter(struct rtnl *r, uint32_t ifindex, int value, struct err *e);
 int link_del(struct rtnl *r, uint32_t ifindex, struct err *e);
 
 /* ---- addresses ---- */

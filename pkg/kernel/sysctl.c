@@ -48,23 +48,3 @@ int sysctl_get(const char *path, int *ret, struct err *e)
 	*ret = (int)v;
 	return 0;
 }
-
-int sysctl_set(const char *path, int value, struct err *e)
-{
-	__cleanup_close int fd = -1;
-	char text[VALUE_MAX];
-	int r, now, n;
-
-	r = sysctl_get(path, &now, e);
-	if (r < 0)
-		return r;
-	if (now == value)
-		return 0;
-	r = open_below(path, O_WRONLY, &fd, e);
-	if (r < 0)
-		return r;
-	n = snprintf(text, sizeof(text), "%d\n", value);
-	if (write(fd, text, (size_t)n) != n)
-		return err_sys(e, errno ? -errno : -EIO, "sysctl %s = %d", path, value);
-	return 0;
-}
