@@ -117,7 +117,7 @@ $(B)/%_test: %_test.c $(LIB) $(TESTKIT)
 
 # it listens to what the parser's files ask of each other
 $(B)/pkg/policy/crd_test: LDFLAGS += $(foreach f,fields list int choice,-Wl,--wrap=doc_$(f))
-$(B)/pkg/policy/crd_test: $(wildcard conf/crds/*.yaml)
+$(B)/pkg/policy/crd_test: $(wildcard conf/crds/sluice.dev_*.yaml)
 
 unit: all $(TESTS)
 	@scripts/run-tests $(TESTS)
@@ -179,6 +179,10 @@ build/e2e/cnirun: $(wildcard e2e/tools/cnirun/*.go)
 	@mkdir -p $(@D)
 	GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/e2e/gocache CGO_ENABLED=0 go build -o $@ $^
 
+build/e2e/helmrender: $(wildcard e2e/tools/helmrender/*.go)
+	@mkdir -p $(@D)
+	GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/e2e/gocache CGO_ENABLED=0 go build -o $@ $^
+
 # static, so that it is small: what a parent holds counts in its children's peak
 build/e2e/slmeter: $(wildcard e2e/tools/meter/*.c e2e/tools/meter/*.h)
 	@mkdir -p $(@D)
@@ -194,7 +198,7 @@ build/e2e/slkube: e2e/tools/kubewatch/main.c $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< $(LIB) $(SANLD) $(LDFLAGS) $(LIBS_STATIC) $(LIBS_CURL) -o $@
 
-e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter build/e2e/slinject build/e2e/slkube
+e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter build/e2e/slinject build/e2e/slkube build/e2e/helmrender
 
 # what one run of from_pod costs, and a large feed: worlds of the unit tests, for the benchmarks
 build/e2e/from_pod build/e2e/feed: build/e2e/%: e2e/bench/%.c $(LIB) $(TESTKIT)

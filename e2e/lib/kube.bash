@@ -220,7 +220,7 @@ KUBE_KINDS=(egressgateways clusteregresspolicies egresspolicies clusteregressdes
 
 kube_crds() {
 	local plural
-	cat "$TOP"/conf/crds/*.yaml | sed 's/^apiVersion: apiext/---\n&/' | kube_apply || return
+	cat "$TOP"/conf/crds/sluice.dev_*.yaml | sed 's/^apiVersion: apiext/---\n&/' | kube_apply || return
 	for plural in "${KUBE_KINDS[@]}"; do
 		lab_wait 600 kube_get "$SLUICE_API/$plural" || lab_fail "$plural are not served"
 	done
