@@ -141,6 +141,17 @@ open_now() { [ "$(ask web tcp "$1" timeout=300)" != timeout ]; }
 	same "another protocol" timeout "$(ask web udp 198.18.1.1 timeout=300)"
 }
 
+@test "explain knows the names that an address is known under, and the program in force agrees" {
+	names_up
+	run -0 ctl node1 explain default/web "198.18.1.1:$PORT" -o json
+	same "before" "[]" "$(jq -c '.[0].names' <<<"$output")"
+	same "looked up" "1 connected, 0 failed, 0 nothing" "$(look "$DNSMASQ" api.example.com)"
+	run -0 ctl node1 explain default/web "198.18.1.1:$PORT"
+	[[ $output == *"known as     *.example.com, api.example.com"* ]]
+	[[ $output == *"outcome      leaves as the node"* ]]
+	[[ $output == *"the program in force says the same"* ]]
+}
+
 @test "1,000 of 1,000 first connections right after the first lookup succeed" {
 	names_up
 	same first "1000 connected, 0 failed, 0 nothing" "$(look "$DNSMASQ" n%.thousand.example.com count=1000)"

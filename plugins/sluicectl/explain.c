@@ -15,6 +15,7 @@
 #include "ctl.h"
 #include "destination.h"
 #include "explain_answer.h"
+#include "known_names.h"
 #include "policy/fqdn.h"
 #include "reconcile/pod_subject.h"
 #include "view.h"
@@ -26,12 +27,51 @@ struct asked {
 	const struct view *view;
 	struct destination dest;
 	struct json *out;
-	size_t n;	 /* answers so far */
-	uint32_t *names; /* compiled_names that --fqdn is one of */
+	size_t n; /* answers so far */
+	uint32_t *
+		names; /* compiled_names that --fqdn is one of, or that the kernel knows it under */
 	size_t n_names;
 	const char *imagined; /* why the kernel cannot be asked: another time, other labels */
 	bool disagrees;
 };
+
+/* What the kernel knows it under, where it is asked. True: that is something else than before. */
+static bool names_look(struct asked *k, struct explain_query *q)
+{
+	uint32_t *names;
+	size_t n;
+	bool other;
+
+	if (k->imagined)
+		return false;
+	known_names(k->ctl->conf.bpffs, k->view->compiled, k->dest.addr, &names, &n);
+	other = n != k->n_names || (n && memcmp(names, k->names, n * sizeof(*names)) != 0);
+	free(k->names);
+	q->names = k->names = names;
+	q->n_names = k->n_names = n;
+	return other;
+}
+
+/* A name may cease to hold, or be learned, while the kernel is asked. */
+static int judge(struct asked *k, struct explain_query *q, const struct record *rec,
+		 struct explain **ret, struct kernel_answer *kernel)
+{
+	for (int i = 0;; i++) {
+		struct explain *x = NULL;
+		int r = policy_explain(k->view->compiled, q, &x);
+
+		if (r < 0)
+			return r;
+		*ret = x;
+		if (k->imagined)
+			snprintf(kernel->text, sizeof(kernel->text), "%s", k->imagined);
+		else
+			kernel_ask(&k->ctl->conf, q, x, rec, kernel);
+		if (!kernel->asked || kernel->agrees || i == 3 || !names_look(k, q))
+			return 0;
+		explain_free(x);
+	}
+}
 
 static int tell(struct asked *k, struct explain_query *q, const struct record *rec, uint32_t lo,
 		uint32_t hi)
@@ -43,14 +83,10 @@ static int tell(struct asked *k, struct explain_query *q, const struct record *r
 	int r;
 
 	q->l4_key = lo;
-	r = policy_explain(k->view->compiled, q, &x);
+	r = judge(k, q, rec, &x, &kernel);
 	if (r < 0)
 		return r;
 	a.x = x;
-	if (k->imagined)
-		snprintf(kernel.text, sizeof(kernel.text), "%s", k->imagined);
-	else
-		kernel_ask(&k->ctl->conf, q, x, rec, &kernel);
 	k->disagrees |= kernel.asked && !kernel.agrees;
 	if (!k->ctl->json && k->n)
 		putchar('\n');
@@ -105,6 +141,7 @@ static int tell_pod(struct asked *k, const struct record *rec, bool on_record)
 
 	pod_subject(&k->view->image, rec, &pod);
 	q.pod = pod;
+	names_look(k, &q);
 	for (size_t i = 0; i < k->ctl->conf.n_source_exempt; i++)
 		if (strcmp(k->ctl->conf.source_exempt[i], pod.namespace) == 0)
 			q.source_exempt = true;
@@ -278,7 +315,9 @@ const struct verb verb_explain = {
 		"  --proto P, --port N  the same as in DEST\n"
 		"  --at TIME            as it will be, or was, at that time "
 		"(2026-12-24T18:00:00Z)\n"
-		"  --fqdn NAME          as if DEST had been learned as an address of that name\n"
+		"  --fqdn NAME          as if DEST had been learned as an address of that name; "
+		"else,\n"
+		"                       as root, what it has been learned as\n"
 		"  --labels K=V,…       judge a pod with these labels, whether it exists or not\n"
 		"\n"
 		"As root, for a pod that runs here, the BPF program in force is asked the same by\n"

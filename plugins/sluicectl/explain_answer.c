@@ -115,6 +115,13 @@ static void print_lines(const struct explain *x)
 	}
 }
 
+static const char *known_as(const struct answer *a, size_t i)
+{
+	size_t n;
+
+	return compiled_names(a->view->compiled, &n)[a->q->names[i]];
+}
+
 void explain_print(const struct answer *a)
 {
 	const struct explain *x = a->x;
@@ -128,6 +135,9 @@ void explain_print(const struct answer *a)
 	printf("%s\ndestination  %s %s: %s", a->q->pod.labels.n ? ")" : "", addr_str(a->q->dst),
 	       a->l4, explain_scope_text(x->scope));
 	printf(x->scope == EXPLAIN_INSIDE ? " (%s)\n" : "\n", cidr_str(x->inside));
+	for (size_t i = 0; i < a->q->n_names; i++)
+		printf("%s%s%s", i ? ", " : "known as     ", known_as(a, i),
+		       i + 1 == a->q->n_names ? "\n" : "");
 	if (!explain_governed(x)) {
 		print_kernel(a->kernel);
 		return;
@@ -201,8 +211,11 @@ static struct json *kernel_json(const struct kernel_answer *k)
 struct json *explain_json(const struct answer *a)
 {
 	struct json *o = json_new_object(), *labels = json_new_object();
+	struct json *names = json_new_array();
 	const struct explain *x = a->x;
 
+	for (size_t i = 0; i < a->q->n_names; i++)
+		json_append(names, json_new_string(known_as(a, i)));
 	for (size_t i = 0; i < a->q->pod.labels.n; i++)
 		json_set(labels, a->q->pod.labels.items[i].key,
 			 json_new_string(a->q->pod.labels.items[i].value));
@@ -212,6 +225,7 @@ struct json *explain_json(const struct answer *a)
 	json_set(o, "labels", labels);
 	json_set(o, "destination", json_new_string(addr_str(a->q->dst)));
 	json_set(o, "ports", json_new_string(a->l4));
+	json_set(o, "names", names);
 	json_set(o, "scope", json_new_string(explain_scope_text(x->scope)));
 	json_set(o, "governed", json_new_bool(explain_governed(x)));
 	json_set(o, "undecided", json_new_bool(x->undecided));

@@ -79,7 +79,6 @@ void kernel_ask(const struct daemon_conf *conf, const struct explain_query *q,
 		const struct explain *x, const struct record *rec, struct kernel_answer *ret)
 {
 	__cleanup(bpf_pins_closep) struct bpf_pins *pins = NULL;
-	struct slu_named named;
 	struct probe probe;
 	struct err e = {0};
 
@@ -92,8 +91,6 @@ void kernel_ask(const struct daemon_conf *conf, const struct explain_query *q,
 		unasked(ret, "the pod has no address of this family");
 	else if (bpf_pins_open(conf->bpffs, &pins, &e) < 0)
 		unasked(ret, e.msg);
-	else if (!q->n_names && bpf_map_lookup(pins, BPF_MAP_NAMED, &q->dst, &named, NULL) == 0)
-		unasked(ret, "the address has been seen under a name: say which by --fqdn");
 	else
 		ask(pins, &probe, x, ret);
 }
