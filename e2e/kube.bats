@@ -309,3 +309,23 @@ compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
 	lab_wait 100 asks_as web "${NODE_V4[node1]}"
 	pods_end web
 }
+
+@test "pods that ran before Sluice came are adopted" {
+	local address
+	cluster_up
+	LAB_PLAIN='[]' chain_write bridge
+	pod_add old
+	chain_write bridge
+	same "not in the chain" "${NODE_V4[node1]}" "$(ask old udp "$EXT_V4")"
+	address=$(pod_ip old 4)
+	pod_object old web
+	kube_write_status /api/v1/namespaces/shop/pods/old "{\"podIP\": \"$address\", \"podIPs\": [{\"ip\": \"$address\"}]}" >/dev/null
+	lab_wait 300 asks_as old "$EGRESS_V4"
+	grep 'pod adopted' "$LAB/log/sluiced-node1"
+	LAB_PLAIN='[]' chain_write bridge
+	cni del old node1
+	chain_write bridge
+	no_records() { [ -z "$(find "$LAB/node1/state/attachments" -name 'adopted-*')" ]; }
+	lab_wait 300 no_records
+	pod_forget old
+}

@@ -31,15 +31,20 @@ static int parse_ifaddr(struct nlmsghdr *h, void *row, const void *arg)
 	return 1;
 }
 
-int ifaddr_list(struct rtnl *r, struct ifaddr **ret, size_t *ret_n, struct err *e)
+/* netnsid: of another namespace, -1 of the socket's own. */
+static int list_of(struct rtnl *r, int netnsid, struct ifaddr **ret, size_t *ret_n, struct err *e)
 {
 	static const uint8_t families[] = {AF_INET, AF_INET6};
 	__cleanup_rows struct rtnl_rows rows = {.row_size = sizeof(struct ifaddr)};
 
 	for (size_t i = 0; i < sizeof(families); i++) {
 		struct ifaddrmsg ifa = {.ifa_family = families[i]};
-		int rc = rtnl_dump(r, rtnl_msg(RTM_GETADDR, 0, &ifa, sizeof(ifa)), parse_ifaddr,
-				   NULL, &rows, e);
+		struct nl_msg *m = rtnl_msg(RTM_GETADDR, 0, &ifa, sizeof(ifa));
+		int rc;
+
+		if (netnsid >= 0)
+			rtnl_put_u32(m, IFA_TARGET_NETNSID, (uint32_t)netnsid);
+		rc = rtnl_dump(r, m, parse_ifaddr, NULL, &rows, e);
 
 		if (rc < 0) {
 			err_wrap(e, "list addresses");
@@ -49,6 +54,16 @@ int ifaddr_list(struct rtnl *r, struct ifaddr **ret, size_t *ret_n, struct err *
 	*ret_n = rows.n;
 	*ret = TAKE(rows.rows);
 	return 0;
+}
+
+int ifaddr_list(struct rtnl *r, struct ifaddr **ret, size_t *ret_n, struct err *e)
+{
+	return list_of(r, -1, ret, ret_n, e);
+}
+
+int ifaddr_list_peer(struct rtnl *r, int netnsid, struct ifaddr **ret, size_t *ret_n, struct err *e)
+{
+	return list_of(r, netnsid, ret, ret_n, e);
 }
 
 static struct nl_msg *ifaddr_msg(uint16_t type, uint16_t flags, const struct ifaddr *a)

@@ -133,6 +133,26 @@ int link_get(struct rtnl *r, uint32_t ifindex, struct link_info *ret, struct err
 	return 0;
 }
 
+int link_get_peer(struct rtnl *r, const struct link_info *host, struct link_info *ret,
+		  struct err *e)
+{
+	struct link_seen seen = {0};
+	struct nl_msg *m;
+	int rc;
+
+	if (!host->has_netnsid || !host->peer_ifindex)
+		return err_set(e, -ENODEV, "link %s: no peer in another namespace", host->name);
+	m = get_msg(host->peer_ifindex);
+	rtnl_put_u32(m, IFLA_TARGET_NETNSID, (uint32_t)host->netnsid);
+	rc = rtnl_ask(r, m, parse_link, &seen, e);
+	if (rc < 0) {
+		err_wrap(e, "the other end of %s", host->name);
+		return rc;
+	}
+	*ret = seen.info;
+	return 0;
+}
+
 int link_get_name(struct rtnl *r, const char *name, struct link_info *ret, struct err *e)
 {
 	struct link_seen seen = {0};

@@ -45,6 +45,9 @@ struct link_info {
 
 /* One RTM_GETLINK each, never a dump. -ENODEV when it does not exist. */
 int link_get(struct rtnl *r, uint32_t ifindex, struct link_info *ret, struct err *e);
+/* The other end of a link whose peer is in another namespace. */
+int link_get_peer(struct rtnl *r, const struct link_info *host, struct link_info *ret,
+		  struct err *e);
 int link_get_name(struct rtnl *r, const char *name, struct link_info *ret, struct err *e);
 /* All links: daemon only. *ret is malloc'd. */
 int link_list(struct rtnl *r, struct link_info **ret, size_t *ret_n, struct err *e);
@@ -76,6 +79,9 @@ struct ifaddr {
 };
 /* Every address of the namespace, ours or not. */
 int ifaddr_list(struct rtnl *r, struct ifaddr **ret, size_t *ret_n, struct err *e);
+/* Those of the namespace that the socket's knows as netnsid (link_info): no path is needed. */
+int ifaddr_list_peer(struct rtnl *r, int netnsid, struct ifaddr **ret, size_t *ret_n,
+		     struct err *e);
 /* IPv6: IFA_F_NODAD, preferred_lft 0 when egress (or the node would use it as its own source). 0,
  * -EEXIST. */
 int ifaddr_add(struct rtnl *r, const struct ifaddr *a, bool egress, struct err *e);

@@ -432,3 +432,8 @@ const struct object *objects_at(const struct objects *o, enum collection c, size
 {
 	return o->of[c].list[i];
 }
+
+struct object *objects_pod_at(struct objects *o, size_t i)
+{
+	return o->of[OBJECTS_PODS].list[i];
+}

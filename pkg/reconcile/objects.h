@@ -65,6 +65,8 @@ struct object {
 		uint32_t len; /* 0: not there */
 	} good_at, refused_at;
 	bool listed, gone;
+	int64_t alone_at;   /* a pod: since when it is here without a record (ms); adopt.c */
+	bool unadopted;	    /* … and why was said */
 	int64_t fetched_at; /* ms; 0: a watch told it */
 };
 
@@ -120,4 +122,6 @@ struct json *objects_status(const struct objects *o);
 const struct object *objects_find(const struct objects *o, enum collection c, const char *namespace,
 				  const char *name);
 size_t objects_count(const struct objects *o, enum collection c);
+/* For adopt.c, which notes in it since when it waits. */
+struct object *objects_pod_at(struct objects *o, size_t i);
 const struct object *objects_at(const struct objects *o, enum collection c, size_t i);

@@ -82,6 +82,7 @@ struct reconcile {
 	uint64_t generation;
 	uint64_t published_of; /* what it was made of, 0 = not known */
 	bool unpublished;
+	int64_t adopt_at; /* when to look again for pods without a record (ms) */
 	/* what people are told */
 	size_t changes;
 	struct err err;	    /* of the last pass */
@@ -107,6 +108,9 @@ void pods_collect(struct reconcile *r);	      /* records whose pod is gone */
 void pods_gate(struct reconcile *r, struct dp_gate *ret);
 /* True: there was no time for all, another pass is due. */
 bool pods_gate_done(struct dp_gate *gate);
+
+/* adopt.c: pods without a record. True: some have one now, another pass is due. */
+bool pods_adopt(struct reconcile *r);
 
 /* path.c: the smallest towards a tunnel's end; 0 = none is known */
 uint32_t path_mtu(struct reconcile *r);

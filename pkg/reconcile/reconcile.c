@@ -410,6 +410,7 @@ static int pass(struct reconcile *r, struct err *e)
 	if (rc < 0)
 		return rc;
 	pods_collect(r);
+	more |= pods_adopt(r);
 	if (compiled < 0) {
 		*e = compile_err;
 		return compiled;

@@ -86,13 +86,32 @@ static bool chain_emit(const struct reconcile *r, struct json *list)
 	return v.in_force;
 }
 
+/* What an API said stays in force without it; but nobody knows what it would say now. */
+static bool api_emit(const struct reconcile *r, struct json *list)
+{
+	const struct objects *o = r->policies.objects;
+	const char *trouble = o ? objects_troubled(o) : NULL;
+	bool told = o && objects_all_synced(o);
+
+	if (!o)
+		return true;
+	condition_add(list, "ObjectsTold", told,
+		      trouble ? "NotReached"
+		      : told  ? "Told"
+			      : "Waiting",
+		      trouble
+			      ?: told ? "the API tells all that happens"
+				      : "the API has not told all objects since the start");
+	return told;
+}
+
 static void conditions_emit(const struct reconcile *r, struct json *list, bool conflict,
 			    bool *ret_ready)
 {
 	const char *why = "every object of the node is as it must be";
 	bool kernel = r->last_ok_at && r->err.code == 0;
 	bool policies = r->policies.set && !r->policies.err.code;
-	bool chain;
+	bool chain, told;
 
 	condition_add(list, "PoliciesAccepted", policies,
 		      policies		? "Valid"
@@ -112,7 +131,8 @@ static void conditions_emit(const struct reconcile *r, struct json *list, bool c
 	condition_add(list, "ForwardAccepted", !r->forward_drop[0],
 		      r->forward_drop[0] ? "PolicyDrop" : "Accept", r->forward_drop);
 	chain = chain_emit(r, list);
-	*ret_ready = kernel && policies && !conflict && !r->forward_drop[0] && chain;
+	told = api_emit(r, list);
+	*ret_ready = kernel && policies && !conflict && !r->forward_drop[0] && chain && told;
 }
 
 static size_t pods_governed(const struct reconcile *r, size_t *ret_all)

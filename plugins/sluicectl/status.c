@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "base/mem.h"
 #include "ctl.h"
 #include "policy/missing.h"
 #include "state/socket.h"
@@ -43,6 +44,31 @@ static void print_list(const struct json *list, const char *const *head, const c
 	}
 }
 
+static void print_api(const struct json *api)
+{
+	static const char *const head[] = {"COLLECTION", "OBJECTS", "TOLD", "ERROR"};
+	__cleanup(table_freep) struct table *t = table_new(head, 4);
+	const struct json *list = json_get(api, "collections");
+	bool connected = false;
+
+	if (!api)
+		return;
+	json_bool(json_get(api, "connected"), &connected, NULL);
+	printf("API         %s, %" PRId64 " objects refused\n",
+	       connected ? "connected" : "not connected", int_of(api, "refused"));
+	for (size_t i = 0; i < json_len(list); i++) {
+		const struct json *c = json_at(list, i);
+		__cleanup_free char *count = mem_printf("%" PRId64, int_of(c, "count"));
+		bool synced = false;
+
+		json_bool(json_get(c, "synced"), &synced, NULL);
+		table_row(t, (const char *[]){text_of(c, "name"), count, synced ? "yes" : "no",
+					      text_of(c, "error")});
+	}
+	putchar('\n');
+	table_print(t);
+}
+
 static void print_status(const struct json *s)
 {
 	static const char *const cond_head[] = {"CONDITION", "STATUS", "REASON", "MESSAGE"};
@@ -62,6 +88,7 @@ static void print_status(const struct json *s)
 	       int_of(s, "policies"), int_of(s, "pods"), int_of(s, "governed"));
 	if (text_of(s, "lastError"))
 		printf("last error  %s\n", text_of(s, "lastError"));
+	print_api(json_get(s, "api"));
 	print_list(json_get(s, "conditions"), cond_head, cond_keys, 4);
 	print_list(json_get(s, "addresses"), addr_head, addr_keys, 6);
 	print_list(json_get(s, "missing"), missing_head, missing_keys, 2);
