@@ -326,6 +326,7 @@ cached() { cp --remove-destination "$NET_D/00-sluice.conflist" "$LAB/node1/net.c
 	run -0 sluiced uninstall
 	[[ $output == *"10-main.conflist comes first now"* ]]
 	[ ! -e "$NET_D/00-sluice.conflist" ]
+	same "state" "attachments uninstalled" "$(find "$LAB/node1/state" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | xargs)"
 	plain a
 	same "tables" "" "$(on node1 nft list tables | grep sluice || true)"
 	# the plugin as others still call it: a new pod, and those of before
