@@ -14,6 +14,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -21,6 +22,8 @@
 #include "base/cleanup.h"
 
 #define PROBES	      3
+#define MAX_SEGMENTS  16
+#define SLICE_MS      5
 #define ND_SOLICIT    135
 #define ND_ADVERTISE  136
 #define ND_OVERRIDE   0x20
@@ -244,6 +247,11 @@ static int send_frame(int fd, const union frame *f, size_t len, struct err *e)
 
 /* ---- probing ---- */
 
+struct meanwhile {
+	void (*fn)(void *data);
+	void *data;
+};
+
 static int64_t now_ms(void)
 {
 	struct timespec t;
@@ -252,15 +260,49 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* One received frame: 1 = a conflict, 0 = something else, -EAGAIN = none left. */
-static int take_frame(int fd, const uint8_t own_mac[MAC_LEN], struct addr addr,
-		      uint8_t mac[MAC_LEN])
+/* Those of one interface and family, behind one socket. */
+struct probe_group {
+	int fd;
+	struct probe *list; /* sorted by addr */
+	size_t n;
+};
+
+static int probe_cmp(const void *va, const void *vb)
+{
+	const struct probe *a = va, *b = vb;
+	bool v4 = addr_is_v4(a->addr);
+
+	if (a->ifindex != b->ifindex)
+		return a->ifindex < b->ifindex ? -1 : 1;
+	if (v4 != addr_is_v4(b->addr))
+		return v4 ? -1 : 1;
+	return addr_cmp(a->addr, b->addr);
+}
+
+static void probe_hit(const struct probe_group *g, const union frame *f, size_t len,
+		      const void *bytes)
+{
+	bool v4 = addr_is_v4(g->list->addr);
+	struct probe key = {.ifindex = g->list->ifindex,
+			    .addr = v4 ? addr_from_v4(bytes) : addr_from_v6(bytes)};
+	struct probe *p = bsearch(&key, g->list, g->n, sizeof(key), probe_cmp);
+	uint8_t mac[MAC_LEN];
+
+	if (!p || p->taken ||
+	    !(v4 ? read_arp(f, len, p->addr, mac) : read_nd(f, len, p->addr, mac)) ||
+	    memcmp(mac, p->own_mac, MAC_LEN) == 0)
+		return;
+	p->taken = true;
+	memcpy(p->mac, mac, MAC_LEN);
+}
+
+/* -EAGAIN = none left. */
+static int take_frame(const struct probe_group *g)
 {
 	struct sockaddr_ll from;
 	socklen_t from_len = sizeof(from);
 	union frame f;
-	ssize_t n = recvfrom(fd, &f, sizeof(f), MSG_TRUNC, (struct sockaddr *)&from, &from_len);
-	bool hit;
+	ssize_t n = recvfrom(g->fd, &f, sizeof(f), MSG_TRUNC, (struct sockaddr *)&from, &from_len);
 
 	if (n < 0)
 		return -errno;
@@ -268,73 +310,164 @@ static int take_frame(int fd, const uint8_t own_mac[MAC_LEN], struct addr addr,
 		n = sizeof(f);
 	if (from.sll_pkttype == PACKET_OUTGOING)
 		return 0;
-	hit = addr_is_v4(addr) ? read_arp(&f, (size_t)n, addr, mac)
-			       : read_nd(&f, (size_t)n, addr, mac);
-	return hit && memcmp(mac, own_mac, MAC_LEN) != 0;
+	if (!addr_is_v4(g->list->addr)) {
+		probe_hit(g, &f, (size_t)n, f.nd.target);
+		return 0;
+	}
+	/* who says it is, and who asks as we do */
+	probe_hit(g, &f, (size_t)n, f.arp.sender_ip);
+	probe_hit(g, &f, (size_t)n, f.arp.target_ip);
+	return 0;
 }
 
-/* All that waits. 1 = a conflict, 0 = nothing of the kind. */
-static int take_frames(int fd, const uint8_t own_mac[MAC_LEN], struct addr addr,
-		       uint8_t mac[MAC_LEN])
+/* All that waits. */
+static int take_frames(const struct probe_group *g)
 {
 	int r;
 
 	do
-		r = take_frame(fd, own_mac, addr, mac);
+		r = take_frame(g);
 	while (r == 0 || r == -EINTR);
 	return r == -EAGAIN ? 0 : r;
 }
 
-/*
- * Listens for so long. 1 = taken, 0 = silence. Who was given no processor for all
- * that time reads what came in the meantime before speaking of silence.
- */
-static int listen_for(int fd, int timeout_ms, const uint8_t own_mac[MAC_LEN], struct addr addr,
-		      uint8_t mac[MAC_LEN])
+static void group_failed(struct probe_group *g, const struct err *e)
 {
-	const int64_t deadline = now_ms() + timeout_ms;
-	struct pollfd p = {.fd = fd, .events = POLLIN};
+	for (size_t i = 0; i < g->n; i++) {
+		g->list[i].err = *e;
+		err_wrap(&g->list[i].err, "probe %s on interface %u", addr_str(g->list[i].addr),
+			 g->list[i].ifindex);
+	}
+	cleanup_closep(&g->fd);
+	g->fd = -1;
+}
+
+static void group_send(struct probe_group *g)
+{
+	struct err e = {0};
+
+	for (size_t i = 0; i < g->n && g->fd >= 0; i++) {
+		struct probe *p = &g->list[i];
+		union frame f;
+		size_t len = make(&f, p->own_mac, p->addr, false);
+
+		if (!p->taken && send_frame(g->fd, &f, len, &e) < 0)
+			group_failed(g, &e);
+		else if (i % 64 == 63)
+			take_frames(g); /* answers to the first ones: the buffer has an end */
+	}
+}
+
+static void groups_take(struct probe_group *groups, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct err e = {0};
+		int r = groups[i].fd >= 0 ? take_frames(&groups[i]) : 0;
+
+		if (r < 0) {
+			err_sys(&e, r, "listen");
+			group_failed(&groups[i], &e);
+		}
+	}
+}
+
+static bool all_answered(const struct probe_group *groups, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < groups[i].n; k++)
+			if (groups[i].fd >= 0 && !groups[i].list[k].taken)
+				return false;
+	return true;
+}
+
+/*
+ * Until then. Who was given no processor for all that time reads what came in the meantime
+ * before speaking of silence.
+ */
+static void listen_until(struct probe_group *groups, size_t n, int64_t deadline,
+			 const struct meanwhile *other)
+{
+	struct pollfd p[2 * MAX_SEGMENTS];
 	int64_t left;
-	int r;
 
 	do {
 		left = deadline - now_ms();
-		r = poll(&p, 1, left > 0 ? (int)left : 0);
-		if (r < 0 && errno != EINTR)
-			return -errno;
-		r = take_frames(fd, own_mac, addr, mac);
-	} while (r == 0 && left > 0);
-	return r;
+		for (size_t i = 0; i < n; i++)
+			p[i] = (struct pollfd){.fd = groups[i].fd, .events = POLLIN};
+		poll(p, n, left <= 0 ? 0 : left < SLICE_MS ? (int)left : SLICE_MS);
+		groups_take(groups, n);
+		if (other->fn)
+			other->fn(other->data);
+	} while (left > 0 && !all_answered(groups, n));
+}
+
+static size_t groups_open(struct probe *list, size_t n, struct probe_group *groups)
+{
+	size_t n_groups = 0, end;
+
+	for (size_t i = 0; i < n; i = end) {
+		struct probe_group g = {.fd = -1, .list = &list[i]};
+		bool v4 = addr_is_v4(list[i].addr);
+		struct err e = {0};
+
+		for (end = i; end < n && list[end].ifindex == list[i].ifindex &&
+			      addr_is_v4(list[end].addr) == v4;
+		     end++)
+			;
+		g.n = end - i;
+		if (n_groups == 2 * MAX_SEGMENTS)
+			err_set(&e, -E2BIG, "more than %d interfaces at once", MAX_SEGMENTS);
+		else
+			open_socket(list[i].ifindex, v4, &g.fd, &e);
+		if (e.code)
+			group_failed(&g, &e);
+		else
+			groups[n_groups++] = g;
+	}
+	return n_groups;
+}
+
+void announce_probe_all(struct probe *list, size_t n, int timeout_ms, void (*meanwhile)(void *data),
+			void *data)
+{
+	const struct meanwhile other = {meanwhile, data};
+	struct probe_group groups[2 * MAX_SEGMENTS];
+	size_t n_groups;
+
+	for (size_t i = 0; i < n; i++) {
+		list[i].taken = false;
+		list[i].err = (struct err){0};
+	}
+	if (n)
+		qsort(list, n, sizeof(*list), probe_cmp);
+	n_groups = groups_open(list, n, groups);
+	for (int i = 0; i < PROBES && !all_answered(groups, n_groups); i++) {
+		int ms = timeout_ms * (i + 1) / PROBES - timeout_ms * i / PROBES;
+
+		for (size_t k = 0; k < n_groups; k++)
+			group_send(&groups[k]);
+		/* each has its time from when it was sent, however late that was */
+		listen_until(groups, n_groups, now_ms() + ms, &other);
+	}
+	for (size_t k = 0; k < n_groups; k++)
+		cleanup_closep(&groups[k].fd);
 }
 
 int announce_probe(uint32_t ifindex, const uint8_t own_mac[6], struct addr addr, int timeout_ms,
 		   uint8_t ret_mac[6], struct err *e)
 {
-	__cleanup_close int fd = -1;
-	uint8_t mac[MAC_LEN];
-	union frame f;
-	size_t len = make(&f, own_mac, addr, false);
-	int r = open_socket(ifindex, addr_is_v4(addr), &fd, e);
+	struct probe p = {.ifindex = ifindex, .addr = addr};
 
-	if (r < 0)
-		return r;
-	for (int i = 0; i < PROBES; i++) {
-		r = send_frame(fd, &f, len, e);
-		if (r < 0) {
-			err_wrap(e, "probe %s on interface %u", addr_str(addr), ifindex);
-			return r;
-		}
-		/* each has its time from when it was sent, however late that was */
-		r = listen_for(fd, timeout_ms * (i + 1) / PROBES - timeout_ms * i / PROBES, own_mac,
-			       addr, mac);
-		if (r < 0)
-			return err_sys(e, r, "probe %s on interface %u", addr_str(addr), ifindex);
-		if (r > 0) {
-			memcpy(ret_mac, mac, MAC_LEN);
-			return 1;
-		}
+	memcpy(p.own_mac, own_mac, sizeof(p.own_mac));
+	announce_probe_all(&p, 1, timeout_ms, NULL, NULL);
+	if (p.err.code) {
+		if (e)
+			*e = p.err;
+		return p.err.code;
 	}
-	return 0;
+	if (p.taken)
+		memcpy(ret_mac, p.mac, sizeof(p.mac));
+	return p.taken;
 }
 
 int announce_send(uint32_t ifindex, const uint8_t own_mac[6], struct addr addr, struct err *e)
