@@ -127,6 +127,16 @@ static int bool_parse(struct daemon_conf *c, void *field, const struct json *j, 
 	return json_bool(j, field, e);
 }
 
+static int port_parse(struct daemon_conf *c, void *field, const struct json *j, struct err *e)
+{
+	int64_t v = 0;
+	int r = json_int(j, 1, UINT16_MAX, &v, e);
+
+	if (r == 0)
+		*(uint16_t *)field = (uint16_t)v;
+	return r;
+}
+
 static int level_parse(struct daemon_conf *c, void *field, const struct json *j, struct err *e)
 {
 	const char *s;
@@ -209,6 +219,9 @@ static const struct key {
 	{"cniConfDir", offsetof(struct daemon_conf, cni_conf_dir), folder_parse},
 	{"cniBinDir", offsetof(struct daemon_conf, cni_bin_dir), folder_parse},
 	{"cniEntry", offsetof(struct daemon_conf, cni_entry), entry_parse},
+	{"gatewayKeyFile", offsetof(struct daemon_conf, gateway_key_file), folder_parse},
+	{"gatewayInsecure", offsetof(struct daemon_conf, gateway_insecure), bool_parse},
+	{"gatewayPort", offsetof(struct daemon_conf, gateway_port), port_parse},
 	{"logLevel", offsetof(struct daemon_conf, log_level), level_parse},
 	{"logFormat", offsetof(struct daemon_conf, log_format), format_parse},
 };
@@ -233,6 +246,7 @@ void daemon_conf_init(struct daemon_conf *c)
 	c->bpffs = mem_strdup(CONF_BPFFS);
 	c->event_log = mem_strdup("-");
 	c->cni_bin_dir = mem_strdup(CONF_CNI_BIN_DIR);
+	c->gateway_port = CONF_GATEWAY_PORT;
 	c->log_level = LOG_LEVEL_INFO;
 	c->log_format = LOG_FORMAT_LOGFMT;
 }
@@ -247,6 +261,7 @@ void daemon_conf_done(struct daemon_conf *c)
 	free(c->run_dir);
 	free(c->bpffs);
 	free(c->event_log);
+	free(c->gateway_key_file);
 	free(c->cni_conf_dir);
 	free(c->cni_bin_dir);
 	json_free(c->cni_entry);

@@ -32,6 +32,10 @@ struct daemon_conf {
 	char *cni_conf_dir;	/* cniConfDir: the daemon keeps our list there current; NULL: no */
 	char *cni_bin_dir;	/* cniBinDir: where runtimes look for plugins */
 	struct json *cni_entry; /* cniEntry: our entry in the list; NULL: as sluiced install says */
+	char *gateway_key_file; /* gatewayKeyFile: what gateways prove by who they are; NULL: without
+				   heartbeats, unless: */
+	bool gateway_insecure;	/* gatewayInsecure: heartbeats that anybody could forge */
+	uint16_t gateway_port;	/* gatewayPort: UDP and TCP, the same on all gateways */
 	enum log_level log_level;
 	enum log_format log_format;
 };
@@ -42,12 +46,19 @@ struct daemon_conf {
 #define CONF_RUN_DIR	  "/run/sluice"
 #define CONF_BPFFS	  "/sys/fs/bpf/sluice"
 #define CONF_CNI_CONF_DIR "/etc/cni/net.d"
+#define CONF_GATEWAY_PORT 5348
 #define CONF_CNI_BIN_DIR  "/opt/cni/bin"
 
 /* Objects come from an API, not from policyDir. */
 static inline bool daemon_conf_from_api(const struct daemon_conf *c)
 {
 	return c->kubeconfig || c->kubernetes;
+}
+
+/* Gateways tell each other that they live. */
+static inline bool daemon_conf_heartbeats(const struct daemon_conf *c)
+{
+	return c->gateway_key_file || c->gateway_insecure;
 }
 
 void daemon_conf_init(struct daemon_conf *c);

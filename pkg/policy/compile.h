@@ -41,6 +41,10 @@ struct node_view {
 	int64_t now; /* seconds since 1970: rules outside their schedule are absent */
 	const struct node_tier *tiers; /* sorted by name; who is not in it is there */
 	size_t n_tiers;
+	/* Addresses that stay here whatever the ranks say: it is not known yet who else is there.
+	 */
+	const struct addr *kept; /* sorted */
+	size_t n_kept;
 };
 
 /* One address a pod may appear as. addr is what the outside sees. */

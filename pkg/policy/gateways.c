@@ -171,6 +171,17 @@ static size_t classes_fill(const struct compiled *c, const struct doc_gateway *g
 	return n;
 }
 
+static int compare_addr(const void *a, const void *b)
+{
+	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
+}
+
+static bool is_kept(const struct node_view *node, struct addr a)
+{
+	return node->n_kept &&
+	       bsearch(&a, node->kept, node->n_kept, sizeof(*node->kept), compare_addr);
+}
+
 static void owners_fill(const struct compiled *c, const struct node_view *node,
 			const struct candidates *cand, struct gateway_addr *list, size_t n)
 {
@@ -200,7 +211,9 @@ static void owners_fill(const struct compiled *c, const struct node_view *node,
 			list[i].problem = SLU_DROP_NO_OWNER;
 		else
 			list[i].owner = cand->names[owner[i]];
-		if (owner[i] != RANK_NONE && cand->nodes[owner[i]] == c->self)
+		if (cand->self && owner[i] != RANK_NONE && is_kept(node, list[i].addr))
+			list[i].owner = c->nodes[c->self].name;
+		if (list[i].owner && strcmp(list[i].owner, c->nodes[c->self].name) == 0)
 			place_here(&list[i], node);
 	}
 }

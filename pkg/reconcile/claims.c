@@ -11,15 +11,6 @@
 #include "base/mem.h"
 #include "gateway/announce.h"
 
-#define PROBE_MS	50
-#define PROBES_PER_PASS 4
-#define CONFLICT_MS	250 /* doubled each time, up to: */
-#define CONFLICT_MAX_MS 10000
-#define CONFLICT_SAY                                                                               \
-	4 /* times it was held by another before it is called a conflict: an owner that lets go is \
-	     no error */
-#define BLOCKED_MS 1000
-
 static const int announce_after[] = {0, 100, 1000, 1100}; /* at 0, 0.1, 1.1 and 2.2 s */
 #define N_ANNOUNCE ((int)(sizeof(announce_after) / sizeof(announce_after[0])))
 
@@ -55,55 +46,6 @@ static struct claim *claim_get(struct claims *c, struct addr addr)
 	return &c->items[c->n++];
 }
 
-static void claim_blocked(struct claim *k, int64_t now, const char *text)
-{
-	if (k->state != CLAIM_BLOCKED)
-		log_warn("address not claimed", "address=%s reason=%s", addr_str(k->addr),
-			 log_quote(text));
-	k->state = CLAIM_BLOCKED;
-	k->retry_at = now + BLOCKED_MS;
-	snprintf(k->problem, sizeof(k->problem), "%s", text);
-}
-
-static void claim_conflict(struct claim *k, int64_t now, const uint8_t mac[6])
-{
-	int64_t wait = CONFLICT_MS << (k->tries < 6 ? k->tries : 6);
-
-	if (++k->tries == CONFLICT_SAY)
-		log_error("address conflict",
-			  "address=%s interface=%u held_by=%02x:%02x:%02x:%02x:%02x:%02x",
-			  addr_str(k->addr), k->ifindex, mac[0], mac[1], mac[2], mac[3], mac[4],
-			  mac[5]);
-	k->state = CLAIM_CONFLICT;
-	k->retry_at = now + (wait < CONFLICT_MAX_MS ? wait : CONFLICT_MAX_MS);
-	snprintf(k->problem, sizeof(k->problem), "%02x:%02x:%02x:%02x:%02x:%02x has it", mac[0],
-		 mac[1], mac[2], mac[3], mac[4], mac[5]);
-}
-
-static void claim_probe(struct claim *k, const struct link_info *l)
-{
-	struct err e = {0};
-	uint8_t mac[6] = {0};
-	int64_t now = clock_ms();
-	int r;
-
-	if (!k->announce || !l->has_mac) {
-		k->state = CLAIM_HELD; /* nobody on a segment to ask */
-		return;
-	}
-	r = announce_probe(l->ifindex, l->mac, k->addr, PROBE_MS, mac, &e);
-	if (r < 0)
-		claim_blocked(k, now, e.msg);
-	else if (r > 0)
-		claim_conflict(k, now, mac);
-	else
-		k->state = CLAIM_HELD;
-	if (r == 0) {
-		k->problem[0] = '\0';
-		k->tries = 0;
-	}
-}
-
 /* True: there is nobody to ask on the segment, for who has it hands it over. */
 static bool claim_moves(struct claims *c, struct claim *k, const struct egress_addr *a)
 {
@@ -118,37 +60,61 @@ static bool claim_moves(struct claims *c, struct claim *k, const struct egress_a
 	return true;
 }
 
-/* 1 = it waits for a later call. */
-static int claim_one(struct claims *c, struct claim *k, const struct egress_addr *a,
-		     const struct node_state *node, int *probes)
+static const char *link_problem(const struct link_info *l)
 {
-	int64_t now = clock_ms();
+	return !l			   ? "its interface is gone"
+	       : !(l->flags & IFF_UP)	   ? "its interface is down"
+	       : !(l->flags & IFF_RUNNING) ? "its interface has no carrier"
+					   : NULL;
+}
+
+static void announce_again(struct claim *k, int64_t now)
+{
+	k->step = 0;
+	k->next_at = k->announce ? now : 0;
+}
+
+static void claim_is_there(struct claim *k, bool again, int64_t now)
+{
+	if (k->state == CLAIM_HELD && again)
+		announce_again(k, now);
+	k->state = CLAIM_HELD;
+	k->problem[0] = '\0';
+	k->tries = 0;
+}
+
+static void claim_one(struct claims *c, struct claim *k, const struct egress_addr *a,
+		      const struct node_state *node)
+{
 	const struct link_info *l = a->interface ? node_link_name(node, a->interface) : NULL;
+	bool running = l && l->flags & IFF_RUNNING, back = running && !k->running;
+	int64_t now = clock_ms();
 
 	k->announce = a->announce;
+	k->running = running;
 	if (!l || !(l->flags & IFF_UP)) {
-		claim_blocked(k, now, l ? "its interface is down" : "its interface is gone");
-		return 0;
+		claim_blocked(k, now, link_problem(l));
+		return;
 	}
 	k->ifindex = l->ifindex;
+	k->has_mac = l->has_mac;
 	if (l->has_mac)
 		memcpy(k->mac, l->mac, sizeof(k->mac));
 	if (node_addr(node, l->ifindex, a->addr)) {
-		k->state = CLAIM_HELD;
-		k->problem[0] = '\0';
-		return 0;
+		claim_is_there(k, back || c->returns != membership_returns(c->membership), now);
+		return;
 	}
-	if ((k->state == CLAIM_CONFLICT || k->state == CLAIM_BLOCKED) && now < k->retry_at)
-		return 0;
+	if (k->state != CLAIM_NEW && k->state != CLAIM_HELD && now < k->retry_at)
+		return;
+	if (!running) {
+		claim_blocked(k, now, link_problem(l));
+		return;
+	}
 	if (claim_moves(c, k, a))
-		return 0;
-	if (*probes == 0) {
-		k->state = CLAIM_NEW;
-		return 1;
-	}
-	--*probes;
-	claim_probe(k, l);
-	return 0;
+		return;
+	if (k->state == CLAIM_HELD)
+		k->state = CLAIM_NEW; /* it was taken off */
+	k->ask = membership_settled(c->membership);
 }
 
 static void claims_sweep(struct claims *c)
@@ -174,15 +140,13 @@ static uint32_t claim_leaves(struct claims *c, const struct egress_addr *a,
 	return k->ifindex;
 }
 
-int claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
-		  const struct node_state *node, struct place *places)
+void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
+		   const struct node_state *node, struct place *places)
 {
-	int probes = PROBES_PER_PASS, more = 0;
-
 	if (c->moves)
 		c->moves->look(c->moves->data);
 	for (size_t i = 0; i < c->n; i++)
-		c->items[i].seen = false;
+		c->items[i].seen = c->items[i].ask = false;
 	for (size_t i = 0; i < n; i++) {
 		struct claim *k;
 
@@ -193,11 +157,27 @@ int claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
 			continue;
 		k = claim_get(c, addrs[i].addr);
 		k->seen = true;
-		more |= claim_one(c, k, &addrs[i], node, &probes);
-		places[i].held = k->state == CLAIM_HELD;
+		claim_one(c, k, &addrs[i], node);
 	}
+	c->returns = membership_returns(c->membership);
+	claims_probe(c);
+	for (size_t i = 0; i < n; i++)
+		if (addrs[i].local && addrs[i].assign && !addrs[i].problem)
+			places[i].held = claim_get(c, addrs[i].addr)->state == CLAIM_HELD;
 	claims_sweep(c);
-	return more;
+}
+
+int64_t claims_retry_at(const struct claims *c)
+{
+	int64_t at = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct claim *k = &c->items[i];
+
+		if (k->state != CLAIM_NEW && k->state != CLAIM_HELD && (!at || k->retry_at < at))
+			at = k->retry_at;
+	}
+	return at;
 }
 
 void claims_added(struct claims *c, struct addr addr)
@@ -205,8 +185,7 @@ void claims_added(struct claims *c, struct addr addr)
 	struct claim *k = claim_get(c, addr);
 
 	log_info("address claimed", "address=%s interface=%u", addr_str(addr), k->ifindex);
-	k->step = 0;
-	k->next_at = k->announce ? clock_ms() : 0;
+	announce_again(k, clock_ms());
 }
 
 void claims_settled(struct claims *c)
@@ -245,5 +224,6 @@ int64_t claims_run(struct claims *c, int64_t now)
 void claims_done(struct claims *c)
 {
 	free(c->items);
-	*c = (struct claims){.moves = c->moves};
+	c->items = NULL;
+	c->n = 0;
 }

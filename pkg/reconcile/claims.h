@@ -2,9 +2,11 @@
 #pragma once
 /*
  * Egress addresses that this node is to own. An address that is not on its interface
- * is probed before it is put there; if somebody answers, it is a conflict, said and
- * looked at again later. After it is there it is announced: at once, after 100 ms, and
- * twice more a second apart, since any one of these may be lost.
+ * is probed before it is put there, all of a pass at once; if somebody answers, it is a
+ * conflict, said and looked at again later. If it is another gateway that answers, that one
+ * lives, and lets go or has its daemon back: no conflict, but not ours either. Who hears no
+ * other gateway claims only what it can see the segment of. After it is there it is announced: at
+ * once, after 100 ms, and twice more a second apart, since any one of these may be lost.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,6 +15,7 @@
 #include "base/err.h"
 #include "gateway/moves.h"
 #include "policy/compile.h"
+#include "reconcile/membership.h"
 #include "reconcile/node.h"
 
 enum claim_state {
@@ -20,19 +23,23 @@ enum claim_state {
 	CLAIM_HELD,	/* on its interface, or about to be put there */
 	CLAIM_CONFLICT, /* somebody else has it */
 	CLAIM_BLOCKED,	/* it could not be probed: interface down or gone */
+	CLAIM_PEER,	/* another gateway has it */
 };
 
 struct claim {
 	struct addr addr;
 	enum claim_state state;
-	int64_t retry_at; /* CONFLICT, BLOCKED: when to probe again (ms) */
+	int64_t retry_at; /* but for NEW and HELD: when to probe again (ms) */
 	int tries;	  /* probes that another answered, in a row */
 	char problem[160];
-	bool seen; /* wanted in this pass */
+	bool seen;    /* wanted in this pass */
+	bool ask;     /* to be probed in this pass */
+	bool running; /* its interface has carrier */
 	/* announcing */
 	bool announce;
 	uint32_t ifindex;
 	uint8_t mac[6];
+	bool has_mac;
 	int step;	 /* announcements sent */
 	int64_t next_at; /* of the next one, 0 = none */
 };
@@ -48,9 +55,22 @@ struct claims_moves {
 	void *data;
 };
 
+/* What a node must know of its segment that does not hear the other gateways. */
+#define CLAIMS_WITNESSES 16
+struct claims_segment {
+	/* Who should answer on that interface if it is in order, one after the other; *ret_must:
+	 * there is one without whom the segment is not seen. */
+	size_t (*witnesses)(void *data, uint32_t ifindex, bool v4,
+			    struct addr ret[CLAIMS_WITNESSES], bool *ret_must);
+	void *data;
+};
+
 struct claims {
 	struct claim *items;
 	size_t n;
+	struct membership *membership; /* NULL: without heartbeats */
+	struct claims_segment segment;
+	uint64_t returns;		  /* membership_returns, when all was announced last */
 	const struct claims_moves *moves; /* NULL: nobody does */
 };
 
@@ -60,12 +80,9 @@ struct place {
 		      for us to put anywhere */
 	uint32_t leaves; /* interface that we still have it on, for who is to have it; 0: none */
 };
-/*
- * Decides places[] for all compiled addresses. Probes at most a few addresses a call. 1 =
- * more are waiting: call again soon; 0 otherwise.
- */
-int claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
-		  const struct node_state *node, struct place *places);
+/* Decides places[] for all compiled addresses; takes as long as a probe if there are any. */
+void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
+		   const struct node_state *node, struct place *places);
 /* The address is on its interface now: announce. */
 void claims_added(struct claims *c, struct addr addr);
 /* The pass is over, and what is held is on its interface: whoever hands it over may let go. */
@@ -73,7 +90,14 @@ void claims_settled(struct claims *c);
 /* Sends what is due. Returns the time of the next announcement or retry (ms, CLOCK_MONOTONIC), 0 =
  * none. */
 int64_t claims_run(struct claims *c, int64_t now);
+/* When something is to be probed again, 0 = nothing is. */
+int64_t claims_retry_at(const struct claims *c);
 const struct claim *claims_find(const struct claims *c, struct addr addr);
 void claims_done(struct claims *c);
 
 int64_t clock_ms(void);
+
+/* ---- claims_probe.c ---- */
+/* Asks for all that have `ask` set, and says what became of them. */
+void claims_probe(struct claims *c);
+void claim_blocked(struct claim *k, int64_t now, const char *text);

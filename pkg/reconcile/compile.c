@@ -181,6 +181,7 @@ static int compile_now(struct reconcile *r, const struct cidr *cidrs, size_t n, 
 	size_t len = 0;
 	int rc;
 
+	membership_view(r->membership, r->node, &view);
 	rc = policy_compile_again(r->policies.set, &view, r->compiled, &c, e);
 	if (rc < 0)
 		return rc;
@@ -232,6 +233,14 @@ static int policies_look(struct reconcile *r, struct err *e)
 	return 1;
 }
 
+static uint64_t inputs_digest(const struct reconcile *r, const struct cidr *cidrs, size_t n)
+{
+	uint64_t view = membership_serial(r->membership);
+	uint64_t h = hash_bytes(&r->node->digest, sizeof(uint64_t), 1);
+
+	return hash_cidr_list(cidrs, n, hash_bytes(&view, sizeof(view), h)) | 1;
+}
+
 /* 0 = as it was, 1 = compiled anew. */
 int compile_refresh(struct reconcile *r, struct err *e)
 {
@@ -260,14 +269,16 @@ int compile_refresh(struct reconcile *r, struct err *e)
 		node_derive_cidrs(r->node, records, n_records, &derived, &n);
 		cidrs = n ? derived : nothing_inside(&n);
 	}
-	inputs = hash_cidr_list(cidrs, n, hash_bytes(&r->node->digest, sizeof(uint64_t), 1)) | 1;
+	inputs = inputs_digest(r, cidrs, n);
 	if (r->compiled && inputs == r->compiled_inputs &&
 	    r->compiled_fingerprint == r->policies.fingerprint && !schedule_due(r))
 		return 0;
 	rc = compile_now(r, cidrs, n, e);
+	if (rc == 0 && membership_configure(r->membership, r->compiled, r->node_name, r->node))
+		rc = compile_now(r, cidrs, n, e);
 	if (rc < 0)
 		return rc;
-	r->compiled_inputs = inputs;
+	r->compiled_inputs = inputs_digest(r, cidrs, n);
 	r->compiled_fingerprint = r->policies.fingerprint;
 	return 1;
 }

@@ -27,6 +27,7 @@
 #include "reconcile/api.h"
 #include "reconcile/claims.h"
 #include "reconcile/events.h"
+#include "reconcile/membership.h"
 #include "reconcile/objects.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/server.h"
@@ -62,7 +63,8 @@ struct daemon {
 	int64_t api_first; /* when the first of them came (ms) */
 	struct event_log *events;
 	struct file_watch *policies;
-	struct keeper *keeper; /* of our list in cniConfDir; NULL: others keep it */
+	struct membership *membership; /* NULL: without heartbeats */
+	struct keeper *keeper;	       /* of our list in cniConfDir; NULL: others keep it */
 	struct loop_timer *soon, *safety, *timers, *end;
 	int rtnl_fd, nft_fd, records_fd, lock_fd, clock_fd;
 	bool due, ending;
@@ -93,7 +95,8 @@ static void pass_now(struct daemon *d)
 	d->due = false;
 	d->api_events = 0;
 	rc = reconcile_pass(d->r, NULL);
-	loop_timer_arm(d->safety, SAFETY_MS);
+	reconcile_told(d->r);
+	loop_timer_arm(d->safety, reconcile_retry(d->r, SAFETY_MS));
 	if (rc > 0) {
 		d->due = true;
 		loop_timer_arm(d->soon, 0);
@@ -114,6 +117,12 @@ static void on_soon(void *data)
 static void on_timers(void *data)
 {
 	timers_arm(data);
+}
+
+/* A gateway died or came: what is left of the time belongs to the probes. */
+static void on_members(void *data)
+{
+	pass_now(data);
 }
 
 /* The first event of a burst sets the time; those that follow do not put it off. */
@@ -311,6 +320,20 @@ static void origin_settle(const struct daemon_conf *conf)
 		objects_log_remove(fd);
 }
 
+static int membership_open(struct daemon *d, struct err *e)
+{
+	const struct membership_in in = {
+		.loop = d->loop, .conf = d->conf, .changed = on_members, .data = d};
+	int rc;
+
+	if (!daemon_conf_heartbeats(d->conf))
+		return 0;
+	rc = membership_new(&in, &d->membership, e);
+	if (rc == 0)
+		reconcile_join(d->r, d->membership);
+	return rc;
+}
+
 static int loop_open(struct daemon *d, struct err *e)
 {
 	int rc;
@@ -343,6 +366,7 @@ static void daemon_done(struct daemon *d)
 	loop_timer_free(d->soon);
 	loop_timer_free(d->safety);
 	loop_timer_free(d->timers);
+	membership_free(d->membership);
 	loop_timer_free(d->end);
 	loop_free(d->loop);
 	reconcile_free(d->r);
@@ -375,6 +399,8 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 	if (rc == 0)
 		rc = loop_open(&d, e);
 	if (rc == 0)
+		rc = membership_open(&d, e);
+	if (rc == 0)
 		rc = events_open(&d, e); /* before the first look: nothing falls between */
 	if (rc == 0)
 		rc = api_open(&d, e);
@@ -404,6 +430,8 @@ int daemon_once(const struct daemon_conf *conf, struct err *e)
 {
 	__cleanup_close int lock = -1;
 	__cleanup(reconcile_freep) struct reconcile *r = NULL;
+	__cleanup(membership_freep) struct membership *ms = NULL;
+	const struct membership_in in = {.conf = conf}; /* hears nobody: it keeps what is there */
 	int rc;
 
 	rc = lock_alone(conf, LOCK_TRIES_ONCE, &lock, e);
@@ -411,8 +439,12 @@ int daemon_once(const struct daemon_conf *conf, struct err *e)
 		rc = retired_store(conf->state_dir, false, e);
 	if (rc == 0)
 		rc = reconcile_new(conf, &r, e);
+	if (rc == 0 && daemon_conf_heartbeats(conf))
+		rc = membership_new(&in, &ms, e);
 	if (rc < 0)
 		return rc;
+	if (ms)
+		reconcile_join(r, ms);
 	for (int i = 0; i < ONCE_PASSES; i++) {
 		rc = reconcile_pass(r, e);
 		if (rc <= 0)

@@ -6,6 +6,7 @@
 #include "policy/hash_index.h"
 #include "reconcile/claims.h"
 #include "reconcile/desired.h"
+#include "reconcile/membership.h"
 #include "reconcile/names.h"
 #include "reconcile/policies.h"
 #include "reconcile/reconcile.h"
@@ -72,6 +73,7 @@ struct reconcile {
 	bool counters_short; /* there was none for some rule */
 	struct claims claims;
 	bool drained; /* drain.h */
+	struct membership *membership; /* NULL: without heartbeats */
 	struct keep *keep;
 	struct desired *desired;
 	uint64_t addr_digest;	/* address → id of the last pass */

@@ -150,8 +150,7 @@ static void ids_verify(struct reconcile *r)
 	r->addr_digest = h;
 }
 
-/* 1 = more addresses wait to be probed. */
-static int want(struct reconcile *r)
+static void want(struct reconcile *r)
 {
 	__cleanup_free struct place *places = NULL;
 	const struct egress_addr *addrs;
@@ -163,11 +162,10 @@ static int want(struct reconcile *r)
 	};
 	struct desired *d;
 	size_t n;
-	int more;
 
 	addrs = compiled_addrs(r->compiled, &n);
 	in.places = places = mem_alloc0((n + 1) * sizeof(*places));
-	more = claims_update(&r->claims, addrs, n, r->node, places);
+	claims_update(&r->claims, addrs, n, r->node, places);
 	in.path_mtu = path_mtu(r);
 	ids_begin(r->ids);
 	desired_build(&in, &d);
@@ -179,7 +177,6 @@ static int want(struct reconcile *r)
 	ids_verify(r);
 	pods_resolve(r);
 	pods_mark_governed(r);
-	return more;
 }
 
 /* ---- see and do ---- */
@@ -400,9 +397,9 @@ static int pass(struct reconcile *r, struct err *e)
 		*e = compile_err;
 		return compiled;
 	}
-	more = want(r);
+	want(r);
 	rc = act(r, e);
-	more |= rc > 0;
+	more = rc > 0;
 	if (rc >= 0)
 		rc = counters_store(r, e);
 	if (rc >= 0)

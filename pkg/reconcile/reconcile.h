@@ -12,7 +12,8 @@
 #include "config/daemon_conf.h"
 #include "json/json.h"
 
-struct objects; /* reconcile/objects.h */
+struct membership; /* reconcile/membership.h */
+struct objects;	   /* reconcile/objects.h */
 struct reconcile;
 
 /* Opens everything, loads the programs if they are not there. conf is borrowed. */
@@ -30,6 +31,12 @@ int reconcile_pass(struct reconcile *r, struct err *e);
 void reconcile_forget(struct reconcile *r);
 /* Those of an API, to be told what it says; NULL when objects come from a folder. */
 struct objects *reconcile_objects(struct reconcile *r);
+/* Gateways that live, for what follows; ms is borrowed. Before the first pass. */
+void reconcile_join(struct reconcile *r, struct membership *ms);
+/* After a pass: what this node now says of itself to the others. */
+void reconcile_told(struct reconcile *r);
+/* In how many ms an address is to be probed again, at most so many. */
+int64_t reconcile_retry(const struct reconcile *r, int64_t most);
 /* Steps that the last pass carried out: 0 = there was nothing to do. */
 size_t reconcile_changes(const struct reconcile *r);
 /* Announcements that are due; ms until the next thing by time, -1 = none. */

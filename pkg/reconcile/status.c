@@ -171,5 +171,6 @@ struct json *reconcile_status(struct reconcile *r)
 		json_set(o, "api", objects_status(r->policies.objects));
 	json_set(o, "lastError", r->err.code ? json_new_string(r->err.msg) : json_new_null());
 	json_set(o, "addresses", addresses);
+	json_set(o, "gateways", membership_status(r->membership));
 	return o;
 }

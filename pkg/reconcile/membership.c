@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reconcile/membership.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "dataplane/model.h"
+#include "reconcile/claims.h"
+
+#define AT_ONCE	    256 /* packets read before something else has its turn */
+#define MAX_UPLINKS 16
+
+struct membership {
+	struct membership_in in;
+	struct heartbeat_key key;
+	struct members *m;
+	struct loop_timer *timer;
+	int fds[2]; /* IPv4, IPv6; -1 = no such address */
+	struct addr own[2];
+	char *self;
+	struct compiled_peer *peers; /* without this node, by name as members.h has them */
+	char **names;
+	size_t n;
+	uint64_t configured; /* digest */
+	uint64_t seen_serial, returns;
+	bool *heard; /* by peer, when last looked */
+	struct node_tier *tiers;
+	struct addr *kept;
+	uint32_t uplinks[MAX_UPLINKS]; /* interfaces that have had addresses of gateways */
+	size_t n_uplinks;
+	struct members_self facts;
+	uint64_t fates[MEMBERS_FATES];
+	bool too_many;
+	struct err err; /* of the sockets */
+};
+
+static uint64_t wall_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void peers_drop(struct membership *ms)
+{
+	for (size_t i = 0; i < ms->n; i++)
+		free(ms->names[i]);
+	free(ms->names);
+	free(ms->peers);
+	free(ms->heard);
+	free(ms->tiers);
+	ms->names = NULL;
+	ms->peers = NULL;
+	ms->heard = NULL;
+	ms->tiers = NULL;
+	ms->n = 0;
+}
+
+static void socket_drop(struct membership *ms, int f)
+{
+	if (ms->fds[f] < 0)
+		return;
+	loop_del_fd(ms->in.loop, ms->fds[f]);
+	close(ms->fds[f]);
+	ms->fds[f] = -1;
+}
+
+void membership_free(struct membership *ms)
+{
+	if (!ms)
+		return;
+	for (int f = 0; f < 2; f++)
+		socket_drop(ms, f);
+	loop_timer_free(ms->timer);
+	peers_drop(ms);
+	members_free(ms->m);
+	free(ms->self);
+	free(ms->kept);
+	explicit_bzero(&ms->key, sizeof(ms->key));
+	free(ms);
+}
+
+/* ---- what comes and what goes ---- */
+
+static void take_in(struct membership *ms, const void *buf, size_t len)
+{
+	struct heartbeat h;
+	int r = heartbeat_parse(buf, len, &ms->key, &h);
+	enum members_fate fate;
+
+	if (r < 0)
+		fate = r == -EKEYREJECTED ? MEMBERS_WRONG_KEY : MEMBERS_GARBAGE;
+	else
+		fate = members_receive(ms->m, &h, clock_ms());
+	ms->fates[fate]++;
+}
+
+/* All that waits, before anybody is judged: who was held up itself calls nobody late. */
+static void read_all(struct membership *ms)
+{
+	uint8_t buf[HEARTBEAT_LEN + 1];
+
+	ms->facts.time_ms = wall_ms();
+	members_set_self(ms->m, &ms->facts, clock_ms());
+	for (int f = 0; f < 2; f++)
+		for (int i = 0; i < AT_ONCE && ms->fds[f] >= 0; i++) {
+			ssize_t n = recv(ms->fds[f], buf, sizeof(buf), MSG_DONTWAIT);
+
+			if (n < 0 && errno != EINTR && errno != ECONNREFUSED)
+				break;
+			if (n >= 0)
+				take_in(ms, buf, (size_t)n);
+		}
+}
+
+static socklen_t sockaddr_fill(struct sockaddr_storage *sa, struct addr a, uint16_t port)
+{
+	struct sockaddr_in *v4 = (void *)sa;
+	struct sockaddr_in6 *v6 = (void *)sa;
+
+	memset(sa, 0, sizeof(*sa));
+	if (addr_is_v4(a)) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		memcpy(&v4->sin_addr, addr_bytes(&a), 4);
+		return sizeof(*v4);
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(port);
+	memcpy(&v6->sin6_addr, addr_bytes(&a), 16);
+	return sizeof(*v6);
+}
+
+static void send_one(struct membership *ms, const struct compiled_node *to,
+		     const uint8_t buf[HEARTBEAT_LEN])
+{
+	bool v4 = ms->fds[0] >= 0 && !addr_is_zero(to->v4);
+	struct addr a = v4 ? to->v4 : to->v6;
+	struct sockaddr_storage sa;
+	socklen_t len;
+
+	if (addr_is_zero(a) || ms->fds[v4 ? 0 : 1] < 0)
+		return;
+	len = sockaddr_fill(&sa, a, ms->in.conf->gateway_port);
+	/* one that is lost is one of those that may be */
+	(void)!sendto(ms->fds[v4 ? 0 : 1], buf, HEARTBEAT_LEN, MSG_DONTWAIT,
+		      (const struct sockaddr *)&sa, len);
+}
+
+static void send_all(struct membership *ms)
+{
+	uint8_t buf[HEARTBEAT_LEN];
+	struct heartbeat h;
+	size_t peer;
+
+	while (members_send(ms->m, clock_ms(), &peer, &h)) {
+		heartbeat_emit(&h, &ms->key, buf);
+		send_one(ms, &ms->peers[peer].node, buf);
+	}
+}
+
+/* Who came and who went. */
+static void changes_tell(struct membership *ms)
+{
+	for (size_t i = 0; i < ms->n; i++) {
+		struct member_view v;
+
+		members_get(ms->m, i, &v);
+		if (v.heard == ms->heard[i])
+			continue;
+		ms->heard[i] = v.heard;
+		ms->returns += v.heard;
+		log_info(v.heard ? "gateway is heard" : "gateway is not heard any more", "node=%s",
+			 v.name);
+	}
+}
+
+void membership_run(struct membership *ms)
+{
+	int64_t now = clock_ms(), due;
+
+	if (!ms->m)
+		return;
+	read_all(ms);
+	members_tick(ms->m, now);
+	send_all(ms);
+	changes_tell(ms);
+	due = members_serial(ms->m) == ms->seen_serial ? members_due(ms->m, now) : now;
+	if (ms->timer)
+		loop_timer_arm(ms->timer, due == INT64_MAX ? -1 : due > now ? due - now : 0);
+}
+
+/* Outside of a pass: what has changed is for one, and that is at once. */
+static void run_and_tell(struct membership *ms)
+{
+	membership_run(ms);
+	if (members_serial(ms->m) == ms->seen_serial)
+		return;
+	ms->seen_serial = members_serial(ms->m);
+	ms->in.changed(ms->in.data);
+}
+
+static void on_timer(void *data)
+{
+	run_and_tell(data);
+}
+
+static void on_packet(int fd, uint32_t events, void *data)
+{
+	run_and_tell(data);
+}
+
+/* ---- setting up ---- */
+
+int membership_new(const struct membership_in *in, struct membership **ret, struct err *e)
+{
+	__cleanup(membership_freep) struct membership *ms = mem_alloc0(sizeof(*ms));
+	int r = 0;
+
+	ms->in = *in;
+	ms->fds[0] = ms->fds[1] = -1;
+	if (in->conf->gateway_key_file)
+		r = heartbeat_key_load(in->conf->gateway_key_file, &ms->key, e);
+	else
+		ms->key.len = HEARTBEAT_KEY_MIN; /* of zeros, as everybody knows */
+	if (r == 0 && in->loop)
+		r = loop_timer_new(in->loop, on_timer, ms, &ms->timer, e);
+	if (r < 0)
+		return err_wrap(e, "gatewayKeyFile");
+	*ret = TAKE(ms);
+	return 0;
+}
+
+const struct heartbeat_key *membership_key(const struct membership *ms)
+{
+	return &ms->key;
+}
+
+static int socket_open(struct membership *ms, int f, struct err *e)
+{
+	__cleanup_close int fd = socket(f ? AF_INET6 : AF_INET,
+					SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int on = 1, urgent = IPTOS_CLASS_CS6, size = 1 << 20;
+	struct sockaddr_storage sa;
+	socklen_t len = sockaddr_fill(&sa, ms->own[f], ms->in.conf->gateway_port);
+	int r;
+
+	if (fd < 0)
+		return err_sys(e, -errno, "socket for heartbeats");
+	setsockopt(fd, f ? IPPROTO_IPV6 : IPPROTO_IP, f ? IPV6_TCLASS : IP_TOS, &urgent,
+		   sizeof(urgent));
+	setsockopt(fd, f ? IPPROTO_IPV6 : IPPROTO_IP, f ? IPV6_FREEBIND : IP_FREEBIND, &on,
+		   sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (bind(fd, (const struct sockaddr *)&sa, len) < 0)
+		return err_sys(e, -errno, "heartbeats at %s port %u", addr_str(ms->own[f]),
+			       ms->in.conf->gateway_port);
+	r = loop_add_fd(ms->in.loop, fd, EPOLLIN, on_packet, ms, e);
+	if (r == 0)
+		ms->fds[f] = TAKE_FD(fd);
+	return r;
+}
+
+static void sockets_update(struct membership *ms, const struct compiled_node *self)
+{
+	const struct addr own[2] = {self->v4, self->v6};
+
+	for (int f = 0; f < 2 && ms->in.loop; f++) {
+		struct err e = {0};
+
+		if (!addr_eq(own[f], ms->own[f]) || ms->n == 0)
+			socket_drop(ms, f);
+		ms->own[f] = own[f];
+		if (ms->fds[f] >= 0 || ms->n == 0 || addr_is_zero(own[f]))
+			continue;
+		if (socket_open(ms, f, &e) < 0 && strcmp(e.msg, ms->err.msg) != 0)
+			log_error("heartbeats", "error=%s", log_quote(e.msg));
+		ms->err = e;
+	}
+}
+
+/* Addresses that we put on this node's interfaces, those of sluice0 aside. */
+static size_t addrs_ours(const struct node_state *node, struct addr *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < node->n_addrs; i++) {
+		const struct link_info *l = node_link(node, node->addrs[i].ifindex);
+
+		if (node->addrs[i].ours && l && strcmp(l->name, DP_LINK) != 0)
+			ret[n++] = node->addrs[i].addr;
+	}
+	return n;
+}
+
+static int addr_order(const void *a, const void *b)
+{
+	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
+}
+
+static uint64_t peers_digest(const struct compiled_peer *list, size_t n, const char *self)
+{
+	uint64_t h = hash_str(self, n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct compiled_peer *p = &list[i];
+		const uint32_t values[] = {p->failover.interval_ms, p->failover.hold_down_ms,
+					   p->failover.missed};
+
+		h = hash_bytes(p->node.v4.b, 16, hash_str(p->node.name, h));
+		h = hash_bytes(values, sizeof(values), hash_bytes(p->node.v6.b, 16, h));
+	}
+	return h;
+}
+
+/* Takes list over. */
+static void peers_take(struct membership *ms, struct compiled_peer *list, size_t n,
+		       const char *self)
+{
+	struct member_conf *conf = mem_alloc0((n + 1) * sizeof(*conf));
+	size_t kept = 0;
+
+	peers_drop(ms);
+	free(ms->self);
+	ms->self = mem_strdup(self);
+	ms->peers = list;
+	ms->names = mem_alloc0((n + 1) * sizeof(*ms->names));
+	ms->heard = mem_alloc0(n + 1);
+	ms->tiers = mem_alloc0((n + 1) * sizeof(*ms->tiers)); /* with this node */
+	for (size_t i = 0; i < n; i++) {
+		conf[i] = (struct member_conf){
+			.name = list[i].node.name,
+			.interval_ms = list[i].failover.interval_ms,
+			.hold_down_ms = list[i].failover.hold_down_ms,
+			.missed = list[i].failover.missed,
+		};
+	}
+	ms->too_many = members_configure(ms->m, self, conf, n, clock_ms()) < 0;
+	for (size_t i = 0; i < n && !ms->too_many; i++) {
+		if (strcmp(list[i].node.name, self) == 0)
+			continue;
+		list[kept] = list[i];
+		ms->names[kept] = mem_strdup(list[i].node.name);
+		list[kept].node.name = ms->names[kept];
+		kept++;
+	}
+	ms->n = kept;
+	if (ms->too_many)
+		log_error("too many gateways for heartbeats, objects alone decide",
+			  "gateways=%zu most=%d", n, MEMBERS_MAX);
+	free(conf);
+}
+
+static const struct compiled_node *node_of(const struct compiled *c, const char *name)
+{
+	const struct compiled_node *nodes;
+	size_t n;
+
+	nodes = compiled_nodes(c, &n);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(nodes[i].name, name) == 0)
+			return &nodes[i];
+	return NULL;
+}
+
+bool membership_configure(struct membership *ms, const struct compiled *c, const char *self,
+			  const struct node_state *node)
+{
+	struct compiled_peer *list = NULL;
+	uint64_t digest, before;
+	size_t n;
+
+	if (!ms)
+		return false;
+	if (!ms->m) {
+		__cleanup_free struct addr *ours = mem_alloc0((node->n_addrs + 1) * sizeof(*ours));
+
+		ms->facts.holds = addrs_ours(node, ours) > 0;
+		ms->m = members_new(wall_ms(), &ms->facts, clock_ms());
+	}
+	compiled_peers(c, &list, &n);
+	digest = peers_digest(list, n, self);
+	if (digest == ms->configured) {
+		free(list);
+		sockets_update(ms, node_of(c, self));
+		return false;
+	}
+	before = members_serial(ms->m);
+	ms->configured = digest;
+	peers_take(ms, list, n, self);
+	sockets_update(ms, node_of(c, self));
+	return members_serial(ms->m) != before;
+}
+
+/* ---- what follows ---- */
+
+void membership_view(struct membership *ms, const struct node_state *node, struct node_view *ret)
+{
+	size_t n = 0;
+	bool self_done = false;
+
+	if (!ms || !ms->m)
+		return;
+	ms->seen_serial = members_serial(ms->m);
+	if (ms->n == 0)
+		return;
+	for (size_t i = 0; i <= ms->n; i++) {
+		struct member_view v = {0};
+
+		if (i < ms->n)
+			members_get(ms->m, i, &v);
+		if (!self_done && (i == ms->n || strcmp(ms->self, v.name) < 0)) {
+			ms->tiers[n++] = (struct node_tier){ms->self, members_self_tier(ms->m)};
+			self_done = true;
+		}
+		/* who could not be heard yet is taken to be there */
+		if (i < ms->n && (v.heard_at >= 0 || members_settled(ms->m)))
+			ms->tiers[n++] = (struct node_tier){v.name, v.tier};
+	}
+	ret->tiers = ms->tiers;
+	ret->n_tiers = n;
+	if (members_settled(ms->m))
+		return;
+	ms->kept = mem_resize(ms->kept, node->n_addrs + 1, sizeof(*ms->kept));
+	ret->n_kept = addrs_ours(node, ms->kept);
+	if (ret->n_kept)
+		qsort(ms->kept, ret->n_kept, sizeof(*ms->kept), addr_order);
+	ret->kept = ms->kept;
+}
+
+uint64_t membership_serial(const struct membership *ms)
+{
+	return ms && ms->m ? members_serial(ms->m) : 0;
+}
+
+bool membership_settled(const struct membership *ms)
+{
+	return !ms || !ms->m || members_settled(ms->m);
+}
+
+bool membership_alone(const struct membership *ms)
+{
+	return ms && ms->m && members_alone(ms->m);
+}
+
+uint64_t membership_returns(const struct membership *ms)
+{
+	return ms ? ms->returns : 0;
+}
+
+const char *membership_mac(const struct membership *ms, const uint8_t mac[6], bool *ret_heard)
+{
+	struct member_view v;
+
+	for (size_t i = 0; ms && i < ms->n; i++) {
+		members_get(ms->m, i, &v);
+		for (size_t k = 0; k < v.n_macs; k++)
+			if (memcmp(v.macs[k], mac, 6) == 0) {
+				*ret_heard = v.heard;
+				return v.name;
+			}
+	}
+	return NULL;
+}
+
+bool membership_lives(const struct membership *ms, const char *node)
+{
+	struct member_view v;
+
+	for (size_t i = 0; ms && i < ms->n; i++) {
+		members_get(ms->m, i, &v);
+		if (strcmp(v.name, node) == 0)
+			return v.tier == RANK_LIVE && members_self_tier(ms->m) == RANK_LIVE;
+	}
+	return false;
+}
+
+/* ---- what this node says of itself ---- */
+
+static void uplink_note(struct membership *ms, uint32_t ifindex)
+{
+	for (size_t i = 0; i < ms->n_uplinks; i++)
+		if (ms->uplinks[i] == ifindex)
+			return;
+	if (ms->n_uplinks < MAX_UPLINKS)
+		ms->uplinks[ms->n_uplinks++] = ifindex;
+}
+
+static void uplinks_look(struct membership *ms, const struct node_state *node)
+{
+	size_t kept = 0;
+
+	ms->facts.blind = false;
+	ms->facts.n_macs = 0;
+	for (size_t i = 0; i < ms->n_uplinks; i++) {
+		const struct link_info *l = node_link(node, ms->uplinks[i]);
+
+		if (!l)
+			continue;
+		ms->uplinks[kept++] = l->ifindex;
+		ms->facts.blind |= !(l->flags & IFF_RUNNING);
+		if (l->has_mac && ms->facts.n_macs < HEARTBEAT_MACS)
+			memcpy(ms->facts.macs[ms->facts.n_macs++], l->mac, sizeof(l->mac));
+	}
+	ms->n_uplinks = kept;
+}
+
+void membership_holds(struct membership *ms, const struct compiled *c,
+		      const struct node_state *node)
+{
+	const struct egress_addr *addrs;
+	__cleanup_free bool *taken = NULL;
+	uint64_t digest = 0;
+	size_t n;
+
+	if (!ms || !ms->m || ms->n == 0)
+		return;
+	taken = mem_alloc0(ms->n);
+	addrs = compiled_addrs(c, &n);
+	for (size_t i = 0; i < n; i++) {
+		const struct link_info *l =
+			addrs[i].interface ? node_link_name(node, addrs[i].interface) : NULL;
+
+		/* a sum: spare addresses stand in another order on each node */
+		if (addrs[i].home)
+			digest += hash_bytes(addrs[i].addr.b, 16, hash_str(addrs[i].home, 0));
+		if (!addrs[i].assign || !l)
+			continue;
+		uplink_note(ms, l->ifindex);
+		for (size_t k = 0; k < ms->n && addrs[i].home; k++)
+			if (strcmp(ms->names[k], addrs[i].home) == 0 &&
+			    node_addr(node, l->ifindex, addrs[i].addr))
+				taken[k] = true;
+	}
+	for (size_t k = 0; k < ms->n; k++)
+		members_set_taken(ms->m, ms->names[k], taken[k]);
+	ms->facts.config = digest;
+	uplinks_look(ms, node);
+	membership_run(ms);
+}
+
+/* ---- what people are told ---- */
+
+static const char *tier_text(uint8_t tier)
+{
+	return tier == RANK_LIVE ? "Live" : tier == RANK_JOINING ? "Joining" : "Away";
+}
+
+static void peers_emit(const struct membership *ms, struct json *to)
+{
+	struct json *list = json_new_array();
+	int64_t now = clock_ms();
+
+	for (size_t i = 0; i < ms->n; i++) {
+		struct json *o = json_new_object();
+		struct member_view v;
+
+		members_get(ms->m, i, &v);
+		json_set(o, "node", json_new_string(v.name));
+		json_set(o, "state", json_new_string(tier_text(v.tier)));
+		json_set(o, "agrees", json_new_bool(!v.heard || v.agrees));
+		json_set(o, "sinceMs", json_new_int(now - v.since));
+		json_set(o, "heardMs",
+			 v.heard_at < 0 ? json_new_null() : json_new_int(now - v.heard_at));
+		json_append(list, o);
+	}
+	json_set(to, "peers", list);
+}
+
+struct json *membership_status(const struct membership *ms)
+{
+	static const char *const fates[MEMBERS_FATES] = {"accepted", "strangers", "replayed",
+							 "unproven", "garbage",	  "wrongKey"};
+	struct json *o = json_new_object(), *counts = json_new_object();
+	bool on = ms && ms->m && ms->n;
+
+	json_set(o, "heartbeats",
+		 json_new_string(!ms ? "off: neither gatewayKeyFile nor gatewayInsecure is set"
+				 : ms->too_many ? "off: too many gateways"
+				 : ms->err.code ? ms->err.msg
+				 : on		? "on"
+						: "off: no other gateway"));
+	json_set(o, "secure", json_new_bool(ms && ms->in.conf->gateway_key_file));
+	if (on) {
+		json_set(o, "state", json_new_string(tier_text(members_self_tier(ms->m))));
+		json_set(o, "settled", json_new_bool(members_settled(ms->m)));
+		peers_emit(ms, o);
+	}
+	for (size_t i = 0; ms && i < MEMBERS_FATES; i++)
+		json_set(counts, fates[i], json_new_int((int64_t)ms->fates[i]));
+	json_set(o, "packets", counts);
+	return o;
+}

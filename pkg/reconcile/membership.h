@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * This node among the gateways: heartbeats over UDP (gateway/members.h says what they mean),
+ * who lives by them, and what that decides of claims. Without a key there is none, and objects
+ * alone say who owns what.
+ */
+#include "base/cleanup.h"
+#include "config/daemon_conf.h"
+#include "gateway/members.h"
+#include "json/json.h"
+#include "loop/loop.h"
+#include "policy/compile.h"
+#include "reconcile/node.h"
+
+struct membership;
+
+struct membership_in {
+	struct loop *loop; /* NULL: a run of --once, which hears nobody */
+	const struct daemon_conf *conf;
+	void (*changed)(void *data); /* who lives is another: a pass is due, at once */
+	void *data;
+};
+
+int membership_new(const struct membership_in *in, struct membership **ret, struct err *e);
+void membership_free(struct membership *ms);
+DEFINE_CLEANUP(struct membership *, membership_free);
+const struct heartbeat_key *membership_key(const struct membership *ms);
+
+/* ---- in a pass; all but run may be asked of NULL: everybody lives ---- */
+
+/* Who the peers of self are, as compiled. True: the view changed by it, compile again. */
+bool membership_configure(struct membership *ms, const struct compiled *c, const char *self,
+			  const struct node_state *node);
+/* Fills in who lives, and what is kept until that is known; valid until the next call. */
+void membership_view(struct membership *ms, const struct node_state *node, struct node_view *ret);
+/* Counts up when membership_view would say something else. */
+uint64_t membership_serial(const struct membership *ms);
+/* May an address be claimed that is not on its interface? */
+bool membership_settled(const struct membership *ms);
+/* No peer is heard: only who sees the segment may claim. */
+bool membership_alone(const struct membership *ms);
+/* Counts up when a peer is heard that was away: what is held is announced again. */
+uint64_t membership_returns(const struct membership *ms);
+/* The node that answers with that MAC, NULL = none of the peers; *ret_heard: its daemon, too. */
+const char *membership_mac(const struct membership *ms, const uint8_t mac[6], bool *ret_heard);
+/* Is its daemon there, and may addresses be handed over between it and this one? */
+bool membership_lives(const struct membership *ms, const char *node);
+/* Reads what has come, sends what is due. */
+void membership_run(struct membership *ms);
+/* What the kernel holds after a pass. */
+void membership_holds(struct membership *ms, const struct compiled *c,
+		      const struct node_state *node);
+
+struct json *membership_status(const struct membership *ms);
