@@ -32,9 +32,9 @@ EXEC='' # "exec" below daemon
 LAB='' P=''
 LABS=${SLUICE_LAB:-${SLUICE_E2E_DIR:-${TMPDIR:-/tmp}}}
 
-declare -gA NODE_NUMBER=([node1]=1 [gw1]=2 [gw2]=3)
-declare -gA NODE_V4=([node1]=172.31.7.11 [gw1]=172.31.7.21 [gw2]=172.31.7.22)
-declare -gA NODE_V6=([node1]=fd31:7::11 [gw1]=fd31:7::21 [gw2]=fd31:7::22)
+declare -gA NODE_NUMBER=([node1]=1 [gw1]=2 [gw2]=3 [gw3]=4)
+declare -gA NODE_V4=([node1]=172.31.7.11 [gw1]=172.31.7.21 [gw2]=172.31.7.22 [gw3]=172.31.7.23)
+declare -gA NODE_V6=([node1]=fd31:7::11 [gw1]=fd31:7::21 [gw2]=fd31:7::22 [gw3]=fd31:7::23)
 EGRESS_V4=172.31.7.50 EGRESS_V6=fd31:7::50
 
 lab_fail() {
@@ -260,8 +260,9 @@ lab_wait() {
 }
 
 node_args() {
-	NODE_ARGS=(--node-name "$1" --policy-dir "$LAB/policies" --state-dir "$LAB/$1/state"
-		--run-dir "$LAB/$1/run" --bpffs "$LAB/$1/bpf")
+	# settings for all nodes: LAB_CONFIG
+	NODE_ARGS=(${LAB_CONFIG:+--config "$LAB_CONFIG"} --node-name "$1"
+		--policy-dir "$LAB/policies" --state-dir "$LAB/$1/state" --run-dir "$LAB/$1/run" --bpffs "$LAB/$1/bpf")
 }
 
 node_start() {

@@ -32,8 +32,8 @@ struct daemon_conf {
 	char *cni_conf_dir;	/* cniConfDir: the daemon keeps our list there current; NULL: no */
 	char *cni_bin_dir;	/* cniBinDir: where runtimes look for plugins */
 	struct json *cni_entry; /* cniEntry: our entry in the list; NULL: as sluiced install says */
-	char *gateway_key_file; /* gatewayKeyFile: what gateways prove by who they are; NULL: without
-				   heartbeats, unless: */
+	char *gateway_key_file; /* gatewayKeyFile: what gateways prove by who they are; NULL:
+				   without heartbeats, unless: */
 	bool gateway_insecure;	/* gatewayInsecure: heartbeats that anybody could forge */
 	uint16_t gateway_port;	/* gatewayPort: UDP and TCP, the same on all gateways */
 	enum log_level log_level;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "reconcile/membership.h"
+#include "reconcile/membership_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <stdlib.h>
@@ -16,35 +15,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "dataplane/model.h"
 #include "reconcile/claims.h"
 
-#define AT_ONCE	    256 /* packets read before something else has its turn */
-#define MAX_UPLINKS 16
-
-struct membership {
-	struct membership_in in;
-	struct heartbeat_key key;
-	struct members *m;
-	struct loop_timer *timer;
-	int fds[2]; /* IPv4, IPv6; -1 = no such address */
-	struct addr own[2];
-	char *self;
-	struct compiled_peer *peers; /* without this node, by name as members.h has them */
-	char **names;
-	size_t n;
-	uint64_t configured; /* digest */
-	uint64_t seen_serial, returns;
-	bool *heard; /* by peer, when last looked */
-	struct node_tier *tiers;
-	struct addr *kept;
-	uint32_t uplinks[MAX_UPLINKS]; /* interfaces that have had addresses of gateways */
-	size_t n_uplinks;
-	struct members_self facts;
-	uint64_t fates[MEMBERS_FATES];
-	bool too_many;
-	struct err err; /* of the sockets */
-};
+#define AT_ONCE 256 /* packets read before something else has its turn */
 
 static uint64_t wall_ms(void)
 {
@@ -292,25 +265,6 @@ static void sockets_update(struct membership *ms, const struct compiled_node *se
 	}
 }
 
-/* Addresses that we put on this node's interfaces, those of sluice0 aside. */
-static size_t addrs_ours(const struct node_state *node, struct addr *ret)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < node->n_addrs; i++) {
-		const struct link_info *l = node_link(node, node->addrs[i].ifindex);
-
-		if (node->addrs[i].ours && l && strcmp(l->name, DP_LINK) != 0)
-			ret[n++] = node->addrs[i].addr;
-	}
-	return n;
-}
-
-static int addr_order(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 static uint64_t peers_digest(const struct compiled_peer *list, size_t n, const char *self)
 {
 	uint64_t h = hash_str(self, n);
@@ -388,7 +342,7 @@ bool membership_configure(struct membership *ms, const struct compiled *c, const
 	if (!ms->m) {
 		__cleanup_free struct addr *ours = mem_alloc0((node->n_addrs + 1) * sizeof(*ours));
 
-		ms->facts.holds = addrs_ours(node, ours) > 0;
+		ms->facts.holds = membership_ours(node, ours) > 0;
 		ms->m = members_new(wall_ms(), &ms->facts, clock_ms());
 	}
 	compiled_peers(c, &list, &n);
@@ -403,204 +357,4 @@ bool membership_configure(struct membership *ms, const struct compiled *c, const
 	peers_take(ms, list, n, self);
 	sockets_update(ms, node_of(c, self));
 	return members_serial(ms->m) != before;
-}
-
-/* ---- what follows ---- */
-
-void membership_view(struct membership *ms, const struct node_state *node, struct node_view *ret)
-{
-	size_t n = 0;
-	bool self_done = false;
-
-	if (!ms || !ms->m)
-		return;
-	ms->seen_serial = members_serial(ms->m);
-	if (ms->n == 0)
-		return;
-	for (size_t i = 0; i <= ms->n; i++) {
-		struct member_view v = {0};
-
-		if (i < ms->n)
-			members_get(ms->m, i, &v);
-		if (!self_done && (i == ms->n || strcmp(ms->self, v.name) < 0)) {
-			ms->tiers[n++] = (struct node_tier){ms->self, members_self_tier(ms->m)};
-			self_done = true;
-		}
-		/* who could not be heard yet is taken to be there */
-		if (i < ms->n && (v.heard_at >= 0 || members_settled(ms->m)))
-			ms->tiers[n++] = (struct node_tier){v.name, v.tier};
-	}
-	ret->tiers = ms->tiers;
-	ret->n_tiers = n;
-	if (members_settled(ms->m))
-		return;
-	ms->kept = mem_resize(ms->kept, node->n_addrs + 1, sizeof(*ms->kept));
-	ret->n_kept = addrs_ours(node, ms->kept);
-	if (ret->n_kept)
-		qsort(ms->kept, ret->n_kept, sizeof(*ms->kept), addr_order);
-	ret->kept = ms->kept;
-}
-
-uint64_t membership_serial(const struct membership *ms)
-{
-	return ms && ms->m ? members_serial(ms->m) : 0;
-}
-
-bool membership_settled(const struct membership *ms)
-{
-	return !ms || !ms->m || members_settled(ms->m);
-}
-
-bool membership_alone(const struct membership *ms)
-{
-	return ms && ms->m && members_alone(ms->m);
-}
-
-uint64_t membership_returns(const struct membership *ms)
-{
-	return ms ? ms->returns : 0;
-}
-
-const char *membership_mac(const struct membership *ms, const uint8_t mac[6], bool *ret_heard)
-{
-	struct member_view v;
-
-	for (size_t i = 0; ms && i < ms->n; i++) {
-		members_get(ms->m, i, &v);
-		for (size_t k = 0; k < v.n_macs; k++)
-			if (memcmp(v.macs[k], mac, 6) == 0) {
-				*ret_heard = v.heard;
-				return v.name;
-			}
-	}
-	return NULL;
-}
-
-bool membership_lives(const struct membership *ms, const char *node)
-{
-	struct member_view v;
-
-	for (size_t i = 0; ms && i < ms->n; i++) {
-		members_get(ms->m, i, &v);
-		if (strcmp(v.name, node) == 0)
-			return v.tier == RANK_LIVE && members_self_tier(ms->m) == RANK_LIVE;
-	}
-	return false;
-}
-
-/* ---- what this node says of itself ---- */
-
-static void uplink_note(struct membership *ms, uint32_t ifindex)
-{
-	for (size_t i = 0; i < ms->n_uplinks; i++)
-		if (ms->uplinks[i] == ifindex)
-			return;
-	if (ms->n_uplinks < MAX_UPLINKS)
-		ms->uplinks[ms->n_uplinks++] = ifindex;
-}
-
-static void uplinks_look(struct membership *ms, const struct node_state *node)
-{
-	size_t kept = 0;
-
-	ms->facts.blind = false;
-	ms->facts.n_macs = 0;
-	for (size_t i = 0; i < ms->n_uplinks; i++) {
-		const struct link_info *l = node_link(node, ms->uplinks[i]);
-
-		if (!l)
-			continue;
-		ms->uplinks[kept++] = l->ifindex;
-		ms->facts.blind |= !(l->flags & IFF_RUNNING);
-		if (l->has_mac && ms->facts.n_macs < HEARTBEAT_MACS)
-			memcpy(ms->facts.macs[ms->facts.n_macs++], l->mac, sizeof(l->mac));
-	}
-	ms->n_uplinks = kept;
-}
-
-void membership_holds(struct membership *ms, const struct compiled *c,
-		      const struct node_state *node)
-{
-	const struct egress_addr *addrs;
-	__cleanup_free bool *taken = NULL;
-	uint64_t digest = 0;
-	size_t n;
-
-	if (!ms || !ms->m || ms->n == 0)
-		return;
-	taken = mem_alloc0(ms->n);
-	addrs = compiled_addrs(c, &n);
-	for (size_t i = 0; i < n; i++) {
-		const struct link_info *l =
-			addrs[i].interface ? node_link_name(node, addrs[i].interface) : NULL;
-
-		/* a sum: spare addresses stand in another order on each node */
-		if (addrs[i].home)
-			digest += hash_bytes(addrs[i].addr.b, 16, hash_str(addrs[i].home, 0));
-		if (!addrs[i].assign || !l)
-			continue;
-		uplink_note(ms, l->ifindex);
-		for (size_t k = 0; k < ms->n && addrs[i].home; k++)
-			if (strcmp(ms->names[k], addrs[i].home) == 0 &&
-			    node_addr(node, l->ifindex, addrs[i].addr))
-				taken[k] = true;
-	}
-	for (size_t k = 0; k < ms->n; k++)
-		members_set_taken(ms->m, ms->names[k], taken[k]);
-	ms->facts.config = digest;
-	uplinks_look(ms, node);
-	membership_run(ms);
-}
-
-/* ---- what people are told ---- */
-
-static const char *tier_text(uint8_t tier)
-{
-	return tier == RANK_LIVE ? "Live" : tier == RANK_JOINING ? "Joining" : "Away";
-}
-
-static void peers_emit(const struct membership *ms, struct json *to)
-{
-	struct json *list = json_new_array();
-	int64_t now = clock_ms();
-
-	for (size_t i = 0; i < ms->n; i++) {
-		struct json *o = json_new_object();
-		struct member_view v;
-
-		members_get(ms->m, i, &v);
-		json_set(o, "node", json_new_string(v.name));
-		json_set(o, "state", json_new_string(tier_text(v.tier)));
-		json_set(o, "agrees", json_new_bool(!v.heard || v.agrees));
-		json_set(o, "sinceMs", json_new_int(now - v.since));
-		json_set(o, "heardMs",
-			 v.heard_at < 0 ? json_new_null() : json_new_int(now - v.heard_at));
-		json_append(list, o);
-	}
-	json_set(to, "peers", list);
-}
-
-struct json *membership_status(const struct membership *ms)
-{
-	static const char *const fates[MEMBERS_FATES] = {"accepted", "strangers", "replayed",
-							 "unproven", "garbage",	  "wrongKey"};
-	struct json *o = json_new_object(), *counts = json_new_object();
-	bool on = ms && ms->m && ms->n;
-
-	json_set(o, "heartbeats",
-		 json_new_string(!ms ? "off: neither gatewayKeyFile nor gatewayInsecure is set"
-				 : ms->too_many ? "off: too many gateways"
-				 : ms->err.code ? ms->err.msg
-				 : on		? "on"
-						: "off: no other gateway"));
-	json_set(o, "secure", json_new_bool(ms && ms->in.conf->gateway_key_file));
-	if (on) {
-		json_set(o, "state", json_new_string(tier_text(members_self_tier(ms->m))));
-		json_set(o, "settled", json_new_bool(members_settled(ms->m)));
-		peers_emit(ms, o);
-	}
-	for (size_t i = 0; ms && i < MEMBERS_FATES; i++)
-		json_set(counts, fates[i], json_new_int((int64_t)ms->fates[i]));
-	json_set(o, "packets", counts);
-	return o;
 }

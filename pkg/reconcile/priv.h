@@ -72,7 +72,7 @@ struct reconcile {
 	struct numbers *counters;
 	bool counters_short; /* there was none for some rule */
 	struct claims claims;
-	bool drained; /* drain.h */
+	bool drained;		       /* drain.h */
 	struct membership *membership; /* NULL: without heartbeats */
 	struct keep *keep;
 	struct desired *desired;

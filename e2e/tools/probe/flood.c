@@ -3,9 +3,9 @@
  * flood: UDP at a steady rate. "flows=N" uses N source ports in turn; "fresh"
  * takes a new source port for every datagram, so that each is a connection's
  * first packet. Ends after SECONDS or with SIGTERM and prints
- * "sent N answered N refused N". Without "fresh" every answer can be told from a lost
- * one: then what the machine gave no time for is not made up for by a burst, which
- * queues on the way would lose, and the last answers are waited for.
+ * "sent N answered N refused N gap MS": the longest time between two answers. Without "fresh"
+ * every answer can be told from a lost one: then what the machine gave no time for is not made
+ * up for by a burst, which queues on the way would lose, and the last answers are waited for.
  */
 #include "probe.h"
 
@@ -30,8 +30,9 @@ static struct flood {
 	int fds[MAX_FLOWS];
 	long flows;
 	size_t size;
-	bool fresh;
+	bool fresh, over; /* over: only the last answers are waited for */
 	uint64_t sent, answered, refused;
+	uint64_t answered_at, gap; /* ns */
 } flood = {.flows = 1, .size = 32};
 
 static void stop(int signal_number)
@@ -53,6 +54,15 @@ static int flow_open(void)
 	return fd;
 }
 
+static void answer_note(void)
+{
+	uint64_t now = now_ns();
+
+	if (flood.answered++ && !flood.over && now - flood.answered_at > flood.gap)
+		flood.gap = now - flood.answered_at;
+	flood.answered_at = now;
+}
+
 static void flow_drain(int fd)
 {
 	char data[2048];
@@ -61,7 +71,7 @@ static void flow_drain(int fd)
 	while ((n = recv(fd, data, sizeof(data), 0)) >= 0 || errno == ECONNREFUSED ||
 	       errno == EACCES || errno == EHOSTUNREACH) {
 		if (n >= 0)
-			flood.answered++;
+			answer_note();
 		else
 			flood.refused++;
 	}
@@ -119,6 +129,7 @@ static void flood_run(long pps, uint64_t start, uint64_t end)
 		heard();
 		nanosleep(&tick, NULL);
 	}
+	flood.over = true;
 	last_answers();
 }
 
@@ -147,7 +158,8 @@ int flood_main(int argc, char **argv)
 	signal(SIGINT, stop);
 	start = now_ns();
 	flood_run(number_of(argv[2]), start, start + (uint64_t)number_of(argv[3]) * 1000000000u);
-	printf("sent %llu answered %llu refused %llu\n", (unsigned long long)flood.sent,
-	       (unsigned long long)flood.answered, (unsigned long long)flood.refused);
+	printf("sent %llu answered %llu refused %llu gap %llu\n", (unsigned long long)flood.sent,
+	       (unsigned long long)flood.answered, (unsigned long long)flood.refused,
+	       (unsigned long long)flood.gap / 1000000);
 	return 0;
 }
