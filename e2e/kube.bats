@@ -153,7 +153,7 @@ pods_end() {
 		{apiVersion: sluice.dev/v1alpha1, kind: ClusterEgressPolicy, metadata: {name: locked},
 		 spec: {subject: {podSelector: {}, namespaceSelector: {matchLabels: {locked: "yes"}}}, $DENY}}
 	END
-	asks_as web "$EGRESS_V4"
+	same "not locked" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
 	kube_apply <<<'{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: payments, locked: "yes"}}}'
 	lab_wait 100 denied web
 	kube_apply <<<'{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: payments}}}'
