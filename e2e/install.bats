@@ -240,6 +240,12 @@ hostile() {
 # look: once, as a runtime
 look() { "$CNIRUN" poll "$NET_D" sluice "$LAB/node1/sluiced.yaml" | grep -q ' looks, 0 wrong, '; }
 
+# faults N: those of the Nth call
+faults() {
+	echo kill EIO
+	[ -z "${SLUICE_E2E_FULL:-}" ] || [ $(($1 % 4)) != 0 ] || echo short ENOSPC EINTR
+}
+
 # hit STEP: an install that has something to do, hit at every STEPth system call
 hit() {
 	local n calls fault status
@@ -251,7 +257,7 @@ hit() {
 		--config "$LAB/node1/sluiced.yaml" >/dev/null || true
 	calls=$(wc -l <"$LAB/calls")
 	for ((n = 1; n <= calls; n += $1)); do
-		for fault in kill EIO ${SLUICE_E2E_FULL:+short ENOSPC EINTR}; do
+		for fault in $(faults "$n"); do
 			write_main kindnetd 10-main.conflist "net-$n-$fault"
 			status=0
 			on node1 "$TOP/build/e2e/slinject" "$LAB/report" run "$n" "$fault" "$BIN/sluiced" install \
