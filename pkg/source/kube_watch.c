@@ -193,6 +193,12 @@ static void list_ended(struct kube_watch *w, const struct kube_end *end)
 		wait_and_try(w, &e);
 }
 
+/* Watches are torn and run over their time, and history goes: no more than happens. */
+static bool is_usual(bool was_one, int r)
+{
+	return r == 0 || r == -ESTALE || (was_one && (r == -ECONNRESET || r == -ETIMEDOUT));
+}
+
 static void watch_ended(struct kube_watch *w, const struct kube_end *end)
 {
 	__cleanup_json struct json *body = NULL;
@@ -203,8 +209,8 @@ static void watch_ended(struct kube_watch *w, const struct kube_end *end)
 
 	if (!was_one || end->code < 0)
 		r = kube_read_answer(w->kube, end, &w->answer, &body, &e);
-	else if (w->backoff.tries >= ENOUGH_TRIES)
-		err_set(&e, -EAGAIN, "%s: the watch ends as soon as it begins", w->path);
+	else if (w->backoff.tries >= ENOUGH_TRIES && lasted <= SHORT_MS)
+		r = err_set(&e, -EAGAIN, "%s: the watch ends as soon as it begins", w->path);
 	if (end->status == 410 || strstr(e.msg, "oo large resource version"))
 		w->relist = true;
 	if (was_one && lasted > BOOKMARKS_MS && !w->current)
@@ -214,8 +220,8 @@ static void watch_ended(struct kube_watch *w, const struct kube_end *end)
 	if (w->relist ? r == -ESTALE && now - w->synced > w->kube->times.calm_ms
 		      : r == 0 && lasted > SHORT_MS)
 		try_again(w);
-	else /* torn or begun anew: no more than happens, as long as it helps */
-		wait_and_try(w, r == -ECONNRESET || r == -ESTALE || !e.code ? NULL : &e);
+	else
+		wait_and_try(w, is_usual(was_one, r) ? NULL : &e);
 }
 
 static void on_end(void *data, const struct kube_end *end)
@@ -239,27 +245,30 @@ static const struct kube_xfer_ops xfer_ops = {
 
 /* ---- requests ---- */
 
+/*
+ * With a limit the server reads etcd even where its memory would do (except at version 0), and
+ * for the pods of one node it reads those of all. We need no pages: only for what comes out of
+ * etcd in any case they are kinder to the server.
+ */
 static char *list_path(const struct kube_watch *w, const char *separator)
 {
-	__cleanup_free char *limit = w->whole ? mem_strdup("") : mem_printf("&limit=%d", PAGE);
+	__cleanup_free char *limit = w->whole ? mem_strdup("") : mem_printf("limit=%d", PAGE);
 	const char *query = w->query ? w->query : "";
 	char *next, *path;
 
-	if (w->next) {
-		next = curl_easy_escape(NULL, w->next, 0);
-		if (!next)
-			oom();
-		path = mem_printf("%s?%s%scontinue=%s%s", w->path, query, separator, next, limit);
-		curl_free(next);
-		return path;
-	}
-	if (w->fresh)
-		return mem_printf("%s?%s%s%s", w->path, query, separator,
-				  w->whole ? "" : limit + 1);
-	if (!w->version)
-		return mem_printf("%s?%s%sresourceVersion=0%s", w->path, query, separator, limit);
-	return mem_printf("%s?%s%sresourceVersion=%s&resourceVersionMatch=NotOlderThan%s", w->path,
-			  query, separator, w->version, limit);
+	if (!w->next && w->fresh)
+		return mem_printf("%s?%s%s%s", w->path, query, separator, limit);
+	if (!w->next && !w->version)
+		return mem_printf("%s?%s%sresourceVersion=0&%s", w->path, query, separator, limit);
+	if (!w->next)
+		return mem_printf("%s?%s%sresourceVersion=%s&resourceVersionMatch=NotOlderThan",
+				  w->path, query, separator, w->version);
+	next = curl_easy_escape(NULL, w->next, 0);
+	if (!next)
+		oom();
+	path = mem_printf("%s?%s%scontinue=%s&%s", w->path, query, separator, next, limit);
+	curl_free(next);
+	return path;
 }
 
 /* At most as long again, so that 5,000 nodes that began together do not stay together. */

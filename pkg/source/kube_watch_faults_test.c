@@ -171,6 +171,17 @@ static void a_torn_watch_goes_on_where_it_was_without_a_word(void **state)
 	}
 }
 
+/* libcurl itself tries once more where a connection that was in use is reset. */
+static void a_watch_that_is_reset_before_it_begins_is_trouble(void **state)
+{
+	play((struct fake_script){
+		.lists = {LIST1},
+		.watches = {{.text = "", .how = FAKE_MUTE}, {.text = "", .how = FAKE_MUTE}, HOLD}});
+	fake_world_until(&w, "synced trouble");
+	assert_non_null(strstr(w.e.msg, "GET /api/v1/pods: https://127.0.0.1:"));
+	fake_world_until(&w, "over");
+}
+
 static void patience_is_given_as_asked_for(void **state)
 {
 	play((struct fake_script){.lists = {{.text = "Too many requests",
@@ -277,6 +288,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_watch_that_makes_no_sense_is_listed_anew, stop),
 		cmocka_unit_test_teardown(a_kind_of_event_that_is_new_is_left, stop),
 		cmocka_unit_test_teardown(a_torn_watch_goes_on_where_it_was_without_a_word, stop),
+		cmocka_unit_test_teardown(a_watch_that_is_reset_before_it_begins_is_trouble, stop),
 		cmocka_unit_test_teardown(patience_is_given_as_asked_for, stop),
 		cmocka_unit_test_teardown(a_list_that_trickles_to_a_halt_is_given_up, stop),
 		cmocka_unit_test_teardown(a_silent_watch_is_begun_anew_where_it_was, stop),

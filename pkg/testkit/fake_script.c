@@ -50,6 +50,10 @@ void fake_play(struct fake_conn *c, const struct fake_request *r, void *data)
 	const struct fake_turn *t = next_turn(data, r);
 	int status = t->status ? t->status : 200;
 
+	if (t->how & FAKE_MUTE) {
+		fake_reset(c);
+		return;
+	}
 	if (t->headers) {
 		fake_answer(c, status, t->type, t->headers, t->text);
 		return;

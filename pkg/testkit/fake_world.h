@@ -32,11 +32,12 @@ struct fake_turn {
 	const char *type;    /* NULL: JSON */
 	const char *headers; /* "Retry-After: 1\r\n"; the body is then no chunks */
 	enum {
-		FAKE_HOLD = 1,	/* silence afterwards */
-		FAKE_RESET = 2, /* a RST afterwards */
-		FAKE_TORN = 4,	/* closed in the middle of a chunk */
-		FAKE_DRIP = 8,	/* a byte at a time */
-		FAKE_LORIS = 16 /* a byte, and nothing for a long time */
+		FAKE_HOLD = 1,	 /* silence afterwards */
+		FAKE_RESET = 2,	 /* a RST afterwards */
+		FAKE_TORN = 4,	 /* closed in the middle of a chunk */
+		FAKE_DRIP = 8,	 /* a byte at a time */
+		FAKE_LORIS = 16, /* a byte, and nothing for a long time */
+		FAKE_MUTE = 32	 /* a RST before anything */
 	} how;
 };
 
