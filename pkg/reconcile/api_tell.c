@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "json/json.h"
+#include "reconcile/api_events.h"
 #include "reconcile/api_lease.h"
 #include "reconcile/conditions.h"
 #include "reconcile/priv.h"
@@ -36,6 +37,7 @@ struct api_tell {
 	struct reconcile *r;
 	struct objects *objects;
 	struct api_lease *lease;
+	struct api_events *events;
 	struct loop_timer *timer;
 	struct write writes[WRITES_MAX];
 	struct kube_backoff backoff;
@@ -127,6 +129,11 @@ static void conditions_tell(struct api_tell *t, enum collection c, const struct 
 
 	conditions_of(c, obj, t->r->policies.set, t->r->compiled, &want);
 	status = conditions_status(&want, obj->generation, obj->status, t->now);
+	if (status && (c == OBJECTS_POLICIES || c == OBJECTS_CLUSTER_POLICIES) && obj->refused)
+		api_event(t->events,
+			  &(struct event_said){c, obj->namespace, obj->name, obj->uid, true,
+					       "InvalidPolicy"},
+			  "%s", obj->refused);
 	conditions_done(&want);
 	if (status)
 		status_write(t, c, obj, "sluice", status);
@@ -154,6 +161,30 @@ static size_t addresses_held(const struct reconcile *r, const char *gateway,
 	return held;
 }
 
+/* What is written to the gateway's status as new, or is left out of it now. */
+static void addresses_said(struct api_tell *t, const struct object *obj, const struct json *status)
+{
+	__cleanup_json struct json *there = NULL;
+	const char *const node = t->r->node_name;
+	const struct event_said come = {OBJECTS_GATEWAYS, "",	 obj->name,
+					obj->uid,	  false, "IPAssigned"};
+	const struct event_said gone = {OBJECTS_GATEWAYS, "",	 obj->name,
+					obj->uid,	  false, "IPUnassigned"};
+	char **list;
+	size_t n;
+
+	if (obj->status)
+		json_parse(obj->status, strlen(obj->status), &there, NULL);
+	n = addresses_beyond(status, there, node, &list);
+	for (size_t i = 0; i < n; i++)
+		api_event(t->events, &come, "%s is carried by node %s", list[i], node);
+	addresses_beyond_done(list, n);
+	n = addresses_beyond(there, status, node, &list);
+	for (size_t i = 0; i < n; i++)
+		api_event(t->events, &gone, "%s is not carried by node %s any more", list[i], node);
+	addresses_beyond_done(list, n);
+}
+
 static void addresses_tell(struct api_tell *t, const struct object *obj)
 {
 	__cleanup_free struct address_told *list = NULL;
@@ -161,8 +192,10 @@ static void addresses_tell(struct api_tell *t, const struct object *obj)
 	size_t n = addresses_held(t->r, obj->name, &list);
 	struct json *status = addresses_status(list, n, t->r->node_name, obj->status, t->now);
 
-	if (status)
-		status_write(t, OBJECTS_GATEWAYS, obj, manager, status);
+	if (!status)
+		return;
+	addresses_said(t, obj, status);
+	status_write(t, OBJECTS_GATEWAYS, obj, manager, status);
 }
 
 /* ---- the walk ---- */
@@ -193,6 +226,43 @@ static void walk(struct api_tell *t)
 		loop_timer_arm(t->timer, t->again ? SOON_MS : WALK_MS);
 }
 
+static void conflicts_say(struct api_tell *t)
+{
+	const struct egress_addr *addrs;
+	size_t n;
+
+	addrs = compiled_addrs(t->r->compiled, &n);
+	for (size_t i = 0; i < n; i++) {
+		const struct claim *k = addrs[i].assign ? claims_find(&t->r->claims, addrs[i].addr)
+							: NULL;
+
+		if (k && k->state == CLAIM_CONFLICT)
+			api_event(t->events,
+				  &(struct event_said){OBJECTS_GATEWAYS, "", addrs[i].gateway, NULL,
+						       true, "Conflict"},
+				  "%s is not claimed by node %s: %s", addr_str(k->addr),
+				  t->r->node_name, k->problem);
+	}
+}
+
+static void quarantines_say(struct api_tell *t)
+{
+	for (size_t i = 0; i < t->r->n_pods; i++) {
+		const struct pod *p = &t->r->pods[i];
+		const struct object *obj;
+
+		if (p->dead || !(p->flags & SLU_POD_QUARANTINE) || !p->rec->pod || !*p->rec->pod)
+			continue;
+		obj = objects_find(t->objects, OBJECTS_PODS, p->rec->namespace, p->rec->pod);
+		api_event(t->events,
+			  &(struct event_said){OBJECTS_PODS, p->rec->namespace, p->rec->pod,
+					       obj ? obj->uid : p->rec->uid, true, "Quarantined"},
+			  "its labels are not known on node %s: only traffic inside the cluster is "
+			  "let through until they are",
+			  t->r->node_name);
+	}
+}
+
 static void on_timer(void *data)
 {
 	struct api_tell *t = data;
@@ -206,6 +276,8 @@ static void on_timer(void *data)
 	}
 	strftime(t->now, sizeof(t->now), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
 	t->again = false;
+	conflicts_say(t);
+	quarantines_say(t);
 	t->c = 0;
 	t->i = 0;
 	t->part = 0;
@@ -246,6 +318,7 @@ int api_tell_new(struct loop *loop, struct kube *kube, struct reconcile *r, stru
 	t->r = r;
 	t->objects = reconcile_objects(r);
 	t->c = N_TOLD;
+	t->events = api_events_new(kube, r->conf->node_name);
 	rc = loop_timer_new(loop, on_timer, t, &t->timer, e);
 	if (rc == 0)
 		rc = api_lease_new(&in, &t->lease, e);
@@ -263,6 +336,7 @@ void api_tell_free(struct api_tell *t)
 	for (size_t i = 0; i < WRITES_MAX; i++)
 		kube_cancel(t->writes[i].call);
 	api_lease_free(t->lease);
+	api_events_free(t->events);
 	loop_timer_free(t->timer);
 	free(t);
 }

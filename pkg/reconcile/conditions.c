@@ -265,3 +265,28 @@ struct json *addresses_status(const struct address_told *list, size_t n, const c
 	}
 	return o;
 }
+
+size_t addresses_beyond(const struct json *a, const struct json *b, const char *node, char ***ret)
+{
+	const struct json *list = json_get(a, "addresses"), *others = json_get(b, "addresses");
+	size_t n = 0;
+
+	*ret = NULL;
+	for (size_t i = 0; i < json_len(list); i++) {
+		const char *address = text_at(json_at(list, i), "address");
+
+		if (strcmp(text_at(json_at(list, i), "node"), node) != 0 ||
+		    entry_there(others, address, node))
+			continue;
+		MEM_GROW(*ret, n);
+		(*ret)[n++] = mem_strdup(address);
+	}
+	return n;
+}
+
+void addresses_beyond_done(char **list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(list[i]);
+	free(list);
+}

@@ -55,3 +55,6 @@ struct address_told {
  */
 struct json *addresses_status(const struct address_told *list, size_t n, const char *node,
 			      const char *there, const char *now);
+/* The addresses that a says of the node and b does not. */
+size_t addresses_beyond(const struct json *a, const struct json *b, const char *node, char ***ret);
+void addresses_beyond_done(char **list, size_t n);
