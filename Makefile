@@ -62,7 +62,7 @@ DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard
 CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluicectl/*.c)))
 BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak sim bench bench-quick demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak sim failover bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -239,6 +239,10 @@ soak: all e2e-tools
 SIM_SEEDS ?= 100000
 sim: $(B)/pkg/gateway/members_sim_test
 	@SIM_SEEDS=$(SIM_SEEDS) $<
+
+# FAILOVER times the owner of an address is cut off, at INTERVAL: the median of the gaps, the longest
+failover: all e2e-tools
+	@SLUICE_E2E_FULL=1 FAILOVER_REPEAT=$(or $(FAILOVER),50) FAILOVER_INTERVAL=$(or $(INTERVAL),100ms) bats -f 'many times' e2e/failover.bats
 
 bench:
 	@scripts/bench

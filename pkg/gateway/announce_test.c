@@ -243,6 +243,38 @@ static void neighbours_take_the_new_mac_from_an_announcement(void **state)
 	}
 }
 
+static void asks_for_a_thousand_at_once(void **state)
+{
+	enum { N = 500, EACH = 50 };
+	static struct probe list[2 * N];
+	size_t taken = 0;
+
+	start();
+	assert_int_equal(
+		there("for i in $(seq 1 50); do echo addr add 10.1.7.$((i * 5))/16 dev v1; "
+		      "echo addr add fd00:7::$((i * 5))/64 dev v1 nodad; done | "
+		      "ip -batch -"),
+		0);
+	for (uint32_t i = 0; i < N; i++) {
+		char v4[32], v6[32];
+
+		snprintf(v4, sizeof(v4), "10.1.%u.%u", 7 + i / 250, i % 250 + 1);
+		snprintf(v6, sizeof(v6), "fd00:7::%u", i + 1);
+		list[i] = (struct probe){.ifindex = v0, .addr = ip(v4)};
+		list[N + i] = (struct probe){.ifindex = v0, .addr = ip(v6)};
+		memcpy(list[i].own_mac, own, sizeof(own));
+		memcpy(list[N + i].own_mac, own, sizeof(own));
+	}
+	announce_probe_all(list, 2 * N, 600, NULL, NULL);
+	for (size_t i = 0; i < 2 * N; i++) {
+		assert_int_equal(list[i].err.code, 0);
+		if (list[i].taken)
+			assert_memory_equal(list[i].mac, peer, sizeof(peer));
+		taken += list[i].taken;
+	}
+	assert_int_equal(taken, 2 * EACH);
+}
+
 static void says_where_it_cannot(void **state)
 {
 	uint8_t mac[6];
@@ -269,6 +301,7 @@ int main(void)
 		TEST(our_own_address_is_not_somebody_else_s),
 		TEST(two_that_probe_for_one_address_see_each_other),
 		TEST(neighbours_take_the_new_mac_from_an_announcement),
+		TEST(asks_for_a_thousand_at_once),
 		TEST(says_where_it_cannot),
 	};
 

@@ -273,6 +273,10 @@ static void state_step(struct members *m, int64_t now)
 		join(m, now);
 		return;
 	}
+	if (m->self.drained) {
+		join(m, now);
+		return;
+	}
 	if (taken && !m->away && now >= m->trust_from) {
 		m->away = true;
 		join(m, now + m->conf.hold_down_ms);

@@ -242,6 +242,25 @@ static void without_carrier_a_node_owns_nothing_and_joins_anew(void **state)
 	pair_done(&p);
 }
 
+static void who_is_drained_joins_until_it_is_not(void **state)
+{
+	const struct members_self drained = {.drained = true, .holds = true},
+				  fine = {.holds = true};
+	struct pair p;
+
+	pair_init(&p, true);
+	intervals(&p, 20, true, true);
+	members_set_self(p.a, &drained, p.now);
+	intervals(&p, 40, true, true);
+	assert_int_equal(members_self_tier(p.a), RANK_JOINING);
+	assert_int_equal(tier_of(p.b), RANK_JOINING);
+	members_set_self(p.a, &fine, p.now);
+	intervals(&p, 2, true, true);
+	assert_int_equal(members_self_tier(p.a), RANK_LIVE);
+	assert_int_equal(tier_of(p.b), RANK_LIVE);
+	pair_done(&p);
+}
+
 static void a_slower_peer_is_given_its_own_time(void **state)
 {
 	struct member_conf slow[2] = {two[0], two[1]};
@@ -309,6 +328,7 @@ int main(void)
 		cmocka_unit_test(strangers_and_mail_for_others_are_not_taken_in),
 		cmocka_unit_test(a_clock_that_went_back_does_not_silence_a_node),
 		cmocka_unit_test(without_carrier_a_node_owns_nothing_and_joins_anew),
+		cmocka_unit_test(who_is_drained_joins_until_it_is_not),
 		cmocka_unit_test(a_slower_peer_is_given_its_own_time),
 		cmocka_unit_test(who_leaves_the_list_is_forgotten_and_alone_a_node_is_live),
 		cmocka_unit_test(a_drained_node_is_there_and_wants_nothing),

@@ -48,6 +48,8 @@ const char *membership_mac(const struct membership *ms, const uint8_t mac[6], bo
 bool membership_lives(const struct membership *ms, const char *node);
 /* Reads what has come, sends what is due. */
 void membership_run(struct membership *ms);
+/* It is to own nothing that another gateway may (drain.h). */
+void membership_drain(struct membership *ms, bool drained);
 /* What the kernel holds after a pass. */
 void membership_holds(struct membership *ms, const struct compiled *c,
 		      const struct node_state *node);

@@ -112,6 +112,12 @@ bool membership_lives(const struct membership *ms, const char *node)
 
 /* ---- what this node says of itself ---- */
 
+void membership_drain(struct membership *ms, bool drained)
+{
+	if (ms)
+		ms->facts.drained = drained;
+}
+
 static void uplink_note(struct membership *ms, uint32_t ifindex)
 {
 	for (size_t i = 0; i < ms->n_uplinks; i++)

@@ -55,6 +55,7 @@ static size_t witnesses(void *data, uint32_t ifindex, bool v4, struct addr ret[C
 
 void reconcile_join(struct reconcile *r, struct membership *ms)
 {
+	membership_drain(ms, r->drained);
 	r->membership = ms;
 	r->claims.membership = ms;
 	r->claims.segment = (struct claims_segment){witnesses, r};
@@ -62,6 +63,7 @@ void reconcile_join(struct reconcile *r, struct membership *ms)
 
 void reconcile_told(struct reconcile *r)
 {
+	membership_drain(r->membership, r->drained);
 	if (r->compiled && r->node)
 		membership_holds(r->membership, r->compiled, r->node);
 }
