@@ -236,12 +236,14 @@ static uint64_t received_ask(int fd)
 {
 	char answer[32] = "";
 
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 150; i++) {
 		struct pollfd p = {fd, POLLIN, 0};
 
 		if (send(fd, ASK, strlen(ASK), 0) > 0 && poll(&p, 1, 100) > 0 &&
 		    recv(fd, answer, sizeof(answer) - 1, 0) > 0)
 			return (uint64_t)number_of(answer);
+		/* refused, which is at once: it is not up yet */
+		poll(NULL, 0, 100);
 	}
 	fail("the server does not answer");
 }
