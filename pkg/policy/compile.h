@@ -109,7 +109,7 @@ struct compiled_set {
 	char *name;		  /* for messages: "Kind namespace/name" */
 	const struct cidr *cidrs; /* sorted, none within another */
 	size_t n;
-	uint64_t key; /* digest of the CIDRs */
+	uint64_t key; /* doc_destination.digest */
 };
 
 enum policy_step { STEP_ADMIN, STEP_PODS, STEP_SERVICES, STEP_DEFAULTS, STEP_BASELINE };

@@ -56,7 +56,7 @@ static void add_set(struct compiled *c, const struct doc_destination *doc)
 		.name = name,
 		.cidrs = doc->cidrs,
 		.n = doc->n_cidrs,
-		.key = cidrs_digest(doc->cidrs, doc->n_cidrs, 0),
+		.key = doc->digest,
 	};
 }
 

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "policy/compiled.h"
@@ -27,65 +28,91 @@ uint64_t cidrs_digest(const struct cidr *v, size_t n, uint64_t seed)
 	return hash_bytes(v, n * sizeof(*v), hash_u64(n, seed));
 }
 
-static uint64_t hash_own_items(const struct doc_rule *r, uint64_t h)
+/* ---- what a policy says: nobody may be able to say another thing of the same digest ---- */
+
+static void add_cidrs(struct digest *d, const struct cidr *v, size_t n)
+{
+	digest_u64(d, n);
+	digest_add(d, v, n * sizeof(*v));
+}
+
+static void add_own_items(struct digest *d, const struct doc_rule *r)
 {
 	for (size_t i = 0; i < r->n_to; i++) {
 		if (r->to[i].kind != TO_CIDR)
 			continue; /* what the others stand for is in the flat rule */
-		h = cidrs_digest(&r->to[i].cidr, 1, h);
-		h = cidrs_digest(r->to[i].except, r->to[i].n_except, h);
+		add_cidrs(d, &r->to[i].cidr, 1);
+		add_cidrs(d, r->to[i].except, r->to[i].n_except);
 	}
-	return h;
+	digest_u64(d, UINT64_MAX);
+}
+
+/* What it is about. */
+static void add_scope(struct digest *d, const struct compiled *c, const struct flat_rule *r)
+{
+	digest_u64(d, (uint64_t)r->step << 16 | (uint64_t)r->to_all << 1 | r->items);
+	add_cidrs(d, r->nodes, r->n_nodes);
+	add_cidrs(d, r->cidrs, r->n_cidrs);
+	digest_u64(d, r->n_ports);
+	digest_add(d, r->ports, r->n_ports * sizeof(*r->ports));
+	digest_u64(d, r->n_sets);
+	for (size_t i = 0; i < r->n_sets; i++)
+		digest_u64(d, c->sets[r->sets[i]].key);
+	digest_u64(d, r->n_names);
+	for (size_t i = 0; i < r->n_names; i++)
+		digest_str(d, c->names[r->names[i]]);
+	if (r->items && r->rule)
+		add_own_items(d, r->rule);
 }
 
 /* Names are what hits and log lines tell; the place tells which of the rules are present. */
-static uint64_t hash_doc_rule(const struct flat_rule *r, uint64_t h)
+static void add_rule(struct digest *d, const struct compiled *c, const struct flat_rule *r)
 {
-	h = hash_u64((uint64_t)(r->rule - r->policy->rules) << 1 | r->rule->log, h);
-	h = hash_str(r->rule->name, h);
-	return r->items ? hash_own_items(r->rule, h) : h;
-}
-
-/* What it is about, but for the items of its own. */
-static uint64_t hash_scope(const struct compiled *c, const struct flat_rule *r, uint64_t h)
-{
-	h = cidrs_digest(r->nodes, r->n_nodes, h);
-	h = cidrs_digest(r->cidrs, r->n_cidrs, h);
-	h = hash_bytes(r->ports, r->n_ports * sizeof(*r->ports), hash_u64(r->n_ports, h));
-	h = hash_u64(r->n_sets, h);
-	for (size_t i = 0; i < r->n_sets; i++)
-		h = hash_u64(c->sets[r->sets[i]].key, h);
-	h = hash_u64(r->n_names, h);
-	for (size_t i = 0; i < r->n_names; i++)
-		h = hash_str(c->names[r->names[i]], h);
-	return h;
-}
-
-static uint64_t hash_rule(const struct compiled *c, const struct flat_rule *r, uint64_t h)
-{
-	h = hash_u64((uint64_t)r->step << 16 | (uint64_t)flat_rule_action(r) << 8 |
-			     (uint64_t)r->to_all << 1 | r->items,
-		     h);
-	h = hash_scope(c, r, h);
-	return r->rule ? hash_doc_rule(r, h) : h;
+	digest_u64(d, flat_rule_action(r));
+	add_scope(d, c, r);
+	digest_u64(d, r->rule ? (uint64_t)(r->rule - r->policy->rules) << 1 | r->rule->log
+			      : UINT64_MAX);
+	digest_str(d, r->rule ? r->rule->name : NULL);
 }
 
 static uint64_t policy_digest(const struct compiled *c, const struct compiled_policy *p,
 			      const uint64_t *identity_digests)
 {
 	const struct doc_meta *meta = &p->doc->meta;
-	uint64_t h = hash_u64((uint64_t)p->doc->audit << 9 | (uint64_t)p->doc->reset << 8 | p->step,
-			      name_hash(meta->namespace, meta->name));
+	struct digest d;
 
+	digest_begin(&d);
+	digest_u64(&d, (uint64_t)p->doc->audit << 9 | (uint64_t)p->doc->reset << 8 | p->step);
+	digest_str(&d, meta->namespace);
+	digest_str(&d, meta->name);
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct flat_rule *r = &p->rules[i];
 
-		h = hash_u64(r->identity == IDENTITY_NONE ? UINT64_MAX
-							  : identity_digests[r->identity],
-			     h);
-		h = hash_rule(c, r, h);
+		digest_u64(&d, r->identity == IDENTITY_NONE ? UINT64_MAX
+							    : identity_digests[r->identity]);
+		add_rule(&d, c, r);
 	}
-	return h;
+	return digest_end(&d);
+}
+
+uint64_t binding_identities(const struct compiled *c, const struct binding *b)
+{
+	struct digest d;
+
+	digest_begin(&d);
+	for (size_t i = 0; i < b->n; i++) {
+		const struct compiled_policy *p = &c->policies[b->policies[i]];
+
+		if (p->doc->reset)
+			return 0;
+		for (size_t k = 0; k < p->n_rules; k++) {
+			if (p->rules[k].identity == IDENTITY_NONE)
+				continue;
+			digest_u64(&d, identity_digest(c, p->rules[k].identity));
+			add_scope(&d, c, &p->rules[k]);
+		}
+	}
+	return digest_end(&d) | 1;
 }
 
 void digest_policies(struct compiled *c)
@@ -99,29 +126,7 @@ void digest_policies(struct compiled *c)
 			c->policies[i].digest = policy_digest(c, &c->policies[i], ids);
 }
 
-static uint64_t hash_identity_rule(const struct compiled *c, const struct flat_rule *r, uint64_t h)
-{
-	h = hash_u64(identity_digest(c, r->identity), h);
-	h = hash_u64((uint64_t)r->step << 16 | (uint64_t)r->to_all << 1 | r->items, h);
-	h = hash_scope(c, r, h);
-	return r->items && r->rule ? hash_own_items(r->rule, h) : h;
-}
-
-uint64_t binding_identities(const struct compiled *c, const struct binding *b)
-{
-	uint64_t h = 1;
-
-	for (size_t i = 0; i < b->n; i++) {
-		const struct compiled_policy *p = &c->policies[b->policies[i]];
-
-		if (p->doc->reset)
-			return 0;
-		for (size_t k = 0; k < p->n_rules; k++)
-			if (p->rules[k].identity != IDENTITY_NONE)
-				h = hash_identity_rule(c, &p->rules[k], h);
-	}
-	return h ? h : 1;
-}
+/* ---- all of it: to see a change ---- */
 
 static uint64_t hash_egress(const struct egress_addr *a, uint64_t h)
 {

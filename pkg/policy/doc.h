@@ -249,7 +249,8 @@ struct doc_destination {
 	struct doc_meta meta;
 	struct cidr *cidrs; /* sorted, none within another */
 	size_t n_cidrs;
-	char **fqdns; /* as doc_to.fqdn; sorted, unique */
+	uint64_t digest; /* of the cidrs, which nobody can make others have (base/digest.h) */
+	char **fqdns;	 /* as doc_to.fqdn; sorted, unique */
 	size_t n_fqdns;
 	struct l4_range *ports; /* n 0 = everything; intersects with the rule's */
 	size_t n_ports;

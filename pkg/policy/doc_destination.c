@@ -2,6 +2,7 @@
 /* EgressDestination and ClusterEgressDestination: one struct, one table of fields. */
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/mem.h"
 #include "policy/doc_priv.h"
 
@@ -58,6 +59,7 @@ static int parse_cidrs(const struct doc_ctx *c, const struct json *j, void *out)
 	}
 	d->n_cidrs = n;
 	d->cidrs = mem_resize(d->cidrs, n, sizeof(*d->cidrs));
+	d->digest = digest_of(d->cidrs, n * sizeof(*d->cidrs), n);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "bpf/abi.h"
@@ -404,7 +405,7 @@ static void binding_add(struct binding *b, uint32_t index, uint64_t digest)
 {
 	MEM_GROW(b->policies, b->n);
 	b->policies[b->n++] = index;
-	b->key = hash_bytes(&digest, sizeof(digest), b->key);
+	b->key = digest_of(&digest, sizeof(digest), b->key);
 	if (!b->key)
 		b->key = 1;
 }

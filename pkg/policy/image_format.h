@@ -12,7 +12,7 @@
 #include "policy/image.h"
 
 #define IMAGE_MAGIC   "SLUICEIM"
-#define IMAGE_VERSION 2
+#define IMAGE_VERSION 3
 
 enum image_section {
 	/* of the compiled policies: the same bytes in every publication */

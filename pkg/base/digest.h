@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * BLAKE2b (RFC 7693) with 8 bytes of output: for what one party may not be able to make equal
+ * to what another one wrote. hash.h is for all that is only to be found again: its XXH64 can be
+ * run backwards, so whoever chooses eight bytes of a text can give it any value.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+struct digest {
+	uint64_t h[8], total; /* bytes that went in before block */
+	uint8_t block[128];
+	size_t n; /* bytes in block */
+};
+
+void digest_begin(struct digest *d);
+void digest_add(struct digest *d, const void *p, size_t len);
+void digest_u64(struct digest *d, uint64_t v);
+void digest_str(struct digest *d, const char *s); /* with its length; NULL is another one than "" */
+uint64_t digest_end(struct digest *d);
+
+uint64_t digest_of(const void *p, size_t len, uint64_t before);
