@@ -18,7 +18,7 @@ struct daemon_conf {
 	char *kubeconfig; /* kubeconfig: a file; NULL, the default: none */
 	bool kubernetes;  /* kubernetes: true: the API of the cluster that this is a pod of */
 	char *namespace;  /* namespace: where the Lease is; NULL: the pod's own, else
-			     kube-system */
+			     the kubeconfig's */
 	char *state_dir;  /* stateDir */
 	char *run_dir;	  /* runDir */
 	char *bpffs;	  /* bpffs */

@@ -20,7 +20,7 @@ const char options_help[] =
 	"  --policy-dir DIR     folder of policies (default: " CONF_POLICY_DIR ")\n"
 	"  --kubeconfig FILE    objects from the API that it names, not from files\n"
 	"  --in-cluster         objects from the API of the cluster that this is a pod of\n"
-	"  --namespace NAME     namespace of the Lease (default: the pod's own, else kube-system)\n"
+	"  --namespace NAME     namespace of the Lease (default: the pod's, the kubeconfig's)\n"
 	"  --state-dir DIR      records, snapshot, ids (default: " CONF_STATE_DIR ")\n"
 	"  --run-dir DIR        socket and locks (default: " CONF_RUN_DIR ")\n"
 	"  --bpffs DIR          pinned programs and maps (default: " CONF_BPFFS ")\n"

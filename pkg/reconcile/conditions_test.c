@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "json/json.h"
+#include "reconcile/conditions.h"
+#include "testkit/policy_fixture.h"
+
+#define T0 "2026-01-31T09:00:00Z"
+#define T1 "2026-01-31T10:00:00Z"
+
+#define GATEWAY(name, allowed, range)                                                        \
+	"---\n{apiVersion: sluice.dev/v1alpha1, kind: EgressGateway, metadata: {name: " name \
+	"},\n"                                                                               \
+	"spec: {addresses: [{range: " range "}]" allowed "}}\n"
+#define POLICY(rules)                                                                     \
+	"---\n{apiVersion: sluice.dev/v1alpha1, kind: EgressPolicy, metadata: {name: p, " \
+	"namespace: shop},\nspec: {subject: {podSelector: {}}, rules: [" rules "]}}\n"
+#define ALL ", allowedNamespaces: {}"
+
+/* What the policy of these objects is told: "STATUS Reason, STATUS Reason". */
+static void told(const char *yaml, const char *expected)
+{
+	struct policy_fixture f;
+	struct doc_set *own = doc_set_new();
+	struct object obj = {.good = own};
+	struct conditions c;
+	char text[128];
+
+	policy_fixture_init(&f, yaml, "n1", "eth0 192.0.2.1/24");
+	assert_int_equal(f.set->n_policies, 1);
+	own->policies = f.set->policies;
+	own->n_policies = 1;
+	conditions_of(OBJECTS_POLICIES, &obj, f.set, f.c, &c);
+	assert_int_equal(c.n, 2);
+	snprintf(text, sizeof(text), "%s %s, %s %s", c.list[0].yes ? "True" : "False",
+		 c.list[0].reason, c.list[1].yes ? "True" : "False", c.list[1].reason);
+	assert_string_equal(text, expected);
+	for (size_t i = 0; i < c.n; i++)
+		assert_true(*c.list[i].message);
+	conditions_done(&c);
+	own->policies = NULL;
+	own->n_policies = 0;
+	doc_set_free(own);
+	policy_fixture_done(&f);
+}
+
+static void a_policy_is_told_the_worst_that_keeps_it_from_being_as_written(void **state)
+{
+	static const struct {
+		const char *yaml, *told;
+	} cases[] = {
+		{POLICY("{action: Allow}"), "True Accepted, True InForce"},
+		{POLICY("{via: {gateway: a}}"), "False MissingGateway, False NotAccepted"},
+		{GATEWAY("a", ALL, "192.0.2.9") POLICY("{via: {gateway: a}}"),
+		 "True Accepted, True InForce"},
+		{GATEWAY("a", "", "192.0.2.9") POLICY("{via: {gateway: a}}, {via: {gateway: b}}"),
+		 "False NotPermitted, False NotAccepted"},
+		{GATEWAY("a", ALL ", nodeSelector: {matchLabels: {no: one}}", "192.0.2.9")
+			 POLICY("{via: {gateway: a}}"),
+		 "True Accepted, False NoOwner"},
+		{POLICY("{action: Deny, to: [{destination: {name: bank}}]}"),
+		 "False MissingDestination, False NotAccepted"},
+		{"---\n{apiVersion: sluice.dev/v1alpha1, kind: EgressPolicy, metadata: {name: p, "
+		 "namespace: shop},\nspec: {subject: {services: [s]}, rules: [{action: Deny}]}}\n",
+		 "True Accepted, False MissingService"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		told(cases[i].yaml, cases[i].told);
+}
+
+static void what_was_refused_is_invalid_whatever_else_it_lacks(void **state)
+{
+	struct object obj = {
+		.refused = (char[]){"EgressPolicy shop/p: spec.rules: expected array"}};
+	struct conditions c;
+
+	conditions_of(OBJECTS_POLICIES, &obj, NULL, NULL, &c);
+	assert_string_equal(c.list[0].reason, "Invalid");
+	assert_string_equal(c.list[0].message, obj.refused);
+	conditions_done(&c);
+	conditions_of(OBJECTS_DESTINATIONS, &obj, NULL, NULL, &c);
+	assert_int_equal(c.n, 1);
+	assert_string_equal(c.list[0].reason, "Invalid");
+	conditions_done(&c);
+}
+
+/* status as it is written for one condition; NULL: nothing is to be written. */
+static char *written(bool yes, const char *message, int64_t generation, const char *there,
+		     const char *now)
+{
+	struct conditions c = {.n = 1};
+	__cleanup_json struct json *j = NULL;
+
+	c.list[0] = (struct condition){"Accepted", yes ? "Accepted" : "Invalid", yes,
+				       mem_strdup(message)};
+	j = conditions_status(&c, generation, there, now);
+	conditions_done(&c);
+	return j ? json_emit(j, 0) : NULL;
+}
+
+static void a_condition_is_written_when_it_says_something_else(void **state)
+{
+	__cleanup_free char *first = written(false, "a", 1, NULL, T0), *other = NULL, *later = NULL,
+			    *taken_back = NULL;
+
+	assert_non_null(first);
+	assert_non_null(strstr(first, "\"lastTransitionTime\":\"" T0 "\""));
+	assert_null(written(false, "a", 1, first, T1));
+	other = written(false, "b", 1, first, T1); /* it is as it was, for another reason */
+	assert_non_null(strstr(other, "\"lastTransitionTime\":\"" T0 "\""));
+	later = written(false, "b", 2, other, T1);
+	assert_non_null(strstr(later, "\"observedGeneration\":2"));
+	assert_non_null(strstr(later, T0));
+	taken_back = written(true, "b", 2, later, T1);
+	assert_non_null(strstr(taken_back, "\"status\":\"True\""));
+	assert_non_null(strstr(taken_back, "\"lastTransitionTime\":\"" T1 "\""));
+	assert_null(written(true, "b", 2, taken_back, T1));
+}
+
+static void an_owner_tells_of_its_own_addresses_alone(void **state)
+{
+	struct address_told list[] = {{addr_of("192.0.2.8"), true}, {addr_of("192.0.2.9"), true}};
+	__cleanup_json struct json *j = addresses_status(list, 2, "n1", NULL, T0), *moved = NULL,
+				   *none = NULL;
+	__cleanup_free char *there = json_emit(j, 0);
+	char **beyond;
+	size_t n;
+
+	assert_null(addresses_status(list, 2, "n1", there, T1));
+	assert_null(addresses_status(NULL, 0, "n2", there, T1));
+	moved = addresses_status(list, 1, "n1", there, T1);
+	assert_int_equal(json_len(json_get(moved, "addresses")), 1);
+	n = addresses_beyond(j, moved, "n1", &beyond);
+	assert_int_equal(n, 1);
+	assert_string_equal(beyond[0], "192.0.2.9");
+	addresses_beyond_done(beyond, n);
+	none = addresses_status(NULL, 0, "n1", there, T1);
+	assert_non_null(none);
+	assert_int_equal(json_len(json_get(none, "addresses")), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_policy_is_told_the_worst_that_keeps_it_from_being_as_written),
+		cmocka_unit_test(what_was_refused_is_invalid_whatever_else_it_lacks),
+		cmocka_unit_test(a_condition_is_written_when_it_says_something_else),
+		cmocka_unit_test(an_owner_tells_of_its_own_addresses_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
