@@ -18,7 +18,7 @@
  * EVERY packet that a policy decides on leaves from_pod and from_tunnel WITH DIVERT: as it
  * stands it would be routed into sluice0 and dropped there. Where DIVERT is not meant
  * (reasons, CHECK, addresses owned here), nft takes it off first thing, told by skb priority
- * SLU_PRIORITY_RELEASE or by the device sluice0; so with nft flushed nothing gets out, while
+ * (SLU_PRIORITY_*) or by the device sluice0; so with nft flushed nothing gets out, while
  * traffic inside the cluster, which the routing table throws back, goes on.
  * On sluice0's egress a mark WITHOUT DIVERT is a node index (1..1023): replies.
  * ct mark, same bits: DIVERT alone (pod's node): the connection has an identity, and must not
@@ -38,13 +38,23 @@
 #define SLU_ABI 3
 
 #define SLU_MARK_MASK_DEFAULT 0xffe00000u
-#define SLU_PRIORITY_RELEASE  0x534c5552u
-#define SLU_PRIORITY_PROBE    0x534c5554u /* a test run by sluicectl: nothing is counted or told */
-#define SLU_PRIORITY_SEEN     0x534c5553u /* no policy decides, but from_pod looked at it */
-#define SLU_ID_REPLY	      14
-#define SLU_ID_CHECK	      15
-#define SLU_ID_FIRST	      16
-#define SLU_ID_MAX	      1024 /* ids are < this */
+
+/* What from_pod leaves in the packet's priority, for nft to tell by one comparison. */
+#define SLU_PRIORITY_MASK    0xfffffff0u
+#define SLU_PRIORITY	     0x534c5550u /* these bits: from_pod looked at it */
+#define SLU_PRIORITY_LOCAL   0x534c5550u /* an address that is owned here: DIVERT off */
+#define SLU_PRIORITY_TUNNEL  0x534c5551u /* one that is owned elsewhere: DIVERT is meant */
+#define SLU_PRIORITY_RELEASE 0x534c5552u /* no address, but our bits: DIVERT off */
+#define SLU_PRIORITY_SEEN    0x534c5553u /* no policy decides */
+#define SLU_PRIORITY_PROBE   0x534c5554u /* a test run by sluicectl: nothing is counted or told */
+
+/* The group of the device sluice0: cheaper to compare than its name. */
+#define SLU_DEVICE_GROUP 5347
+
+#define SLU_ID_REPLY 14
+#define SLU_ID_CHECK 15
+#define SLU_ID_FIRST 16
+#define SLU_ID_MAX   1024 /* ids are < this */
 
 #define SLU_TUNNEL_PORT_DEFAULT 5347
 #define SLU_MAX_POD_ADDRS	8

@@ -72,7 +72,9 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct who
 	else
 		id = SLU_ID_CHECK;
 	/* Into sluice0 and dropped there, unless nft is in force and takes DIVERT off again. */
-	skb->priority = id & OUTCOME_DIVERT ? 0 : SLU_PRIORITY_RELEASE;
+	skb->priority = id & OUTCOME_DIVERT ? SLU_PRIORITY_TUNNEL
+			: id < SLU_ID_FIRST ? SLU_PRIORITY_RELEASE
+					    : SLU_PRIORITY_LOCAL;
 	mark_set(skb, c, c->divert | (id & (SLU_ID_MAX - 1)) << (c->mark_shift & 31));
 	return TC_ACT_UNSPEC;
 }

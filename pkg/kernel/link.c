@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bpf/abi.h"
 #include "kernel/rtnl_priv.h"
 
 struct link_seen {
 	struct link_info info;
+	uint32_t group;
 	bool external; /* VXLAN that takes its tunnel from packet metadata */
 	uint16_t port;
 	bool has_addr_gen;
@@ -81,6 +83,7 @@ static int parse_link(struct nlmsghdr *h, void *row, const void *arg)
 	l->netnsid = (int)rtnl_attr_u32(tb[IFLA_LINK_NETNSID], 0);
 	l->master = rtnl_attr_u32(tb[IFLA_MASTER], 0);
 	l->mtu = rtnl_attr_u32(tb[IFLA_MTU], 0);
+	seen->group = rtnl_attr_u32(tb[IFLA_GROUP], 0);
 	l->has_mac = tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == sizeof(l->mac);
 	if (l->has_mac)
 		memcpy(l->mac, nla_data(tb[IFLA_ADDRESS]), sizeof(l->mac));
@@ -210,6 +213,7 @@ static struct nl_msg *vxlan_msg(const struct link_vxlan *l)
 
 	rtnl_put_str(m, IFLA_IFNAME, l->name);
 	rtnl_put_u32(m, IFLA_MTU, l->mtu);
+	rtnl_put_u32(m, IFLA_GROUP, SLU_DEVICE_GROUP);
 	rtnl_put(m, IFLA_ADDRESS, l->mac, sizeof(l->mac));
 	info = rtnl_nest(m, IFLA_LINKINFO);
 	rtnl_put_str(m, IFLA_INFO_KIND, "vxlan");
@@ -251,7 +255,7 @@ int link_vxlan_check(struct rtnl *r, const struct link_vxlan *l, struct err *e)
 	if (rc < 0)
 		return rc;
 	return strcmp(seen.info.kind, "vxlan") == 0 && seen.external && seen.port == l->port &&
-	       seen.info.mtu == l->mtu && seen.info.has_mac &&
+	       seen.info.mtu == l->mtu && seen.group == SLU_DEVICE_GROUP && seen.info.has_mac &&
 	       memcmp(seen.info.mac, l->mac, sizeof(l->mac)) == 0 &&
 	       (seen.info.flags & IFF_NOARP) &&
 	       (!seen.has_addr_gen || seen.addr_gen == IN6_ADDR_GEN_MODE_NONE);

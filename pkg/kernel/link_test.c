@@ -146,6 +146,8 @@ static void anything_else_of_that_name_is_not_the_tunnel_device(void **state)
 		"ip link add sluice0 type vxlan id 7 dstport 5347 && ip link set sluice0 mtu 1450 "
 		"arp off",
 		"ip link add sluice0 type vxlan external dstport 4789",
+		"ip link add sluice0 mtu 1450 type vxlan external dstport 5347 nolearning && "
+		"ip link set sluice0 arp off addrgenmode none", /* of no group */
 	};
 	struct rtnl *r = open_here();
 	struct err e = {0};

@@ -7,23 +7,25 @@
  * and is changed element by element. Everything in one batch: all or nothing.
  *
  * Hooks (M = mark mask, ID = M without DIVERT; reasons by name, see drop_reasons.h):
- *  prerouting -300  our VXLAN to this host (udp dport PORT, fib local): notrack
- *                   DIVERT and priority RELEASE, or from sluice0: mark := mark & ~DIVERT
- *                   id >= 16: ct original zone := id, and 1024 more with DIVERT, so that a
- *                   connection of one identity (or of none) never has another's binding
- *                   no mark, priority not SEEN, saddr a governed pod's, daddr outside →
- *                     UNJUDGED: somebody took from_pod off its interface
+ *  prerouting -300  by from_pod's priority (bpf/abi.h) LOCAL: mark := mark & ~DIVERT, ct original
+ *                   zone := id; TUNNEL: zone := id + 1024; RELEASE: mark := mark & ~DIVERT.
+ *                   From sluice0 with DIVERT: as LOCAL. So a connection of one identity (or of
+ *                   none) never has another's binding
+ *                   our VXLAN to a tunnel's end (udp dport PORT): notrack; what of it is not
+ *                   for this host ends at forward
  *  prerouting -175  (before mangle, where others may set whole marks)
  *                   ct direction reply: mark := mark & ~M; and on a gateway, if
- *                     iifname != sluice0 and ct mark & M != 0 and ct mark & DIVERT == 0:
+ *                     not from sluice0 and ct mark & M != 0 and ct mark & DIVERT == 0:
  *                     mark |= REPLY; accept
- *                   iifname sluice0: ct state invalid, untracked → TUNNEL_STATE;
+ *                   from sluice0: ct state invalid, untracked → TUNNEL_STATE;
  *                     id >= 16: vmap meta priority (node index, set by from_tunnel) →
  *                       chain that stores the index in ct mark; no entry → TUNNEL_STATE;
  *                     id == 0 (a reply come home, but original direction): TUNNEL_STATE
  *                   id in 1..13: counted and dropped by its reason; REJECTED is
  *                     answered (TCP reset, ICMP prohibited), 100 a second at most
  *                   id >= 16, new: ct mark |= DIVERT (the connection has an identity)
+ *                   no mark, priority not SEEN, saddr a governed pod's, daddr outside →
+ *                     UNJUDGED: somebody took from_pod off its interface
  *  prerouting -99   any id, ct status dnat, original: daddr inside → mark := mark & ~M,
  *                     else → SERVICE_OUTSIDE
  *                   mark id == CHECK: ICMP without a connection to the outside → EXIT_SOURCE
@@ -36,21 +38,22 @@
  *                   else (the kernel's own) notrack
  *  forward -150     udp dport PORT, daddr in tunnel ends (nodes, egress addresses)
  *                   → FORGED_TUNNEL
- *  postrouting -150 (nat) DIVERT, oifname sluice0: snat to itself; id >= 16 without
+ *  postrouting -150 (nat) DIVERT, to sluice0: snat to itself; id >= 16 without
  *                   DIVERT: snat to map[mark & M]. The translation itself happens at
  *                   100, whatever the priority: that only decides whose rule is first
  *  postrouting +150 no mark, ct original, new or established, ct mark & M, daddr outside
  *                     → EXIT_SOURCE: another tool wrote the whole mark. (Related are
  *                     errors: the gateway's own, about answers, never had one)
- *                   DIVERT, oifname != sluice0 → EXIT_DEVICE; id >= 16 without
- *                   DIVERT: oifname sluice0 → EXIT_DEVICE; (mark & M . saddr) not in
+ *                   DIVERT, not to sluice0 → EXIT_DEVICE; id >= 16 without
+ *                   DIVERT: to sluice0 → EXIT_DEVICE; (mark & M . saddr) not in
  *                   the set of addresses → EXIT_SOURCE
- *                   REPLY, oifname sluice0: mark := node index from ct mark, behind the
+ *                   REPLY, to sluice0: mark := node index from ct mark, behind the
  *                   guard, for an index looks like an id; no such node → TUNNEL_NO_ENTRY
  * And in table "bridge sluice", for pods on a bridge with an uplink among its ports:
  *  forward -200     marked, and not CHECK → BRIDGED: a frame that a bridge sends on by
  *                   itself meets none of the hooks above
- * Each reason has a named counter "r<number>".
+ * The device is told by its group (SLU_DEVICE_GROUP): an expression costs 7 ns a packet, one that
+ * copies the name and compares it 30. Each reason has a named counter "r<number>".
  */
 #include <stddef.h>
 #include <stdint.h>

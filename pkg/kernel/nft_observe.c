@@ -87,8 +87,8 @@ void nft_entry_add_chain(struct nft_entry *entry, const struct nftnl_chain *c)
 void nft_entry_add_set(struct nft_entry *entry, const struct nftnl_set *s)
 {
 	static const uint16_t values[] = {NFTNL_SET_FLAGS, NFTNL_SET_KEY_LEN, NFTNL_SET_DATA_TYPE,
-					  NFTNL_SET_OBJ_TYPE};
-	static const uint16_t never[] = {NFTNL_SET_TIMEOUT, NFTNL_SET_EXPR, NFTNL_SET_DESC_SIZE};
+					  NFTNL_SET_OBJ_TYPE, NFTNL_SET_DESC_SIZE};
+	static const uint16_t never[] = {NFTNL_SET_TIMEOUT, NFTNL_SET_EXPR};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(values); i++) {

@@ -4,27 +4,30 @@
 #include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter_bridge.h>
 
-#define RAW	    "prerouting_raw"
-#define MARKS	    "prerouting_marks"
-#define SERVICES    "prerouting_services"
-#define INPUT	    "input_guard"
-#define OUTPUT	    "output_tunnel"
-#define FORWARD	    "forward_tunnel"
-#define NAT	    "postrouting_nat"
-#define EXIT	    "postrouting_exit"
-#define REPLIES	    "replies"
-#define ARRIVED	    "arrived"
-#define REJECTED    "rejected"
-#define SERVICE	    "service"
-#define STRAY	    "stray"
-#define UNJUDGED    "unjudged"
-#define UNSEEN	    "unseen"
-#define IDENTITY    "identity"
-#define FORGED	    "forged"
-#define BARE	    "bare"
-#define INTO_TUNNEL "into_tunnel"
-#define RELEASED    "released"
-#define GOVERNED    "governed"
+#define RAW	      "prerouting_raw"
+#define MARKS	      "prerouting_marks"
+#define SERVICES      "prerouting_services"
+#define INPUT	      "input_guard"
+#define OUTPUT	      "output_tunnel"
+#define FORWARD	      "forward_tunnel"
+#define NAT	      "postrouting_nat"
+#define EXIT	      "postrouting_exit"
+#define REPLIES	      "replies"
+#define ARRIVED	      "arrived"
+#define REJECTED      "rejected"
+#define SERVICE	      "service"
+#define STRAY	      "stray"
+#define UNJUDGED      "unjudged"
+#define UNMARKED_HERE "unmarked"
+#define LOOKED_AT     "looked_at"
+#define TUNNELLED     "tunnelled"
+#define OUTER	      "outer"
+#define CHECKED	      "checked"
+#define MADE_HERE     "made_here"
+#define IDENTITY      "identity"
+#define FORGED	      "forged"
+#define BARE	      "bare"
+#define INTO_TUNNEL   "into_tunnel"
 
 static const struct chain_def chains[] = {
 	{REPLIES, NULL, 0, 0},
@@ -33,13 +36,16 @@ static const struct chain_def chains[] = {
 	{SERVICE, NULL, 0, 0},
 	{STRAY, NULL, 0, 0},
 	{UNJUDGED, NULL, 0, 0},
-	{UNSEEN, NULL, 0, 0},
+	{UNMARKED_HERE, NULL, 0, 0},
+	{LOOKED_AT, NULL, 0, 0},
+	{TUNNELLED, NULL, 0, 0},
+	{OUTER, NULL, 0, 0},
+	{CHECKED, NULL, 0, 0},
+	{MADE_HERE, NULL, 0, 0},
 	{IDENTITY, NULL, 0, 0},
 	{FORGED, NULL, 0, 0},
 	{BARE, NULL, 0, 0},
 	{INTO_TUNNEL, NULL, 0, 0},
-	{RELEASED, NULL, 0, 0},
-	{GOVERNED, NULL, 0, 0},
 	{RAW, "filter", NF_INET_PRE_ROUTING, -300},
 	{MARKS, "filter", NF_INET_PRE_ROUTING, -175}, /* mangle (-150) may set whole marks */
 	{SERVICES, "filter", NF_INET_PRE_ROUTING, -99},
@@ -114,6 +120,10 @@ static const struct chain_def chains[] = {
 	{                           \
 		STEP_CLEAR, 0, NULL \
 	}
+#define PRIORITY(p)                                   \
+	{                                             \
+		STEP_PRIORITY, SLU_PRIORITY_##p, NULL \
+	}
 #define ACCEPT                                \
 	{                                     \
 		STEP_VERDICT, NF_ACCEPT, NULL \
@@ -135,43 +145,47 @@ static const struct chain_def chains[] = {
 		STEP_##what, 0, NULL \
 	}
 
+/* What comes most often first: each rule that a packet need not look at is worth its while. */
 static const struct rule_def rules[] = {
-	/* what comes most often first: each rule that a packet need not look at is worth its while
-	 */
-	{RAW,
-	 "we are in force: DIVERT only where it is meant",
-	 {DO(TO_RELEASE), DIVERTED, GOTO(RELEASED)}},
-	{RAW, "", {MARKED, GOTO(GOVERNED)}},
-	{RAW, "tunnel to this host", {UDP_PORT, DO(LOCAL_DADDR), DO(NOTRACK)}},
-	{RAW, "", {DO(UNSEEN), GOTO(UNSEEN)}},
+	{RAW, "", {DO(FROM_POD), GOTO(LOOKED_AT)}},
+	{RAW, "", {IIF_TUNNEL, GOTO(TUNNELLED)}},
+	{RAW, "", {UDP_PORT, GOTO(OUTER)}},
 
-	{RELEASED, "", {DO(RELEASE)}},
-	{RELEASED, "an egress address is a zone", {DO(ANY_ID), DO(ZONE)}},
+	{LOOKED_AT,
+	 "we are in force: DIVERT only where it is meant; an address is a zone",
+	 {PRIORITY(LOCAL), DO(RELEASE_ZONE), ACCEPT}},
+	{LOOKED_AT, "", {PRIORITY(TUNNEL), DO(ZONE), ACCEPT}},
+	{LOOKED_AT, "", {PRIORITY(RELEASE), DO(RELEASE)}},
 
-	{GOVERNED, "", {DIVERTED, IIF_TUNNEL, DO(RELEASE)}},
-	{GOVERNED, "", {DO(ANY_ID), DO(ZONE)}},
+	{TUNNELLED, "", {DIVERTED, DO(RELEASE_ZONE)}},
 
-	{UNSEEN,
-	 "its program was taken off",
-	 {{STEP_SADDR_IN, NFT_SET_GOVERNED4, NULL}, GOTO(UNJUDGED)}},
-	{UNSEEN, "", {{STEP_SADDR_IN, NFT_SET_GOVERNED6, NULL}, GOTO(UNJUDGED)}},
+	{OUTER, "the tunnel to this host", {DADDR_IN(NFT_SET_ENDS4), DO(NOTRACK)}},
+	{OUTER, "", {DADDR_IN(NFT_SET_ENDS6), DO(NOTRACK)}},
 
 	{MARKS, "replies keep the connection's way", {DIRECTION(REPLY), GOTO(REPLIES)}},
 	{MARKS, "", {IIF_TUNNEL, GOTO(ARRIVED)}},
-	{MARKS, "", {UNMARKED, ACCEPT}},
 	{MARKS, "", {DO(ANY_ID), GOTO(IDENTITY)}},
+	{MARKS, "", {UNMARKED, GOTO(UNMARKED_HERE)}},
+	{MARKS, "", {MARK_IS(SLU_ID_CHECK), ACCEPT}},
 	{MARKS, "", {MARK_IS(SLU_DROP_REJECTED), GOTO(REJECTED)}},
 	{MARKS, "verdicts", {DO(COUNT_REASON), DROP}},
 
 	{IDENTITY, "if its mark is lost, it does not leave", {STATE(STATE_NEW), DO(CT_IDENTITY)}},
 
-	{REPLIES, "", {CLEAR}},
+	{UNMARKED_HERE, "", {PRIORITY(SEEN), ACCEPT}},
+	{UNMARKED_HERE, "the tunnel itself", {UDP_PORT, STATE(STATE_UNTRACKED), ACCEPT}},
+	{UNMARKED_HERE,
+	 "its program was taken off",
+	 {{STEP_SADDR_IN, NFT_SET_GOVERNED4, NULL}, GOTO(UNJUDGED)}},
+	{UNMARKED_HERE, "", {{STEP_SADDR_IN, NFT_SET_GOVERNED6, NULL}, GOTO(UNJUDGED)}},
+
 	{REPLIES,
 	 "back into the tunnel",
-	 {IIF_OTHER, DO(CT_HAS_NODE), {STEP_MARK, SLU_ID_REPLY, NULL}}},
+	 {DO(CT_HAS_NODE), IIF_OTHER, {STEP_MARK, SLU_ID_REPLY, NULL}, ACCEPT}},
+	{REPLIES, "", {CLEAR}},
 
 	{ARRIVED, "", {STATE(STATE_INVALID | STATE_UNTRACKED), COUNT(TUNNEL_STATE), DROP}},
-	{ARRIVED, "remember the pod's node", {ADDRESS_ID, DO(TO_NODE_IN)}},
+	{ARRIVED, "remember the pod's node", {DO(ANY_ID), DO(TO_NODE_IN)}},
 	{ARRIVED, "no such node, or a reply nobody asked for", {COUNT(TUNNEL_STATE), DROP}},
 
 	{REJECTED, "", {COUNT(REJECTED)}},
@@ -179,16 +193,16 @@ static const struct rule_def rules[] = {
 	{REJECTED, "", {L4(TCP), DO(RESET)}},
 	{REJECTED, "", {DO(PROHIBITED)}},
 
-	{SERVICES, "", {UNMARKED, ACCEPT}},
 	{SERVICES,
 	 "translated: judge the new destination",
-	 {DO(DNATTED), DIRECTION(ORIGINAL), GOTO(SERVICE)}},
-	{SERVICES, "", {DO(ANY_ID), ACCEPT}},
-	{SERVICES,
+	 {DO(DNATTED), DIRECTION(ORIGINAL), MARKED, GOTO(SERVICE)}},
+	{SERVICES, "", {MARK_IS(SLU_ID_CHECK), GOTO(CHECKED)}},
+
+	{CHECKED,
 	 "about a connection with an identity: this is none",
-	 {MARK_IS(SLU_ID_CHECK), STATE(STATE_INVALID), L4(ICMP), GOTO(STRAY)}},
-	{SERVICES, "", {MARK_IS(SLU_ID_CHECK), STATE(STATE_INVALID), L4(ICMPV6), GOTO(STRAY)}},
-	{SERVICES, "allowed as the node", {MARK_IS(SLU_ID_CHECK), CLEAR}},
+	 {STATE(STATE_INVALID), L4(ICMP), GOTO(STRAY)}},
+	{CHECKED, "", {STATE(STATE_INVALID), L4(ICMPV6), GOTO(STRAY)}},
+	{CHECKED, "allowed as the node", {CLEAR}},
 
 	{SERVICE, "", {DADDR_IN(NFT_SET_INSIDE4), CLEAR, ACCEPT}},
 	{SERVICE, "", {DADDR_IN(NFT_SET_INSIDE6), CLEAR, ACCEPT}},
@@ -210,14 +224,16 @@ static const struct rule_def rules[] = {
 	 "",
 	 {DADDR_IN(NFT_SET_GUARDED6), STATE(STATE_NEW | STATE_INVALID), COUNT(INPUT_GUARD), DROP}},
 
+	{OUTPUT, "", {UDP_PORT, GOTO(MADE_HERE)}},
 	{OUTPUT,
 	 "a process that took an egress address",
 	 {{STEP_SADDR_IN, NFT_SET_GUARDED4, NULL}, DO(PROCESS), COUNT(EXIT_SOURCE), DROP}},
 	{OUTPUT,
 	 "",
 	 {{STEP_SADDR_IN, NFT_SET_GUARDED6, NULL}, DO(PROCESS), COUNT(EXIT_SOURCE), DROP}},
-	{OUTPUT, "made by a process", {UDP_PORT, DO(PROCESS), COUNT(FORGED_TUNNEL), DROP}},
-	{OUTPUT, "made by the kernel", {UDP_PORT, DO(NOTRACK)}},
+
+	{MADE_HERE, "by a process", {DO(PROCESS), COUNT(FORGED_TUNNEL), DROP}},
+	{MADE_HERE, "by the kernel", {DO(NOTRACK)}},
 
 	{FORWARD, "", {UDP_PORT, GOTO(FORGED)}},
 
@@ -240,7 +256,7 @@ static const struct rule_def rules[] = {
 
 	{BARE,
 	 "somebody took the mark off (the node's own errors have none)",
-	 {DIRECTION(ORIGINAL), STATE(STATE_NEW | STATE_BEGUN), DO(CT_MARKED), GOTO(STRAY)}},
+	 {DO(CT_MARKED), DIRECTION(ORIGINAL), STATE(STATE_NEW | STATE_BEGUN), GOTO(STRAY)}},
 
 	{INTO_TUNNEL, "", {DIVERTED, ACCEPT}},
 	{INTO_TUNNEL, "home", {MARK_IS(SLU_ID_REPLY), DO(TO_NODE_OUT)}},

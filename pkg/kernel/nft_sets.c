@@ -30,23 +30,32 @@ struct set_def {
 	uint32_t flags;
 	uint32_t key_type, key_len;
 	uint32_t data_type, data_len;
+	uint32_t size; /* at most; 0: any. Known, the kernel takes a hash that is quicker */
 };
+
+/* There are fewer of both at any time (abi.h); in a transaction what goes still counts. */
+#define MAX_ADDRESSES (2 * SLU_ID_MAX)
+#define MAX_NODES     (2 * SLU_MAX_NODES)
 
 static const struct set_def sets[NFT_SET_N] = {
 	[NFT_SET_INSIDE4] = {"inside4", NFT_SET_INTERVAL, TYPE_IPV4, 4, 0, 0},
 	[NFT_SET_INSIDE6] = {"inside6", NFT_SET_INTERVAL, TYPE_IPV6, 16, 0, 0},
 	[NFT_SET_ENDS4] = {"ends4", 0, TYPE_IPV4, 4, 0, 0},
 	[NFT_SET_ENDS6] = {"ends6", 0, TYPE_IPV6, 16, 0, 0},
-	[NFT_SET_GUARDED4] = {"guarded4", 0, TYPE_IPV4, 4, 0, 0},
-	[NFT_SET_GUARDED6] = {"guarded6", 0, TYPE_IPV6, 16, 0, 0},
+	[NFT_SET_GUARDED4] = {"guarded4", 0, TYPE_IPV4, 4, 0, 0, MAX_ADDRESSES},
+	[NFT_SET_GUARDED6] = {"guarded6", 0, TYPE_IPV6, 16, 0, 0, MAX_ADDRESSES},
 	[NFT_SET_GOVERNED4] = {"governed4", 0, TYPE_IPV4, 4, 0, 0},
 	[NFT_SET_GOVERNED6] = {"governed6", 0, TYPE_IPV6, 16, 0, 0},
-	[NFT_SET_OWNED4] = {"owned4", NFT_SET_CONCAT, TYPE_PAIR(TYPE_MARK, TYPE_IPV4), 8, 0, 0},
-	[NFT_SET_OWNED6] = {"owned6", NFT_SET_CONCAT, TYPE_PAIR(TYPE_MARK, TYPE_IPV6), 20, 0, 0},
-	[NFT_SET_SNAT4] = {"snat4", NFT_SET_MAP, TYPE_MARK, 4, TYPE_IPV4, 4},
-	[NFT_SET_SNAT6] = {"snat6", NFT_SET_MAP, TYPE_MARK, 4, TYPE_IPV6, 16},
-	[NFT_SET_NODES_IN] = {"nodes_in", NFT_SET_MAP, TYPE_CLASSID, 4, NFT_DATA_VERDICT, 0},
-	[NFT_SET_NODES_OUT] = {"nodes_out", NFT_SET_MAP, TYPE_MARK, 4, NFT_DATA_VERDICT, 0},
+	[NFT_SET_OWNED4] = {"owned4", NFT_SET_CONCAT, TYPE_PAIR(TYPE_MARK, TYPE_IPV4), 8, 0, 0,
+			    MAX_ADDRESSES},
+	[NFT_SET_OWNED6] = {"owned6", NFT_SET_CONCAT, TYPE_PAIR(TYPE_MARK, TYPE_IPV6), 20, 0, 0,
+			    MAX_ADDRESSES},
+	[NFT_SET_SNAT4] = {"snat4", NFT_SET_MAP, TYPE_MARK, 4, TYPE_IPV4, 4, MAX_ADDRESSES},
+	[NFT_SET_SNAT6] = {"snat6", NFT_SET_MAP, TYPE_MARK, 4, TYPE_IPV6, 16, MAX_ADDRESSES},
+	[NFT_SET_NODES_IN] = {"nodes_in", NFT_SET_MAP, TYPE_CLASSID, 4, NFT_DATA_VERDICT, 0,
+			      MAX_NODES},
+	[NFT_SET_NODES_OUT] = {"nodes_out", NFT_SET_MAP, TYPE_MARK, 4, NFT_DATA_VERDICT, 0,
+			       MAX_NODES},
 	[NFT_SET_REASONS] = {"reasons", NFT_SET_OBJECT, TYPE_MARK, 4, 0, 0},
 };
 
@@ -224,6 +233,8 @@ static struct nftnl_set *set_build(enum nft_set_index i)
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, def->key_type);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, def->key_len);
 	nftnl_set_set_u32(s, NFTNL_SET_ID, (uint32_t)i + 1);
+	if (def->size)
+		nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, def->size);
 	if (def->flags & NFT_SET_MAP) {
 		nftnl_set_set_u32(s, NFTNL_SET_DATA_TYPE, def->data_type);
 		nftnl_set_set_u32(s, NFTNL_SET_DATA_LEN, def->data_len);

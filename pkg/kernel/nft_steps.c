@@ -61,16 +61,16 @@ static void step_mark(struct nftnl_rule *r, const struct rule_ctx *c, const stru
 	}
 }
 
-static void step_unseen(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+static void step_from_pod(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	nft_expr_meta_load(r, NFT_META_PRIORITY);
-	nft_expr_cmp_u32(r, NFT_CMP_NEQ, SLU_PRIORITY_SEEN);
+	match_bits(r, SLU_PRIORITY_MASK, NFT_CMP_EQ, SLU_PRIORITY);
 }
 
-static void step_to_release(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+static void step_priority(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	nft_expr_meta_load(r, NFT_META_PRIORITY);
-	nft_expr_cmp_u32(r, NFT_CMP_EQ, SLU_PRIORITY_RELEASE);
+	nft_expr_cmp_u32(r, NFT_CMP_EQ, s->arg);
 }
 
 static void step_release(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
@@ -99,22 +99,10 @@ static void step_udp_port(struct nftnl_rule *r, const struct rule_ctx *c, const 
 	nft_expr_cmp(r, NFT_CMP_EQ, &port, sizeof(port));
 }
 
-static void step_local_daddr(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
-{
-	struct nftnl_expr *x = nft_expr_add(r, "fib");
-
-	nftnl_expr_set_u32(x, NFTNL_EXPR_FIB_DREG, NFT_REG_1);
-	nftnl_expr_set_u32(x, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-	nftnl_expr_set_u32(x, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_DADDR);
-	nft_expr_cmp_u32(r, NFT_CMP_EQ, RTN_LOCAL);
-}
-
 static void step_device(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
-	char name[IFNAMSIZ] = NFT_DEVICE; /* all 16 bytes, or it would be a prefix */
-
-	nft_expr_meta_load(r, s->code == STEP_IIF ? NFT_META_IIFNAME : NFT_META_OIFNAME);
-	nft_expr_cmp(r, s->arg, name, sizeof(name));
+	nft_expr_meta_load(r, s->code == STEP_IIF ? NFT_META_IIFGROUP : NFT_META_OIFGROUP);
+	nft_expr_cmp_u32(r, s->arg, SLU_DEVICE_GROUP);
 }
 
 static void step_ct(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
@@ -138,9 +126,9 @@ static void step_ct(struct nftnl_rule *r, const struct rule_ctx *c, const struct
 		break;
 	default: /* STEP_CT_HAS_NODE */
 		nft_expr_ct_load(r, NFT_CT_MARK);
-		match_bits(r, c->marks.divert, NFT_CMP_EQ, 0);
-		nft_expr_ct_load(r, NFT_CT_MARK);
 		match_bits(r, c->marks.id, NFT_CMP_NEQ, 0);
+		nft_expr_ct_load(r, NFT_CT_MARK);
+		match_bits(r, c->marks.divert, NFT_CMP_EQ, 0);
 	}
 }
 
@@ -215,7 +203,10 @@ static void step_zone(struct nftnl_rule *r, const struct rule_ctx *c, const stru
 	int by = (int)c->marks.shift - (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 16 : 0);
 	struct nftnl_expr *x;
 
-	nft_expr_meta_load(r, NFT_META_MARK);
+	if (s->code == STEP_RELEASE_ZONE)
+		step_release(r, c, s); /* and the mark is in the register */
+	else
+		nft_expr_meta_load(r, NFT_META_MARK);
 	nft_expr_bits(r, c->marks.mask, 0);
 	nft_expr_shift_right(r, by);
 	x = nft_expr_add(r, "ct");
@@ -305,16 +296,16 @@ typedef void (*step_fn)(struct nftnl_rule *, const struct rule_ctx *, const stru
 
 static const step_fn steps[] = {
 	[STEP_UDP_PORT] = step_udp_port,
-	[STEP_LOCAL_DADDR] = step_local_daddr,
 	[STEP_MARKED] = step_mark,
 	[STEP_UNMARKED] = step_mark,
 	[STEP_DIVERTED] = step_mark,
 	[STEP_ADDRESS_ID] = step_mark,
 	[STEP_ANY_ID] = step_mark,
 	[STEP_CHECK_UNRELEASED] = step_mark,
-	[STEP_UNSEEN] = step_unseen,
-	[STEP_TO_RELEASE] = step_to_release,
+	[STEP_FROM_POD] = step_from_pod,
+	[STEP_PRIORITY] = step_priority,
 	[STEP_RELEASE] = step_release,
+	[STEP_RELEASE_ZONE] = step_zone,
 	[STEP_CT_MARKED] = step_ct,
 	[STEP_MARK_IS] = step_mark,
 	[STEP_IIF] = step_device,

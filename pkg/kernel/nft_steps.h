@@ -15,18 +15,17 @@
 enum step_code {
 	STEP_END,
 	/* matches */
-	STEP_UDP_PORT,	  /* to the tunnel's port */
-	STEP_LOCAL_DADDR, /* to an address of this host */
-	STEP_MARKED,	  /* any of our bits */
+	STEP_UDP_PORT, /* to the tunnel's port */
+	STEP_MARKED,   /* any of our bits */
 	STEP_UNMARKED,
 	STEP_DIVERTED,
 	STEP_ADDRESS_ID,       /* id >= 16 without DIVERT: owned here */
 	STEP_ANY_ID,	       /* id >= 16, DIVERT or not */
 	STEP_CHECK_UNRELEASED, /* CHECK with DIVERT */
-	STEP_UNSEEN,	       /* no mark, and from_pod did not look at it */
-	STEP_TO_RELEASE,       /* DIVERT is only for the case that we are not there */
+	STEP_FROM_POD,	       /* from_pod looked at it */
+	STEP_PRIORITY,	       /* arg: SLU_PRIORITY_* */
 	STEP_MARK_IS,	       /* arg: id, no DIVERT */
-	STEP_IIF,	       /* arg: NFT_CMP_EQ or NEQ to sluice0 */
+	STEP_IIF,	       /* arg: NFT_CMP_EQ or NEQ to sluice0, by its group */
 	STEP_OIF,
 	STEP_DIRECTION, /* arg: IP_CT_DIR_*; nothing matches without a connection */
 	STEP_STATE,	/* arg: any of these bits */
@@ -41,8 +40,9 @@ enum step_code {
 	STEP_OVER_RATE,
 	/* acts */
 	STEP_CLEAR,
-	STEP_RELEASE, /* DIVERT off */
-	STEP_MARK,    /* arg: id */
+	STEP_RELEASE,	   /* DIVERT off */
+	STEP_RELEASE_ZONE, /* the same, and zone of the original direction := id */
+	STEP_MARK,	   /* arg: id */
 	STEP_MARK_NODE,
 	STEP_CT_NODE,
 	STEP_CT_IDENTITY, /* ct mark: DIVERT */

@@ -165,8 +165,8 @@ static const struct damage {
 	{"flush chain " T "rejected", 2},
 	{"flush chain " T "service", 2},
 	{"flush chain " T "prerouting_raw", 2},
-	{"flush chain " T "released", 2},
-	{"flush chain " T "governed", 2},
+	{"flush chain " T "looked_at", 2},
+	{"flush chain " T "tunnelled", 2},
 	{"flush chain " T "prerouting_marks", 2},
 	{"flush chain " T "prerouting_services", 2},
 	{"flush chain " T "input_guard", 2},
@@ -183,8 +183,8 @@ static const struct damage {
 	{"replace rule " T "forged handle " RULE
 	 "forged | sed -n '/by a pod/s/.*handle //p') udp dport 5348 accept",
 	 2},
-	{"replace rule " T "released handle " RULE
-	 "released | sed -n '/a zone/s/.*handle //p') ct reply zone set 7",
+	{"replace rule " T "looked_at handle " RULE
+	 "looked_at | sed -n '/a zone/s/.*handle //p') ct reply zone set 7",
 	 2},
 	{"'chain inet sluice forward_tunnel { policy drop; }'", 2},
 	{"'add chain inet sluice more { type filter hook forward priority -400; }'", 2},

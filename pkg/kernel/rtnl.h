@@ -58,10 +58,11 @@ struct link_vxlan { /* what sluice0 is */
 	uint32_t mtu;
 	uint8_t mac[6];
 };
-/* VXLAN "external" (collect metadata), learning off, NOARP, addrgenmode none, down. -EEXIST. */
+/* VXLAN "external" (collect metadata), learning off, NOARP, addrgenmode none, of SLU_DEVICE_GROUP,
+ * down. -EEXIST. */
 int link_add_vxlan(struct rtnl *r, const struct link_vxlan *l, struct err *e);
-/* Whether the link of that name is what link_add_vxlan would make (port, external, mac, mtu). 1
- * yes, 0 no, -ENODEV. */
+/* Whether the link of that name is what link_add_vxlan would make (port, external, mac, mtu,
+ * group). 1 yes, 0 no, -ENODEV. */
 int link_vxlan_check(struct rtnl *r, const struct link_vxlan *l, struct err *e);
 int link_set(struct rtnl *r, uint32_t ifindex, bool up, uint32_t mtu /* 0 = leave */,
 	     struct err *e);

@@ -376,18 +376,28 @@ uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, u
 	return run(prog, p, repeat, &ctx, &r);
 }
 
+/* from_pod: DIVERT always, and a priority that says whether it is meant (abi.h); ARP is let alone
+ */
+static uint32_t priority_of(uint32_t mark)
+{
+	if (mark == ALL_OURS)
+		return 0;
+	if (!mark)
+		return SLU_PRIORITY_SEEN;
+	if (mark & WORLD_DIVERT)
+		return SLU_PRIORITY_TUNNEL;
+	return mark < world_mark(SLU_ID_FIRST) ? SLU_PRIORITY_RELEASE : SLU_PRIORITY_LOCAL;
+}
+
 /* Our bits are all set on entry, and foreign ones too: the first must go, the others stay. */
 void world_expect_mark(enum bpf_prog prog, const struct packet *p, uint32_t mark, const char *what)
 {
-	uint32_t priority = prog == BPF_PROG_FROM_POD && !mark ? SLU_PRIORITY_SEEN : 0;
+	uint32_t priority = prog == BPF_PROG_FROM_POD ? priority_of(mark) : 0;
 	struct world_run r;
 
 	world_run(prog, p, ALL_OURS | FOREIGN_MARK, &r);
 	if (r.verdict != (uint32_t)TC_ACT_UNSPEC)
 		fail_msg("%s: verdict %d", what, (int)r.verdict);
-	/* from_pod: DIVERT always, and a priority where nft is to take it off (abi.h) */
-	if (prog == BPF_PROG_FROM_POD && mark)
-		priority = mark & WORLD_DIVERT ? 0 : SLU_PRIORITY_RELEASE;
 	if (prog == BPF_PROG_FROM_POD && mark)
 		mark |= WORLD_DIVERT;
 	if (r.mark != (mark | FOREIGN_MARK))

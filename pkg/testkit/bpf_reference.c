@@ -398,7 +398,10 @@ struct verdict reference_from_pod(enum world_pod pod, const uint8_t *b, size_t l
 	if (v.reason)
 		return v;
 	id = judge(pod, &p);
-	v.priority = !id ? SLU_PRIORITY_SEEN : id & WORLD_DIVERT ? 0 : SLU_PRIORITY_RELEASE;
+	v.priority = !id		 ? SLU_PRIORITY_SEEN
+		     : id & WORLD_DIVERT ? SLU_PRIORITY_TUNNEL
+		     : id < SLU_ID_FIRST ? SLU_PRIORITY_RELEASE
+					 : SLU_PRIORITY_LOCAL;
 	v.mark = id ? WORLD_DIVERT | world_mark(id & ~WORLD_DIVERT) : 0;
 	return v;
 }

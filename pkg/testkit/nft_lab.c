@@ -83,9 +83,10 @@ static void table_new(void)
 /* As on the real sluice0: nobody asks for neighbours there. */
 static void neighbours(int tun)
 {
-	sh("ip link set sluice0 address 02:00:00:00:00:01 && "
+	sh("ip link set sluice0 address 02:00:00:00:00:01 group %d && "
 	   "ip neigh add 10.99.0.2 lladdr 02:00:00:00:00:02 dev sluice0 && "
-	   "ip neigh add fd99::2 lladdr 02:00:00:00:00:02 dev sluice0");
+	   "ip neigh add fd99::2 lladdr 02:00:00:00:00:02 dev sluice0",
+	   SLU_DEVICE_GROUP);
 	lab_sh(tun, "ip link set eth0 address 02:00:00:00:00:02 && "
 		    "ip neigh add 10.99.0.1 lladdr 02:00:00:00:00:01 dev eth0 && "
 		    "ip neigh add fd99::1 lladdr 02:00:00:00:00:01 dev eth0");
@@ -205,7 +206,10 @@ void lab_free(struct lab *l)
 
 void lab_mark_pod(uint32_t mark)
 {
-	uint32_t priority = mark & LAB_DIVERT ? 0 : SLU_PRIORITY_RELEASE;
+	uint32_t priority = !mark			  ? SLU_PRIORITY_SEEN
+			    : mark & LAB_DIVERT		  ? SLU_PRIORITY_TUNNEL
+			    : mark < LAB_ID(SLU_ID_FIRST) ? SLU_PRIORITY_RELEASE
+							  : SLU_PRIORITY_LOCAL;
 
 	if (mark)
 		mark |= LAB_DIVERT;
