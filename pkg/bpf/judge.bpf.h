@@ -103,13 +103,15 @@ __noinline int slu_consult(struct ruling *r, struct pkt *p, __u32 policy)
 	r->flags = 0;
 	r->root = r->first_rule = 0;
 	cell_clear(&r->cell);
+	found = bpf_map_lookup_elem(&policies, &policy);
+	if (found)
+		policy_touch(found, p);
 	if (is_inside(p)) {
 		r->flags = RULED_INSIDE;
 		return 0;
 	}
 	if (p->flags & PKT_FRAG_LATER)
 		return 0;
-	found = bpf_map_lookup_elem(&policies, &policy);
 	if (!found)
 		return SLU_DROP_NO_POLICY;
 	r->root = found->root;

@@ -11,6 +11,17 @@
 #define RANGE_STEPS 18 /* 2^18 = SLU_MAX_RANGES */
 #define NO_VALUE    SLU_TREE_CHILD
 
+/*
+ * Fetches what will be asked for soon. A processor waits for one line of memory after the other
+ * where each says which the next one is, and for all at once where it can know them before.
+ */
+static __always_inline void touch(const void *at)
+{
+	__u32 word = *(const volatile __u32 *)at;
+
+	barrier_var(word);
+}
+
 /* 1 if key <= word, without a branch: half of them would be guessed wrong. */
 static __always_inline __u64 reached(__u32 key, __u64 word)
 {
@@ -23,7 +34,10 @@ static __always_inline __u64 reached(__u32 key, __u64 word)
 static __always_inline __u32 node_next(const struct slu_tree_node *node, __u64 word)
 {
 	const __u32 *k = node->key;
-	__u64 way = (reached(k[4], word) + reached(k[8], word) + reached(k[12], word)) << 2;
+	__u64 way;
+
+	touch(node->value);
+	way = (reached(k[4], word) + reached(k[8], word) + reached(k[12], word)) << 2;
 
 	if (way > SLU_TREE_WAYS - 4) /* cannot be; the verifier does not know it */
 		return NO_VALUE;
@@ -62,6 +76,21 @@ __noinline __u32 slu_tree_find(struct slu_addr *a, __u32 root)
 		word += value / SLU_TREE_WORD & 1;
 	}
 	return NO_VALUE;
+}
+
+/* The policy's first node and first rules. */
+static __always_inline void policy_touch(const struct slu_policy *policy, const struct pkt *p)
+{
+	struct slu_tree_node *node = node_get(policy->root - addr_v4(&p->dst));
+	__u32 first = policy->first_rule;
+	struct slu_rule *rule = bpf_map_lookup_elem(&rules, &first);
+
+	if (node) {
+		touch(node->key);
+		touch(node->value);
+	}
+	if (rule)
+		touch(rule);
 }
 
 static __always_inline void cell_clear(struct slu_cell *c)

@@ -63,7 +63,7 @@ static __always_inline void report(struct __sk_buff *skb, const struct pkt *p,
 				   const struct ruling *r, __u32 did, const struct would *audit)
 {
 	struct slu_flow f = {.local = p->src, .remote = p->dst, .parent = skb->ifindex};
-	__u64 at = bpf_ktime_get_boot_ns(), second = at / NS_PER_S;
+	__u64 at = bpf_ktime_get_boot_ns(), second = seconds_of(at);
 	struct slu_told told_now = {second, r->at << 4 | did << 2 | (audit->verdict & 3)};
 	__u32 counter = r->rule.counter;
 	struct slu_event_limit *limit = bpf_map_lookup_elem(&event_limits, &counter);
