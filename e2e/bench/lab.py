@@ -1,9 +1,16 @@
 """A laboratory of e2e/lib/lab.bash, driven from here: one bash that ends, and cleans up, with us."""
+import atexit
+import ctypes
 import json
 import os
 import pathlib
+import secrets
 import shlex
+import signal
+import string
 import subprocess
+import tempfile
+import threading
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = TOP / "build/bin"
@@ -14,12 +21,15 @@ class Lab:
     """with Lab("node1", "gw1") as lab: lab("web_add a"). Environment as for lab.bash: LAB_EXT=…"""
 
     def __init__(self, *nodes, **environment):
-        self.nodes = nodes
-        # a session of its own: Ctrl-C is for us, and it sees our end as the end of its input
+        self.nodes, self.processes = nodes, []
+        self.ns = os.open("/proc/self/ns/net", os.O_RDONLY)
+        labs = os.environ.get("SLUICE_LAB") or os.environ.get("SLUICE_E2E_DIR") or tempfile.gettempdir()
+        self.path = f"{labs}/sl{''.join(secrets.choice(string.ascii_letters) for _ in range(4))}"
+        # a session of its own: Ctrl-C is for us. Should we be killed it cleans up at its input's end
         self.bash = subprocess.Popen(
             ["bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-            env={**os.environ, "LAB_LOG": "warn", **environment})
-        self.processes = []
+            env={**os.environ, "LAB_LOG": "warn", "LAB_AS": self.path, **environment})
+        atexit.register(self.close)
         self("trap lab_destroy EXIT", f". {shlex.quote(str(TOP))}/e2e/lib/lab.bash")
 
     def __enter__(self):
@@ -28,11 +38,25 @@ class Lab:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """The bash may be at work, where Ctrl-C came: another one cleans up, which nothing interrupts."""
+        if not self.bash:
+            return
+        main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+        ctypes.CDLL(None).setns(self.ns, 0)  # what is in the lab ends with it
         for process in self.processes:
             process.kill()
             process.wait()
-        self.bash.stdin.close()
+        os.killpg(self.bash.pid, signal.SIGKILL)
         self.bash.wait()
+        self.bash = None
+        subprocess.run(["bash", "-c", '. "$0" && lab_destroy "$1"', TOP / "e2e/lib/lab.bash", self.path],
+                       start_new_session=True, check=True)
+        if main:
+            signal.signal(signal.SIGINT, before)
 
     def __call__(self, *commands, may_fail=False):
         """Runs them in the one shell and returns what they print; stops at the first that fails."""

@@ -130,7 +130,8 @@ ext_up() {
 
 # The name is known before the folder is there, should Ctrl-C come in between.
 lab_folder() {
-	LAB=$(mktemp -u "$LABS/slXXXX") || return
+	LAB=${LAB_AS:-$(mktemp -u "$LABS/slXXXX")} || return
+	unset LAB_AS # chosen by who made this shell
 	P=${LAB##*/}
 	export SLUICE_LAB=$LAB
 	mkdir -m 700 "$LAB" "$LAB/policies" "$LAB/pids" "$LAB/log" "$LAB/cache"
@@ -467,7 +468,9 @@ lab_clear() {
 	local lab=$1 prefix=$2 inner ns pids
 	pids=$(
 		processes_of "SLUICE_LAB=$lab"
-		for ns in /run/netns/"$prefix"-*; do [ -e "$ns" ] && ip netns pids "${ns##*/}"; done
+		for ns in /run/netns/"$prefix"-*; do
+			[ -e "$ns" ] && ip netns pids "${ns##*/}" | grep -vxF -e $$ -e $BASHPID -e $PPID
+		done
 	)
 	# shellcheck disable=SC2086 # many
 	[ -z "$pids" ] || kill -KILL $pids 2>/dev/null

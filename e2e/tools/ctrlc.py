@@ -22,8 +22,8 @@ import time
 PATIENCE = 120  # seconds for its end; one that cleans up takes a few
 OURS = ("BATS_", "SLUICE_E2E_DIR", "SLUICE_LAB")  # what a test has in its environment
 LINGERS = 5  # seconds for a process that has been killed to be gone
-# as make says it, also when it loses count of its children over it, and bats
-INTERRUPTED = re.compile(rb"Error 130|\] Interrupt|wait: No child processes|Received SIGINT")
+# as make says it, also when it loses count of its children over it, bats, and Python
+INTERRUPTED = re.compile(rb"Error 130|\] Interrupt|wait: No child processes|Received SIGINT|KeyboardInterrupt")
 
 
 def options():
