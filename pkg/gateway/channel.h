@@ -21,7 +21,7 @@
 
 #define CHANNEL_MAX_FRAME (64u << 10)
 #define CHANNEL_MAX_OPEN  64
-#define CHANNEL_SILENT_MS 5000
+#define CHANNEL_SILENT_MS 15000
 #define CHANNEL_KEY_MIN	  16 /* bytes */
 
 struct channel;

@@ -80,7 +80,7 @@ int heartbeat_parse(const void *buf, size_t len, const struct heartbeat_key *key
 	tag_make(&w, key, tag);
 	if (!mac_equal(tag, w.tag))
 		return -EKEYREJECTED;
-	if (w.state < HEARTBEAT_JOINING || w.state > HEARTBEAT_BLIND || w.n_macs > HEARTBEAT_MACS)
+	if (w.state < HEARTBEAT_JOINING || w.state > HEARTBEAT_DRAINED || w.n_macs > HEARTBEAT_MACS)
 		return -EBADMSG;
 	*ret = (struct heartbeat){
 		.state = w.state,

@@ -19,7 +19,8 @@
 enum heartbeat_state {
 	HEARTBEAT_JOINING = 1, /* there, but it does not take its addresses yet */
 	HEARTBEAT_LIVE = 2,
-	HEARTBEAT_BLIND = 3, /* an interface for its addresses has no carrier */
+	HEARTBEAT_BLIND = 3,   /* an interface for its addresses has no carrier */
+	HEARTBEAT_DRAINED = 4, /* it is to have none that another node may have */
 };
 
 #define HEARTBEAT_HEARD 0x01 /* the sender hears the one whom this is for */

@@ -203,9 +203,9 @@ void members_set_taken(struct members *m, const char *name, bool taken)
 
 static uint8_t tier_of_state(uint8_t state)
 {
-	return state == HEARTBEAT_LIVE	    ? RANK_LIVE
-	       : state == HEARTBEAT_JOINING ? RANK_JOINING
-					    : RANK_AWAY;
+	return state == HEARTBEAT_LIVE	  ? RANK_LIVE
+	       : state != HEARTBEAT_BLIND ? RANK_JOINING
+					  : RANK_AWAY;
 }
 
 static void peer_judge(struct members *m, struct member *p, int64_t now)
@@ -268,15 +268,14 @@ static void state_step(struct members *m, int64_t now)
 	}
 	if (blind_step(m, now))
 		return;
-	if (m->self.drained) {
+	if (m->self.drained && m->settled) {
 		m->away = false;
-		join(m, now);
+		m->join_at = now;
+		state_set(m, HEARTBEAT_DRAINED);
 		return;
 	}
-	if (m->self.drained) {
+	if (m->state == HEARTBEAT_DRAINED)
 		join(m, now);
-		return;
-	}
 	if (taken && !m->away && now >= m->trust_from) {
 		m->away = true;
 		join(m, now + m->conf.hold_down_ms);
@@ -446,6 +445,7 @@ void members_get(const struct members *m, size_t i, struct member_view *ret)
 		.name = p->name,
 		.tier = p->tier,
 		.heard = p->heard,
+		.drained = p->heard && p->state == HEARTBEAT_DRAINED,
 		.agrees = p->config == m->self.config,
 		.heard_at = p->heard_at,
 		.since = p->since,

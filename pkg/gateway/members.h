@@ -17,7 +17,7 @@
  *   - when one whom it hears holds addresses that are at home here (TAKEN): it was away, and
  *     lets go what it may have itself. Once all hear it again, and its hold-down is over, it is
  *     LIVE, and they let go.
- * A node that is drained joins for as long as that lasts.
+ * A node that is DRAINED is like one that joins, for as long as that lasts.
  * A node with addresses on an interface without carrier is BLIND, and none of the owners.
  *
  * What is not decided here: before an address is claimed it is asked for on the segment. Who
@@ -91,8 +91,9 @@ int64_t members_due(const struct members *m, int64_t now);
 /* ---- what is known; peers by name, without this node ---- */
 struct member_view {
 	const char *name;
-	uint8_t tier;		 /* enum rank_tier */
-	bool heard;		 /* within its time */
+	uint8_t tier; /* enum rank_tier */
+	bool heard;   /* within its time */
+	bool drained;
 	bool agrees;		 /* its digest of the addresses is ours */
 	int64_t heard_at, since; /* -1 = never; of this tier */
 	int64_t clock_off_ms;	 /* its wall clock minus ours, when it was heard last */

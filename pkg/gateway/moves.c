@@ -4,20 +4,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/moves_wire.h"
 
-#define PENDING_MAX 262144 /* connections that are told and not made yet */
-#define UNASKED_MS  (2 * MOVE_WAIT_MS)
+#define UNASKED_MS (2 * MOVE_WAIT_MS)
 
 enum leave_state {
 	LEAVE_OPENING, /* towards who is to have it */
 	LEAVE_TOLD,
-	LEAVE_GONE, /* let go; its connections linger */
+	LEAVE_TAKEN, /* by the other one */
+	LEAVE_GONE,  /* let go; its connections linger */
 };
 
 struct leaving {
@@ -49,14 +49,6 @@ struct moves {
 	struct loop_timer *timer, *tell;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static struct leaving *leaving_find(struct moves *m, struct addr a)
 {
 	for (size_t i = 0; i < m->n_leaving; i++)
@@ -81,7 +73,7 @@ static struct coming *coming_get(struct moves *m, struct addr a, int64_t wait)
 		return k;
 	MEM_GROW(m->coming, m->n_coming);
 	k = &m->coming[m->n_coming++];
-	*k = (struct coming){.addr = a, .until = now_ms() + wait};
+	*k = (struct coming){.addr = a, .until = clock_ms() + wait};
 	return k;
 }
 
@@ -111,7 +103,7 @@ static void leaving_remove(struct moves *m, struct leaving *l)
 
 static void timer_arm(struct moves *m)
 {
-	int64_t first = INT64_MAX, now = now_ms();
+	int64_t first = INT64_MAX, now = clock_ms();
 
 	for (size_t i = 0; i < m->n_leaving; i++)
 		first = m->leaving[i].until < first ? m->leaving[i].until : first;
@@ -142,7 +134,7 @@ static int tell(struct moves *m, struct channel *c, uint8_t word, const struct a
 static void leave_gone(struct leaving *l)
 {
 	l->state = LEAVE_GONE;
-	l->until = now_ms() + MOVE_LINGER_MS;
+	l->until = clock_ms() + MOVE_LINGER_MS;
 }
 
 static void tell_all(struct moves *m, struct channel *c)
@@ -184,7 +176,7 @@ static int on_taken(struct moves *m, struct channel *c, const struct addr *addrs
 		struct leaving *l = leaving_find(m, addrs[i]);
 
 		if (l && l->channel == c && l->state == LEAVE_TOLD)
-			leave_gone(l);
+			l->state = LEAVE_TAKEN;
 	}
 	timer_arm(m);
 	m->ops->changed(m->data);
@@ -205,24 +197,41 @@ static struct channel *channel_towards(struct moves *m, struct addr to)
 	return c;
 }
 
-bool moves_leaving(struct moves *m, struct addr a, struct addr to)
+static enum move_leaving leaving_as(const struct leaving *l)
+{
+	return l->state == LEAVE_GONE ? MOVE_GONE : l->state == LEAVE_TAKEN ? MOVE_LET : MOVE_KEEP;
+}
+
+void moves_let(struct moves *m, struct addr a)
+{
+	struct leaving *l = leaving_find(m, a);
+
+	if (!l || l->state != LEAVE_TAKEN)
+		return;
+	leave_gone(l);
+	timer_arm(m);
+	m->ops->changed(m->data);
+}
+
+enum move_leaving moves_leaving(struct moves *m, struct addr a, struct addr to)
 {
 	struct leaving *l = leaving_find(m, a);
 	struct channel *c;
 
 	if (l && addr_eq(l->to, to))
-		return l->state != LEAVE_GONE;
+		return leaving_as(l);
 	moves_drop(m, a);
 	c = channel_towards(m, to);
 	MEM_GROW(m->leaving, m->n_leaving);
 	l = &m->leaving[m->n_leaving++];
-	*l = (struct leaving){.addr = a, .to = to, .channel = c, .until = now_ms() + MOVE_LEAVE_MS};
+	*l = (struct leaving){
+		.addr = a, .to = to, .channel = c, .until = clock_ms() + MOVE_LEAVE_MS};
 	if (!c)
 		leave_gone(l);
 	else
 		loop_timer_arm(m->tell, 0);
 	timer_arm(m);
-	return c;
+	return leaving_as(l);
 }
 
 /* ---- coming ---- */
@@ -232,7 +241,7 @@ static void coming_make(struct moves *m, struct coming *k)
 	if (!k->made) /* what is there is of the last time that it was here */
 		m->ops->forget(m->data, k->addr);
 	k->made = true;
-	k->until = now_ms() + UNASKED_MS;
+	k->until = clock_ms() + UNASKED_MS;
 	m->ops->make(m->data, k->flows, k->n);
 	m->n_pending -= k->n;
 	free(k->flows);
@@ -240,16 +249,19 @@ static void coming_make(struct moves *m, struct coming *k)
 	k->n = 0;
 }
 
-enum move_coming moves_coming(struct moves *m, struct addr a)
+enum move_coming moves_coming(struct moves *m, struct addr a, bool expected)
 {
-	struct coming *k = coming_get(m, a, MOVE_WAIT_MS);
 	struct leaving *l = leaving_find(m, a);
+	struct coming *k = coming_find(m, a);
 
+	if (!k && !expected)
+		return MOVE_PROBE;
+	k = coming_get(m, a, MOVE_WAIT_MS);
 	if (l) /* it is back before it was forgotten */
 		leaving_remove(m, l);
 	if (!k->asked) {
 		k->asked = true;
-		k->until = now_ms() + MOVE_WAIT_MS;
+		k->until = clock_ms() + MOVE_WAIT_MS;
 		timer_arm(m);
 	}
 	if (k->ready && !k->made)
@@ -274,9 +286,11 @@ static int on_flow(struct moves *m, struct channel *c, const struct move_flow *f
 {
 	struct coming *k = coming_get(m, f->seen, UNASKED_MS);
 
-	if (m->n_pending >= PENDING_MAX)
+	if (m->n_pending >= MOVE_FLOWS_MAX)
 		return -ENOBUFS;
 	k->channel = c;
+	if (k->asked && !k->made)
+		k->until = clock_ms() + MOVE_LEAVE_MS;
 	MEM_GROW(k->flows, k->n);
 	k->flows[k->n++] = *f;
 	m->n_pending++;
@@ -395,7 +409,7 @@ static const struct channel_ops channel_ops = {on_opened, on_frame, on_closed};
 static void on_timer(void *data)
 {
 	struct moves *m = data;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	bool changed = false;
 
 	for (size_t i = m->n_leaving; i-- > 0;) {

@@ -60,22 +60,28 @@ int moves_new(const struct moves_in *in, struct moves **ret, struct err *e);
 void moves_free(struct moves *m);
 uint16_t moves_port(const struct moves *m);
 
-/*
- * Asked in each pass. Leaving: this node has the address, and a living one is to have it;
- * true: keep it for now. Coming: this node is to have it, a living one has had it.
+/* Asked in each pass. Leaving: this node has the address, and the living node `to` is to have it.
  */
-bool moves_leaving(struct moves *m, struct addr a, struct addr to);
+enum move_leaving {
+	MOVE_KEEP, /* for now */
+	MOVE_LET,  /* off its interface; for own pods it is in force until moves_let */
+	MOVE_GONE
+};
+enum move_leaving moves_leaving(struct moves *m, struct addr a, struct addr to);
+/* It is off its interface. */
+void moves_let(struct moves *m, struct addr a);
+/* Coming: this node is to have it; expected: a living one has had it, and will tell. */
 enum move_coming {
 	MOVE_WAIT, /* its connections are still being told */
 	MOVE_TAKE, /* take it: who has it knows */
 	MOVE_PROBE /* nothing was heard from there: as if nobody had had it */
 };
-enum move_coming moves_coming(struct moves *m, struct addr a);
+enum move_coming moves_coming(struct moves *m, struct addr a, bool expected);
 /* It is on its interface, and announced. */
 void moves_taken(struct moves *m, struct addr a);
 /* The owner of an address is another one than it was when these were asked: all begins anew. */
 void moves_drop(struct moves *m, struct addr a);
 
-#define MOVE_LEAVE_MS  3000 /* longest that an address is kept for who does not answer */
-#define MOVE_WAIT_MS   1500 /* longest that its connections are waited for */
-#define MOVE_LINGER_MS 3000 /* connections that moved are forgotten after it */
+#define MOVE_LEAVE_MS  10000 /* longest that an address is kept for who does not take it */
+#define MOVE_WAIT_MS   5000  /* longest that the first word is waited for; the last, as above */
+#define MOVE_LINGER_MS 3000  /* connections that moved are forgotten after it */

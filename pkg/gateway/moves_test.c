@@ -100,10 +100,14 @@ static void gw_pass(void *data)
 	bool had = g->has;
 
 	g->passes++;
-	if (g->leaves)
-		g->has = moves_leaving(g->m, g->addr, g->peer);
-	else if (g->comes && !g->has && !g->deaf) {
-		enum move_coming how = moves_coming(g->m, g->addr);
+	if (g->leaves) {
+		enum move_leaving how = moves_leaving(g->m, g->addr, g->peer);
+
+		g->has = how == MOVE_KEEP;
+		if (how == MOVE_LET)
+			moves_let(g->m, g->addr);
+	} else if (g->comes && !g->has && !g->deaf) {
+		enum move_coming how = moves_coming(g->m, g->addr, true);
 
 		g->probed = how == MOVE_PROBE;
 		g->has = how != MOVE_WAIT;

@@ -15,6 +15,7 @@ enum move_frame {
  * (network order). */
 #define MOVE_FLOW_SIZE	     80
 #define MOVE_FLOWS_PER_FRAME (CHANNEL_MAX_FRAME / MOVE_FLOW_SIZE)
+#define MOVE_FLOWS_MAX	     262144 /* that are told and not made yet */
 #define MOVE_ADDRS_PER_FRAME (CHANNEL_MAX_FRAME / 16)
 
 void move_flow_put(const struct move_flow *f, uint8_t to[MOVE_FLOW_SIZE]);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,14 +12,6 @@
 
 static const int announce_after[] = {0, 100, 1000, 1100}; /* at 0, 0.1, 1.1 and 2.2 s */
 #define N_ANNOUNCE ((int)(sizeof(announce_after) / sizeof(announce_after[0])))
-
-int64_t clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static struct claim *claim_find(const struct claims *c, struct addr addr)
 {
@@ -56,6 +47,8 @@ static bool claim_moves(struct claims *c, struct claim *k, const struct egress_a
 	if (how == MOVE_PROBE)
 		return false;
 	k->state = how == MOVE_TAKE ? CLAIM_HELD : CLAIM_NEW;
+	k->comes = how == MOVE_WAIT;
+	k->bare = how == MOVE_TAKE && !k->ready;
 	k->problem[0] = '\0';
 	return true;
 }
@@ -104,14 +97,14 @@ static void claim_one(struct claims *c, struct claim *k, const struct egress_add
 		claim_is_there(k, back || c->returns != membership_returns(c->membership), now);
 		return;
 	}
+	if (running && claim_moves(c, k, a))
+		return;
 	if (k->state != CLAIM_NEW && k->state != CLAIM_HELD && now < k->retry_at)
 		return;
 	if (!running) {
 		claim_blocked(k, now, link_problem(l));
 		return;
 	}
-	if (claim_moves(c, k, a))
-		return;
 	if (k->state == CLAIM_HELD)
 		k->state = CLAIM_NEW; /* it was taken off */
 	k->ask = membership_settled(c->membership);
@@ -127,17 +120,41 @@ static void claims_sweep(struct claims *c)
 	c->n = kept;
 }
 
-/* Not ours any more: the interface it stays on while its connections go to who is to have it. */
-static uint32_t claim_leaves(struct claims *c, const struct egress_addr *a,
-			     const struct node_state *node)
+/* Not ours any more: it stays while its connections go to who is to have it. */
+static void claim_leaves(struct claims *c, const struct egress_addr *a,
+			 const struct node_state *node, struct place *place)
 {
 	struct claim *k = claim_find(c, a->addr);
+	enum move_leaving how;
 
 	if (!c->moves || !k || k->state != CLAIM_HELD || a->problem || !a->owner ||
-	    !node_addr(node, k->ifindex, a->addr) || !c->moves->leaving(c->moves->data, a))
-		return 0;
-	k->seen = true;
-	return k->ifindex;
+	    !node_addr(node, k->ifindex, a->addr))
+		return;
+	how = c->moves->leaving(c->moves->data, a);
+	if (how == MOVE_GONE)
+		return;
+	k->seen = k->leaves = true;
+	k->bare = how == MOVE_LET;
+	k->next_at = 0;
+	place->leaves = k->ifindex;
+	place->bare = k->bare;
+}
+
+static bool wanted_here(const struct egress_addr *a)
+{
+	return a->local && a->assign && !a->problem;
+}
+
+static void place_claim(const struct claim *k, struct place *ret)
+{
+	ret->held = k->state == CLAIM_HELD;
+	ret->comes = k->comes || k->state == CLAIM_PEER;
+	ret->bare = k->bare;
+}
+
+static void claim_begin(struct claim *k)
+{
+	k->seen = k->ask = k->comes = k->bare = k->leaves = false;
 }
 
 void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
@@ -146,14 +163,14 @@ void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
 	if (c->moves)
 		c->moves->look(c->moves->data);
 	for (size_t i = 0; i < c->n; i++)
-		c->items[i].seen = c->items[i].ask = false;
+		claim_begin(&c->items[i]);
 	for (size_t i = 0; i < n; i++) {
 		struct claim *k;
 
 		places[i] = (struct place){.held = true};
 		if (!addrs[i].local)
-			places[i].leaves = claim_leaves(c, &addrs[i], node);
-		if (!addrs[i].local || !addrs[i].assign || addrs[i].problem)
+			claim_leaves(c, &addrs[i], node, &places[i]);
+		if (!wanted_here(&addrs[i]))
 			continue;
 		k = claim_get(c, addrs[i].addr);
 		k->seen = true;
@@ -162,8 +179,8 @@ void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
 	c->returns = membership_returns(c->membership);
 	claims_probe(c);
 	for (size_t i = 0; i < n; i++)
-		if (addrs[i].local && addrs[i].assign && !addrs[i].problem)
-			places[i].held = claim_get(c, addrs[i].addr)->state == CLAIM_HELD;
+		if (wanted_here(&addrs[i]))
+			place_claim(claim_get(c, addrs[i].addr), &places[i]);
 	claims_sweep(c);
 }
 
@@ -190,9 +207,13 @@ void claims_added(struct claims *c, struct addr addr)
 
 void claims_settled(struct claims *c)
 {
-	for (size_t i = 0; c->moves && i < c->n; i++)
-		if (c->items[i].state == CLAIM_HELD)
-			c->moves->taken(c->moves->data, c->items[i].addr);
+	for (size_t i = 0; c->moves && i < c->n; i++) {
+		struct claim *k = &c->items[i];
+
+		k->ready = k->bare && !k->leaves;
+		if (k->state == CLAIM_HELD && (k->bare || !k->leaves))
+			c->moves->settled(c->moves->data, k->addr, k->bare);
+	}
 }
 
 static void claim_announce(struct claim *k, int64_t now)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "gateway/moves.h"
 #include "policy/compile.h"
@@ -32,9 +33,11 @@ struct claim {
 	int64_t retry_at; /* but for NEW and HELD: when to probe again (ms) */
 	int tries;	  /* probes that another answered, in a row */
 	char problem[160];
-	bool seen;    /* wanted in this pass */
-	bool ask;     /* to be probed in this pass */
-	bool running; /* its interface has carrier */
+	bool seen;		  /* wanted in this pass */
+	bool comes, bare, leaves; /* in this pass, see place */
+	bool ready;		  /* it was bare: now it goes on its interface */
+	bool ask;		  /* to be probed in this pass */
+	bool running;		  /* its interface has carrier */
 	/* announcing */
 	bool announce;
 	uint32_t ifindex;
@@ -47,11 +50,12 @@ struct claim {
 /* Who speaks with the other gateways about addresses that move (moves.h). */
 struct claims_moves {
 	void (*look)(void *data); /* before the others, in each pass */
-	/* We have it, and somebody else is to: keep it for now? */
-	bool (*leaving)(void *data, const struct egress_addr *a);
+	/* We have it, and somebody else is to. */
+	enum move_leaving (*leaving)(void *data, const struct egress_addr *a);
 	/* We are to have it, and have not. */
 	enum move_coming (*coming)(void *data, const struct egress_addr *a);
-	void (*taken)(void *data, struct addr addr);
+	/* After a pass that carried out all: it is on its interface; or, bare, in force without. */
+	void (*settled)(void *data, struct addr addr, bool bare);
 	void *data;
 };
 
@@ -79,6 +83,9 @@ struct place {
 	bool held; /* ours, and on its interface or about to be; true also where there is nothing
 		      for us to put anywhere */
 	uint32_t leaves; /* interface that we still have it on, for who is to have it; 0: none */
+	bool comes;	 /* ours, and for now still where it was: not held */
+	bool bare;	 /* in force for pods of this node, and not on its interface: before others
+			    let go of it, and after we did, so that their packets have a way */
 };
 /* Decides places[] for all compiled addresses; takes as long as a probe if there are any. */
 void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
@@ -94,8 +101,6 @@ int64_t claims_run(struct claims *c, int64_t now);
 int64_t claims_retry_at(const struct claims *c);
 const struct claim *claims_find(const struct claims *c, struct addr addr);
 void claims_done(struct claims *c);
-
-int64_t clock_ms(void);
 
 /* ---- claims_probe.c ---- */
 /* Asks for all that have `ask` set, and says what became of them. */

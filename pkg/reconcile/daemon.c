@@ -27,6 +27,7 @@
 #include "reconcile/api.h"
 #include "reconcile/claims.h"
 #include "reconcile/events.h"
+#include "reconcile/handover.h"
 #include "reconcile/membership.h"
 #include "reconcile/objects.h"
 #include "reconcile/reconcile.h"
@@ -64,6 +65,7 @@ struct daemon {
 	struct event_log *events;
 	struct file_watch *policies;
 	struct membership *membership; /* NULL: without heartbeats */
+	struct handover *handover;     /* NULL: addresses move without their connections */
 	struct keeper *keeper;	       /* of our list in cniConfDir; NULL: others keep it */
 	struct loop_timer *soon, *safety, *timers, *end;
 	int rtnl_fd, nft_fd, records_fd, lock_fd, clock_fd;
@@ -320,6 +322,27 @@ static void origin_settle(const struct daemon_conf *conf)
 		objects_log_remove(fd);
 }
 
+static bool node_gone(void *data, const char *node)
+{
+	return membership_gone(((struct daemon *)data)->membership, node);
+}
+
+/* Without a key anybody could tell us connections. */
+static int handover_open(struct daemon *d, struct err *e)
+{
+	const struct heartbeat_key *key = membership_key(d->membership);
+	const struct handover_in in = {.loop = d->loop,
+				       .reconcile = d->r,
+				       .key = key->bytes,
+				       .key_len = key->len,
+				       .port = d->conf->gateway_port,
+				       .gone = node_gone,
+				       .changed = pass_soon,
+				       .data = d};
+
+	return d->conf->gateway_key_file ? handover_new(&in, &d->handover, e) : 0;
+}
+
 static int membership_open(struct daemon *d, struct err *e)
 {
 	const struct membership_in in = {
@@ -329,9 +352,10 @@ static int membership_open(struct daemon *d, struct err *e)
 	if (!daemon_conf_heartbeats(d->conf))
 		return 0;
 	rc = membership_new(&in, &d->membership, e);
-	if (rc == 0)
-		reconcile_join(d->r, d->membership);
-	return rc;
+	if (rc < 0)
+		return rc;
+	reconcile_join(d->r, d->membership);
+	return handover_open(d, e);
 }
 
 static int loop_open(struct daemon *d, struct err *e)
@@ -366,6 +390,7 @@ static void daemon_done(struct daemon *d)
 	loop_timer_free(d->soon);
 	loop_timer_free(d->safety);
 	loop_timer_free(d->timers);
+	handover_free(d->handover);
 	membership_free(d->membership);
 	loop_timer_free(d->end);
 	loop_free(d->loop);

@@ -288,7 +288,7 @@ static uint32_t egress_state(const struct egress_addr *a, const struct place *p)
 		return SLU_ADDR_LOCAL;
 	if (a->problem || !a->owner)
 		return SLU_ADDR_NO_OWNER;
-	if (a->local)
+	if (a->local && !p->comes)
 		return p->held ? SLU_ADDR_LOCAL : SLU_ADDR_NO_OWNER;
 	return SLU_ADDR_REMOTE;
 }
@@ -308,7 +308,7 @@ static void local_build(struct dp_model *m, const struct desired_in *in, size_t 
 	l = leaves ? node_link(in->node, leaves) : NULL;
 	if (a->assign && a->interface)
 		l = node_link_name(in->node, a->interface);
-	if (!l)
+	if (!l || in->places[index].bare)
 		return;
 	MEM_GROW(m->addrs, m->n_addrs);
 	m->addrs[m->n_addrs++] = (struct ifaddr){.ifindex = l->ifindex,

@@ -19,7 +19,7 @@ struct desired_in {
 	struct ids *ids;
 	uint32_t path_mtu; /* the smallest towards a tunnel's end, 0 = none is known */
 	/* By compiled_addrs index. Local addresses that are not held stay NO_OWNER; those that
-	 * leave are still LOCAL. */
+	 * leave are still LOCAL, and those that come still REMOTE. */
 	const struct place *places;
 };
 

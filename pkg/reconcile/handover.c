@@ -19,7 +19,7 @@ struct handover {
 	struct reconcile *r;
 	struct moves *moves;
 	struct claims_moves ops;
-	bool (*alive)(void *data, const char *node);
+	bool (*gone)(void *data, const char *node);
 	void (*changed)(void *data);
 	void *data;
 	struct former *formers; /* sorted by addr */
@@ -90,13 +90,14 @@ static bool node_addr_get(const struct handover *h, const char *name, struct add
 	return false;
 }
 
-static bool on_leaving(void *data, const struct egress_addr *a)
+static enum move_leaving on_leaving(void *data, const struct egress_addr *a)
 {
 	struct handover *h = data;
 	struct addr to;
 
-	if (!h->alive(h->data, a->owner) || !node_addr_get(h, a->owner, &to))
-		return false;
+	/* whether it lives shows when it is spoken to; meanwhile we serve */
+	if (!node_addr_get(h, a->owner, &to))
+		return MOVE_GONE;
 	return moves_leaving(h->moves, a->addr, to);
 }
 
@@ -105,16 +106,23 @@ static enum move_coming on_coming(void *data, const struct egress_addr *a)
 	struct handover *h = data;
 	const struct former *f = former_find(h, a->addr);
 
-	if (!f || !f->owner || !h->alive(h->data, f->owner))
+	if (f && f->owner && h->gone(h->data, f->owner)) {
+		moves_drop(h->moves, a->addr);
 		return MOVE_PROBE;
-	return moves_coming(h->moves, a->addr);
+	}
+	return moves_coming(h->moves, a->addr, f && f->owner);
 }
 
-static void on_taken(void *data, struct addr a)
+static void on_settled(void *data, struct addr a, bool bare)
 {
 	struct handover *h = data;
 	struct former *f = (struct former *)(uintptr_t)former_find(h, a);
 
+	if (bare) {
+		moves_let(h->moves, a);
+		h->changed(h->data);
+		return;
+	}
 	moves_taken(h->moves, a);
 	if (f) {
 		free(f->owner);
@@ -131,6 +139,8 @@ static int flows_list(void *data, const struct addr *addrs, size_t n, struct mov
 	struct err e = {0};
 	int r = moving_list(h->r->desired->model, addrs, n, ret, ret_n, &e);
 
+	if (r == 0 && moving_divert(h->r->desired->model, *ret, *ret_n, &e) < 0)
+		log_warn("connections of own pods not prepared", "error=%s", log_quote(e.msg));
 	if (r < 0)
 		log_warn("connections not told", "error=%s", log_quote(e.msg));
 	return r;
@@ -183,10 +193,10 @@ int handover_new(const struct handover_in *in, struct handover **ret, struct err
 
 	*h = (struct handover){
 		.r = in->reconcile,
-		.alive = in->alive,
+		.gone = in->gone,
 		.changed = in->changed,
 		.data = in->data,
-		.ops = {formers_update, on_leaving, on_coming, on_taken, h},
+		.ops = {formers_update, on_leaving, on_coming, on_settled, h},
 	};
 	rc = moves_new(&moves, &h->moves, e);
 	if (rc < 0) {

@@ -16,9 +16,9 @@ struct handover_in {
 	struct reconcile *reconcile;
 	const void *key; /* that the gateways share */
 	size_t key_len;
-	uint16_t port;				     /* TCP */
-	bool (*alive)(void *data, const char *node); /* is its daemon there? */
-	void (*changed)(void *data);		     /* a pass is due */
+	uint16_t port;				    /* TCP */
+	bool (*gone)(void *data, const char *node); /* it is known to have nothing to tell */
+	void (*changed)(void *data);		    /* a pass is due */
 	void *data;
 };
 

@@ -44,8 +44,8 @@ bool membership_alone(const struct membership *ms);
 uint64_t membership_returns(const struct membership *ms);
 /* The node that answers with that MAC, NULL = none of the peers; *ret_heard: its daemon, too. */
 const char *membership_mac(const struct membership *ms, const uint8_t mac[6], bool *ret_heard);
-/* Is its daemon there, and may addresses be handed over between it and this one? */
-bool membership_lives(const struct membership *ms, const char *node);
+/* A peer that is not heard, or that is only just there: it has nothing to hand over. */
+bool membership_gone(const struct membership *ms, const char *node);
 /* Reads what has come, sends what is due. */
 void membership_run(struct membership *ms);
 /* It is to own nothing that another gateway may (drain.h). */

@@ -98,14 +98,14 @@ const char *membership_mac(const struct membership *ms, const uint8_t mac[6], bo
 	return NULL;
 }
 
-bool membership_lives(const struct membership *ms, const char *node)
+bool membership_gone(const struct membership *ms, const char *node)
 {
 	struct member_view v;
 
 	for (size_t i = 0; ms && i < ms->n; i++) {
 		members_get(ms->m, i, &v);
 		if (strcmp(v.name, node) == 0)
-			return v.tier == RANK_LIVE && members_self_tier(ms->m) == RANK_LIVE;
+			return v.tier != RANK_LIVE && !v.drained;
 	}
 	return false;
 }

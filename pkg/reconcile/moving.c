@@ -80,10 +80,15 @@ bool moving_from_flow(const struct dp_model *m, const struct ct_flow *f, struct 
 	return node_addr_of(m, f->mark, &ret->node);
 }
 
+static bool is_self(const struct dp_model *m, struct addr a)
+{
+	return same(&m->config.self_v4, a) || same(&m->config.self_v6, a);
+}
+
 bool moving_to_flow(const struct dp_model *m, const struct move_flow *f, struct ct_flow *ret)
 {
 	uint32_t id = id_of(m, f->seen), node = node_of(m, f->node);
-	bool own = same(&m->config.self_v4, f->node) || same(&m->config.self_v6, f->node);
+	bool own = is_self(m, f->node);
 
 	if (!id || (!node && !own))
 		return false;
@@ -147,6 +152,24 @@ int moving_make(const struct dp_model *m, const struct move_flow *flows, size_t 
 	for (size_t i = 0; i < n; i++)
 		kept += moving_to_flow(m, &flows[i], &make[kept]);
 	return conntrack_make(make, kept, ret_n, e);
+}
+
+int moving_divert(const struct dp_model *m, const struct move_flow *flows, size_t n, struct err *e)
+{
+	__cleanup_free struct ct_flow *make = mem_alloc0((n + 1) * sizeof(*make));
+	size_t kept = 0, made;
+
+	for (size_t i = 0; i < n; i++) {
+		struct ct_flow *f = &make[kept];
+
+		if (!is_self(m, flows[i].node) || !moving_to_flow(m, &flows[i], f))
+			continue;
+		f->zone = (uint16_t)(f->zone + SLU_ID_MAX);
+		f->seen = f->src;
+		f->seen_port = f->sport;
+		kept++;
+	}
+	return conntrack_make(make, kept, &made, e);
 }
 
 int moving_forget(const struct dp_model *m, struct addr a, size_t *ret_n, struct err *e)

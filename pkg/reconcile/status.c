@@ -28,7 +28,7 @@ static const char *address_state(const struct reconcile *r, const struct egress_
 	if (a->problem || !a->owner)
 		return "Unassigned";
 	if (!a->local)
-		return "Remote";
+		return k && k->leaves ? "Leaving" : "Remote";
 	if (k && k->state == CLAIM_CONFLICT)
 		return "Conflict";
 	return !k || k->state == CLAIM_HELD ? "Local" : "Pending";
@@ -36,7 +36,7 @@ static const char *address_state(const struct reconcile *r, const struct egress_
 
 static struct json *address_emit(const struct reconcile *r, const struct egress_addr *a)
 {
-	const struct claim *k = a->assign ? claims_find(&r->claims, a->addr) : NULL;
+	const struct claim *k = a->assign || !a->local ? claims_find(&r->claims, a->addr) : NULL;
 	const char *state = address_state(r, a, k);
 	struct json *o = json_new_object();
 
