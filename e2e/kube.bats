@@ -292,8 +292,9 @@ said() { events "$1" | grep -F "$2"; }
 
 compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
 
-@test "a burst of 1,000 events is one compile, and history that is gone is listed anew" {
+@test "a burst of 1,000 events is one compile, and history that is gone is listed anew (long)" {
 	local before i pid
+	skip_long
 	cluster_up
 	pod_start web web
 	pid=$(cat "$LAB/pids/sluiced-node1")
