@@ -184,6 +184,14 @@ void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
 	claims_sweep(c);
 }
 
+bool claims_failed(const struct claims *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->items[i].ask && c->items[i].state == CLAIM_BLOCKED)
+			return true;
+	return false;
+}
+
 int64_t claims_retry_at(const struct claims *c)
 {
 	int64_t at = 0;

@@ -48,6 +48,7 @@
 #define API_FLOOD_MS 400
 #define END_MS	     1000 /* for the last word to the API */
 #define ONCE_PASSES  400
+#define ONCE_AGAIN   2		 /* times that an address is asked for once more */
 #define NEVER	     (1LL << 33) /* seconds: past every clock, within every timer */
 
 #define LOCK_PAUSE_MS	50
@@ -470,10 +471,12 @@ int daemon_once(const struct daemon_conf *conf, struct err *e)
 		return rc;
 	if (ms)
 		reconcile_join(r, ms);
-	for (int i = 0; i < ONCE_PASSES; i++) {
+	for (int i = 0, again = ONCE_AGAIN; i < ONCE_PASSES; i++) {
 		rc = reconcile_pass(r, e);
-		if (rc <= 0)
+		if (rc < 0 || (rc == 0 && !(reconcile_unasked(r) && again-- > 0)))
 			return rc;
+		if (rc == 0)
+			nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
 	}
 	return err_set(e, -ETIMEDOUT, "addresses are still being probed after %d passes",
 		       ONCE_PASSES);

@@ -68,6 +68,11 @@ void reconcile_told(struct reconcile *r)
 		membership_holds(r->membership, r->compiled, r->node);
 }
 
+bool reconcile_unasked(const struct reconcile *r)
+{
+	return claims_failed(&r->claims);
+}
+
 int64_t reconcile_retry(const struct reconcile *r, int64_t most)
 {
 	int64_t at = claims_retry_at(&r->claims), now = clock_ms();
