@@ -15,6 +15,8 @@ has_both() { has_address "$1" "$EGRESS_V4" && has_address "$1" "$EGRESS_V6"; }
 has_none() { ! has_address "$1" "$EGRESS_V4" && ! has_address "$1" "$EGRESS_V6"; }
 moved() { has_none "$1" && has_both "$2"; }
 
+settled() { [ "$(ctl "$1" status -o json | jq .gateways.settled)" = true ]; }
+
 # pods_up: one far away, one on each gateway, with a connection and many packets under way
 pods_up() {
 	local pod
@@ -75,6 +77,7 @@ nothing_lost() {
 		  addresses: [{range: $EGRESS_V4}, {range: "$EGRESS_V6"}]
 		  nodeSelector: {matchLabels: {role: gw}}
 		  allowedNamespaces: {}
+		  failover: {holdDown: 1s}
 	END
 	web_policy
 	node_start "${LAB_NODES[@]}"
@@ -88,4 +91,12 @@ nothing_lost() {
 	moved gw1 gw2
 	sleep 1
 	nothing_lost
+	# over a restart, too
+	node_stop gw1
+	node_start gw1
+	lab_wait 300 settled gw1
+	sleep 3 # holdDown, and time to take an address
+	moved gw1 gw2
+	ctl gw1 undrain
+	lab_wait 300 has_address gw1 "$EGRESS_V6"
 }

@@ -71,6 +71,7 @@ int reconcile_new(const struct daemon_conf *conf, struct reconcile **ret, struct
 	if (rc < 0)
 		return rc;
 	journal_sweep(r->journal, true);
+	r->drained = drain_load(journal_state_dirfd(r->journal));
 	rc = origin_open(r, e);
 	if (rc == 0)
 		rc = ids_open(r, e);
