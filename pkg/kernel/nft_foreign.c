@@ -5,7 +5,7 @@
  * our table cannot help. iptables-nft's chains are in nftables and are seen there;
  * those of legacy iptables only through its own socket options.
  */
-#include "kernel/nft_priv.h"
+#include "kernel/nft_parse.h"
 
 #include <errno.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
@@ -34,24 +34,18 @@ static const char *family_name(uint32_t family)
 
 static int on_chain(const struct nlmsghdr *nlh, void *data)
 {
-	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = nftnl_chain_alloc();
+	struct nft_chain_said c;
 	struct search *s = data;
-	const char *table, *name;
-	uint32_t family;
 
-	if (!c || nftnl_chain_nlmsg_parse(nlh, c) < 0)
+	if (nft_chain_parse(nlh, &c) < 0)
 		return MNL_CB_ERROR;
-	table = nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE);
-	name = nftnl_chain_get_str(c, NFTNL_CHAIN_NAME);
-	family = nftnl_chain_get_u32(c, NFTNL_CHAIN_FAMILY);
-	if (*s->buf || !table || !name || !nftnl_chain_is_set(c, NFTNL_CHAIN_HOOKNUM) ||
-	    nftnl_chain_get_u32(c, NFTNL_CHAIN_HOOKNUM) != NF_INET_FORWARD ||
-	    nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY) != NF_DROP)
+	if (*s->buf || !c.table || !c.name || !c.hooked || c.hook != NF_INET_FORWARD ||
+	    c.policy != NF_DROP)
 		return MNL_CB_OK;
-	if (family != NFPROTO_IPV4 && family != NFPROTO_IPV6 && family != NFPROTO_INET)
+	if (c.family != NFPROTO_IPV4 && c.family != NFPROTO_IPV6 && c.family != NFPROTO_INET)
 		return MNL_CB_OK;
-	if (family != NFPROTO_INET || strcmp(table, NFT_TABLE) != 0)
-		snprintf(s->buf, s->len, "%s %s %s", family_name(family), table, name);
+	if (c.family != NFPROTO_INET || strcmp(c.table, NFT_TABLE) != 0)
+		snprintf(s->buf, s->len, "%s %s %s", family_name(c.family), c.table, c.name);
 	return MNL_CB_OK;
 }
 

@@ -8,14 +8,16 @@
  * A dump that was interrupted by a transaction, and a picture during which the
  * generation changed, are taken again.
  */
-#include "kernel/nft_priv.h"
+#include "kernel/nft_parse.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_TORN 16
-#define RULE_MAX (16 * 1024)
+#define MAX_TORN  16
+#define RULE_MAX  (16 * 1024)
+#define CHAIN_MAX 1024
+#define SET_MAX	  1024
 
 /* ---- entries ---- */
 
@@ -52,55 +54,75 @@ struct nft_entry *nft_picture_entry(struct nft_picture *p, const char *kind, con
 void nft_entry_add(struct nft_entry *entry, const void *bytes, size_t len)
 {
 	entry->bytes = mem_resize(entry->bytes, entry->len + len, 1);
-	memcpy(entry->bytes + entry->len, bytes, len);
+	if (len)
+		memcpy(entry->bytes + entry->len, bytes, len);
 	entry->len += len;
+}
+
+/* Our own messages are read like the kernel's. */
+static struct nlmsghdr *message_put(void *buf, size_t len)
+{
+	struct nlmsghdr *nlh;
+
+	memset(buf, 0, len);
+	nlh = mnl_nlmsg_put_header(buf);
+	mnl_nlmsg_put_extra_header(nlh, sizeof(struct nfgenmsg));
+	return nlh;
 }
 
 void nft_entry_add_rule(struct nft_entry *entry, struct nftnl_rule *r)
 {
-	_Alignas(struct nlmsghdr) char buf[RULE_MAX] = {0}; /* padding is compared too */
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	_Alignas(struct nlmsghdr) char buf[RULE_MAX];
+	struct nlmsghdr *nlh = message_put(buf, sizeof(buf));
+	struct nft_rule_said said;
 
-	nftnl_rule_unset(r, NFTNL_RULE_HANDLE);
-	nftnl_rule_unset(r, NFTNL_RULE_POSITION);
-	nftnl_rule_unset(r, NFTNL_RULE_ID);
-	nftnl_rule_unset(r, NFTNL_RULE_USERDATA); /* comments */
 	nftnl_rule_nlmsg_build_payload(nlh, r);
-	nft_entry_add(entry, mnl_nlmsg_get_payload(nlh), mnl_nlmsg_get_payload_len(nlh));
+	if (nft_rule_parse(nlh, &said) < 0 || nft_entry_add_exprs(entry, said.exprs) < 0)
+		abort();
+}
+
+static void add_chain(struct nft_entry *entry, const struct nft_chain_said *c)
+{
+	char text[128];
+	int len;
+
+	if (!c->type)
+		return;
+	len = snprintf(text, sizeof(text), "%.32s hook %u prio %d policy %u", c->type, c->hook,
+		       c->prio, c->policy);
+	nft_entry_add(entry, text, (size_t)len);
 }
 
 void nft_entry_add_chain(struct nft_entry *entry, const struct nftnl_chain *c)
 {
-	const char *type = nftnl_chain_get_str(c, NFTNL_CHAIN_TYPE);
-	char text[128];
-	int len;
+	_Alignas(struct nlmsghdr) char buf[CHAIN_MAX];
+	struct nlmsghdr *nlh = message_put(buf, sizeof(buf));
+	struct nft_chain_said said;
 
-	if (!type)
-		return;
-	len = snprintf(text, sizeof(text), "%.32s hook %u prio %d policy %u", type,
-		       nftnl_chain_get_u32(c, NFTNL_CHAIN_HOOKNUM),
-		       nftnl_chain_get_s32(c, NFTNL_CHAIN_PRIO),
-		       nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY));
-	nft_entry_add(entry, text, (size_t)len);
+	nftnl_chain_nlmsg_build_payload(nlh, c);
+	if (nft_chain_parse(nlh, &said) < 0)
+		abort();
+	add_chain(entry, &said);
 }
 
-void nft_entry_add_set(struct nft_entry *entry, const struct nftnl_set *s)
+static void add_set(struct nft_entry *entry, const struct nft_set_said *s)
 {
-	static const uint16_t values[] = {NFTNL_SET_FLAGS, NFTNL_SET_KEY_LEN, NFTNL_SET_DATA_TYPE,
-					  NFTNL_SET_OBJ_TYPE, NFTNL_SET_DESC_SIZE};
-	static const uint16_t never[] = {NFTNL_SET_TIMEOUT, NFTNL_SET_EXPR};
-	size_t i;
+	const uint32_t values[] = {s->flags, s->key_len, s->data_type, s->obj_type,
+				   s->size,  s->timeout, s->expr};
 
-	for (i = 0; i < ARRAY_SIZE(values); i++) {
-		uint32_t v = nftnl_set_is_set(s, values[i]) ? nftnl_set_get_u32(s, values[i]) : 0;
+	nft_entry_add(entry, values, sizeof(values));
+}
 
-		nft_entry_add(entry, &v, sizeof(v));
-	}
-	for (i = 0; i < ARRAY_SIZE(never); i++) {
-		uint8_t v = nftnl_set_is_set(s, never[i]);
+void nft_entry_add_set(struct nft_entry *entry, struct nftnl_set *s)
+{
+	_Alignas(struct nlmsghdr) char buf[SET_MAX];
+	struct nlmsghdr *nlh = message_put(buf, sizeof(buf));
+	struct nft_set_said said;
 
-		nft_entry_add(entry, &v, sizeof(v));
-	}
+	nftnl_set_nlmsg_build_payload(nlh, s);
+	if (nft_set_parse(nlh, &said) < 0)
+		abort();
+	add_set(entry, &said);
 }
 
 static int entry_cmp(const void *a, const void *b)
@@ -121,7 +143,6 @@ struct load {
 	enum nft_set_index set;
 };
 
-/* libnftnl has NULL for what the kernel did not say. */
 static bool is_ours(const char *table, const char *name)
 {
 	return table && name && strcmp(table, NFT_TABLE) == 0;
@@ -129,98 +150,81 @@ static bool is_ours(const char *table, const char *name)
 
 static int on_table(const struct nlmsghdr *nlh, void *data)
 {
-	__cleanup(nftnl_table_freep) struct nftnl_table *t = nftnl_table_alloc();
+	struct nft_table_said t;
 	struct load *l = data;
-	uint32_t flags;
 
-	if (!t || nftnl_table_nlmsg_parse(nlh, t) < 0)
+	if (nft_table_parse(nlh, &t) < 0)
 		return MNL_CB_ERROR;
-	flags = nftnl_table_get_u32(t, NFTNL_TABLE_FLAGS);
-	nft_entry_add(nft_picture_entry(l->p, "table", NFT_TABLE), &flags, sizeof(flags));
+	if (!is_ours(t.name, t.name))
+		return MNL_CB_OK;
+	nft_entry_add(nft_picture_entry(l->p, "table", NFT_TABLE), &t.flags, sizeof(t.flags));
 	l->p->exists = true;
 	return MNL_CB_OK;
 }
 
 static int on_chain(const struct nlmsghdr *nlh, void *data)
 {
-	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = nftnl_chain_alloc();
+	struct nft_chain_said c;
 	struct load *l = data;
-	const char *name;
 
-	if (!c || nftnl_chain_nlmsg_parse(nlh, c) < 0)
+	if (nft_chain_parse(nlh, &c) < 0)
 		return MNL_CB_ERROR;
-	name = nftnl_chain_get_str(c, NFTNL_CHAIN_NAME);
-	if (is_ours(nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE), name))
-		nft_entry_add_chain(nft_picture_entry(l->p, "chain", name), c);
+	if (is_ours(c.table, c.name))
+		add_chain(nft_picture_entry(l->p, "chain", c.name), &c);
 	return MNL_CB_OK;
 }
 
 static int on_rule(const struct nlmsghdr *nlh, void *data)
 {
-	__cleanup(nftnl_rule_freep) struct nftnl_rule *r = nftnl_rule_alloc();
+	struct nft_rule_said r;
 	struct load *l = data;
-	struct nft_entry *entry;
-	const char *chain;
 
-	if (!r || nftnl_rule_nlmsg_parse(nlh, r) < 0)
+	if (nft_rule_parse(nlh, &r) < 0)
 		return MNL_CB_ERROR;
-	chain = nftnl_rule_get_str(r, NFTNL_RULE_CHAIN);
-	if (!is_ours(nftnl_rule_get_str(r, NFTNL_RULE_TABLE), chain))
+	if (!is_ours(r.table, r.chain))
 		return MNL_CB_OK;
-	entry = nft_picture_entry(l->p, "chain", chain);
-	if (mnl_nlmsg_get_payload_len(nlh) < RULE_MAX - 1024)
-		nft_entry_add_rule(entry, r);
-	else
-		nft_entry_add(entry, "?", 1); /* none of ours is that long */
-	return MNL_CB_OK;
+	return nft_entry_add_exprs(nft_picture_entry(l->p, "chain", r.chain), r.exprs) < 0
+		       ? MNL_CB_ERROR
+		       : MNL_CB_OK;
 }
 
 static int on_set(const struct nlmsghdr *nlh, void *data)
 {
-	__cleanup(nftnl_set_freep) struct nftnl_set *s = nftnl_set_alloc();
+	struct nft_set_said s;
 	struct load *l = data;
-	const char *name;
 
-	if (!s || nftnl_set_nlmsg_parse(nlh, s) < 0)
+	if (nft_set_parse(nlh, &s) < 0)
 		return MNL_CB_ERROR;
-	name = nftnl_set_get_str(s, NFTNL_SET_NAME);
-	if (is_ours(nftnl_set_get_str(s, NFTNL_SET_TABLE), name))
-		nft_entry_add_set(nft_picture_entry(l->p, "set", name), s);
+	if (is_ours(s.table, s.name))
+		add_set(nft_picture_entry(l->p, "set", s.name), &s);
 	return MNL_CB_OK;
 }
 
 static int on_elems(const struct nlmsghdr *nlh, void *data)
 {
-	__cleanup(nftnl_set_freep) struct nftnl_set *s = nftnl_set_alloc();
 	struct load *l = data;
 
-	if (!s || nftnl_set_elems_nlmsg_parse(nlh, s) < 0)
-		return MNL_CB_ERROR;
-	nft_elems_parse(&l->p->elems[l->set], s);
-	return MNL_CB_OK;
+	return nft_elems_parse(&l->p->elems[l->set], nlh) < 0 ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
 static int on_object(const struct nlmsghdr *nlh, void *data)
 {
-	__cleanup(nftnl_obj_freep) struct nftnl_obj *o = nftnl_obj_alloc();
+	struct nft_obj_said o;
 	struct load *l = data;
 	unsigned int reason = 0;
-	const char *name;
 
-	if (!o || nftnl_obj_nlmsg_parse(nlh, o) < 0)
+	if (nft_obj_parse(nlh, &o) < 0)
 		return MNL_CB_ERROR;
-	name = nftnl_obj_get_str(o, NFTNL_OBJ_NAME);
-	if (!is_ours(nftnl_obj_get_str(o, NFTNL_OBJ_TABLE), name))
+	if (!is_ours(o.table, o.name))
 		return MNL_CB_OK;
-	if (nftnl_obj_get_u32(o, NFTNL_OBJ_TYPE) != NFT_OBJECT_COUNTER) {
-		nft_picture_entry(l->p, "object", name);
+	if (o.type != NFT_OBJECT_COUNTER) {
+		nft_picture_entry(l->p, "object", o.name);
 		return MNL_CB_OK;
 	}
-	nft_picture_entry(l->p, "counter", name);
-	if (sscanf(name, "r%u", &reason) == 1 && reason < SLU_REASON_MAX) {
+	nft_picture_entry(l->p, "counter", o.name);
+	if (sscanf(o.name, "r%u", &reason) == 1 && reason < SLU_REASON_MAX) {
 		l->p->counted[reason] = true;
-		l->p->counts[reason].packets = nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_PKTS);
-		l->p->counts[reason].bytes = nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_BYTES);
+		l->p->counts[reason] = o.count;
 	}
 	return MNL_CB_OK;
 }

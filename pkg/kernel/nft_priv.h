@@ -10,7 +10,7 @@
  *	nft_rules.c	of it pictures and messages
  *	nft_steps.c	what a rule is made of; nft_expr.c: in nftables expressions
  *	nft_sets.c	sets: what they hold by the model, differences, messages
- *	nft_observe.c	the kernel's picture
+ *	nft_observe.c	the kernel's picture; nft_parse.c: what it says, attribute by attribute
  *	nft_foreign.c	other people's forward policies; events
  */
 #include <stdbool.h>
@@ -142,7 +142,7 @@ struct nft_entry *nft_picture_entry(struct nft_picture *p, const char *kind, con
 void nft_entry_add(struct nft_entry *entry, const void *bytes, size_t len);
 void nft_entry_add_rule(struct nft_entry *entry, struct nftnl_rule *r);
 void nft_entry_add_chain(struct nft_entry *entry, const struct nftnl_chain *c);
-void nft_entry_add_set(struct nft_entry *entry, const struct nftnl_set *s);
+void nft_entry_add_set(struct nft_entry *entry, struct nftnl_set *s);
 void nft_picture_sort(struct nft_picture *p);
 struct nft_elem *nft_elems_grow(struct nft_elems *l); /* a zeroed new last one */
 void nft_elems_sort(struct nft_elems *l);	      /* and makes unique */
@@ -208,7 +208,6 @@ void nft_sets_put_adds(struct nft_batch *b, const struct nft_picture *have,
 		       const struct nft_picture *want);
 bool nft_sets_equal(const struct nft_picture *a, const struct nft_picture *b);
 const char *nft_set_name(enum nft_set_index i);
-/* The kernel's answer to GETSETELEM into l; intervals are put together by nft_elems_pair. */
-void nft_elems_parse(struct nft_elems *l, struct nftnl_set *s);
+/* What the kernel says (nft_elems_parse) has each interval as two elements. */
 void nft_elems_pair(struct nft_elems *l);
 bool nft_set_is_interval(enum nft_set_index i);

@@ -277,61 +277,6 @@ void nft_sets_picture(struct nft_picture *p, const struct nft_model *m)
 		nft_elems_sort(&p->elems[i]);
 }
 
-/* ---- from the kernel ---- */
-
-static void copy_bytes(uint8_t *to, size_t room, const void *from, uint32_t len, uint8_t *odd)
-{
-	if (len > room)
-		*odd = 1;
-	else if (from)
-		memcpy(to, from, len);
-}
-
-static void copy_name(struct nft_elem *e, const char *name)
-{
-	if (!name || strlen(name) >= sizeof(e->name))
-		e->odd = 1;
-	else
-		memcpy(e->name, name, strlen(name));
-}
-
-static int elem_parse(struct nftnl_set_elem *x, void *data)
-{
-	static const uint16_t never[] = {NFTNL_SET_ELEM_TIMEOUT, NFTNL_SET_ELEM_EXPR,
-					 NFTNL_SET_ELEM_EXPRESSIONS, NFTNL_SET_ELEM_KEY_END};
-	struct nft_elem *e = nft_elems_grow(data);
-	uint32_t flags = 0, len = 0;
-	const void *bytes;
-	size_t i;
-
-	if (nftnl_set_elem_is_set(x, NFTNL_SET_ELEM_FLAGS))
-		flags = nftnl_set_elem_get_u32(x, NFTNL_SET_ELEM_FLAGS);
-	bytes = nftnl_set_elem_get(x, NFTNL_SET_ELEM_KEY, &len);
-	copy_bytes(e->key, sizeof(e->key), bytes, len, &e->odd);
-	if (flags & NFT_SET_ELEM_INTERVAL_END)
-		e->kind = NFT_ELEM_LONE_END;
-	if (flags & NFT_SET_ELEM_CATCHALL)
-		e->kind = NFT_ELEM_CATCHALL;
-	for (i = 0; i < ARRAY_SIZE(never); i++)
-		if (nftnl_set_elem_is_set(x, never[i]))
-			e->odd = 1;
-	if (nftnl_set_elem_is_set(x, NFTNL_SET_ELEM_VERDICT)) {
-		e->verdict = (int32_t)nftnl_set_elem_get_u32(x, NFTNL_SET_ELEM_VERDICT);
-		copy_name(e, nftnl_set_elem_get_str(x, NFTNL_SET_ELEM_CHAIN));
-	} else if (nftnl_set_elem_is_set(x, NFTNL_SET_ELEM_OBJREF)) {
-		copy_name(e, nftnl_set_elem_get_str(x, NFTNL_SET_ELEM_OBJREF));
-	} else if (nftnl_set_elem_is_set(x, NFTNL_SET_ELEM_DATA)) {
-		bytes = nftnl_set_elem_get(x, NFTNL_SET_ELEM_DATA, &len);
-		copy_bytes(e->data, sizeof(e->data), bytes, len, &e->odd);
-	}
-	return 0;
-}
-
-void nft_elems_parse(struct nft_elems *l, struct nftnl_set *s)
-{
-	nftnl_set_elem_foreach(s, elem_parse, l);
-}
-
 /* ---- as messages ---- */
 
 void nft_sets_put(struct nft_batch *b)
