@@ -43,9 +43,8 @@ struct moves {
 	void *data;
 	uint16_t peer_port;
 	struct leaving *leaving;
-	size_t n_leaving;
 	struct coming *coming;
-	size_t n_coming, n_pending;
+	size_t n_leaving, n_coming, n_pending;
 	struct loop_timer *timer, *tell;
 };
 
@@ -65,11 +64,12 @@ static struct coming *coming_find(struct moves *m, struct addr a)
 	return NULL;
 }
 
+/* NULL: there are too many of them. */
 static struct coming *coming_get(struct moves *m, struct addr a, int64_t wait)
 {
 	struct coming *k = coming_find(m, a);
 
-	if (k)
+	if (k || m->n_coming >= MOVE_ADDRS_MAX)
 		return k;
 	MEM_GROW(m->coming, m->n_coming);
 	k = &m->coming[m->n_coming++];
@@ -254,9 +254,9 @@ enum move_coming moves_coming(struct moves *m, struct addr a, bool expected)
 	struct leaving *l = leaving_find(m, a);
 	struct coming *k = coming_find(m, a);
 
-	if (!k && !expected)
+	k = k || expected ? coming_get(m, a, MOVE_WAIT_MS) : NULL;
+	if (!k)
 		return MOVE_PROBE;
-	k = coming_get(m, a, MOVE_WAIT_MS);
 	if (l) /* it is back before it was forgotten */
 		leaving_remove(m, l);
 	if (!k->asked) {
@@ -286,7 +286,7 @@ static int on_flow(struct moves *m, struct channel *c, const struct move_flow *f
 {
 	struct coming *k = coming_get(m, f->seen, UNASKED_MS);
 
-	if (m->n_pending >= MOVE_FLOWS_MAX)
+	if (!k || m->n_pending >= MOVE_FLOWS_MAX)
 		return -ENOBUFS;
 	k->channel = c;
 	if (k->asked && !k->made)
@@ -352,7 +352,7 @@ static int on_frame(void *data, struct channel *c, uint8_t type, const void *pay
 		return -EPROTO;
 	if (type == FRAME_FLOWS)
 		return on_flows(m, c, payload, n);
-	if (n % sizeof(*addrs))
+	if (n % sizeof(*addrs) || m->n_coming + n_addrs > MOVE_ADDRS_MAX)
 		return -EPROTO;
 	switch (type) {
 	case FRAME_READY:

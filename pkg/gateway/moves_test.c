@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,6 +265,73 @@ static void refuses_connections_that_cannot_be(void **state)
 	assert_false(move_flow_get(buf, &got));
 }
 
+/* Has the key, and says what no gateway would: a connection or a word for ever more addresses. */
+struct mad {
+	struct loop *loop;
+	bool flows, cut_off;
+	size_t told; /* addresses */
+};
+
+static void mad_talk(void *data, struct channel *c)
+{
+	struct mad *w = data;
+
+	while (w->told < 1000000) {
+		struct addr addrs[512];
+		struct move_flow flows[512];
+		size_t n = 0;
+
+		for (; n < 512; n++, w->told++) {
+			char text[64];
+
+			snprintf(text, sizeof(text), "10.%zu.%zu.%zu", w->told >> 16,
+				 w->told >> 8 & 255, w->told & 255);
+			addrs[n] = A(text);
+			flows[n] = flow_of(text, 7);
+		}
+		if ((w->flows ? move_flows_send(c, flows, n)
+			      : move_addrs_send(c, FRAME_READY, addrs, n)) < 0)
+			return;
+	}
+}
+
+static int mad_frame(void *data, struct channel *c, uint8_t type, const void *payload, size_t n)
+{
+	return 0;
+}
+
+static void mad_closed(void *data, struct channel *c, const char *why)
+{
+	struct mad *w = data;
+
+	w->cut_off = !why || !strstr(why, "nothing heard");
+	loop_quit(w->loop);
+}
+
+static void who_tells_of_addresses_without_end_is_cut_off(void **state)
+{
+	static const struct channel_ops mad_ops = {mad_talk, mad_frame, mad_closed};
+
+	for (int i = 0; i < 2; i++) {
+		struct world w = {.old = {.deaf = true}};
+		struct mad mad = {.flows = i};
+		struct channels_in in = {
+			.key = KEY, .key_len = strlen(KEY), .ops = &mad_ops, .data = &mad};
+		struct channels *all;
+		struct channel *c;
+
+		world_start(&w, KEY);
+		in.loop = mad.loop = w.loop;
+		assert_int_equal(channels_new(&in, &all, NULL), 0);
+		assert_int_equal(channel_open(all, A("127.0.0.1"), moves_port(w.new.m), &c, NULL),
+				 0);
+		world_run(&w);
+		assert_true(mad.cut_off);
+		channels_free(all);
+		world_end(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +340,7 @@ int main(void)
 		cmocka_unit_test(nobody_waits_for_ever_for_who_is_silent),
 		cmocka_unit_test(an_address_is_let_go_of_though_nobody_takes_it),
 		cmocka_unit_test(refuses_connections_that_cannot_be),
+		cmocka_unit_test(who_tells_of_addresses_without_end_is_cut_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

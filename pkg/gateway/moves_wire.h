@@ -16,6 +16,7 @@ enum move_frame {
 #define MOVE_FLOW_SIZE	     80
 #define MOVE_FLOWS_PER_FRAME (CHANNEL_MAX_FRAME / MOVE_FLOW_SIZE)
 #define MOVE_FLOWS_MAX	     262144 /* that are told and not made yet */
+#define MOVE_ADDRS_MAX	     4096   /* that come at a time; a node has no more than 1024 */
 #define MOVE_ADDRS_PER_FRAME (CHANNEL_MAX_FRAME / 16)
 
 void move_flow_put(const struct move_flow *f, uint8_t to[MOVE_FLOW_SIZE]);
