@@ -42,7 +42,8 @@
 	X(44, FORGED_TUNNEL, "forged-tunnel", "tunnel port used by a pod or a process")           \
 	X(45, INPUT_GUARD, "input-guard", "not for the gateway itself: no binding for it")        \
 	X(46, BRIDGED, "bridged", "a bridge would have sent it out past the node's IP stack")     \
-	X(47, UNJUDGED, "unjudged", "a governed pod's packet that its program did not see")
+	X(47, UNJUDGED, "unjudged", "a governed pod's packet that its program did not see")       \
+	X(48, POD_LIMIT, "pod-limit", "the pod holds as much of the egress address as it may")
 
 #define SLU_MARK_REASONS 14 /* mark ids 1..13 are reasons, see abi.h */
 

@@ -24,6 +24,7 @@ void dp_model_free(struct dp_model *m)
 	free(m->owned);
 	free(m->pods);
 	free(m->nft_addresses);
+	free(m->nft_limits);
 	free(m->nft_nodes);
 	free(m->nft_inside);
 	free(m->nft_ends);

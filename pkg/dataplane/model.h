@@ -111,6 +111,7 @@ struct dp_model {
 	/* desired only; the lists are owned here */
 	struct nft_model nft_model;
 	struct nft_address *nft_addresses;
+	struct nft_limit *nft_limits;
 	uint32_t *nft_nodes;
 	struct cidr *nft_inside;
 	struct addr *nft_ends, *nft_governed;

@@ -227,11 +227,17 @@ static int batch_send(struct nft *n, struct nft_batch *b, struct err *e)
 
 enum { EQUAL = 0, ELEMENTS = 1, STATIC = 2 };
 
-static bool is_node_chain(const char *entry)
+static const char *chain_name(const struct nft_entry *entry)
 {
-	static const char prefix[] = "chain " NFT_NODE_NAME;
+	return strchr(entry->name, ' ') + 1;
+}
 
-	return strncmp(entry, prefix, sizeof(prefix) - 1) == 0;
+/* Those that come and go with the model's elements. */
+static bool is_small_chain(const struct nft_entry *entry)
+{
+	return strncmp(entry->name, "chain ", 6) == 0 &&
+	       (strncmp(chain_name(entry), NFT_NODE_NAME, strlen(NFT_NODE_NAME)) == 0 ||
+		nft_limits_is_chain(chain_name(entry)));
 }
 
 typedef void (*differ_fn)(const struct nft_entry *have, const struct nft_entry *want, void *data);
@@ -261,10 +267,10 @@ static void each_difference(const struct nft_picture *have, const struct nft_pic
 static void judge(const struct nft_entry *have, const struct nft_entry *want, void *data)
 {
 	int *level = data;
-	const char *name = have ? have->name : want->name;
-	int now = is_node_chain(name) ? ELEMENTS : STATIC;
+	const struct nft_entry *any = have ?: want;
+	int now = is_small_chain(any) ? ELEMENTS : STATIC;
 
-	log_debug("nftables differ", "what=%s state=%s", log_quote(name),
+	log_debug("nftables differ", "what=%s state=%s", log_quote(any->name),
 		  !have	  ? "missing"
 		  : !want ? "foreign"
 			  : "changed");
@@ -326,20 +332,24 @@ static uint32_t node_of(const struct nft_entry *entry)
 	return (uint32_t)strtoul(strrchr(entry->name, '-') + 1, NULL, 10);
 }
 
-static void mend_node(const struct nft_entry *have, const struct nft_entry *want, void *data)
-{
-	struct rebuild *r = data;
-
-	if (want)
-		nft_rules_put_node(r->b, r->m, node_of(want));
-}
-
-static void drop_node(const struct nft_entry *have, const struct nft_entry *want, void *data)
+static void mend_chain(const struct nft_entry *have, const struct nft_entry *want, void *data)
 {
 	struct rebuild *r = data;
 
 	if (!want)
-		nft_rules_put_node_del(r->b, strchr(have->name, ' ') + 1);
+		return;
+	if (nft_limits_is_chain(chain_name(want)))
+		nft_limits_put_chain(r->b, r->m, chain_name(want));
+	else
+		nft_rules_put_node(r->b, r->m, node_of(want));
+}
+
+static void drop_chain(const struct nft_entry *have, const struct nft_entry *want, void *data)
+{
+	struct rebuild *r = data;
+
+	if (!want)
+		nft_rules_put_chain_del(r->b, chain_name(have));
 }
 
 /* Chains before the elements that lead to them, and after them when they go. */
@@ -348,10 +358,10 @@ static void put_elements(struct nft_batch *b, const struct nft_model *m,
 {
 	struct rebuild r = {b, m};
 
-	each_difference(have, want, mend_node, &r);
+	each_difference(have, want, mend_chain, &r);
 	nft_sets_put_dels(b, have, want);
 	nft_sets_put_adds(b, have, want);
-	each_difference(have, want, drop_node, &r);
+	each_difference(have, want, drop_chain, &r);
 }
 
 static void put_all(struct nft_batch *b, const struct nft_model *m, const struct nft_picture *have,
@@ -368,6 +378,10 @@ static void put_all(struct nft_batch *b, const struct nft_model *m, const struct
 	nft_rules_put_chains(b);
 	for (i = 0; i < m->n_nodes; i++)
 		nft_rules_put_node(b, m, m->nodes[i]);
+	for (i = 0; i < want->n; i++)
+		if (is_small_chain(&want->entries[i]) &&
+		    nft_limits_is_chain(chain_name(&want->entries[i])))
+			nft_limits_put_chain(b, m, chain_name(&want->entries[i]));
 	nft_sets_put_adds(b, &nothing, want);
 	nft_rules_put_rules(b, m);
 }

@@ -38,7 +38,9 @@
  *                   else (the kernel's own) notrack
  *  forward -150     udp dport PORT, daddr in tunnel ends (nodes, egress addresses)
  *                   → FORGED_TUNNEL
- *  postrouting -150 (nat) DIVERT, to sluice0: snat to itself; id >= 16 without
+ *  postrouting -150 (nat: the first packet of a connection) id >= 16 without DIVERT: vmap mark & M
+ *                   → chains that count what its source holds (nft_limits.c) → POD_LIMIT;
+ *                   DIVERT, to sluice0: snat to itself; id >= 16 without
  *                   DIVERT: snat to map[mark & M]. The translation itself happens at
  *                   100, whatever the priority: that only decides whose rule is first
  *  postrouting +150 no mark, ct original, new or established, ct mark & M, daddr outside
@@ -70,12 +72,19 @@ struct nft_address { /* an egress address owned here */
 	bool guard; /* input guard: not for addressFrom */
 };
 
+/* What one pod may hold of an address at a time; 0: as much as there is. */
+struct nft_limit {
+	uint32_t id, connections, ports;
+};
+
 /* All lists sorted (address, id, prefix) and unique. */
 struct nft_model {
 	uint32_t mark_mask;
 	uint16_t port;
 	const struct nft_address *addresses;
 	size_t n_addresses;
+	const struct nft_limit *limits; /* of addresses that have any */
+	size_t n_limits;
 	const uint32_t *nodes; /* node indexes */
 	size_t n_nodes;
 	const struct cidr *inside; /* both families, merged: no overlaps */

@@ -237,6 +237,8 @@ static int load_elems(struct nft *n, struct load *l, void *buf)
 						       NLM_F_DUMP);
 		int rc;
 
+		if (nft_set_is_dynamic(l->set))
+			continue;
 		mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
 		mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, nft_set_name(l->set));
 		rc = nft_request(n, nlh, on_elems, l);

@@ -9,6 +9,7 @@
  *	nft_ruleset.c	the static part: chains and rules as data
  *	nft_rules.c	of it pictures and messages
  *	nft_steps.c	what a rule is made of; nft_expr.c: in nftables expressions
+ *	nft_limits.c	what one pod may hold of an address: chains by number
  *	nft_sets.c	sets: what they hold by the model, differences, messages
  *	nft_observe.c	the kernel's picture; nft_parse.c: what it says, attribute by attribute
  *	nft_foreign.c	other people's forward policies; events
@@ -86,6 +87,16 @@ enum nft_set_index {
 	NFT_SET_OWNED6,
 	NFT_SET_SNAT4,
 	NFT_SET_SNAT6,
+	NFT_SET_FULL4,
+	NFT_SET_FULL6,
+	NFT_SET_HELD4,
+	NFT_SET_HELD6,
+	NFT_SET_USED4,
+	NFT_SET_USED6,
+	NFT_SET_PORTS4,
+	NFT_SET_PORTS6,
+	NFT_SET_CONNS,
+	NFT_SET_PORT_LIMITS,
 	NFT_SET_NODES_IN,
 	NFT_SET_NODES_OUT,
 	NFT_SET_REASONS,
@@ -189,9 +200,16 @@ void nft_rules_put_objects(struct nft_batch *b, const struct nft_count *counts);
 void nft_rules_put_chains(struct nft_batch *b);
 void nft_rules_put_rules(struct nft_batch *b, const struct nft_model *m);
 void nft_rules_put_node(struct nft_batch *b, const struct nft_model *m, uint32_t node);
-void nft_rules_put_node_del(struct nft_batch *b, const char *name);
+void nft_rules_put_empty(struct nft_batch *b, const char *name); /* a chain, or without rules */
+void nft_rules_put_chain_del(struct nft_batch *b, const char *name);
 void nft_node_name(char *buf, size_t len, uint32_t node);
 bool nft_reason_counted(unsigned int reason); /* has a counter in the table */
+
+/* ---- limits ---- */
+
+void nft_limits_picture(struct nft_picture *p, const struct nft_model *m); /* elements too */
+bool nft_limits_is_chain(const char *name);
+void nft_limits_put_chain(struct nft_batch *b, const struct nft_model *m, const char *name);
 
 /* The one chain of table "bridge sluice". */
 void nft_bridge_picture(struct nft_picture *p, const struct nft_model *m);
@@ -211,3 +229,4 @@ const char *nft_set_name(enum nft_set_index i);
 /* What the kernel says (nft_elems_parse) has each interval as two elements. */
 void nft_elems_pair(struct nft_elems *l);
 bool nft_set_is_interval(enum nft_set_index i);
+bool nft_set_is_dynamic(enum nft_set_index i); /* packets fill it: nobody looks what is in it */

@@ -53,7 +53,7 @@ bool nft_reason_counted(unsigned int reason)
 {
 	return (reason >= 1 && reason < SLU_MARK_REASONS) || reason == SLU_DROP_TUNNEL_NO_ENTRY ||
 	       (reason >= SLU_DROP_SERVICE_OUTSIDE && reason <= SLU_DROP_INPUT_GUARD) ||
-	       reason == SLU_DROP_UNJUDGED;
+	       (reason >= SLU_DROP_UNJUDGED && reason <= SLU_DROP_POD_LIMIT);
 }
 
 static struct rule_ctx ctx_of(const struct nft_model *m, uint32_t node)
@@ -108,6 +108,7 @@ void nft_rules_picture(struct nft_picture *p, const struct nft_model *m)
 		nft_node_name(name, sizeof(name), c.node);
 		picture_rules(picture_chain(p, name, NULL), &nft_ruleset_node, name, &c);
 	}
+	nft_limits_picture(p, m);
 	for (i = 0; i < SLU_REASON_MAX; i++) {
 		snprintf(name, sizeof(name), "r%zu", i);
 		if (nft_reason_counted((unsigned int)i))
@@ -205,6 +206,12 @@ static void put_del(struct nft_batch *b, uint16_t type, const char *chain)
 }
 
 /* Whatever was in a chain of that name goes, so this also mends one. */
+void nft_rules_put_empty(struct nft_batch *b, const char *name)
+{
+	put_chain(b, name, NULL);
+	put_del(b, NFT_MSG_DELRULE, name);
+}
+
 void nft_rules_put_node(struct nft_batch *b, const struct nft_model *m, uint32_t node)
 {
 	struct rule_ctx c = ctx_of(m, node);
@@ -212,13 +219,12 @@ void nft_rules_put_node(struct nft_batch *b, const struct nft_model *m, uint32_t
 	size_t i;
 
 	nft_node_name(name, sizeof(name), node);
-	put_chain(b, name, NULL);
-	put_del(b, NFT_MSG_DELRULE, name);
+	nft_rules_put_empty(b, name);
 	for (i = 0; i < nft_ruleset_node.n_rules; i++)
 		put_rule(b, &nft_ruleset_node.rules[i], name, &c);
 }
 
-void nft_rules_put_node_del(struct nft_batch *b, const char *name)
+void nft_rules_put_chain_del(struct nft_batch *b, const char *name)
 {
 	put_del(b, NFT_MSG_DELCHAIN, name);
 }

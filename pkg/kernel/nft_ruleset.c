@@ -244,6 +244,8 @@ static const struct rule_def rules[] = {
 	 "first binding wins: no masquerade after this",
 	 {DIVERTED, OIF_TUNNEL, {STEP_SNAT_SELF, NFPROTO_IPV4, NULL}}},
 	{NAT, "", {DIVERTED, OIF_TUNNEL, {STEP_SNAT_SELF, NFPROTO_IPV6, NULL}}},
+	{NAT, "what one pod may hold of it", {ADDRESS_ID, {STEP_LIMIT, NFT_SET_CONNS, NULL}}},
+	{NAT, "", {ADDRESS_ID, {STEP_LIMIT, NFT_SET_PORT_LIMITS, NULL}}},
 	{NAT, "the egress address", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT4, NULL}}},
 	{NAT, "", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT6, NULL}}},
 

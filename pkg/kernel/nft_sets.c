@@ -18,12 +18,17 @@
 
 #include "base/log.h"
 
-#define TYPE_IPV4	7 /* nft(8)'s numbers of data types: only its listings need them */
-#define TYPE_IPV6	8
-#define TYPE_MARK	19
-#define TYPE_CLASSID	23
-#define BYTEORDER_HOST	1
-#define TYPE_PAIR(a, b) ((a) << 6 | (b))
+#define TYPE_IPV4	   7 /* nft(8)'s numbers of data types: only its listings need them */
+#define TYPE_IPV6	   8
+#define TYPE_INET_PROTOCOL 12
+#define TYPE_INET_SERVICE  13
+#define TYPE_MARK	   19
+#define TYPE_CLASSID	   23
+#define BYTEORDER_HOST	   1
+#define TYPE_PAIR(a, b)	   ((a) << 6 | (b))
+#define TYPE_COUNTED(a)	   (TYPE_PAIR(TYPE_PAIR(TYPE_MARK, TYPE_MARK), a))
+#define TYPE_PORT(a) \
+	TYPE_PAIR(TYPE_PAIR(TYPE_PAIR(TYPE_MARK, TYPE_INET_PROTOCOL), TYPE_INET_SERVICE), a)
 
 struct set_def {
 	const char *name;
@@ -36,6 +41,9 @@ struct set_def {
 /* There are fewer of both at any time (abi.h); in a transaction what goes still counts. */
 #define MAX_ADDRESSES (2 * SLU_ID_MAX)
 #define MAX_NODES     (2 * SLU_MAX_NODES)
+/* Packets fill these; full, nothing is counted any more, and MAX_PORTS is the first to be. */
+#define MAX_PODS  (1u << 20)
+#define MAX_PORTS (1u << 20)
 
 static const struct set_def sets[NFT_SET_N] = {
 	[NFT_SET_INSIDE4] = {"inside4", NFT_SET_INTERVAL, TYPE_IPV4, 4, 0, 0},
@@ -52,6 +60,19 @@ static const struct set_def sets[NFT_SET_N] = {
 			    MAX_ADDRESSES},
 	[NFT_SET_SNAT4] = {"snat4", NFT_SET_MAP, TYPE_MARK, 4, TYPE_IPV4, 4, MAX_ADDRESSES},
 	[NFT_SET_SNAT6] = {"snat6", NFT_SET_MAP, TYPE_MARK, 4, TYPE_IPV6, 16, MAX_ADDRESSES},
+	[NFT_SET_FULL4] = {"full4", NFT_SET_EVAL | NFT_SET_TIMEOUT, TYPE_COUNTED(TYPE_IPV4), 12, 0,
+			   0, MAX_PODS},
+	[NFT_SET_FULL6] = {"full6", NFT_SET_EVAL | NFT_SET_TIMEOUT, TYPE_COUNTED(TYPE_IPV6), 24, 0,
+			   0, MAX_PODS},
+	[NFT_SET_HELD4] = {"held4", NFT_SET_EVAL, TYPE_COUNTED(TYPE_IPV4), 12, 0, 0, MAX_PODS},
+	[NFT_SET_HELD6] = {"held6", NFT_SET_EVAL, TYPE_COUNTED(TYPE_IPV6), 24, 0, 0, MAX_PODS},
+	[NFT_SET_USED4] = {"used4", NFT_SET_EVAL, TYPE_COUNTED(TYPE_IPV4), 12, 0, 0, MAX_PODS},
+	[NFT_SET_USED6] = {"used6", NFT_SET_EVAL, TYPE_COUNTED(TYPE_IPV6), 24, 0, 0, MAX_PODS},
+	[NFT_SET_PORTS4] = {"ports4", NFT_SET_EVAL, TYPE_PORT(TYPE_IPV4), 16, 0, 0, MAX_PORTS},
+	[NFT_SET_PORTS6] = {"ports6", NFT_SET_EVAL, TYPE_PORT(TYPE_IPV6), 28, 0, 0, MAX_PORTS},
+	[NFT_SET_CONNS] = {"conns", NFT_SET_MAP, TYPE_MARK, 4, NFT_DATA_VERDICT, 0, MAX_ADDRESSES},
+	[NFT_SET_PORT_LIMITS] = {"port_limits", NFT_SET_MAP, TYPE_MARK, 4, NFT_DATA_VERDICT, 0,
+				 MAX_ADDRESSES},
 	[NFT_SET_NODES_IN] = {"nodes_in", NFT_SET_MAP, TYPE_CLASSID, 4, NFT_DATA_VERDICT, 0,
 			      MAX_NODES},
 	[NFT_SET_NODES_OUT] = {"nodes_out", NFT_SET_MAP, TYPE_MARK, 4, NFT_DATA_VERDICT, 0,
@@ -67,6 +88,11 @@ const char *nft_set_name(enum nft_set_index i)
 bool nft_set_is_interval(enum nft_set_index i)
 {
 	return sets[i].flags & NFT_SET_INTERVAL;
+}
+
+bool nft_set_is_dynamic(enum nft_set_index i)
+{
+	return sets[i].flags & NFT_SET_EVAL;
 }
 
 /* ---- lists of elements ---- */

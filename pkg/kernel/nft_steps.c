@@ -261,6 +261,13 @@ static void step_snat(struct nftnl_rule *r, const struct rule_ctx *c, const stru
 	nft_expr_snat(r, v4);
 }
 
+static void step_limit(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	nft_expr_meta_load(r, NFT_META_MARK);
+	nft_expr_bits(r, c->marks.mask, 0);
+	nftnl_expr_set_u32(nft_expr_lookup(r, s->arg), NFTNL_EXPR_LOOKUP_DREG, NFT_REG_VERDICT);
+}
+
 static void step_to_node(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	bool in = s->code == STEP_TO_NODE_IN;
@@ -331,6 +338,7 @@ static const step_fn steps[] = {
 	[STEP_COUNT_REASON] = step_count_reason,
 	[STEP_SNAT_SELF] = step_snat_self,
 	[STEP_SNAT] = step_snat,
+	[STEP_LIMIT] = step_limit,
 	[STEP_TO_NODE_IN] = step_to_node,
 	[STEP_TO_NODE_OUT] = step_to_node,
 	[STEP_RESET] = step_reject,

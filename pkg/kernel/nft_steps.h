@@ -52,6 +52,7 @@ enum step_code {
 	STEP_COUNT_REASON, /* the mark's id is the reason; no match when it is none */
 	STEP_SNAT_SELF,	   /* arg: NFPROTO_* */
 	STEP_SNAT,	   /* arg: map */
+	STEP_LIMIT,	   /* arg: map, by mark to a chain of nft_limits.c */
 	STEP_TO_NODE_IN,   /* by priority, to the node's chain */
 	STEP_TO_NODE_OUT,  /* by ct mark */
 	STEP_RESET,

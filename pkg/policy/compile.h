@@ -61,7 +61,8 @@ struct egress_addr {
 		     */
 	struct addr endpoint; /* tunnel's outer end: addr itself, or the owner's node address */
 	uint32_t vni;	      /* VNI_ADDRESS, or by gateway and family with addressFrom */
-	uint8_t problem;      /* enum slu_reason when nobody can own it here, else 0 */
+	struct doc_limits limits;
+	uint8_t problem; /* enum slu_reason when nobody can own it here, else 0 */
 };
 
 /* Who a flow appears as. Index 0 of compiled.identities is the CNI's own way (as the node). */

@@ -132,6 +132,7 @@ static uint64_t hash_egress(const struct egress_addr *a, uint64_t h)
 {
 	h = hash_addr(a->endpoint, hash_addr(a->addr, h));
 	h = hash_str(a->interface, hash_str(a->owner, hash_str(a->gateway, h)));
+	h = hash_u64((uint64_t)a->limits.connections << 32 | a->limits.ports, h);
 	h = hash_u64(a->problem | (uint64_t)a->vni << 8, h);
 	return hash_u64((uint64_t)a->local | (uint64_t)a->assign << 1 | (uint64_t)a->announce << 2,
 			h);

@@ -101,6 +101,11 @@ struct doc_failover {
 #define DOC_FAILOVER \
 	((struct doc_failover){.interval_ms = 100, .missed = 3, .hold_down_ms = 10 * 1000})
 
+/* What one pod may hold of an address at a time; 0 = as much as there is. */
+struct doc_limits {
+	uint32_t connections, ports;
+};
+
 struct doc_gateway {
 	struct doc_meta meta;
 	struct gateway_range *ranges;
@@ -113,6 +118,7 @@ struct doc_gateway {
 	enum gateway_announce announce;
 	uint16_t tunnel_mtu; /* 0 = from the path */
 	struct doc_failover failover;
+	struct doc_limits limits;
 };
 
 /* ---- policies ---- */

@@ -221,6 +221,29 @@ static int finish_failover(const struct doc_ctx *c, const struct json *j, void *
 	return 0;
 }
 
+/* ---- limits ---- */
+
+static int parse_limit(const struct doc_ctx *c, const struct json *j, int64_t max, uint32_t *ret)
+{
+	int64_t v = 0;
+	int r = doc_int(c, j, max, &v);
+
+	if (r == 0 && v < 1)
+		return doc_fail(c, j, "expected at least 1, found %s", json_show(j));
+	*ret = (uint32_t)v;
+	return r;
+}
+
+static int parse_connections(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return parse_limit(c, j, INT32_MAX, &((struct doc_gateway *)out)->limits.connections);
+}
+
+static int parse_ports(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return parse_limit(c, j, UINT16_MAX, &((struct doc_gateway *)out)->limits.ports);
+}
+
 static int check_spec(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	static const char *const sources[] = {"addresses", "addressFrom", NULL};
@@ -250,6 +273,12 @@ static const struct field failover_fields[] = {
 	FIELDS_END,
 };
 
+static const struct field limits_fields[] = {
+	{.name = "connectionsPerPod", .parse = parse_connections},
+	{.name = "portsPerPod", .parse = parse_ports},
+	FIELDS_END,
+};
+
 static const struct field spec_fields[] = {
 	{.name = "addresses", .parse = parse_addresses},
 	{.name = "addressFrom", .sub = address_from_fields},
@@ -263,7 +292,7 @@ static const struct field spec_fields[] = {
 	{.name = "encryption", .parse = parse_encryption},
 	{.name = "nextHop", .use = FIELD_LATER},
 	{.name = "failover", .sub = failover_fields},
-	{.name = "limits", .use = FIELD_LATER},
+	{.name = "limits", .sub = limits_fields},
 	FIELDS_END,
 };
 

@@ -281,7 +281,7 @@ static void refuses_bad_gateways(void **state)
 		{GATEWAY "{addressFrom: {interface: a}, adresses: []}}",
 		 "a.yaml:2: spec.adresses: unknown field, expected addresses, addressFrom, "
 		 "nodeSelector, allowedNamespaces, interface, announce, transport, tunnel, spread, "
-		 "encryption, failover"},
+		 "encryption, failover, limits"},
 		{GATEWAY "{addressFrom: {interface: a}, failover: {interval: 5ms}}}",
 		 "a.yaml:2: spec.failover.interval: expected 10ms to 10s, found string '5ms'"},
 		{GATEWAY "{addressFrom: {interface: a}, failover: {interval: 1s100}}}",
@@ -292,6 +292,8 @@ static void refuses_bad_gateways(void **state)
 		 "found string '1ms1s'"},
 		{GATEWAY "{addressFrom: {interface: a}, failover: {missed: 1}}}",
 		 "a.yaml:2: spec.failover.missed: expected 2 to 20, found integer 1"},
+		{GATEWAY "{addressFrom: {interface: a}, limits: {portsPerPod: 0}}}",
+		 "a.yaml:2: spec.limits.portsPerPod: expected at least 1, found integer 0"},
 	};
 
 	check_bad("a.yaml", rows, COUNT(rows));
@@ -393,7 +395,6 @@ static void refuses_what_later_versions_bring(void **state)
 		 "spec.nextHop: "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "failover: {replicate: true}}}",
 		 "spec.failover.replicate: "},
-		{GATEWAY "{addressFrom: {interface: a}, ", "limits: {}}}", "spec.limits: "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "encryption: IPsec}}",
 		 "spec.encryption: 'IPsec' is "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "announce: BGP}}",

@@ -378,6 +378,7 @@ static void addr_emit_to(struct compiled *c, const struct gateway_addr *a, bool 
 		.spare = spare,
 		.endpoint = a->endpoint,
 		.vni = a->vni,
+		.limits = a->gateway->limits,
 		.problem = a->problem,
 	};
 }

@@ -302,6 +302,9 @@ static void local_build(struct dp_model *m, const struct desired_in *in, size_t 
 
 	m->nft_addresses[m->nft_model.n_addresses++] = (struct nft_address){
 		.id = id, .addr = a->addr, .guard = a->assign || leaves};
+	if (a->limits.connections || a->limits.ports)
+		m->nft_limits[m->nft_model.n_limits++] = (struct nft_limit){
+			id, a->limits.connections, a->limits.ports};
 	MEM_GROW(m->owned, m->n_owned);
 	m->owned[m->n_owned++] = (struct dp_owned){.key = {slu_addr_make(a->endpoint), a->vni},
 						   .id = id};
@@ -349,6 +352,7 @@ static void egress_build(struct desired *d, const struct desired_in *in)
 	addrs = compiled_addrs(in->compiled, &n);
 	d->addr_ids = mem_alloc0(n * sizeof(*d->addr_ids));
 	m->nft_addresses = mem_alloc0(n * sizeof(*m->nft_addresses));
+	m->nft_limits = mem_alloc0(n * sizeof(*m->nft_limits));
 	for (size_t i = 0; i < n; i++) {
 		const struct egress_addr *a = &addrs[i];
 		uint32_t state = egress_state(a, &in->places[i]);
@@ -455,6 +459,7 @@ static void nft_build(struct desired *d, const struct compiled *c)
 	v->mark_mask = m->config.mark_mask;
 	v->port = (uint16_t)m->config.tunnel_port;
 	v->addresses = m->nft_addresses;
+	v->limits = m->nft_limits;
 	v->nodes = m->nft_nodes;
 	v->inside = m->nft_inside;
 	v->tunnel_ends = m->nft_ends;

@@ -34,6 +34,17 @@ static const char *address_state(const struct reconcile *r, const struct egress_
 	return !k || k->state == CLAIM_HELD ? "Local" : "Pending";
 }
 
+static struct json *limits_emit(const struct doc_limits *l)
+{
+	struct json *o = json_new_object();
+
+	if (l->connections)
+		json_set(o, "connectionsPerPod", json_new_int(l->connections));
+	if (l->ports)
+		json_set(o, "portsPerPod", json_new_int(l->ports));
+	return o;
+}
+
 static struct json *address_emit(const struct reconcile *r, const struct egress_addr *a)
 {
 	const struct claim *k = a->assign || !a->local ? claims_find(&r->claims, a->addr) : NULL;
@@ -46,6 +57,8 @@ static struct json *address_emit(const struct reconcile *r, const struct egress_
 	json_set(o, "state", json_new_string(state));
 	if (a->interface)
 		json_set(o, "interface", json_new_string(a->interface));
+	if (a->limits.connections || a->limits.ports)
+		json_set(o, "limits", limits_emit(&a->limits));
 	if (a->problem)
 		json_set(o, "problem",
 			 json_new_string(a->owner ? "no interface of this node is in its subnet"
