@@ -32,8 +32,15 @@ struct kube_conf {
 	char *namespace;	  /* of the context, of the pod; "default" */
 };
 
-/* kubeconfig NULL: in-cluster. 0, -ENOENT, -EINVAL …; the message begins with the file. */
+/* kubeconfig NULL: in-cluster; else as kube_conf_load_context. 0, -ENOENT, -EINVAL …; the message
+ * begins with the file. */
 int kube_conf_load(const char *kubeconfig, struct kube_conf *ret, struct err *e);
+/*
+ * As kubectl does: of several files with ':' between them, of which not all need be there, the
+ * first that says a thing is believed. context NULL: the current one.
+ */
+int kube_conf_load_context(const char *paths, const char *context, struct kube_conf *ret,
+			   struct err *e);
 /* In-cluster with another folder than KUBE_SERVICE_ACCOUNT. */
 int kube_conf_load_pod(const char *folder, struct kube_conf *ret, struct err *e);
 void kube_conf_dup(const struct kube_conf *c, struct kube_conf *ret);

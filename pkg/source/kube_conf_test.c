@@ -240,6 +240,36 @@ static void a_token_file_is_read_each_time(void **state)
 	expect_rc(kube_conf_token(&conf, &third, &e), -EINVAL, &e);
 }
 
+static void several_kubeconfigs_count_as_one(void **state)
+{
+	__cleanup_free char *both = mem_printf("%s/one:%s/none:%s/sub", dir, dir, dir);
+	__cleanup_free char *none = mem_printf("%s/none", dir);
+	__cleanup_free char *ca = mem_printf("%s/ca", dir);
+
+	write_file("one", "contexts: [{name: a, context: {cluster: c, user: u}},\n"
+			  "{name: b, context: {cluster: d, user: u, namespace: shop}}]\n"
+			  "clusters: [{name: c, cluster: {server: 'https://c'}}]\n");
+	write_file("sub", "current-context: a\n"
+			  "contexts: [{name: a, context: {cluster: d}}]\n"
+			  "clusters: [{name: c, cluster: {server: 'https://x'}},\n"
+			  "{name: d, cluster: {server: 'https://d', certificate-authority: ca}}]\n"
+			  "users: [{name: u, user: {token: t}}]\n");
+	kube_conf_done(&conf);
+	expect_ok(kube_conf_load_context(both, NULL, &conf, &e), &e);
+	assert_string_equal(conf.server, "https://c");
+	assert_string_equal(conf.token, "t");
+	assert_string_equal(conf.namespace, "default");
+	kube_conf_done(&conf);
+	expect_ok(kube_conf_load_context(both, "b", &conf, &e), &e);
+	assert_string_equal(conf.server, "https://d");
+	assert_string_equal(conf.ca.file, ca);
+	assert_string_equal(conf.namespace, "shop");
+	kube_conf_done(&conf);
+	expect_rc(kube_conf_load_context(both, "z", &conf, &e), -EINVAL, &e);
+	assert_non_null(strstr(e.msg, "none is called \"z\""));
+	expect_rc(kube_conf_load_context(none, NULL, &conf, &e), -ENOENT, &e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +281,7 @@ int main(void)
 			what_is_not_done_is_refused_with_what_to_write_instead, start, stop),
 		cmocka_unit_test_setup_teardown(
 			base64_is_taken_with_its_line_breaks_and_nothing_else, start, stop),
+		cmocka_unit_test_setup_teardown(several_kubeconfigs_count_as_one, start, stop),
 		cmocka_unit_test_setup_teardown(a_pod_finds_all_in_its_folder, start, stop),
 		cmocka_unit_test_setup_teardown(a_token_file_is_read_each_time, start, stop),
 	};

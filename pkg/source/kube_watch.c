@@ -350,8 +350,8 @@ static void on_timer(void *data)
 	leave(w);
 }
 
-struct kube_watch *kube_watch_new(struct kube *k, const char *path, const char *query,
-				  const struct kube_watch_ops *ops, void *data)
+static struct kube_watch *watch_new(struct kube *k, const char *path, const char *query,
+				    const struct kube_watch_ops *ops, void *data)
 {
 	struct kube_watch *w = mem_alloc0(sizeof(*w));
 
@@ -360,6 +360,24 @@ struct kube_watch *kube_watch_new(struct kube *k, const char *path, const char *
 	w->query = mem_strdup(query && *query ? query : NULL);
 	if (loop_timer_new(k->loop, on_timer, w, &w->timer, NULL) < 0)
 		oom(); /* no descriptors left */
+	return w;
+}
+
+struct kube_watch *kube_watch_new(struct kube *k, const char *path, const char *query,
+				  const struct kube_watch_ops *ops, void *data)
+{
+	struct kube_watch *w = watch_new(k, path, query, ops, data);
+
+	try_again(w);
+	return w;
+}
+
+struct kube_watch *kube_list_new(struct kube *k, const char *path, const char *query,
+				 const struct kube_watch_ops *ops, void *data)
+{
+	struct kube_watch *w = watch_new(k, path, query, ops, data);
+
+	w->fresh = true;
 	try_again(w);
 	return w;
 }

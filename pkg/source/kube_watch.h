@@ -41,6 +41,12 @@ struct kube_watch_ops {
  */
 struct kube_watch *kube_watch_new(struct kube *k, const char *path, const char *query,
 				  const struct kube_watch_ops *ops, void *data);
+/*
+ * The same for who asks once, and frees it when it is synced: out of etcd, so that what was
+ * written before is there.
+ */
+struct kube_watch *kube_list_new(struct kube *k, const char *path, const char *query,
+				 const struct kube_watch_ops *ops, void *data);
 void kube_watch_free(struct kube_watch *w);
 DEFINE_CLEANUP(struct kube_watch *, kube_watch_free);
 #define __cleanup_kube_watch __cleanup(kube_watch_freep)
