@@ -9,9 +9,12 @@
 #include "base/mem.h"
 #include "bpf/drop_reasons.h"
 #include "bpf/maps.h"
+#include "bindings.h"
 #include "ctl.h"
 #include "reconcile/pod_subject.h"
-#include "view.h"
+#include "text.h"
+
+#define POLICIES_WIDTH 24
 
 /* One identity that a pod may appear as, in one family. */
 struct appearance {
@@ -72,16 +75,18 @@ static void appearances_get(struct appearances *list, const struct compiled *c,
 	}
 }
 
-static const char *appearance_state(const struct appearance *a)
+static const char *appearance_state(const struct view *v, const struct appearance *a)
 {
 	if (!a->addr)
 		return a->reason ? drop_reason_name(a->reason) : "as the node";
+	if (v->carriers)
+		return view_owner(v, a->addr) ? "carried" : "not carried";
 	if (a->addr->problem)
 		return drop_reason_name(a->addr->problem);
 	return a->addr->local ? "local" : "remote";
 }
 
-static struct json *appearances_json(const struct appearances *list)
+static struct json *appearances_json(const struct view *v, const struct appearances *list)
 {
 	struct json *out = json_new_array();
 
@@ -91,8 +96,8 @@ static struct json *appearances_json(const struct appearances *list)
 
 		json_set(o, "gateway", json_new_string(a->gateway));
 		json_set(o, "address", json_new_string(a->addr ? addr_str(a->addr->addr) : NULL));
-		json_set(o, "owner", json_new_string(a->addr ? a->addr->owner : NULL));
-		json_set(o, "state", json_new_string(appearance_state(a)));
+		json_set(o, "owner", json_new_string(a->addr ? view_owner(v, a->addr) : NULL));
+		json_set(o, "state", json_new_string(appearance_state(v, a)));
 		json_append(out, o);
 	}
 	return out;
@@ -113,36 +118,45 @@ static char *policies_text(const struct compiled *c, const struct binding *b)
 	return text;
 }
 
-static void rows_add(struct table *t, const struct record *rec, const struct compiled *c,
+static const char *owner_text(const struct view *v, const struct appearance *a)
+{
+	const char *owner = a->addr ? view_owner(v, a->addr) : NULL;
+	bool here = a->addr && !v->carriers && (a->addr->local || a->addr->problem);
+
+	return owner && !here ? owner : appearance_state(v, a);
+}
+
+static void rows_add(struct bindings *out, const struct record *rec, const char *place,
 		     const struct binding *b, const struct appearances *list)
 {
+	const struct view *v = out->view;
 	__cleanup_free char *pod = mem_printf("%s/%s", rec->namespace, rec->pod);
-	__cleanup_free char *policies = policies_text(c, b);
-	const char *cells[6] = {pod, rec->ifname, policies};
+	__cleanup_free char *policies = policies_text(v->compiled, b);
+	__cleanup_free char *cut = out->ctl->wide ? mem_strdup(policies)
+						  : text_cut(policies, POLICIES_WIDTH);
+	const char *cells[6] = {pod, place, cut};
 
 	if (!list->n)
-		table_row(t, cells);
+		table_row(out->table, cells);
 	for (size_t i = 0; i < list->n; i++) {
 		const struct appearance *a = &list->items[i];
 
 		cells[3] = a->addr ? addr_str(a->addr->addr) : NULL;
 		cells[4] = a->gateway;
-		cells[5] = appearance_state(a);
-		if (a->addr && !a->addr->local && !a->addr->problem)
-			cells[5] = a->addr->owner;
-		table_row(t, cells);
+		cells[5] = owner_text(v, a);
+		table_row(out->table, cells);
 		cells[0] = cells[1] = cells[2] = "\"";
 	}
 }
 
-static struct json *object_of(const struct record *rec, const struct compiled *c,
+static struct json *object_of(const struct view *v, const struct record *rec,
 			      const struct binding *b, const struct appearances *list)
 {
 	struct json *o = json_new_object(), *policies = json_new_array(), *addrs = json_new_array();
 
 	for (size_t i = 0; i < b->n; i++)
-		json_append(policies,
-			    json_new_string(policy_title(compiled_policy(c, b->policies[i]))));
+		json_append(policies, json_new_string(policy_title(
+					      compiled_policy(v->compiled, b->policies[i]))));
 	for (size_t i = 0; i < rec->n_addrs; i++)
 		json_append(addrs, json_new_string(addr_str(rec->addrs[i])));
 	json_set(o, "namespace", json_new_string(rec->namespace));
@@ -152,16 +166,57 @@ static struct json *object_of(const struct record *rec, const struct compiled *c
 	json_set(o, "hostInterface", json_new_string(rec->host_ifname));
 	json_set(o, "addresses", addrs);
 	json_set(o, "policies", policies);
-	json_set(o, "identities", appearances_json(list));
+	json_set(o, "identities", appearances_json(v, list));
 	return o;
+}
+
+void bindings_open(struct bindings *out, const struct ctl *ctl, const struct view *v,
+		   const char *place)
+{
+	const char *const head[] = {"POD", place, "POLICIES", "ADDRESS", "GATEWAY", "OWNER"};
+
+	*out = (struct bindings){
+		.ctl = ctl, .view = v, .table = table_new(head, 6), .list = json_new_array()};
+}
+
+void bindings_add(struct bindings *out, const struct record *rec, const char *node)
+{
+	__cleanup(pod_subject_done) struct pod_info pod = {0};
+	__cleanup(binding_done) struct binding b = {0};
+	struct appearances list = {.n = 0};
+	struct json *o;
+
+	pod_subject(&out->view->image, rec, &pod);
+	if (policy_resolve(out->view->compiled, &pod, &b) < 0)
+		return;
+	out->n++;
+	out->n_bound += b.n > 0;
+	appearances_get(&list, out->view->compiled, &b, &pod);
+	if (!node || b.n || out->ctl->wide)
+		rows_add(out, rec, node ?: rec->ifname, &b, &list);
+	o = object_of(out->view, rec, &b, &list);
+	if (node)
+		json_set(o, "node", json_new_string(node));
+	json_append(out->list, o);
+}
+
+void bindings_print(struct bindings *out)
+{
+	if (out->ctl->json)
+		ctl_print_json(out->list);
+	else
+		table_print(out->table);
+}
+
+void bindings_done(struct bindings *out)
+{
+	table_free(out->table);
+	json_free(out->list);
 }
 
 static int run(struct ctl *ctl)
 {
-	static const char *const head[] = {"POD",     "INTERFACE", "POLICIES",
-					   "ADDRESS", "GATEWAY",   "OWNER"};
-	__cleanup(table_freep) struct table *t = table_new(head, 6);
-	__cleanup_json struct json *out = json_new_array();
+	__cleanup(bindings_done) struct bindings out = {0};
 	__cleanup(view_done) struct view v = {0};
 	struct err e = {0};
 
@@ -170,22 +225,11 @@ static int run(struct ctl *ctl)
 	if (v.records_err.code && v.records_err.code != -ENOENT)
 		return ctl_fail(&v.records_err);
 	view_warn(&v);
-	for (size_t i = 0; i < v.n_records; i++) {
-		__cleanup(pod_subject_done) struct pod_info pod = {0};
-		__cleanup(binding_done) struct binding b = {0};
-		struct appearances list = {.n = 0};
-
-		pod_subject(&v.image, v.records[i], &pod);
-		if (policy_resolve(v.compiled, &pod, &b) < 0)
-			continue;
-		appearances_get(&list, v.compiled, &b, &pod);
-		rows_add(t, v.records[i], v.compiled, &b, &list);
-		json_append(out, object_of(v.records[i], v.compiled, &b, &list));
-	}
-	if (ctl->json)
-		ctl_print_json(out);
-	else
-		table_print(t);
+	bindings_open(&out, ctl, &v, "INTERFACE");
+	for (size_t i = 0; i < v.n_records; i++)
+		if (!ctl->namespace || strcmp(v.records[i]->namespace, ctl->namespace) == 0)
+			bindings_add(&out, v.records[i], NULL);
+	bindings_print(&out);
 	return CTL_OK;
 }
 
@@ -193,9 +237,13 @@ const struct verb verb_bindings = {
 	.name = "bindings",
 	.run = run,
 	.help = "bindings [OPTION]…\n"
-		"pods of this node, their policies, and the addresses they appear as\n"
+		"pods, their policies, and the addresses they appear as\n"
 		"\n"
-		"OWNER is the node that owns the address, \"local\" for this one, or why nobody\n"
-		"does. A pod without policies appears as the node.\n"
+		"  -n, --namespace NS   only pods of that namespace\n"
+		"\n"
+		"OWNER is the node that carries the address, \"local\" for this one, or why "
+		"nobody\n"
+		"does. A pod without policies appears as the node; of a cluster, only -o wide\n"
+		"lists those.\n"
 		"\n",
 };

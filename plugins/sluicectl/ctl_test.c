@@ -152,6 +152,7 @@ static void json_is_json(void **state)
 		"lint -o json",
 		"diff p p -o json",
 		"bindings -o json",
+		"policies -o json",
 	};
 
 	put("gateway.yaml", GATEWAY);
@@ -226,6 +227,8 @@ static void wrong_use_ends_with_2(void **state)
 		"lint p p",
 		"diff p",
 		"status -o yaml",
+		"status -n shop",
+		"explain -n shop web/a 1.2.3.4",
 		"status --what",
 		"bindings --cluster-cidr 10.0.0.1/8",
 	};
@@ -239,7 +242,7 @@ static void every_verb_has_help(void **state)
 {
 	static const char *const verbs[] = {"",		"status", "bindings",	  "explain",
 					    "counters", "names",  "check-config", "lint",
-					    "diff",	"init"};
+					    "diff",	"init",	  "gateways",	  "policies"};
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
 		__cleanup_free char *args = mem_printf("%s --help", verbs[i]);
@@ -254,6 +257,49 @@ static void without_a_daemon_status_fails_and_says_so(void **state)
 {
 	assert_int_equal(ctl("status"), 1);
 	assert_output("sluiced does not answer");
+	assert_int_equal(ctl("gateways"), 1);
+	assert_output("sluiced does not answer");
+}
+
+static void policies_stand_in_the_order_in_which_they_are_asked(void **state)
+{
+	const char *first, *second, *third;
+
+	put("a.yaml", POLICY);
+	put("b.yaml", "apiVersion: sluice.dev/v1alpha1\nkind: ClusterEgressPolicy\n"
+		      "metadata: {name: z}\nspec:\n  subject: {podSelector: {}, "
+		      "namespaceSelector: {matchLabels: {a: b}}}\n  rules: [{action: Pass}]\n"
+		      "---\napiVersion: sluice.dev/v1alpha1\nkind: ClusterEgressPolicy\n"
+		      "metadata: {name: a}\nspec: {tier: Baseline, subject: {podSelector: "
+		      "{matchExpressions: [{key: x, operator: NotIn, values: [b, c]}, "
+		      "{key: y, operator: Exists}]}}, rules: [{action: Deny}]}\n");
+	assert_int_equal(ctl("policies"), 0);
+	first = strstr(output, "Admin     500   z         all in a=b");
+	second = strstr(output, "Pods      500   shop/web  app=web");
+	third = strstr(output, "Baseline  500   a         x notin (b,c),y");
+	if (!first || !second || !third || first > second || second > third)
+		fail_msg("%s", output);
+	assert_output("no: MissingGateway  a.yaml:1");
+	assert_output("shop/web: EgressGateway office is missing");
+	assert_int_equal(ctl("policies -n other -o wide"), 0);
+	assert_null(strstr(output, "shop/web"));
+	assert_output("MODE     RULES");
+}
+
+static void what_is_written_wrong_is_answered_by_what_is_near(void **state)
+{
+	put("pod.yaml",
+	    "apiVersion: v1\nkind: Pod\nmetadata: {name: payments-1, namespace: shop}\n");
+	assert_int_equal(ctl("explain -n shop paymets-1 198.51.100.7"), 0);
+	assert_output("did you mean 'shop/payments-1'?");
+	assert_int_equal(ctl("explain -n shop payments 198.51.100.7"), 0); /* as it begins */
+	assert_output("did you mean 'shop/payments-1'?");
+	assert_int_equal(ctl("explain -n shop unrelated 198.51.100.7"), 0);
+	assert_null(strstr(output, "did you mean"));
+	assert_int_equal(ctl("stauts"), 2);
+	assert_output("did you mean 'status'?");
+	assert_int_equal(ctl("status --otuput json"), 2);
+	assert_output("did you mean '--output'?");
 }
 
 static void lint_tells_what_is_surely_not_meant(void **state)
@@ -332,6 +378,8 @@ int main(void)
 		TEST(wrong_use_ends_with_2),
 		TEST(every_verb_has_help),
 		TEST(without_a_daemon_status_fails_and_says_so),
+		TEST(policies_stand_in_the_order_in_which_they_are_asked),
+		TEST(what_is_written_wrong_is_answered_by_what_is_near),
 		TEST(lint_tells_what_is_surely_not_meant),
 		TEST(diff_tells_which_decisions_change),
 		TEST(the_samples_are_accepted),

@@ -4,27 +4,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "ctl.h"
-#include "state/socket.h"
+#include "daemon_ask.h"
 
-#define TIMEOUT_MS  5000
 #define LOOK_MS	    100
 #define PATIENCE_MS 15000 /* of a move, with room for a segment that is slow to answer */
-
-static int ask(const struct ctl *ctl, struct json *request, struct json **ret, struct err *e)
-{
-	const char *text = NULL;
-	bool ok = false;
-
-	json_set(request, "v", json_new_int(1));
-	if (socket_ask(ctl->conf.run_dir, request, TIMEOUT_MS, ret, e) < 0)
-		return err_wrap(e, "sluiced does not answer");
-	json_bool(json_get(*ret, "ok"), &ok, NULL);
-	if (ok)
-		return 0;
-	json_string(json_get(*ret, "error"), &text, NULL);
-	return err_set(e, -1, "sluiced: %s", text ? text : "refused");
-}
 
 static int tell(const struct ctl *ctl, bool on, struct err *e)
 {
@@ -32,7 +15,7 @@ static int tell(const struct ctl *ctl, bool on, struct err *e)
 
 	json_set(request, "op", json_new_string("drain"));
 	json_set(request, "on", json_new_bool(on));
-	return ask(ctl, request, &answer, e);
+	return daemon_ask(ctl, request, &answer, e);
 }
 
 /* Addresses that are still here, as the status has them. */
@@ -44,7 +27,7 @@ static int here(const struct ctl *ctl, struct json **ret, struct err *e)
 	int r;
 
 	json_set(request, "op", json_new_string("status"));
-	r = ask(ctl, request, &answer, e);
+	r = daemon_ask(ctl, request, &answer, e);
 	all = json_get(answer, "addresses");
 	for (size_t i = 0; r == 0 && i < json_len(all); i++) {
 		const char *state = "", *address = "";
@@ -119,7 +102,7 @@ const struct verb verb_drain = {
 	.name = "drain",
 	.run = run_drain,
 	.help = "drain [OPTION]…\n"
-		"hand this node's egress addresses to other gateways, and take none\n"
+		"hand this node's egress addresses to others, and take none\n"
 		"\n"
 		"With the connections that are open under them: none is cut. Holds until\n"
 		"'undrain', over restarts too. Waits until the last address is gone; exit\n"

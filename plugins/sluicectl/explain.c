@@ -13,12 +13,11 @@
 
 #include "base/mem.h"
 #include "ctl.h"
-#include "destination.h"
+#include "explain.h"
 #include "explain_answer.h"
 #include "known_names.h"
 #include "policy/fqdn.h"
 #include "reconcile/pod_subject.h"
-#include "view.h"
 
 /* ---- one attachment ---- */
 
@@ -173,6 +172,29 @@ static bool records_unreadable(const struct view *v)
 	return v->records_err.code && v->records_err.code != -ENOENT;
 }
 
+/* Nothing is known of it: perhaps another one is meant. */
+static void stranger_warn(const struct view *v, const char *namespace, const char *name)
+{
+	const struct doc_set *set = v->policies.set;
+	__cleanup_free const char **names = mem_alloc0((v->n_records + set->n_pods + 1) *
+						       sizeof(*names));
+	const char *meant;
+	size_t n = 0;
+
+	for (size_t i = 0; i < v->n_records; i++)
+		if (strcmp(v->records[i]->namespace, namespace) == 0)
+			names[n++] = v->records[i]->pod;
+	for (size_t i = 0; i < set->n_pods; i++)
+		if (strcmp(set->pods[i].meta.namespace, namespace) == 0)
+			names[n++] = set->pods[i].meta.name;
+	meant = closest(name, names, n);
+	ctl_warn("%s: judged without labels (--labels)%s%s%s%s%s",
+		 records_unreadable(v) ? v->records_err.msg
+				       : "no attachment of that pod is on record here",
+		 meant ? "; did you mean '" : "", meant ? namespace : "", meant ? "/" : "",
+		 meant ?: "", meant ? "'?" : "");
+}
+
 /* A pod that has no record here: who it would be. */
 static int tell_stranger(struct asked *k, const char *namespace, const char *name, struct err *e)
 {
@@ -189,10 +211,7 @@ static int tell_stranger(struct asked *k, const char *namespace, const char *nam
 	} else if (image_pod_labels(&k->view->image, ns, pod, &labels) == 0) {
 		labels_done(&labels);
 	} else {
-		fprintf(stderr, "sluicectl: %s: judged without labels (--labels)\n",
-			records_unreadable(k->view)
-				? k->view->records_err.msg
-				: "no attachment of that pod is on record here");
+		stranger_warn(k->view, namespace, name);
 	}
 	rec.labels = given;
 	r = tell_pod(k, &rec, false);
@@ -251,37 +270,58 @@ static int names_find(struct asked *k, struct err *e)
 	return 0;
 }
 
-static int run(struct ctl *ctl)
+/* ---- what is asked ---- */
+
+static int pod_parse(const struct ctl *ctl, struct explain_in *ret, struct err *e)
 {
-	int64_t at = time(NULL);
+	const char *text = ctl->args[0], *slash = strchr(text, '/');
 
-	__cleanup(view_done) struct view v = {0};
-	__cleanup_json struct json *out = json_new_array();
-	__cleanup_free char *namespace = mem_strdup(ctl->args[0]);
-	struct asked k = {.ctl = ctl, .view = &v, .out = out};
-	char *slash = strchr(namespace, '/');
+	if (slash && ctl->namespace &&
+	    (strlen(ctl->namespace) != (size_t)(slash - text) ||
+	     strncmp(ctl->namespace, text, (size_t)(slash - text)) != 0))
+		return err_set(e, -EINVAL, "'%s' is not in the namespace of --namespace '%s'", text,
+			       ctl->namespace);
+	ret->namespace = slash ? mem_printf("%.*s", (int)(slash - text), text)
+			       : mem_strdup(ctl->namespace);
+	ret->pod = mem_strdup(slash ? slash + 1 : text);
+	return 0;
+}
+
+int explain_read(const struct ctl *ctl, struct explain_in *ret)
+{
 	struct err e = {0};
-	int r;
 
-	if (ctl->at && !doc_moment(ctl->at, &at))
+	*ret = (struct explain_in){.at = time(NULL)};
+	if (ctl->at && !doc_moment(ctl->at, &ret->at))
 		err_set(&e, -EINVAL, "--at '%s': expected a time like 2026-12-24T18:00:00Z",
 			ctl->at);
-	if (e.code || dest_parse(ctl, &k.dest, &e) < 0) {
+	if (e.code || dest_parse(ctl, &ret->dest, &e) < 0 || pod_parse(ctl, ret, &e) < 0) {
 		ctl_fail(&e);
 		return CTL_USAGE;
 	}
-	k.imagined = ctl->at	   ? "it was asked for another time"
-		     : ctl->labels ? "it was asked for other labels"
-		     : ctl->fqdn   ? "it was asked for a name"
-				   : NULL;
-	if (slash)
-		*slash = 0;
-	if (view_open(&ctl->conf, at, &v, &e) < 0)
-		return ctl_fail(&e);
-	view_warn(&v);
-	r = names_find(&k, &e);
+	ret->imagined = ctl->at	      ? "it was asked for another time"
+			: ctl->labels ? "it was asked for other labels"
+			: ctl->fqdn   ? "it was asked for a name"
+				      : NULL;
+	return CTL_OK;
+}
+
+void explain_in_done(struct explain_in *in)
+{
+	free(in->namespace);
+	free(in->pod);
+}
+
+int explain_tell(struct ctl *ctl, const struct view *v, const struct explain_in *in)
+{
+	__cleanup_json struct json *out = json_new_array();
+	struct asked k = {
+		.ctl = ctl, .view = v, .out = out, .dest = in->dest, .imagined = in->imagined};
+	struct err e = {0};
+	int r = names_find(&k, &e);
+
 	if (r == 0)
-		r = tell_all(&k, slash ? namespace : "default", slash ? slash + 1 : namespace, &e);
+		r = tell_all(&k, in->namespace ?: "default", in->pod, &e);
 	free(k.names);
 	if (r < 0)
 		return ctl_fail(&e);
@@ -295,29 +335,40 @@ static int run(struct ctl *ctl)
 	return ctl_fail(&e);
 }
 
+static int run(struct ctl *ctl)
+{
+	__cleanup(explain_in_done) struct explain_in in = {0};
+	__cleanup(view_done) struct view v = {0};
+	struct err e = {0};
+	int r = explain_read(ctl, &in);
+
+	if (r != CTL_OK)
+		return r;
+	if (view_open(&ctl->conf, in.at, &v, &e) < 0)
+		return ctl_fail(&e);
+	view_warn(&v);
+	return explain_tell(ctl, &v, &in);
+}
+
 const struct verb verb_explain = {
 	.name = "explain",
 	.run = run,
 	.min_args = 2,
 	.max_args = 2,
-	.help = "explain POD DEST[:PORT][/PROTO] [OPTION]…\n"
-		"what becomes of a packet, by which rule, and why not by the others\n"
+	.help = "explain [-n NS] POD DEST[:PORT][/PROTO] [OPTION]…\n"
+		"what becomes of a packet, by which rule, and why not others\n"
 		"\n"
-		"POD is NAMESPACE/NAME, or a name in namespace default. DEST is an address; an "
-		"IPv6\n"
-		"one with a port stands in brackets. PROTO is TCP (default with a port), UDP, "
-		"SCTP,\n"
-		"ICMP, ICMPv6 (PORT is then the type) or a number. Without a port there is one\n"
-		"answer for each range of ports that has another one. Sends nothing; needs "
-		"neither\n"
-		"root nor a daemon, but without root the pods on record may be unreadable.\n"
+		"POD is NAMESPACE/NAME, or a name in namespace NS (\"default\"; of a cluster that\n"
+		"of the kubeconfig's context). DEST is an address; an IPv6 one with a port\n"
+		"stands in brackets. PROTO is TCP (default with a port), UDP, SCTP, ICMP,\n"
+		"ICMPv6 (PORT is then the type) or a number. Without a port there is one answer\n"
+		"for each range of ports that has another one. Sends nothing; needs neither root\n"
+		"nor a daemon, but without root the pods on record may be unreadable.\n"
 		"\n"
 		"  --proto P, --port N  the same as in DEST\n"
-		"  --at TIME            as it will be, or was, at that time "
-		"(2026-12-24T18:00:00Z)\n"
-		"  --fqdn NAME          as if DEST had been learned as an address of that name; "
-		"else,\n"
-		"                       as root, what it has been learned as\n"
+		"  --at TIME            as it will be, or was, then (2026-12-24T18:00:00Z)\n"
+		"  --fqdn NAME          as if DEST had been learned as an address of that name;\n"
+		"                       else, as root, what it has been learned as\n"
 		"  --labels K=V,…       judge a pod with these labels, whether it exists or not\n"
 		"\n"
 		"As root, for a pod that runs here, the BPF program in force is asked the same by\n"

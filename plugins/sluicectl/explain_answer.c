@@ -5,6 +5,7 @@
 
 #include "bpf/drop_reasons.h"
 #include "bpf/maps.h"
+#include "text.h"
 
 #define NAME_LEN (2 * DOC_MAX_NAME + 64)
 
@@ -30,28 +31,64 @@ static const char *verdict_name(uint8_t verdict)
 
 /* ---- text ---- */
 
-static void print_by(const struct explain_line *line)
+/* Objects of an API have no place but their name. */
+static bool has_place(const struct view *v)
+{
+	return !v->policies.objects;
+}
+
+static void print_by(const struct view *v, const struct explain_line *line)
 {
 	char name[NAME_LEN];
 	struct doc_src src = flat_rule_src(line->rule);
 
-	printf("by %s (%s:%d)\n", flat_rule_name(line->rule, name, sizeof(name)),
-	       doc_src_file(&src) ?: "?", doc_src_line(&src));
+	printf("by %s", flat_rule_name(line->rule, name, sizeof(name)));
+	if (has_place(v))
+		printf(" (%s:%d)", doc_src_file(&src) ?: "?", doc_src_line(&src));
+	putchar('\n');
 }
 
-static void print_verdict(const struct explain *x)
+static void place_set(struct json *o, const struct view *v, const struct doc_src *src)
 {
+	bool has = has_place(v);
+
+	json_set(o, "file", json_new_string(has ? doc_src_file(src) : NULL));
+	json_set(o, "line", has ? json_new_int(doc_src_line(src)) : json_new_null());
+}
+
+static void print_verdict(const struct answer *a)
+{
+	const struct explain *x = a->x;
 	const struct explain_line *line = winner(x, false);
 
 	printf("verdict      %s ", verdict_name(x->verdict));
 	if (line)
-		print_by(line);
+		print_by(a->view, line);
 	else
 		puts(x->binding.n ? "as no rule matches" : "as no policy selects the pod");
 }
 
-static void print_identity(const struct explain *x)
+/* ", owned by gw1 (this node)"; of a cluster ", carried by gw1 for 5m" */
+static void print_owner(const struct answer *a)
 {
+	const struct egress_addr *addr = a->x->addr;
+	const char *owner = view_owner(a->view, addr), *since;
+	char ago[AGO_MAX];
+
+	if (!a->view->carriers) {
+		printf(", owned by %s%s", owner, addr->local ? " (this node)" : "");
+		return;
+	}
+	since = since_text(view_since(a->view, addr), ago);
+	if (owner)
+		printf(", carried by %s%s%s", owner, since ? " for " : "", since ?: "");
+	else
+		printf(", which nobody says to carry (%s is to)", addr->owner ?: "no node");
+}
+
+static void print_identity(const struct answer *a)
+{
+	const struct explain *x = a->x;
 	const struct explain_line *line = winner(x, true);
 
 	printf("identity     ");
@@ -59,14 +96,16 @@ static void print_identity(const struct explain *x)
 		puts("the node's own way, as no rule that matches has a via");
 		return;
 	}
-	if (x->addr)
-		printf("%s of gateway %s, owned by %s%s, ", addr_str(x->addr->addr),
-		       x->addr->gateway, x->addr->owner, x->addr->local ? " (this node)" : "");
-	else if (x->id)
+	if (x->addr) {
+		printf("%s of gateway %s", addr_str(x->addr->addr), x->addr->gateway);
+		print_owner(a);
+		printf(", ");
+	} else if (x->id) {
 		printf("gateway %s, ", x->id->gateway);
-	else
+	} else {
 		printf("the node's own way, ");
-	print_by(line);
+	}
+	print_by(a->view, line);
 }
 
 static void print_outcome(const struct explain *x)
@@ -145,8 +184,8 @@ void explain_print(const struct answer *a)
 	if (x->undecided) {
 		puts("verdict      undecided: the pod's labels are not known");
 	} else {
-		print_verdict(x);
-		print_identity(x);
+		print_verdict(a);
+		print_identity(a);
 	}
 	print_outcome(x);
 	print_kernel(a->kernel);
@@ -155,7 +194,8 @@ void explain_print(const struct answer *a)
 
 /* ---- JSON ---- */
 
-static void rule_set(struct json *o, const char *key, const struct explain_line *line)
+static void rule_set(struct json *o, const struct view *v, const char *key,
+		     const struct explain_line *line)
 {
 	struct doc_src src;
 	char name[NAME_LEN];
@@ -168,13 +208,13 @@ static void rule_set(struct json *o, const char *key, const struct explain_line 
 	src = flat_rule_src(line->rule);
 	r = json_new_object();
 	json_set(r, "rule", json_new_string(flat_rule_name(line->rule, name, sizeof(name))));
-	json_set(r, "file", json_new_string(doc_src_file(&src)));
-	json_set(r, "line", json_new_int(doc_src_line(&src)));
+	place_set(r, v, &src);
 	json_set(o, key, r);
 }
 
-static struct json *lines_json(const struct explain *x)
+static struct json *lines_json(const struct answer *a)
 {
+	const struct explain *x = a->x;
 	struct json *list = json_new_array();
 
 	for (size_t i = 0; i < x->n_lines; i++) {
@@ -191,8 +231,7 @@ static struct json *lines_json(const struct explain *x)
 		json_set(o, "via", json_new_string(rule_via_text(line->rule)));
 		json_set(o, "verdict", json_new_string(explain_verdict_text(line)));
 		json_set(o, "identity", json_new_string(explain_identity_text(line)));
-		json_set(o, "file", json_new_string(doc_src_file(&src)));
-		json_set(o, "line", json_new_int(doc_src_line(&src)));
+		place_set(o, a->view, &src);
 		json_append(list, o);
 	}
 	return list;
@@ -230,15 +269,15 @@ struct json *explain_json(const struct answer *a)
 	json_set(o, "governed", json_new_bool(explain_governed(x)));
 	json_set(o, "undecided", json_new_bool(x->undecided));
 	json_set(o, "verdict", json_new_string(verdict_name(x->verdict)));
-	rule_set(o, "verdictBy", winner(x, false));
-	rule_set(o, "identityBy", winner(x, true));
+	rule_set(o, a->view, "verdictBy", winner(x, false));
+	rule_set(o, a->view, "identityBy", winner(x, true));
 	json_set(o, "gateway", json_new_string(x->id ? x->id->gateway : NULL));
 	json_set(o, "address", json_new_string(x->addr ? addr_str(x->addr->addr) : NULL));
-	json_set(o, "owner", json_new_string(x->addr ? x->addr->owner : NULL));
+	json_set(o, "owner", json_new_string(x->addr ? view_owner(a->view, x->addr) : NULL));
 	json_set(o, "dropped", json_new_bool(x->reason != SLU_OK));
 	json_set(o, "reason", json_new_string(x->reason ? drop_reason_name(x->reason) : NULL));
 	json_set(o, "suspendedByAudit", json_new_bool(x->suspended));
 	json_set(o, "kernel", kernel_json(a->kernel));
-	json_set(o, "rules", lines_json(x));
+	json_set(o, "rules", lines_json(a));
 	return o;
 }

@@ -117,7 +117,7 @@ const struct verb verb_init = {
 	.run = run,
 	.max_args = 1,
 	.help = "init [DIR] [--force] [OPTION]…\n"
-		"writes a conflist, sample policies and the systemd unit to start from\n"
+		"writes a conflist, sample policies and the unit to start from\n"
 		"\n"
 		"Into DIR (default: sluice), to look at, edit and copy; nothing takes effect by\n"
 		"itself.\n"

@@ -9,8 +9,10 @@
 
 const char ctl_options_help[] =
 	"Options of all verbs:\n"
-	"  -o, --output FORMAT  table (default) or json\n"
-	"  --config FILE        sluiced's settings (YAML; default: " CONF_FILE ");\n"
+	"  -o, --output FORMAT  table (default), wide or json\n"
+	"  --kubeconfig FILE    ask its cluster, as kubectl would, not this node\n"
+	"  --context NAME       the same, by this context of the kubeconfig\n"
+	"  --config FILE        sluiced's settings (default: " CONF_FILE ");\n"
 	"                       the options below come after it\n"
 	"  --node-name NAME     the node to judge for (default: the host name)\n"
 	"  --policy-dir DIR     folder of policies (default: " CONF_POLICY_DIR ")\n"
@@ -20,7 +22,7 @@ const char ctl_options_help[] =
 	"  --cluster-cidr CIDR  pods and services of the cluster; may be repeated\n"
 	"  --help, --version\n"
 	"\n"
-	"Exit status: 0 done, 1 failed or not as it should be, 2 wrong use.\n";
+	"Exit status: 0 done, 1 failed or not as it should be, 2 wrong use, 3 not ready.\n";
 
 enum option_id {
 	OPT_CONFIG = 256,
@@ -40,6 +42,8 @@ enum option_id {
 	OPT_FORCE,
 	OPT_STRICT,
 	OPT_POD,
+	OPT_KUBECONFIG,
+	OPT_CONTEXT,
 	OPT_HELP,
 	OPT_VERSION,
 };
@@ -63,6 +67,10 @@ static const struct option long_options[] = {
 	{"force", no_argument, NULL, OPT_FORCE},
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"pod", required_argument, NULL, OPT_POD},
+	{"kubeconfig", required_argument, NULL, OPT_KUBECONFIG},
+	{"context", required_argument, NULL, OPT_CONTEXT},
+	{"namespace", required_argument, NULL, 'n'},
+	{"all-namespaces", no_argument, NULL, 'A'},
 	{"help", no_argument, NULL, OPT_HELP},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{0},
@@ -71,7 +79,7 @@ static const struct option long_options[] = {
 /* Options that only some verbs have. */
 static const struct {
 	int id;
-	const char *name, *verbs[2];
+	const char *name, *verbs[3];
 } own_options[] = {
 	{OPT_LABELS, "labels", {"explain", "diff"}},
 	{OPT_PROTO, "proto", {"explain"}},
@@ -83,6 +91,8 @@ static const struct {
 	{OPT_FORCE, "force", {"init"}},
 	{OPT_STRICT, "strict", {"lint"}},
 	{OPT_POD, "pod", {"diff"}},
+	{'n', "namespace", {"policies", "bindings", "explain"}},
+	{'A', "all-namespaces", {"policies", "bindings"}},
 };
 
 /* An option as it stood on the command line: all are read before any is believed. */
@@ -101,15 +111,30 @@ static void given_done(struct given_list *g)
 	free(g->items);
 }
 
+static int unknown(const char *given, struct err *e)
+{
+	const char *names[sizeof(long_options) / sizeof(*long_options)], *meant = NULL;
+	size_t n = 0;
+
+	while (long_options[n].name) {
+		names[n] = long_options[n].name;
+		n++;
+	}
+	if (strncmp(given, "--", 2) == 0)
+		meant = closest(given + 2, names, n);
+	return err_set(e, -EINVAL, "unknown option '%s'%s%s%s", given,
+		       meant ? ": did you mean '--" : "", meant ?: "", meant ? "'?" : "");
+}
+
 static int given_read(struct given_list *g, int argc, char **argv, struct err *e)
 {
 	int id;
 
 	optind = 0;
 	opterr = 0;
-	while ((id = getopt_long(argc, argv, ":o:", long_options, NULL)) != -1) {
+	while ((id = getopt_long(argc, argv, ":o:n:A", long_options, NULL)) != -1) {
 		if (id == '?')
-			return err_set(e, -EINVAL, "unknown option '%s'", argv[optind - 1]);
+			return unknown(argv[optind - 1], e);
 		if (id == ':')
 			return err_set(e, -EINVAL, "option '%s' needs a value", argv[optind - 1]);
 		MEM_GROW(g->items, g->n);
@@ -157,6 +182,12 @@ static char **text_field(struct ctl *ctl, int id)
 		return &ctl->fqdn;
 	case OPT_POD:
 		return &ctl->pod;
+	case OPT_KUBECONFIG:
+		return &ctl->kubeconfig;
+	case OPT_CONTEXT:
+		return &ctl->context;
+	case 'n':
+		return &ctl->namespace;
 	default:
 		return NULL;
 	}
@@ -192,31 +223,34 @@ static int given_apply(struct ctl *ctl, const struct given *g, struct err *e)
 		*text = mem_strdup(g->value);
 	} else if (flag) {
 		*flag = true;
+	} else if (g->id == 'A') {
+		free(TAKE(ctl->namespace));
 	} else if (g->id == OPT_CLUSTER_CIDR) {
 		return cidr_add(ctl, g->value, e);
 	} else if (g->id == 'o') {
 		ctl->json = strcmp(g->value, "json") == 0;
-		if (!ctl->json && strcmp(g->value, "table") != 0)
-			return err_set(e, -EINVAL, "--output '%s': expected table or json",
+		ctl->wide = strcmp(g->value, "wide") == 0;
+		if (!ctl->json && !ctl->wide && strcmp(g->value, "table") != 0)
+			return err_set(e, -EINVAL, "--output '%s': expected table, wide or json",
 				       g->value);
 	}
 	return 0;
-}
-
-static bool is_one_of(const char *verb, const char *const verbs[2])
-{
-	return verb && (strcmp(verb, verbs[0]) == 0 || (verbs[1] && strcmp(verb, verbs[1]) == 0));
 }
 
 static int own_check(const struct ctl *ctl, int id, struct err *e)
 {
 	for (size_t i = 0; i < sizeof(own_options) / sizeof(*own_options); i++) {
 		const char *const *verbs = own_options[i].verbs;
+		bool has = own_options[i].id != id;
 
-		if (own_options[i].id == id && !is_one_of(ctl->verb, verbs))
-			return err_set(e, -EINVAL, "--%s: only %s%s%s has this option",
-				       own_options[i].name, verbs[0], verbs[1] ? " or " : "",
-				       verbs[1] ?: "");
+		for (size_t k = 0; k < 3 && verbs[k]; k++)
+			has = has || (ctl->verb && strcmp(ctl->verb, verbs[k]) == 0);
+		if (!has)
+			return err_set(e, -EINVAL, "--%s: only %s%s%s%s%s has this option",
+				       own_options[i].name, verbs[0], verbs[2] ? ", " : "",
+				       verbs[2] ? verbs[1] : "", verbs[1] ? " or " : "",
+				       verbs[2]	  ?: verbs[1]
+					     ?: "");
 	}
 	return 0;
 }
@@ -259,4 +293,7 @@ void ctl_done(struct ctl *ctl)
 	free(ctl->at);
 	free(ctl->fqdn);
 	free(ctl->pod);
+	free(ctl->kubeconfig);
+	free(ctl->context);
+	free(ctl->namespace);
 }

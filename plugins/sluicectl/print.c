@@ -1,19 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "ctl.h"
+#include "text.h"
 
 struct table {
 	char **cells; /* row by row, the head first */
 	size_t columns, n;
 };
 
+const char *ctl_name = "sluicectl";
+
+void ctl_warn(const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "%s: ", ctl_name);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
 int ctl_fail(const struct err *e)
 {
-	fprintf(stderr, "sluicectl: %s\n", e->msg);
+	ctl_warn("%s", e->msg);
 	return CTL_FAILED;
 }
 
@@ -46,7 +61,7 @@ void table_print(const struct table *t)
 	__cleanup_free size_t *width = mem_alloc0(t->columns * sizeof(*width));
 
 	for (size_t i = 0; i < t->n; i++) {
-		size_t len = strlen(t->cells[i]);
+		size_t len = text_width(t->cells[i]);
 
 		if (len > width[i % t->columns])
 			width[i % t->columns] = len;
@@ -55,7 +70,8 @@ void table_print(const struct table *t)
 		if (i % t->columns == t->columns - 1)
 			printf("%s\n", t->cells[i]);
 		else
-			printf("%-*s  ", (int)width[i % t->columns], t->cells[i]);
+			printf("%s%*s", t->cells[i],
+			       (int)(width[i % t->columns] - text_width(t->cells[i])) + 2, "");
 	}
 }
 

@@ -198,15 +198,12 @@ const struct verb verb_rules = {
 	.name = "rules",
 	.run = run,
 	.help = "rules [--hits] [OPTION]…\n"
-		"all rules in the order in which they are asked, and what each was hit by\n"
+		"all rules in the order they are asked, and what each decided\n"
 		"\n"
-		"  --hits               connections, packets and bytes each rule has decided on "
-		"(for\n"
-		"                       the verdict or the identity), and events of `log` that "
-		"were\n"
-		"                       not told for their number; - for a rule that no pod here "
-		"is\n"
-		"                       under. Needs root\n"
+		"  --hits               connections, packets and bytes each rule has decided on\n"
+		"                       (for the verdict or the identity), and events of `log`\n"
+		"                       that were not told for their number; - for a rule that\n"
+		"                       no pod here is under. Needs root\n"
 		"\n"
 		"Rules outside their schedule are not listed: they are absent.\n"
 		"\n",

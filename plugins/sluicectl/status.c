@@ -5,27 +5,10 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
-#include "ctl.h"
+#include "daemon_ask.h"
 #include "policy/missing.h"
-#include "state/socket.h"
+#include "text.h"
 #include "view.h"
-
-#define TIMEOUT_MS 5000
-
-static const char *text_of(const struct json *o, const char *key)
-{
-	const char *s = NULL;
-
-	return json_string(json_get(o, key), &s, NULL) == 0 ? s : NULL;
-}
-
-static int64_t int_of(const struct json *o, const char *key)
-{
-	int64_t v = 0;
-
-	json_int(json_get(o, key), INT64_MIN, INT64_MAX, &v, NULL);
-	return v;
-}
 
 static void print_list(const struct json *list, const char *const *head, const char *const *keys,
 		       size_t n)
@@ -79,11 +62,11 @@ static void print_status(const struct json *s)
 						"state",   "interface", "problem"};
 	static const char *const missing_head[] = {"POLICY", "MISSING"};
 	static const char *const missing_keys[] = {"policy", "missing"};
-	bool ready = false;
 
-	json_bool(json_get(s, "ready"), &ready, NULL);
 	printf("node        %s\nversion     %s\nready       %s\n", text_of(s, "node"),
-	       text_of(s, "version"), ready ? "yes" : "no");
+	       text_of(s, "version"), bool_of(s, "ready") ? "yes" : "no");
+	if (bool_of(json_get(s, "gateways"), "drained"))
+		puts("drained     yes: it takes no egress address until 'undrain'");
 	printf("policies    %" PRId64 "\npods        %" PRId64 ", %" PRId64 " governed\n",
 	       int_of(s, "policies"), int_of(s, "pods"), int_of(s, "governed"));
 	if (text_of(s, "lastError"))
@@ -119,31 +102,17 @@ static struct json *missing_json(const struct ctl *ctl)
 
 static int run(struct ctl *ctl)
 {
-	__cleanup_json struct json *request = json_new_object();
 	__cleanup_json struct json *answer = NULL;
 	struct err e = {0};
-	bool ok = false, ready = false;
 
-	json_set(request, "v", json_new_int(1));
-	json_set(request, "op", json_new_string("status"));
-	if (socket_ask(ctl->conf.run_dir, request, TIMEOUT_MS, &answer, &e) < 0) {
-		err_wrap(&e, "sluiced does not answer (what is in force stays in force)");
+	if (daemon_ask_op(ctl, "status", &answer, &e) < 0)
 		return ctl_fail(&e);
-	}
-	json_bool(json_get(answer, "ok"), &ok, NULL);
-	if (!ok) {
-		err_set(&e, -1, "sluiced: %s", text_of(answer, "error") ?: "refused");
-		return ctl_fail(&e);
-	}
-	json_del(answer, "v");
-	json_del(answer, "ok");
 	json_set(answer, "missing", missing_json(ctl));
 	if (ctl->json)
 		ctl_print_json(answer);
 	else
 		print_status(answer);
-	json_bool(json_get(answer, "ready"), &ready, NULL);
-	return ready ? CTL_OK : CTL_NOT_READY;
+	return bool_of(answer, "ready") ? CTL_OK : CTL_NOT_READY;
 }
 
 const struct verb verb_status = {

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "ctl.h"
 #include "policy/explain.h"
 #include "state/journal.h"
+#include "text.h"
 
 DEFINE_CLEANUP(struct rtnl *, rtnl_close);
 DEFINE_CLEANUP(struct journal *, journal_close);
@@ -73,11 +75,25 @@ static int node_read(struct view *v, struct err *e)
 	return r;
 }
 
+int view_image(struct view *v, const struct daemon_conf *conf, struct err *e)
+{
+	struct image_info info = {
+		.source_exempt = (const char *const *)conf->source_exempt,
+		.n_source_exempt = conf->n_source_exempt,
+	};
+	size_t len = 0;
+	int r;
+
+	free(TAKE(v->image_data));
+	if (!v->policies.objects)
+		info.fingerprint = v->policies.fingerprint ? v->policies.fingerprint : 1;
+	r = image_build(v->compiled, &info, NULL, 0, &v->image_data, &len);
+	return r == 0 ? image_open(&v->image, v->image_data, len, e) : r;
+}
+
 static int view_fill(struct view *v, const struct daemon_conf *conf, struct err *e)
 {
 	__cleanup_close int state_fd = open(conf->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct image_info info = {0};
-	size_t len = 0;
 	int r;
 
 	records_read(conf, v);
@@ -86,14 +102,7 @@ static int view_fill(struct view *v, const struct daemon_conf *conf, struct err 
 		r = node_read(v, e);
 	if (r == 0)
 		r = view_compile(v, conf, e);
-	if (r < 0)
-		return r;
-	if (!v->policies.objects)
-		info.fingerprint = v->policies.fingerprint ? v->policies.fingerprint : 1;
-	info.source_exempt = (const char *const *)conf->source_exempt;
-	info.n_source_exempt = conf->n_source_exempt;
-	r = image_build(v->compiled, &info, NULL, 0, &v->image_data, &len);
-	return r == 0 ? image_open(&v->image, v->image_data, len, e) : r;
+	return r == 0 ? view_image(v, conf, e) : r;
 }
 
 int view_open(const struct daemon_conf *conf, int64_t at, struct view *ret, struct err *e)
@@ -114,16 +123,25 @@ void view_done(struct view *v)
 	policies_done(&v->policies);
 	free(v->image_data);
 	records_free(v->records, v->n_records);
+	json_free(v->carriers);
 	*v = (struct view){0};
+}
+
+const char *view_owner(const struct view *v, const struct egress_addr *a)
+{
+	return v->carriers ? text_of(json_get(v->carriers, addr_str(a->addr)), "node") : a->owner;
+}
+
+const char *view_since(const struct view *v, const struct egress_addr *a)
+{
+	return v->carriers ? text_of(json_get(v->carriers, addr_str(a->addr)), "since") : NULL;
 }
 
 void view_warn(const struct view *v)
 {
 	if (v->policies.last_good)
-		fprintf(stderr,
-			"sluicectl: the policy folder is invalid, the last good policies are in "
-			"force: %s\n",
-			v->policies.err.msg);
+		ctl_warn("the policy folder is invalid, the last good policies are in force: %s",
+			 v->policies.err.msg);
 }
 
 const char *policy_title(const struct doc_policy *p)

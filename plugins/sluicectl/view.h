@@ -22,7 +22,17 @@ struct view {
 	struct record **records;
 	size_t n_records;
 	struct err records_err; /* code 0 = they could be read */
+	/* Of a cluster: who says that he carries which address. NULL: it follows from the objects.
+	 */
+	struct json *carriers; /* {address: {node, since, …}} */
 };
+
+/* The node that carries it; NULL: nobody says so. */
+const char *view_owner(const struct view *v, const struct egress_addr *a);
+/* Since when, "2026-01-31T09:00:00Z"; NULL: not known. */
+const char *view_since(const struct view *v, const struct egress_addr *a);
+/* Makes the image of what is compiled. */
+int view_image(struct view *v, const struct daemon_conf *conf, struct err *e);
 
 /* As it would be at that moment, seconds since 1970. */
 int view_open(const struct daemon_conf *conf, int64_t at, struct view *ret, struct err *e);
