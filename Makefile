@@ -60,7 +60,10 @@ API_TESTS := $(patsubst %.c,$(B)/%,$(shell grep -l testkit/fake_ $(TEST_SRCS)))
 PLUGIN_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluice/*.c)))
 DAEMON_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluiced/*.c)))
 CTL_OBJS    := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/sluicectl/*.c)))
-BINS      := $(if $(PLUGIN_OBJS),$(BIN)/sluice) $(if $(DAEMON_OBJS),$(BIN)/sluiced) $(if $(CTL_OBJS),$(BIN)/sluicectl)
+# sluicectl, and what asks clusters beside what it asks the node: so only that one has libcurl
+KUBECTL_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcard plugins/kubectl-sluice/*.c))) \
+                $(filter-out %/main.o,$(CTL_OBJS))
+BINS      := $(BIN)/sluice $(BIN)/sluiced $(BIN)/sluicectl $(BIN)/kubectl-sluice
 
 .PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak sim failover bench bench-quick demo lint clean deps
 all: $(BINS)
@@ -105,6 +108,10 @@ $(BIN)/sluiced: $(DAEMON_OBJS) $(LIB)
 	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -o $@
 
 $(BIN)/sluicectl: $(CTL_OBJS) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -o $@
+
+$(BIN)/kubectl-sluice: $(KUBECTL_OBJS) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -o $@
 
@@ -270,7 +277,7 @@ install: all
 	install -m 755 $(BIN)/sluiced $(DESTDIR)$(PREFIX)/sbin/.sluiced.new
 	mv -f $(DESTDIR)$(PREFIX)/sbin/.sluiced.new $(DESTDIR)$(PREFIX)/sbin/sluiced
 	install -m 755 $(BIN)/sluicectl $(DESTDIR)$(PREFIX)/bin/sluicectl
-	ln -sf sluicectl $(DESTDIR)$(PREFIX)/bin/kubectl-sluice
+	install -m 755 $(BIN)/kubectl-sluice $(DESTDIR)$(PREFIX)/bin/kubectl-sluice
 	@for page in $(MAN); do d=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
 		install -d $$d && install -m 644 $$page $$d/ || exit 1; done
 	@for unit in $(UNIT); do d=$(DESTDIR)$(PREFIX)/lib/systemd/system; \
@@ -288,4 +295,4 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(OBJS:.o=.d) $(TESTKIT:.o=.d) $(FAKE_API:.o=.d) $(PLUGIN_OBJS:.o=.d) $(DAEMON_OBJS:.o=.d) $(CTL_OBJS:.o=.d) $(TESTS:%=%.d) $(FUZZ_OBJS:.o=.d) $(FUZZERS:%=%.d)
+-include $(OBJS:.o=.d) $(TESTKIT:.o=.d) $(FAKE_API:.o=.d) $(PLUGIN_OBJS:.o=.d) $(DAEMON_OBJS:.o=.d) $(KUBECTL_OBJS:.o=.d) $(CTL_OBJS:.o=.d) $(TESTS:%=%.d) $(FUZZ_OBJS:.o=.d) $(FUZZERS:%=%.d)

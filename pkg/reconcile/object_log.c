@@ -81,7 +81,8 @@ static int log_load(struct object_log *l, const struct object_log_reader *reader
 {
 	__cleanup_free char *text = NULL;
 	size_t len = 0, good;
-	int r = atomic_file_load(l->dirfd, OBJECT_LOG, LOG_MAX, &text, &len, e);
+	int r = l->dirfd < 0 ? -ENOENT
+			     : atomic_file_load(l->dirfd, OBJECT_LOG, LOG_MAX, &text, &len, e);
 
 	if (r == -ENOENT)
 		return 0;
@@ -142,6 +143,10 @@ int64_t object_log_append(struct object_log *l, const struct json *j, uint32_t *
 	size_t len = strlen(text), need = l->n + HASH_LEN + 1 + len + 1;
 	int64_t at = l->size + (int64_t)l->n;
 
+	if (!l->writable) {
+		*ret_len = 0;
+		return 0;
+	}
 	if (need + 1 > l->cap) {
 		l->cap = (need + 1) * 2;
 		l->buf = mem_resize(l->buf, l->cap, 1);

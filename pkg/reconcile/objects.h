@@ -70,8 +70,8 @@ struct object {
 	int64_t fetched_at; /* ms; 0: a watch told it */
 };
 
-/* What a log of an earlier life says is there at once. state_fd is borrowed; writable: only one
- * may. */
+/* What a log of an earlier life says is there at once. state_fd is borrowed, -1: without a log;
+ * writable: only one may. */
 int objects_new(int state_fd, bool writable, struct objects **ret, struct err *e);
 void objects_free(struct objects *o);
 DEFINE_CLEANUP(struct objects *, objects_free);

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kubectl-sluice against an API server that does what no real one does when it is asked to. */
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "testkit/fake_api.h"
+#include "testkit/netns_fixture.h"
+
+static char folder[64], output[1 << 16];
+static struct fake_api *api;
+static unsigned int busy; /* how many requests are answered so */
+
+/* ---- the server ---- */
+
+#define LIST(items) \
+	"{\"kind\": \"List\", \"metadata\": {\"resourceVersion\": \"7\"}, \"items\": [" items "]}"
+#define CONDITION(type, status)                          \
+	"{\"type\": \"" type "\", \"status\": \"" status \
+	"\", \"reason\": \"R\", \"message\": \"m\"}"
+
+#define GATEWAY                                                                           \
+	"{\"metadata\": {\"name\": \"office\"}, \"spec\": {\"addresses\": ["              \
+	"{\"range\": \"203.0.113.8-203.0.113.15\"}, {\"range\": \"2001:db8::1\"}]},"      \
+	"\"status\": {\"addresses\": [{\"address\": \"203.0.113.10\", \"node\": \"gw1\"," \
+	"\"since\": \"2026-01-01T00:00:00Z\"}], \"conditions\": [" CONDITION("Accepted",  \
+									     "True") "]}}"
+
+/* One that no parser takes, and one that it takes as a string where it is a number. */
+#define POLICIES                                                                                \
+	"{\"metadata\": {\"name\": \"odd\", \"namespace\": \"shop\", \"generation\": 2},"       \
+	"\"spec\": {\"priority\": \"x\", \"subject\": 7}, \"status\": {\"conditions\": ["       \
+	"{\"type\": \"Accepted\", \"status\": \"True\", \"observedGeneration\": 1}]}},"         \
+	"{\"metadata\": {\"name\": \"bad\", \"namespace\": \"shop\", \"annotations\": {\"a\": " \
+	"\"\\u0000\"}}}"
+
+static const char *answer_to(const char *path)
+{
+	static const struct {
+		const char *begins, *answer;
+	} table[] = {
+		{"/apis/sluice.dev/v1alpha1/egressgateways?", LIST(GATEWAY)},
+		{"/apis/sluice.dev/v1alpha1/egresspolicies?", LIST(POLICIES)},
+		{"/apis/sluice.dev/v1alpha1/", LIST("")},
+		{"/api/v1/pods?",
+		 LIST("{\"metadata\": {\"name\": \"p\", \"namespace\": \"elsewhere\"},"
+		      "\"spec\": {\"nodeName\": \"ghost\", \"containers\": [{\"name\": "
+		      "\"sluiced\", \"image\": \"r:5000/sluice\"}]}}")},
+		{"/api/v1/", LIST("")},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (strncmp(path, table[i].begins, strlen(table[i].begins)) == 0)
+			return table[i].answer;
+	return NULL;
+}
+
+static void usual(struct fake_conn *c, const struct fake_request *r, void *data)
+{
+	const char *answer = answer_to(r->path);
+
+	if (busy && __atomic_fetch_sub(&busy, 1, __ATOMIC_RELAXED) > 0)
+		fake_json(c, 503, "{\"kind\": \"Status\", \"message\": \"later\"}");
+	else if (answer)
+		fake_json(c, 200, answer);
+	else
+		fake_json(c, 404, "{\"kind\": \"Status\", \"message\": \"no such thing\"}");
+}
+
+static void without_crds(struct fake_conn *c, const struct fake_request *r, void *data)
+{
+	if (strncmp(r->path, "/apis/", 6) == 0)
+		fake_answer(c, 404, "text/plain", "", "404 page not found\n");
+	else
+		fake_json(c, 200, LIST(""));
+}
+
+static void no_json(struct fake_conn *c, const struct fake_request *r, void *data)
+{
+	fake_answer(c, 200, "text/html", "", "<html>please log in</html>");
+}
+
+/* ---- the program ---- */
+
+static void write_file(const char *name, const char *text)
+{
+	__cleanup_free char *path = mem_printf("%s/%s", folder, name);
+	__cleanup_file FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+}
+
+static void serve(fake_handler *handler)
+{
+	__cleanup_kube_conf struct kube_conf conf = {0};
+	__cleanup_free char *text = NULL;
+
+	fake_api_stop(api);
+	api = fake_api_start(NULL, handler, NULL);
+	fake_api_conf(api, &conf);
+	text = mem_printf(
+		"current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+		"clusters: [{name: c, cluster: {server: '%s', certificate-authority: ca}}]\n"
+		"users: [{name: u, user: {token: '%s'}}]\n",
+		conf.server, conf.token);
+	write_file("config", text);
+	write_file("ca", fake_api_ca(api));
+}
+
+/* Of build/VARIANT/plugins/kubectl-sluice/x_test: build/VARIANT/bin/, or build/bin/. */
+static char *binary(void)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *cut, *found;
+
+	assert_true(n > 0);
+	path[n] = 0;
+	cut = strstr(path, "/plugins/kubectl-sluice/");
+	assert_non_null(cut);
+	*cut = 0;
+	found = mem_printf("%s/bin/kubectl-sluice", path);
+	if (access(found, X_OK) == 0)
+		return found;
+	free(found);
+	cut = strrchr(path, '/');
+	assert_non_null(cut);
+	*cut = 0;
+	return mem_printf("%s/bin/kubectl-sluice", path);
+}
+
+static int ask(const char *args)
+{
+	__cleanup_free char *program = binary();
+	__cleanup_free char *command = mem_printf("cd %s && %s %s --kubeconfig config 2>&1", folder,
+						  program, args);
+	FILE *f = popen(command, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(output, 1, sizeof(output) - 1, f);
+	output[n] = 0;
+	return WEXITSTATUS(pclose(f));
+}
+
+#define assert_output(text)                                       \
+	do {                                                      \
+		if (!strstr(output, text))                        \
+			fail_msg("no '%s' in: %s", text, output); \
+	} while (0)
+
+static int start(void **state)
+{
+	strcpy(folder, "/tmp/kubectl-sluice-test-XXXXXX");
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+	fake_api_stop(api);
+	api = NULL;
+	busy = 0;
+	sh("rm -rf %s", folder);
+	return 0;
+}
+
+/* ---- tests ---- */
+
+static void addresses_that_nobody_carries_are_one_line(void **state)
+{
+	serve(usual);
+	assert_int_equal(ask("gateways"), 0);
+	assert_output("office   203.0.113.8-203.0.113.9    -     Unassigned");
+	assert_output("office   203.0.113.10               gw1   Carried");
+	assert_output("office   203.0.113.11-203.0.113.15  -     Unassigned");
+	assert_output("office   2001:db8::1                -     Unassigned");
+}
+
+static void
+an_object_that_no_parser_takes_is_listed_and_one_that_cannot_be_read_is_named(void **state)
+{
+	serve(usual);
+	assert_int_equal(ask("policies"), 0);
+	assert_output("shop/odd");
+	assert_output("?");
+	assert_output("left out, as it cannot be read: ");
+	assert_int_equal(ask("bindings -o wide"), 1); /* without SluiceConfig: what is inside? */
+	assert_output("cluster CIDRs are unknown");
+	assert_int_equal(ask("bindings -o wide --cluster-cidr 10.0.0.0/8"), 0);
+	assert_output("EgressPolicy shop/odd: ");
+	assert_output("elsewhere/p");
+}
+
+static void a_node_that_only_a_pod_tells_of_is_there(void **state)
+{
+	serve(usual);
+	assert_int_equal(ask("status"), 3);
+	assert_output("ghost  ?      not ready: ?  latest");
+	assert_output("gw1    ?      none");
+	assert_output("nobody writes it");
+	assert_output("policies    1, 0 in force, 1 not judged yet");
+}
+
+static void a_server_that_is_busy_is_asked_again(void **state)
+{
+	serve(usual);
+	busy = 2;
+	assert_int_equal(ask("gateways"), 0);
+	assert_output("203.0.113.10");
+}
+
+static void crds_that_are_not_there_are_said(void **state)
+{
+	static const char *const verbs[] = {"status", "gateways", "policies", "bindings",
+					    "explain a/b 192.0.2.1"};
+
+	serve(without_crds);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		assert_int_equal(ask(verbs[i]), 1);
+		assert_output("its CRDs are not installed");
+	}
+}
+
+static void an_answer_that_is_no_api_s_is_said(void **state)
+{
+	serve(no_json);
+	assert_int_equal(ask("gateways"), 1);
+	assert_output("text/html instead of JSON");
+}
+
+static void a_server_that_is_not_there_is_said_at_once(void **state)
+{
+	serve(usual);
+	fake_api_stop(api);
+	api = NULL;
+	assert_int_equal(ask("gateways"), 1);
+	assert_output(
+		"kubectl sluice: GET /apis/sluice.dev/v1alpha1/egressgateways: https://127.0.0.1");
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(addresses_that_nobody_carries_are_one_line),
+		TEST(an_object_that_no_parser_takes_is_listed_and_one_that_cannot_be_read_is_named),
+		TEST(a_node_that_only_a_pod_tells_of_is_there),
+		TEST(a_server_that_is_busy_is_asked_again),
+		TEST(crds_that_are_not_there_are_said),
+		TEST(an_answer_that_is_no_api_s_is_said),
+		TEST(a_server_that_is_not_there_is_said_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
