@@ -65,7 +65,7 @@ KUBECTL_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcar
                 $(filter-out %/main.o,$(CTL_OBJS))
 BINS      := $(BIN)/sluice $(BIN)/sluiced $(BIN)/sluicectl $(BIN)/kubectl-sluice
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak sim failover bench bench-quick demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak scale sim failover bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -241,6 +241,10 @@ faults: all e2e-tools
 # 32 pods that come and go all at once, for five minutes
 soak: all e2e-tools
 	@e2e/faults/soak $(SOAK)
+
+# one daemon before 100,000 pods and 10,000 policies of a real API server: some minutes, 3 GB of memory
+scale: all e2e-tools
+	@SLUICE_E2E_FULL=1 KUBE_SIZE=3g SCALE_PODS=100000 SCALE_POLICIES=10000 bats e2e/scale.bats
 
 # the membership of gateways in a world of its own time: 100,000 worlds, a few minutes
 SIM_SEEDS ?= 100000

@@ -15,16 +15,6 @@ setup() {
 }
 teardown() { lab_teardown; }
 
-# What they need is not installed for make check, which runs the short form if it is there.
-need_podman() { need podman runc busybox; }
-need_containerd() {
-	need containerd ctr runc busybox
-	/usr/bin/python3 -c 'import grpc' 2>/dev/null || skip "no python3-grpcio (scripts/install-deps --full)"
-}
-need() {
-	local tool
-	for tool; do command -v "$tool" >/dev/null || skip "no $tool (scripts/install-deps --full)"; done
-}
 # it_said: the first process got through, v4 and v6, and only under its address
 it_said() {
 	lab_wait 50 heard "$EGRESS_V4" || lab_fail "not heard: $(counts)" || return
@@ -112,7 +102,7 @@ published() { on ext sh -c "sleep 0.2 | busybox nc -w 1 ${NODE_V4[node1]} 30080"
 	id=$(sandbox_run default/web)
 	it_said
 	netns=$(inside ls /run/netns)
-	daemon_stop containerd KILL
+	daemon_stop containerd-node1 KILL
 	same "without containerd" "$EGRESS_V4" "$(in_pod "$netns" "$PROBE" ask udp "$EXT_V4" "$PORT")"
 	same "denied without containerd" timeout "$(in_pod "$netns" "$PROBE" ask udp "$DENIED_V4" "$PORT" timeout=300)"
 	containerd_start
@@ -156,7 +146,7 @@ published() { on ext sh -c "sleep 0.2 | busybox nc -w 1 ${NODE_V4[node1]} 30080"
 		sandbox_run default/web 3>&- &
 		pid=$!
 		sleep "$delay"
-		daemon_stop containerd KILL
+		daemon_stop containerd-node1 KILL
 		wait "$pid" || true
 		containerd_start
 		sandboxes_remove

@@ -5,26 +5,39 @@
 # cgroups are below one named after the lab, by which lab_destroy finds them.
 # Nothing here needs CAP_SYS_RESOURCE.
 #
-#	room_up NODE        in ROOM; inside COMMAND… runs there
+#	room_up NODE        in ROOM; inside COMMAND… runs there; room_of NODE: goes to another one
 #	podman_up NODE      then: pm ARGUMENT…
 #	containerd_up NODE  then: cri ARGUMENT…, containerd_start, containerd_kill
 
+# What they need is not installed for make check, which runs the short form if it is there.
+need_podman() { need podman runc busybox; }
+need_containerd() {
+	need containerd ctr runc busybox
+	/usr/bin/python3 -c 'import grpc' 2>/dev/null || skip "no python3-grpcio (scripts/install-deps --full)"
+}
+need() {
+	local tool
+	for tool; do command -v "$tool" >/dev/null || skip "no $tool (scripts/install-deps --full)"; done
+}
+
+room_of() { ROOM_NODE=$1 ROOM=$LAB/room-$1; }
+
 room_up() {
 	local node=$1
-	ROOM=$LAB/room
+	room_of "$node"
 	mkdir -p "$ROOM/net.d" "$ROOM/bin"
 	ln -s /usr/lib/cni/* "$ROOM/bin"
 	recorder
 	deadly bridge /usr/lib/cni/bridge
 	image
 	cp "$LAB/$node/net.conflist" "$ROOM/net.d/10-lab.conflist"
-	daemon room nsenter --net="/run/netns/$P-$node" unshare --mount sh -c "
+	daemon "room-$node" nsenter --net="/run/netns/$P-$node" unshare --mount sh -c "
 		mount -t tmpfs run /run && mount -t tmpfs lib /var/lib && mkdir /run/netns &&
 		touch '$ROOM/ready' && exec sleep 3600"
-	lab_wait 50 test -e "$ROOM/ready" || lab_fail "no room: $(cat "$LAB/log/room")"
+	lab_wait 50 test -e "$ROOM/ready" || lab_fail "no room: $(cat "$LAB/log/room-$node")"
 }
 
-inside() { $EXEC nsenter --mount --net -t "$(cat "$LAB/pids/room")" -- "$@"; }
+inside() { $EXEC nsenter --mount --net -t "$(cat "$LAB/pids/room-$ROOM_NODE")" -- "$@"; }
 
 # in_pod NETNS COMMAND…: by its name in the room
 in_pod() {
@@ -119,8 +132,8 @@ pm_run() { pm run -d --network "lab-node1" --cgroup-parent "/$P" --name "$@" loc
 # ---- containerd ----
 
 containerd_start() {
-	daemon containerd inside containerd --config "$ROOM/containerd.toml"
-	lab_wait 100 cri ready || lab_fail "containerd is not ready: $(tail -n 20 "$LAB/log/containerd")"
+	daemon "containerd-$ROOM_NODE" inside containerd --config "$ROOM/containerd.toml"
+	lab_wait 100 cri ready || lab_fail "containerd is not ready: $(tail -n 20 "$LAB/log/containerd-$ROOM_NODE")"
 }
 
 containerd_up() {

@@ -9,7 +9,7 @@ cri.py SOCKET list                        ids and states
 cri.py SOCKET ip ID                       the sandbox's addresses
 cri.py SOCKET network                     the network configuration in use, as JSON
 
-Options of run: cgroup=PATH, port=HOST:CONTAINER, annotation=KEY=VALUE.
+Options of run: cgroup=PATH, port=HOST:CONTAINER, annotation=KEY=VALUE, uid=UID.
 
 Only a handful of fields of runtime.v1 (k8s.io/cri-api, api.proto) are needed, so the
 messages are written out here by hand: a message is a list of (field number, value).
@@ -85,12 +85,13 @@ class Runtime:
 
 
 def sandbox_config(pod, options):
-    namespace, name = pod.split("/")
-    fields = [(1, message((1, name), (2, str(uuid.uuid4())), (3, namespace)))]
-    fields.append((2, name))  # hostname
+    namespace, hostname = pod.split("/")
+    uid, fields = str(uuid.uuid4()), [(2, hostname)]
     for option in options:
         key, _, value = option.partition("=")
-        if key == "port":
+        if key == "uid":
+            uid = value
+        elif key == "port":
             host, container = value.split(":")
             fields.append((5, message((2, int(container)), (3, int(host)))))
         elif key == "annotation":
@@ -99,8 +100,8 @@ def sandbox_config(pod, options):
         elif key == "cgroup":
             fields.append((8, message((1, value))))
         else:
-            sys.exit(f"cri: {option}: cgroup=, port= or annotation=")
-    return message(*fields)
+            sys.exit(f"cri: {option}: cgroup=, port=, annotation= or uid=")
+    return message((1, message((1, hostname), (2, uid), (3, namespace))), *fields)
 
 
 def ready(runtime):
