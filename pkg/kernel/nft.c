@@ -301,8 +301,12 @@ static const uint8_t families[] = {NFPROTO_INET, NFPROTO_BRIDGE};
 
 int nft_observe(struct nft *n, const struct nft_model *m, struct err *e)
 {
+	uint32_t generation = 0;
+	bool settled = true;
 	int level = EQUAL;
 
+	if (nft_known_equal(n, m))
+		return EQUAL;
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
 		__cleanup_picture struct nft_picture have = {0};
 		__cleanup_picture struct nft_picture want = {0};
@@ -312,7 +316,11 @@ int nft_observe(struct nft *n, const struct nft_model *m, struct err *e)
 			return rc;
 		rc = compare(&have, &want);
 		level = rc > level ? rc : level;
+		settled = i == 0 || have.generation == generation;
+		generation = have.generation;
 	}
+	if (level == EQUAL && settled)
+		nft_known_set(n, m, generation);
 	return level;
 }
 

@@ -103,6 +103,7 @@ void nft_close(struct nft *n);
  * 2 = the table is missing or its static part is not what we would build.
  */
 int nft_observe(struct nft *n, const struct nft_model *m, struct err *e);
+void nft_forget(struct nft *n); /* the next observe looks, even where nothing has been changed */
 /* Makes it so, with the least change and in one transaction; counters survive unless the static
  * part is rebuilt. */
 int nft_apply(struct nft *n, const struct nft_model *m, struct err *e);

@@ -296,7 +296,7 @@ static int on_generation(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-static int generation(struct nft *n, uint32_t *ret)
+int nft_generation(struct nft *n, uint32_t *ret)
 {
 	_Alignas(struct nlmsghdr) char buf[256];
 
@@ -312,13 +312,14 @@ int nft_picture_load(struct nft *n, uint16_t family, struct nft_picture *ret, st
 	for (tries = 0; tries < MAX_TORN; tries++) {
 		uint32_t before = 0, after = 0;
 
-		rc = generation(n, &before);
+		rc = nft_generation(n, &before);
 		if (rc == 0)
 			rc = load_once(n, &p, family);
 		if (rc == 0)
-			rc = generation(n, &after);
+			rc = nft_generation(n, &after);
 		if (rc == 0 && before == after) {
 			nft_picture_sort(&p);
+			p.generation = after;
 			*ret = p;
 			return 0;
 		}

@@ -12,6 +12,7 @@
  *	nft_limits.c	what one pod may hold of an address: chains by number
  *	nft_sets.c	sets: what they hold by the model, differences, messages
  *	nft_observe.c	the kernel's picture; nft_parse.c: what it says, attribute by attribute
+ *	nft_known.c	when it need not be taken
  *	nft_foreign.c	other people's forward policies; events
  */
 #include <stdbool.h>
@@ -52,7 +53,15 @@ struct nft {
 	struct mnl_socket *sock;
 	uint32_t portid;
 	uint32_t seq;
+	uint64_t equal_to; /* digest of a model, 0 = none */
+	uint32_t equal_at; /* the generation at which the kernel had it */
 };
+
+/* ---- nft_known.c ---- */
+
+/* It was so when somebody looked, and there has been no transaction since. */
+bool nft_known_equal(struct nft *n, const struct nft_model *m);
+void nft_known_set(struct nft *n, const struct nft_model *m, uint32_t generation);
 
 /* The parts of the mark, see bpf/abi.h. */
 struct nft_marks {
@@ -141,7 +150,8 @@ struct nft_picture {
 	struct nft_entry *entries; /* sorted by name when complete */
 	size_t n;
 	struct nft_elems elems[NFT_SET_N];
-	bool exists; /* the table */
+	bool exists;	     /* the table */
+	uint32_t generation; /* the kernel's: counts transactions, everybody's */
 	bool counted[SLU_REASON_MAX];
 	struct nft_count counts[SLU_REASON_MAX];
 };
@@ -162,6 +172,7 @@ int nft_elem_cmp(const void *a, const void *b);
 /* What the model wants. */
 int nft_picture_of(struct nft_picture *ret, uint8_t family, const struct nft_model *m,
 		   struct err *e);
+int nft_generation(struct nft *n, uint32_t *ret);
 /* What the kernel has; retries torn dumps. */
 int nft_picture_load(struct nft *n, uint16_t family, struct nft_picture *ret, struct err *e);
 

@@ -221,6 +221,8 @@ static int see(struct reconcile *r, struct dp_model **ret, struct err *e)
 		if (rc < 0)
 			return rc;
 	}
+	if (!in.known)
+		nft_forget(r->k.nft);
 	rc = dp_observe(&r->k, &in, ret, e);
 	if (rc == 0 && !in.known) {
 		r->known_at = clock_ms();
