@@ -34,9 +34,9 @@ struct ct_flow {
 #define TCP_WSCALE_NONE 0xff
 
 /*
- * All entries whose original source is one of these (sorted by addr_cmp). One dump per
- * family that occurs among them: the kernel walks its whole table (about 300 bytes an
- * entry through the socket), what comes back is only what was asked for. A table that is
+ * All entries whose original source is one of these (sorted by addr_cmp). One dump: the
+ * kernel walks its whole table (about 300 bytes an entry through the socket), what comes
+ * back is only what was asked for. A table that is
  * resized meanwhile may tell an entry twice.
  */
 int conntrack_list(const struct addr *sources, size_t n, struct ct_flow **ret, size_t *ret_n,

@@ -230,7 +230,10 @@ static void flags_write(const struct keep *k, struct reconcile *r, struct dp_mod
 
 /* ---- before and after ---- */
 
-/* An edit of verdicts alone is none: nobody becomes somebody else by it. */
+/*
+ * An edit of verdicts alone is none: nobody becomes somebody else by it. One from Keep to Reset
+ * is, though the kernel's program stays what it was.
+ */
 static bool pod_edited(const struct dp_model *observed, const struct programs_plan *programs,
 		       const struct pod *p, const struct live *l)
 {
@@ -239,7 +242,8 @@ static bool pod_edited(const struct dp_model *observed, const struct programs_pl
 
 	if (l->identity && l->identity == l->identity_next)
 		return false;
-	return have && (have->a.pod.policy != id || (id && programs_plan_has(programs, id)));
+	return have && (have->a.pod.policy != id || (id && programs_plan_has(programs, id)) ||
+			(l->key && l->key != l->key_next));
 }
 
 /* An edit that was made while no daemon ran is one, too. */

@@ -170,6 +170,26 @@ static void resets_where_it_is_said(void **state)
 	assert_int_equal(connections(), 1);
 }
 
+/* Nothing else changes, neither programs nor identities. */
+static void resets_what_is_kept_when_nothing_but_that_is_said(void **state)
+{
+	uint32_t pod, id = office_id(&pod);
+
+	connection(1, id);
+	rnode_policy("web.yaml", WEB_POLICY(KEEP) AS_NODE);
+	rnode_settle();
+	assert_int_equal(kept_as(1), id);
+	connection(2, 0);
+	rnode_policy("web.yaml", WEB_POLICY(RESET) AS_NODE);
+	assert_int_equal(rnode_pass(), 0);
+	assert_int_equal(kept_as(1), -1);
+	assert_false(flagged(pod));
+	assert_int_equal(connections(), 1);
+	rnode_policy("web.yaml", WEB_POLICY(KEEP) AS_NODE);
+	assert_int_equal(rnode_pass(), 0);
+	assert_int_equal(connections(), 1);
+}
+
 /* Nobody becomes somebody else by it, so conntrack is not asked, which takes its time. */
 static void an_edit_of_verdicts_looks_at_no_connection(void **state)
 {
@@ -276,6 +296,8 @@ int main(void)
 			rnode_teardown),
 		cmocka_unit_test_setup_teardown(resets_where_it_is_said, rnode_setup,
 						rnode_teardown),
+		cmocka_unit_test_setup_teardown(resets_what_is_kept_when_nothing_but_that_is_said,
+						rnode_setup, rnode_teardown),
 		cmocka_unit_test_setup_teardown(an_edit_of_verdicts_looks_at_no_connection,
 						rnode_setup, rnode_teardown),
 		cmocka_unit_test_setup_teardown(lets_go_of_all_when_the_address_is_gone,

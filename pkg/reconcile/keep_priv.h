@@ -16,7 +16,8 @@ struct live {
 	/* A digest of who it appears as: as the kernel has it, and as this pass wants it; 0 = not
 	 * known. */
 	uint64_t identity, identity_next;
-	bool shared; /* two pods have it: whose connections, nobody knows */
+	uint64_t key, key_next; /* of its program, in the same way; 0 = none, or not known */
+	bool shared;		/* two pods have it: whose connections, nobody knows */
 	bool edited, stranger, look;
 };
 

@@ -137,6 +137,7 @@ void keep_done(struct reconcile *r)
 		struct live *l = &k->live[i];
 
 		l->identity = is_carried_out(r, &r->pods[l->pod]) ? l->identity_next : 0;
+		l->key = l->key_next;
 	}
 }
 
@@ -160,9 +161,12 @@ void keep_live_refresh(struct keep *k, struct reconcile *r)
 			continue;
 		now->watch_until = old[i].watch_until;
 		now->identity = old[i].identity;
+		now->key = old[i].key;
 	}
-	for (size_t i = 0; i < k->n_live; i++)
+	for (size_t i = 0; i < k->n_live; i++) {
 		k->live[i].identity_next = identity_of(r, &r->pods[k->live[i].pod]);
+		k->live[i].key_next = r->pods[k->live[i].pod].key;
+	}
 	free(old);
 	gone_forget(k, gone, n_gone);
 }

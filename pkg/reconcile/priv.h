@@ -43,6 +43,14 @@ struct pod {
 	struct dp_attachment a; /* policy and audit are filled in once ids are given out */
 };
 
+/* What of a pass's plan is in the kernel. */
+struct carried {
+	bool begun;
+	bool programs; /* all of them */
+	bool all;
+	bool pods; /* and no pod is left for the next pass */
+};
+
 struct reconcile {
 	const struct daemon_conf *conf;
 	char *node_name; /* as objects have it, see compile.c; NULL before the first compile */
@@ -75,6 +83,7 @@ struct reconcile {
 	bool drained;		       /* drain.h */
 	struct membership *membership; /* NULL: without heartbeats */
 	struct keep *keep;
+	struct carried carried; /* by this pass */
 	struct desired *desired;
 	uint64_t addr_digest;	/* address → id of the last pass */
 	struct dp_model *known; /* maps as we left them; NULL: read them */

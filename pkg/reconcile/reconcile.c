@@ -291,18 +291,13 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 	plan_log(plan);
 	claims_note(r, plan);
 	r->changes += out.done;
-	if (programs_done(plan)) {
+	r->carried = (struct carried){true, programs_done(plan), rc == 0, rc == 0 && !late};
+	if (r->carried.programs)
 		progs_commit(r, programs);
-		keep_after(r);
-	}
-	if (rc < 0 || !programs_done(plan)) { /* read anew, with an epoch of their own */
+	if (rc < 0 || !r->carried.programs) { /* read anew, with an epoch of their own */
 		tables_free(r->tables);
 		r->tables = NULL;
 	}
-	dp_model_free(r->known); /* what we left in the maps need not be read next time */
-	r->known = rc == 0 ? dp_model_maps(r->desired->model) : NULL;
-	if (rc == 0 && !late)
-		keep_done(r);
 	if (rc == 0) {
 		claims_settled(&r->claims);
 		return late;
@@ -310,6 +305,19 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 	if (e)
 		*e = out.err;
 	return rc;
+}
+
+/* When kernel and snapshot have it: nobody waits for this, and a table of connections is large. */
+static void look_back(struct reconcile *r)
+{
+	if (!r->carried.begun)
+		return;
+	if (r->carried.programs)
+		keep_after(r);
+	dp_model_free(r->known); /* what we left in the maps need not be read next time */
+	r->known = r->carried.all ? dp_model_maps(r->desired->model) : NULL;
+	if (r->carried.pods)
+		keep_done(r);
 }
 
 static int act(struct reconcile *r, struct err *e)
@@ -320,6 +328,7 @@ static int act(struct reconcile *r, struct err *e)
 	bool idle;
 	int rc;
 
+	r->carried = (struct carried){0};
 	rc = see(r, &observed, e);
 	if (rc < 0)
 		return rc;
@@ -407,6 +416,7 @@ static int pass(struct reconcile *r, struct err *e)
 		rc = counters_store(r, e);
 	if (rc >= 0)
 		rc = publish(r, e);
+	look_back(r);
 	if (rc < 0)
 		return rc;
 	pods_collect(r);
