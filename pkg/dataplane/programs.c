@@ -61,6 +61,10 @@ static int program_plan(struct planner *pl, const struct dp_program *d)
 
 	if (r < 0 || (have && have->meaning == dr.meaning))
 		return r;
+	if (!have && pl->t->n_policies + p->n_added == SLU_MAX_POLICIES)
+		return err_set(pl->e, -ENOSPC, "map policies: more than %u combinations in use",
+			       SLU_MAX_POLICIES);
+	p->n_added += !have;
 	MEM_GROW(p->sets, p->n_sets);
 	p->sets[p->n_sets] = mem_alloc0(sizeof(struct table_policy));
 	return draft_encode(pl, &dr, p->sets[p->n_sets++]);
@@ -75,15 +79,17 @@ struct mark {
 		uint32_t last;	     /* length of the last run */
 		uint32_t size, next; /* of the space */
 	} writes[PLACE_COUNT];
-	size_t n_names, n_sets, n_identities, n_trees;
+	size_t n_names, n_sets, n_added, n_identities, n_trees, n_classes;
 };
 
 static void mark_make(const struct programs_plan *p, struct mark *ret)
 {
 	*ret = (struct mark){.n_names = p->n_names,
 			     .n_sets = p->n_sets,
+			     .n_added = p->n_added,
 			     .n_identities = p->n_identities,
-			     .n_trees = p->n_trees};
+			     .n_trees = p->n_trees,
+			     .n_classes = p->n_classes};
 	for (int i = 0; i < PLACE_COUNT; i++) {
 		const struct runs *runs = &p->writes[i].runs;
 
@@ -128,6 +134,14 @@ static void trees_undo(struct planner *pl, size_t had)
 	}
 }
 
+static void classes_undo(struct programs_plan *p, size_t had)
+{
+	for (; p->n_classes > had; p->n_classes--) {
+		class_table_remove(&p->class_index, p->classes[p->n_classes - 1]);
+		free(p->classes[p->n_classes - 1]);
+	}
+}
+
 static void plan_undo(struct planner *pl, const struct mark *m)
 {
 	struct programs_plan *p = pl->p;
@@ -135,8 +149,10 @@ static void plan_undo(struct planner *pl, const struct mark *m)
 	for (int i = 0; i < PLACE_COUNT; i++)
 		places_undo(p, m, i);
 	trees_undo(pl, m->n_trees);
+	classes_undo(p, m->n_classes);
 	while (p->n_sets > m->n_sets)
 		policy_free(p->sets[--p->n_sets]);
+	p->n_added = m->n_added;
 	p->n_names = m->n_names;
 	p->n_identities = m->n_identities;
 	if (pl->want->n_identities) /* they are found again, or made */
@@ -236,6 +252,8 @@ void programs_plan_free(struct programs_plan *p)
 	for (size_t i = 0; i < p->n_trees; i++)
 		if (p->trees[i].fresh)
 			tree_free(p->trees[i].tree);
+	class_table_done(&p->class_index);
+	free(p->classes);
 	free(p->names);
 	free(p->sets);
 	free(p->identities);
@@ -291,6 +309,11 @@ void programs_commit(struct dp_tables *t, struct programs_plan *p)
 			tables_tree_add(t, p->trees[i].tree);
 		p->trees[i].fresh = false;
 	}
+	for (size_t i = 0; i < p->n_classes; i++) {
+		class_table_remove(&p->class_index, p->classes[i]);
+		class_table_add(&t->classes, p->classes[i]);
+	}
+	p->n_classes = 0;
 	tables_put(t, p->sets, p->n_sets);
 	p->n_sets = 0;
 	tables_remove(t, p->retires, p->n_retires);

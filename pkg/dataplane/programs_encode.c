@@ -208,21 +208,53 @@ static int rules_encode(struct planner *pl, const struct draft *dr, struct table
 	return 0;
 }
 
-static int class_encode(struct planner *pl, const struct class *c, struct runs *places,
-			uint32_t *ret)
+static int class_new(struct planner *pl, const struct class *c, uint64_t meaning,
+		     struct table_class **ret)
 {
+	struct programs_plan *p = pl->p;
+	struct table_class v = {.meaning = meaning, .n = (uint32_t)c->n};
 	struct slu_range *to;
-	int r = places_take(pl, PLACE_RANGE, (uint32_t)c->n, ret);
+	int r = places_take(pl, PLACE_RANGE, v.n, &v.first);
 
 	if (r < 0)
 		return r;
-	runs_add(places, *ret, (uint32_t)c->n);
-	to = writes_add(&pl->p->writes[PLACE_RANGE], *ret, (uint32_t)c->n);
+	to = writes_add(&p->writes[PLACE_RANGE], v.first, v.n);
 	for (size_t i = 0; i < c->n; i++)
 		to[i] = (struct slu_range){
-			.lo = i ? c->ranges[i].lo : (uint32_t)c->n,
+			.lo = i ? c->ranges[i].lo : v.n,
 			.cell = cell_make(&c->ranges[i].cell),
 		};
+	*ret = mem_dup(&v, sizeof(v));
+	MEM_GROW(p->classes, p->n_classes);
+	p->classes[p->n_classes++] = *ret;
+	class_table_add(&p->class_index, *ret);
+	return 0;
+}
+
+/* One that the kernel has, if there is one that says the same. */
+static int class_place(struct planner *pl, const struct class *c, uint64_t meaning,
+		       struct table_class **ret)
+{
+	*ret = class_table_find(&pl->t->classes, meaning, (uint32_t)c->n);
+	if (!*ret)
+		*ret = class_table_find(&pl->p->class_index, meaning, (uint32_t)c->n);
+	return *ret ? 0 : class_new(pl, c, meaning, ret);
+}
+
+static int classes_encode(struct planner *pl, const struct draft *dr, uint32_t *classes,
+			  struct table_policy *ret)
+{
+	const struct program *prog = dr->d->program;
+
+	ret->classes = mem_alloc0(prog->n_classes * sizeof(struct table_class *));
+	for (size_t i = 0; i < prog->n_classes; i++) {
+		int r = class_place(pl, &prog->classes[i], dr->classes[i], &ret->classes[i]);
+
+		if (r < 0)
+			return r;
+		ret->n_classes++;
+		classes[i] = ret->classes[i]->first;
+	}
 	return 0;
 }
 
@@ -292,8 +324,8 @@ int draft_encode(struct planner *pl, const struct draft *dr, struct table_policy
 	ret->id = dr->d->id;
 	ret->meaning = dr->meaning;
 	r = rules_encode(pl, dr, ret);
-	for (size_t i = 0; r == 0 && i < prog->n_classes; i++)
-		r = class_encode(pl, &prog->classes[i], &ret->ranges, &classes[i]);
+	if (r == 0)
+		r = classes_encode(pl, dr, classes, ret);
 	if (r == 0)
 		r = dests_encode(pl, dr, classes, ret);
 	if (r == 0)

@@ -21,6 +21,7 @@ struct loading {
 	struct dp_tables *t;
 	struct named_class *names; /* sorted by root */
 	size_t n_names;
+	struct table_class **classes; /* by place */
 	struct err *e;
 };
 
@@ -183,27 +184,26 @@ static uint64_t classes_hash(const struct classes *c, uint32_t class)
 	return found ? found->hash : 0;
 }
 
-static int class_load(struct loading *l, struct class_hash *c, struct runs *ret_places)
+/* What two places say alike is told apart by the places: who edits shares the first one found. */
+static int class_load(struct loading *l, struct class_hash *c, struct table_policy *p)
 {
-	__cleanup_free struct slu_range *v = NULL;
-	uint32_t n = 0;
-	struct slu_range first;
-	int r;
+	struct table_class *class;
+	int r = 0;
 
 	if (c->class >= SLU_MAX_RANGES)
 		return err_set(l->e, -EBADMSG, "class %u is out of range", c->class);
-	r = bpf_map_read(l->pins, BPF_MAP_RANGES, c->class, &first, 1, l->e);
-	if (r < 0)
-		return r;
-	n = first.lo;
-	if (n == 0 || n > SLU_MAX_RANGES - c->class)
-		return err_set(l->e, -EBADMSG, "ranges %u+%u are out of range", c->class, n);
-	v = mem_alloc0(n * sizeof(*v));
-	r = bpf_map_read(l->pins, BPF_MAP_RANGES, c->class, v, n, l->e);
-	for (uint32_t i = 0; r == 0 && i < n; i++)
-		c->hash = meaning_range(c->hash, i ? v[i].lo : 0, &v[i].cell);
-	runs_add(ret_places, c->class, n);
-	return r;
+	class = l->classes[c->class];
+	if (!class) {
+		r = class_read(l->pins, c->class, &class, l->e);
+		if (r < 0)
+			return r;
+		l->classes[c->class] = class;
+		class_table_add(&l->t->classes, class);
+	}
+	c->hash = class->meaning;
+	MEM_GROW(p->classes, p->n_classes);
+	p->classes[p->n_classes++] = class;
+	return 0;
 }
 
 static int classes_load(struct loading *l, struct classes *c, struct table_policy *p)
@@ -216,7 +216,7 @@ static int classes_load(struct loading *l, struct classes *c, struct table_polic
 		if (kept && c->items[kept - 1].class == c->items[i].class)
 			continue;
 		c->items[kept] = c->items[i];
-		r = class_load(l, &c->items[kept++], &p->ranges);
+		r = class_load(l, &c->items[kept++], p);
 	}
 	c->n = kept;
 	return r;
@@ -426,6 +426,19 @@ static void identities_mark(struct dp_tables *t)
 	}
 }
 
+/* Only policies that make no sense have it: they go, or are written anew. */
+static void class_mark(struct table_class *v, void *data)
+{
+	struct dp_tables *t = data;
+
+	if (v->users) {
+		space_mark(&t->spaces[PLACE_RANGE], v->first, v->n);
+		return;
+	}
+	class_table_remove(&t->classes, v);
+	free(v);
+}
+
 static void places_mark(struct dp_tables *t)
 {
 	size_t kept = 0;
@@ -443,16 +456,18 @@ static void places_mark(struct dp_tables *t)
 		const struct table_policy *p = t->policies[i];
 
 		runs_mark(&t->spaces[PLACE_NODE], &p->nodes);
-		runs_mark(&t->spaces[PLACE_RANGE], &p->ranges);
 		space_mark(&t->spaces[PLACE_RULE], p->v.first_rule, p->v.n_rules);
 	}
+	class_table_each(&t->classes, class_mark, t);
 	identities_mark(t);
 }
 
 int tables_load(struct bpf_pins *pins, struct dp_tables **ret, struct err *e)
 {
 	__cleanup(tables_freep) struct dp_tables *t = tables_new();
-	struct loading l = {.pins = pins, .t = t, .e = e};
+	__cleanup_free struct table_class **classes = mem_alloc0(SLU_MAX_RANGES *
+								 sizeof(struct table_class *));
+	struct loading l = {.pins = pins, .t = t, .classes = classes, .e = e};
 	int r = names_load(&l);
 
 	chunks_count(pins, &t->spaces[PLACE_NODE]);

@@ -36,12 +36,15 @@ struct programs_plan {
 	struct name_write *names;
 	size_t n_names;
 	struct table_policy **sets;
-	size_t n_sets;
+	size_t n_sets, n_added;		  /* n_added: of ids that were not there */
 	struct plan_identity *identities; /* those that are new */
 	size_t n_identities;
 	struct plan_tree *trees;
 	size_t n_trees;
-	uint32_t *retires; /* sorted */
+	struct table_class **classes; /* those that are new, in the order in which they came */
+	size_t n_classes;
+	struct class_table class_index; /* the same */
+	uint32_t *retires;		/* sorted */
 	size_t n_retires;
 	uint32_t *refused; /* in the order of items */
 	size_t n_refused;

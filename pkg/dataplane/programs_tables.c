@@ -29,7 +29,7 @@ void policy_free(struct table_policy *p)
 	if (!p)
 		return;
 	free(p->nodes.items);
-	free(p->ranges.items);
+	free(p->classes);
 	free(p->identities);
 	free(p->names);
 	free(p->counters);
@@ -55,6 +55,7 @@ void tables_free(struct dp_tables *t)
 	for (int i = 0; i < PLACE_COUNT; i++)
 		space_done(&t->spaces[i]);
 	free(t->policies);
+	class_table_done(&t->classes);
 	free(t->trees);
 	free(t->identities);
 	free(t->old_names);
@@ -160,6 +161,8 @@ static void policy_hold(struct dp_tables *t, const struct table_policy *p)
 {
 	for (size_t i = 0; i < p->n_identities; i++)
 		t->identities[p->identities[i]].users++;
+	for (size_t i = 0; i < p->n_classes; i++)
+		p->classes[i]->users++;
 	for (uint32_t i = 0; i < p->v.n_sets; i++)
 		if (p->trees[i])
 			p->trees[i]->users++;
@@ -196,6 +199,15 @@ static void tree_leave(struct dp_tables *t, struct table_tree *tree)
 	tree_free(tree);
 }
 
+static void class_leave(struct dp_tables *t, struct table_class *class)
+{
+	if (--class->users)
+		return;
+	space_rest(&t->spaces[PLACE_RANGE], class->first, class->n);
+	class_table_remove(&t->classes, class);
+	free(class);
+}
+
 static void names_leave(struct dp_tables *t, const struct table_policy *p)
 {
 	for (size_t i = 0; i < p->n_names; i++) {
@@ -207,7 +219,8 @@ static void names_leave(struct dp_tables *t, const struct table_policy *p)
 static void policy_leave(struct dp_tables *t, struct table_policy *p)
 {
 	runs_rest(&t->spaces[PLACE_NODE], &p->nodes);
-	runs_rest(&t->spaces[PLACE_RANGE], &p->ranges);
+	for (size_t i = 0; i < p->n_classes; i++)
+		class_leave(t, p->classes[i]);
 	space_rest(&t->spaces[PLACE_RULE], p->v.first_rule, p->v.n_rules);
 	names_leave(t, p);
 	for (size_t i = 0; i < p->n_identities; i++)

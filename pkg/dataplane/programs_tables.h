@@ -19,11 +19,26 @@ struct table_tree {
 	uint32_t users; /* policies */
 };
 
+/* A list of ranges of ports with their cells, for all policies that have the same one. */
+struct table_class {
+	uint64_t meaning; /* of its ranges */
+	uint32_t first, n;
+	uint32_t users; /* policies */
+	struct table_class *next;
+};
+
+struct class_table { /* by meaning */
+	struct table_class **heads;
+	size_t cap, n;
+};
+
 struct table_policy {
 	uint32_t id;
 	uint64_t meaning; /* 0: what is there makes no sense */
 	struct slu_policy v;
-	struct runs nodes, ranges;
+	struct runs nodes;
+	struct table_class **classes; /* unique */
+	size_t n_classes;
 	uint16_t *identities; /* places it refers to, unique */
 	size_t n_identities;
 	struct table_tree *trees[SLU_MAX_SETS]; /* of v.sets */
@@ -44,6 +59,7 @@ struct dp_tables {
 	size_t n_policies;
 	struct table_tree **trees;
 	size_t n_trees;
+	struct class_table classes;
 	struct table_identity *identities; /* SLU_MAX_IDENTITIES */
 	struct slu_name_class *old_names;  /* they go when it settles */
 	size_t n_old_names;
@@ -60,6 +76,17 @@ void tables_tree_add(struct dp_tables *t, struct table_tree *take);
 void tree_free(struct table_tree *t);
 uint32_t tables_identity(const struct dp_tables *t, uint64_t meaning); /* 0 = none */
 int id_cmp(const void *a, const void *b);
+
+/* ---- programs_classes.c ---- */
+
+struct table_class *class_table_find(const struct class_table *c, uint64_t meaning, uint32_t n);
+void class_table_add(struct class_table *c, struct table_class *take);
+void class_table_remove(struct class_table *c, struct table_class *v); /* it is the caller's then */
+void class_table_each(const struct class_table *c, void (*fn)(struct table_class *v, void *data),
+		      void *data);
+void class_table_done(struct class_table *c); /* frees them, too */
+/* What the kernel has at this place. */
+int class_read(struct bpf_pins *pins, uint32_t first, struct table_class **ret, struct err *e);
 
 /*
  * The meaning of a policy: what a packet would meet, whatever the places. The same from

@@ -12,132 +12,10 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "bpf/loader.h"
-#include "dataplane/programs_priv.h"
-#include "testkit/netns_fixture.h"
-#include "testkit/policy_fixture.h"
+#include "testkit/programs_fixture.h"
 
 #define DIR "/mnt"
-
-/* A policy with a deny on one port, so that it has ranges, and an identity. */
-#define YAML(port)                                                                            \
-	"kind: EgressGateway\napiVersion: sluice.dev/v1alpha1\nmetadata: {name: g}\n"         \
-	"spec: {addresses: [{range: 192.0.2.50-192.0.2.53}], allowedNamespaces: {}, spread: " \
-	"Pod}\n---\n"                                                                         \
-	"kind: EgressPolicy\napiVersion: sluice.dev/v1alpha1\nmetadata: {name: p}\n"          \
-	"spec:\n"                                                                             \
-	"  subject: {podSelector: {}}\n"                                                      \
-	"  rules:\n"                                                                          \
-	"  - {name: a, action: Deny, to: [{cidr: 198.51.100.0/24}], ports: [{protocol: TCP, " \
-	"port: " port "}]}\n"                                                                 \
-	"  - {name: b, action: Allow, via: {gateway: g}}\n"
-
-struct content {
-	struct policy_fixture f;
-	struct binding binding;
-	struct program *program;
-	struct dp_identity *identities;
-	size_t n_identities;
-	uint32_t *names, *counters;
-};
-
-static void content_make(struct content *c, const char *yaml)
-{
-	struct pod_info pod = {.namespace = "default", .name = "x", .labels_known = true};
-	const struct identity *list;
-	size_t n;
-
-	policy_fixture_init(&c->f, yaml, "n1", "eth0 192.0.2.1/24");
-	assert_int_equal(policy_resolve(c->f.c, &pod, &c->binding), 0);
-	assert_int_equal(policy_flatten(c->f.c, &c->binding, &c->program), 0);
-	compiled_names(c->f.c, &n);
-	c->names = mem_alloc0(n * sizeof(*c->names));
-	for (size_t i = 0; i < n; i++)
-		c->names[i] = (uint32_t)i + 7;
-	c->counters = mem_alloc0(c->program->n_rules * sizeof(*c->counters));
-	for (size_t i = 0; i < c->program->n_rules; i++)
-		c->counters[i] = (uint32_t)i + 1;
-	list = compiled_identities(c->f.c, &c->n_identities);
-	c->identities = mem_alloc0(c->n_identities * sizeof(*c->identities));
-	for (size_t i = 0; i < c->n_identities; i++)
-		for (int f = 0; f < 2; f++) {
-			struct dp_identity *to = &c->identities[i];
-
-			to->n[f] = (uint16_t)list[i].n_picks[f];
-			to->none[f] = list[i].none[f];
-			to->picks[f] = mem_alloc0(to->n[f] * sizeof(uint32_t));
-			for (size_t k = 0; k < to->n[f]; k++)
-				to->picks[f][k] = SLU_ID_FIRST + list[i].picks[f][k];
-		}
-}
-
-static void content_done(struct content *c)
-{
-	for (size_t i = 0; i < c->n_identities; i++) {
-		free(c->identities[i].picks[0]);
-		free(c->identities[i].picks[1]);
-	}
-	free(c->identities);
-	free(c->names);
-	free(c->counters);
-	program_free(c->program);
-	binding_done(&c->binding);
-	policy_fixture_done(&c->f);
-	*c = (struct content){0};
-}
-
-/* The plan for this content as policy id, all others kept. */
-static struct programs_plan *plan_for(const struct dp_tables *t, const struct content *c,
-				      uint32_t id)
-{
-	const struct dp_program item = {.id = id, .program = c->program, .counters = c->counters};
-	struct dp_programs want = {.identities = c->identities,
-				   .n_identities = c->n_identities,
-				   .names = c->names,
-				   .items = &item,
-				   .n = 1,
-				   .keep_all = true};
-	struct programs_plan *p = NULL;
-	struct err e = {0};
-
-	want.sets = compiled_sets(c->f.c, &want.n_sets);
-	expect_ok(programs_plan_new(t, &want, &p, &e), &e);
-	return p;
-}
-
-static size_t taken(const struct space *s)
-{
-	size_t n = 0;
-
-	for (uint32_t i = 0; i < s->size; i++)
-		n += space_has(s, i);
-	assert_int_equal(n, s->used);
-	return n;
-}
-
-static size_t take(struct dp_tables *t, const struct content *c, uint32_t id)
-{
-	struct programs_plan *p = plan_for(t, c, id);
-	size_t sets = programs_plan_sets(p);
-
-	programs_commit(t, p);
-	programs_plan_free(p);
-	return sets;
-}
-
-static size_t taken_of(const struct dp_tables *t, enum place_kind kind)
-{
-	return taken(&t->spaces[kind]);
-}
-
-/* As after a settle. */
-static void wake(struct dp_tables *t)
-{
-	for (int i = 0; i < PLACE_COUNT; i++)
-		space_wake(&t->spaces[i]);
-	t->n_old_names = 0;
-}
 
 static void writes_a_program_once(void **state)
 {
@@ -202,13 +80,11 @@ static void puts_new_content_in_new_places(void **state)
 	nodes = taken_of(t, PLACE_NODE);
 	rules = taken_of(t, PLACE_RULE);
 	for (int i = 0; i < 5000; i++) {
-		struct runs old_ranges = runs_copy(&tables_find(t, 1)->ranges);
 		struct runs old_nodes = runs_copy(&tables_find(t, 1)->nodes);
 		uint32_t old_rules = tables_find(t, 1)->v.first_rule;
 
 		assert_int_equal(take(t, i % 2 ? &a : &b, 1), 1);
 		assert_int_equal(take(t, i % 2 ? &b : &a, 1), 1);
-		assert_false(runs_meet(&old_ranges, &tables_find(t, 1)->ranges));
 		assert_false(runs_meet(&old_nodes, &tables_find(t, 1)->nodes));
 		assert_int_not_equal(old_rules, tables_find(t, 1)->v.first_rule);
 		assert_true(tables_resting(t));
@@ -219,7 +95,6 @@ static void puts_new_content_in_new_places(void **state)
 		assert_int_equal(t->spaces[PLACE_NODE].size, SLU_CHUNK_NODES); /* no new chunk */
 		take(t, i % 2 ? &a : &b, 1);
 		wake(t);
-		free(old_ranges.items);
 		free(old_nodes.items);
 	}
 	content_done(&a);
@@ -258,48 +133,6 @@ static void retires_what_nobody_keeps(void **state)
 	assert_int_equal(taken_of(t, PLACE_NODE), 1); /* 0 is never used */
 	assert_int_equal(taken_of(t, PLACE_PICK), 0);
 	assert_int_equal(taken_of(t, PLACE_IDENTITY), 1); /* 0 is nobody's */
-	content_done(&c);
-	tables_free(t);
-}
-
-static void expect_full(struct dp_tables *t, const struct content *c, enum place_kind kind,
-			uint32_t from, const char *map)
-{
-	struct dp_program item = {.id = 1, .program = c->program};
-	struct dp_programs want = {.identities = c->identities,
-				   .n_identities = c->n_identities,
-				   .items = &item,
-				   .n = 1};
-	struct programs_plan *p = NULL;
-	struct space *s = &t->spaces[kind];
-	struct err e = {0};
-
-	s->max = s->size;
-	space_mark(s, from, s->size - from);
-	expect_ok(programs_plan_new(t, &want, &p, &e), &e);
-	assert_int_equal(programs_plan_refused(p, &e), 1);
-	assert_true(programs_plan_refuses(p, 1));
-	assert_int_equal(e.code, -ENOSPC);
-	assert_non_null(strstr(e.msg, map));
-	assert_int_equal(programs_plan_sets(p), 0);
-	for (int i = 0; i < PLACE_COUNT; i++) /* whatever it had got by then */
-		assert_int_equal(p->spaces[i].used, t->spaces[i].used);
-	programs_plan_free(p);
-	space_rest(s, 1, s->size - 1);
-	space_wake(s);
-}
-
-static void says_which_map_is_full(void **state)
-{
-	struct dp_tables *t = tables_new();
-	struct content c = {0};
-
-	content_make(&c, YAML("25"));
-	expect_full(t, &c, PLACE_NODE, 0, "map tree");
-	expect_full(t, &c, PLACE_RANGE, 0, "map ranges");
-	expect_full(t, &c, PLACE_RULE, 0, "map rules");
-	expect_full(t, &c, PLACE_PICK, 3, "map picks");
-	expect_full(t, &c, PLACE_IDENTITY, 0, "map identities");
 	content_done(&c);
 	tables_free(t);
 }
@@ -446,7 +279,6 @@ int main(void)
 		cmocka_unit_test(shares_identities_between_programs),
 		cmocka_unit_test(puts_new_content_in_new_places),
 		cmocka_unit_test(retires_what_nobody_keeps),
-		cmocka_unit_test(says_which_map_is_full),
 		cmocka_unit_test(holds_a_large_set_once),
 		cmocka_unit_test(finds_its_programs_again_after_a_restart),
 	};
