@@ -77,7 +77,7 @@ kube_up() {
 	[ -n "${LAB:-}" ] || kube_ground || return
 	KUBE=$LAB/kube
 	export KUBE KUBE_ASSETS # to the tests of a file whose setup_file this is
-	mkdir -p "$KUBE/etcd" && mount -t tmpfs -o size=${KUBE_SIZE:-512m} "$P" "$KUBE/etcd" || return
+	mkdir -p "$KUBE/etcd" && mount -t tmpfs -o "size=${KUBE_SIZE:-512m}" "$P" "$KUBE/etcd" || return
 	ns_new api 0 && plug api "$KUBE_V4/24" "$KUBE_V6/64" || return
 	kube_keys && kube_users && kube_etcd_start && kube_api_start
 }
