@@ -68,6 +68,8 @@
 #define SLU_MAX_CHUNKS		512  /* of the tree */
 #define SLU_CHUNK_NODES		4096 /* in each */
 #define SLU_MAX_INSIDE		65536
+#define SLU_MAX_SERVICES	8192
+#define SLU_MAX_ENDPOINTS	16   /* of one Service's port */
 #define SLU_MAX_NODES		1024 /* index 0 unused */
 #define SLU_MAX_INBOUND		32768
 
@@ -349,9 +351,11 @@ struct slu_event_limit {
  * cell without names of a destination that was asked for a short while ago, valid within
  * its epoch.
  */
-#define SLU_RECENT	  1024	    /* a power of 2 */
-#define SLU_RECENT_INSIDE (1u << 0) /* it is inside, the cell says nothing */
-#define SLU_RECENT_NAMES  (1u << 1) /* the policy has SLU_POLICY_NAMES */
+#define SLU_RECENT	   1024	     /* a power of 2 */
+#define SLU_RECENT_INSIDE  (1u << 0) /* it is inside, the cell says nothing */
+#define SLU_RECENT_NAMES   (1u << 1) /* the policy has SLU_POLICY_NAMES */
+#define SLU_RECENT_SERVICE (1u << 5) /* and a Service's address: look into "services" by the port \
+				      */
 struct slu_recent {
 	struct slu_addr dst;
 	__u32 l4_key;
@@ -408,6 +412,23 @@ struct slu_owned_key {
 #define SLU_INSIDE_DNS (1u << 1) /* port 53 only (dns.resolvers) */
 #define SLU_INSIDE_POD \
 	(1u << 2) /* a cluster CIDR: a tunnel's inner source (and a reply's destination) */
+#define SLU_INSIDE_SERVICE \
+	(1u << 3) /* a Service that leads outside by some port: look into "services" */
+
+/*
+ * map "services": HASH: what translation will make of a destination. A packet to a Service is
+ * judged as one to each of its endpoints outside, which must agree. Those inside are not here:
+ * what translation sends there nft leaves alone.
+ */
+struct slu_endpoint {
+	struct slu_addr addr;
+	__u32 l4_key; /* protocol << 16 | port */
+};
+struct slu_service {
+	__u32 n;
+	struct slu_endpoint at[SLU_MAX_ENDPOINTS];
+};
+/* key: struct slu_endpoint, the Service's own address and port */
 
 /* map "config": ARRAY of one */
 struct slu_config {
@@ -467,6 +488,7 @@ enum slu_audit {
 
 #ifndef __VMLINUX_H__
 _Static_assert(sizeof(struct slu_addr) == 16, "abi");
+_Static_assert(sizeof(struct slu_service) == 4 + 20 * SLU_MAX_ENDPOINTS, "abi");
 _Static_assert(sizeof(struct slu_pod) == 28 + 16 * SLU_MAX_POD_ADDRS, "abi");
 _Static_assert(sizeof(struct slu_macvlan_key) == 12, "abi");
 _Static_assert(sizeof(struct slu_lpm_key) == 20, "abi");

@@ -40,6 +40,8 @@ SLU_MAP(senders, BPF_MAP_TYPE_HASH, struct slu_addr, __u32, SLU_MAX_NODES * 2, 0
 SLU_MAP(owned, BPF_MAP_TYPE_HASH, struct slu_owned_key, __u32, SLU_ID_MAX, 0);
 SLU_MAP(inside, BPF_MAP_TYPE_LPM_TRIE, struct slu_lpm_key, __u32, SLU_MAX_INSIDE,
 	BPF_F_NO_PREALLOC);
+SLU_MAP(services, BPF_MAP_TYPE_HASH, struct slu_endpoint, struct slu_service, SLU_MAX_SERVICES,
+	BPF_F_NO_PREALLOC);
 SLU_MAP(config, BPF_MAP_TYPE_ARRAY, __u32, struct slu_config, 1, 0);
 SLU_MAP(drops, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_count, SLU_REASON_MAX, 0);
 SLU_MAP(inbound, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, __u32, SLU_MAX_INBOUND, 0);

@@ -50,14 +50,25 @@ static __always_inline bool who_read(__u32 device, const struct slu_pod *pod,
 
 #define WHO_TRIES 4 /* an entry is written now and then, not all the time */
 
-static __always_inline bool is_inside(const struct pkt *p)
+static __always_inline bool inside_by(__u32 flags, const struct pkt *p)
 {
-	__u32 flags = inside_flags(&p->dst);
-
 	if (flags & (SLU_INSIDE_ALL | SLU_INSIDE_POD))
 		return true;
 	return flags & SLU_INSIDE_DNS && (p->key & 0xffff) == 53 &&
 	       (pkt_proto(p) == IPPROTO_UDP || pkt_proto(p) == IPPROTO_TCP);
+}
+
+static __always_inline bool is_inside(const struct pkt *p)
+{
+	return inside_by(inside_flags(&p->dst), p);
+}
+
+/* NULL: by this port it leads nowhere outside. */
+static __always_inline struct slu_service *service_of(const struct pkt *p)
+{
+	struct slu_endpoint to = {.addr = p->dst, .l4_key = p->key};
+
+	return bpf_map_lookup_elem(&services, &to);
 }
 
 static __always_inline struct slu_recent *recent_slot(const struct pkt *p, __u32 policy)
@@ -97,6 +108,7 @@ static __always_inline void recent_store(struct slu_recent *s, const struct pkt 
 __noinline int slu_consult(struct ruling *r, struct pkt *p, __u32 policy)
 {
 	struct slu_policy *found;
+	__u32 inside;
 
 	if (!r || !p)
 		return SLU_DROP_NO_POLICY;
@@ -106,8 +118,9 @@ __noinline int slu_consult(struct ruling *r, struct pkt *p, __u32 policy)
 	found = bpf_map_lookup_elem(&policies, &policy);
 	if (found)
 		policy_touch(found, p);
-	if (is_inside(p)) {
-		r->flags = RULED_INSIDE;
+	inside = inside_flags(&p->dst);
+	if (inside_by(inside, p)) {
+		r->flags = RULED_INSIDE | (inside & SLU_INSIDE_SERVICE ? RULED_SERVICE : 0);
 		return 0;
 	}
 	if (p->flags & PKT_FRAG_LATER)
@@ -221,6 +234,37 @@ __noinline int slu_rule_on(struct __sk_buff *skb, struct ruling *r, struct pkt *
 	return reason;
 }
 
+/*
+ * A Service that leads outside: as each of its endpoints there is ruled on, since nobody knows yet
+ * to which translation sends the packet; behind it nft lets through what leads to one of them. p
+ * is one to the last of them then. A fragment without its port may be for any.
+ */
+static __always_inline int service_rule_on(struct __sk_buff *skb, struct ruling *r, struct pkt *p,
+					   __u32 policy)
+{
+	struct slu_service *s = service_of(p);
+	__u32 verdict = 0, identity = 0;
+	int reason;
+
+	if (p->flags & PKT_FRAG_LATER)
+		return SLU_DROP_FRAGMENT;
+	if (!s)
+		return 0;
+	for (__u32 i = 0; i < SLU_MAX_ENDPOINTS && i < s->n; i++) {
+		p->dst = s->at[i].addr;
+		p->key = s->at[i].l4_key;
+		p->dport = bpf_htons((__u16)p->key);
+		reason = slu_rule_on(skb, r, p, policy);
+		if (reason)
+			return reason;
+		if (i && (r->verdict != verdict || r->via.identity != identity))
+			return SLU_DROP_SERVICE_OUTSIDE;
+		verdict = r->verdict;
+		identity = r->via.identity;
+	}
+	return 0;
+}
+
 static __always_inline bool is_denial(__u32 verdict)
 {
 	return verdict == SLU_DENY || verdict == SLU_REJECT;
@@ -303,8 +347,12 @@ static __always_inline __u32 judge_unruled(struct __sk_buff *skb, const struct s
 					   const struct who *pod, struct pkt *p)
 {
 	struct ruling r = {.verdict = SLU_ALLOW, .at = RULE_NONE};
+	__u32 inside = inside_flags(&p->dst);
 
-	if (is_inside(p))
+	if (pod->flags & SLU_POD_QUARANTINE && inside & SLU_INSIDE_SERVICE &&
+	    (p->flags & PKT_FRAG_LATER || service_of(p)))
+		return SLU_DROP_QUARANTINE;
+	if (inside_by(inside, p))
 		return governed(pod) ? JUDGED_INSIDE : JUDGED_UNTOUCHED;
 	if (pod->flags & SLU_POD_QUARANTINE)
 		return SLU_DROP_QUARANTINE;
@@ -330,6 +378,8 @@ static __always_inline __u32 judge(struct __sk_buff *skb, const struct slu_confi
 	if (!pod->policy || pod->flags & SLU_POD_QUARANTINE)
 		return judge_unruled(skb, c, pod, p);
 	reason = slu_rule_on(skb, &r, p, pod->policy);
+	if (!reason && r.flags & RULED_SERVICE)
+		reason = service_rule_on(skb, &r, p, pod->policy);
 	if (reason)
 		return JUDGED_REASON(reason);
 	if (r.flags & RULED_INSIDE)

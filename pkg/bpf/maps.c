@@ -55,6 +55,7 @@ static const char *const map_names[BPF_MAP_COUNT] = {
 	[BPF_MAP_SENDERS] = "senders",
 	[BPF_MAP_OWNED] = "owned",
 	[BPF_MAP_INSIDE] = "inside",
+	[BPF_MAP_SERVICES] = "services",
 	[BPF_MAP_CONFIG] = "config",
 	[BPF_MAP_DROPS] = "drops",
 	[BPF_MAP_INBOUND] = "inbound",

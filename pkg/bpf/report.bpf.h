@@ -26,12 +26,13 @@ struct would {
 	__u32 counter; /* of the rule that would decide */
 };
 
-#define RULED_INSIDE SLU_RECENT_INSIDE /* no verdict: none of the policy's business */
-#define RULED_NAMES  SLU_RECENT_NAMES
-#define RULED_FRESH  (1u << 2) /* was not in "recent" */
-#define RULED_NAMED  (1u << 3) /* a name that the policy has leads there just now */
-#define RULED_OPEN   (1u << 4) /* such a name did when the flow began */
-#define RULE_NONE    0xffffffffu
+#define RULED_INSIDE  SLU_RECENT_INSIDE /* no verdict: none of the policy's business */
+#define RULED_NAMES   SLU_RECENT_NAMES
+#define RULED_SERVICE SLU_RECENT_SERVICE /* with RULED_INSIDE */
+#define RULED_FRESH   (1u << 2)		 /* was not in "recent" */
+#define RULED_NAMED   (1u << 3)		 /* a name that the policy has leads there just now */
+#define RULED_OPEN    (1u << 4)		 /* such a name did when the flow began */
+#define RULE_NONE     0xffffffffu
 
 /* True: of this flow just that was told a short while ago. */
 static __always_inline bool told_already(const struct slu_flow *f, __u32 answer, __u32 now)

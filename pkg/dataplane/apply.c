@@ -173,6 +173,15 @@ static int inside_step(struct run *x, const struct dp_step *s, struct err *e)
 	return bpf_map_set(x->k->pins, BPF_MAP_INSIDE, &v->key, &v->flags, e);
 }
 
+static int service_step(struct run *x, const struct dp_step *s, struct err *e)
+{
+	const struct dp_service *v = s->arg;
+
+	if (s->op == DP_SERVICE_DEL)
+		return bpf_map_delete(x->k->pins, BPF_MAP_SERVICES, &v->at, e);
+	return bpf_map_set(x->k->pins, BPF_MAP_SERVICES, &v->at, &v->to, e);
+}
+
 static int epoch_step(struct run *x, const struct dp_step *s, struct err *e)
 {
 	return bpf_epoch_bump(x->k->pins, e);
@@ -214,6 +223,11 @@ static int egress_step(struct run *x, const struct dp_step *s, struct err *e)
 /* ---- the rest ---- */
 
 /* Steps answer 0, -errno, or 1: left out. */
+
+static int nft_close_step(struct run *x, const struct dp_step *s, struct err *e)
+{
+	return nft_services_close(x->k->nft, x->p->closed, x->p->n_closed, e);
+}
 
 static int nft_step(struct run *x, const struct dp_step *s, struct err *e)
 {
@@ -276,6 +290,9 @@ static int (*const step_fns[DP_OP_COUNT])(struct run *, const struct dp_step *, 
 	[DP_SENDER_DEL] = sender_step,
 	[DP_INSIDE_SET] = inside_step,
 	[DP_INSIDE_DEL] = inside_step,
+	[DP_SERVICE_SET] = service_step,
+	[DP_SERVICE_DEL] = service_step,
+	[DP_NFT_CLOSE] = nft_close_step,
 	[DP_EPOCH] = epoch_step,
 	[DP_EGRESS_STATE] = egress_step,
 	[DP_EGRESS_SET] = egress_step,

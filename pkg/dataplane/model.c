@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bpf/maps.h"
 
 struct dp_model *dp_model_new(void)
 {
@@ -20,6 +21,7 @@ void dp_model_free(struct dp_model *m)
 	free(m->rules);
 	free(m->routes);
 	free(m->inside);
+	free(m->services);
 	free(m->senders);
 	free(m->owned);
 	free(m->pods);
@@ -29,6 +31,7 @@ void dp_model_free(struct dp_model *m)
 	free(m->nft_inside);
 	free(m->nft_ends);
 	free(m->nft_governed);
+	free(m->nft_services);
 	free(m);
 }
 
@@ -41,6 +44,8 @@ struct dp_model *dp_model_maps(const struct dp_model *m)
 	memcpy(k->egress, m->egress, sizeof(k->egress));
 	k->inside = mem_dup(m->inside, m->n_inside * sizeof(*k->inside));
 	k->n_inside = m->n_inside;
+	k->services = mem_dup(m->services, m->n_services * sizeof(*k->services));
+	k->n_services = m->n_services;
 	k->senders = mem_dup(m->senders, m->n_senders * sizeof(*k->senders));
 	k->n_senders = m->n_senders;
 	k->owned = mem_dup(m->owned, m->n_owned * sizeof(*k->owned));
@@ -93,6 +98,33 @@ int dp_inside_cmp(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct slu_lpm_key));
 }
 
+int dp_service_cmp(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct slu_endpoint));
+}
+
+struct nft_service *dp_translations(const struct dp_service *list, size_t n, size_t *ret_n)
+{
+	struct nft_service *out = NULL;
+	size_t n_out = 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (uint32_t k = 0; k < list[i].to.n && k < SLU_MAX_ENDPOINTS; k++) {
+			const struct slu_endpoint *to = &list[i].to.at[k];
+
+			MEM_GROW(out, n_out);
+			out[n_out++] = (struct nft_service){
+				.addr = slu_addr_get(list[i].at.addr),
+				.endpoint = slu_addr_get(to->addr),
+				.port = (uint16_t)list[i].at.l4_key,
+				.endpoint_port = (uint16_t)to->l4_key,
+				.proto = (uint8_t)(list[i].at.l4_key >> 16),
+			};
+		}
+	*ret_n = n_out;
+	return out;
+}
+
 int dp_sender_cmp(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct slu_addr));
@@ -140,6 +172,7 @@ void dp_model_sort(struct dp_model *m)
 	m->n_rules = list_sort(m->rules, m->n_rules, sizeof(*m->rules), dp_rule_cmp);
 	m->n_routes = list_sort(m->routes, m->n_routes, sizeof(*m->routes), dp_route_cmp);
 	m->n_inside = list_sort(m->inside, m->n_inside, sizeof(*m->inside), dp_inside_cmp);
+	m->n_services = list_sort(m->services, m->n_services, sizeof(*m->services), dp_service_cmp);
 	m->n_senders = list_sort(m->senders, m->n_senders, sizeof(*m->senders), dp_sender_cmp);
 	m->n_owned = list_sort(m->owned, m->n_owned, sizeof(*m->owned), dp_owned_cmp);
 	m->n_pods = list_sort(m->pods, m->n_pods, sizeof(*m->pods), dp_pod_cmp);

@@ -66,6 +66,11 @@ struct dp_inside {
 	uint32_t flags; /* SLU_INSIDE_* */
 };
 
+struct dp_service {
+	struct slu_endpoint at;
+	struct slu_service to;
+};
+
 struct dp_sender {
 	struct slu_addr addr;
 	uint32_t node;
@@ -98,6 +103,8 @@ struct dp_model {
 	struct slu_config config;
 	struct dp_inside *inside;
 	size_t n_inside;
+	struct dp_service *services;
+	size_t n_services;
 	struct dp_sender *senders;
 	size_t n_senders;
 	struct dp_owned *owned;
@@ -115,11 +122,14 @@ struct dp_model {
 	uint32_t *nft_nodes;
 	struct cidr *nft_inside;
 	struct addr *nft_ends, *nft_governed;
+	struct nft_service *nft_services;
 };
 
 struct dp_model *dp_model_new(void);
 void dp_model_free(struct dp_model *m);
 DEFINE_CLEANUP(struct dp_model *, dp_model_free);
+/* Each translation that services stand for, malloc'd. */
+struct nft_service *dp_translations(const struct dp_service *list, size_t n, size_t *ret_n);
 void dp_model_sort(struct dp_model *m);
 /* A copy of what the maps hold that only we write, but for pods. */
 struct dp_model *dp_model_maps(const struct dp_model *m);
@@ -130,6 +140,7 @@ int dp_rule_cmp(const void *a, const void *b);
 int dp_route_cmp(const void *a,
 		 const void *b); /* table, destination, metric: what the kernel holds once */
 int dp_inside_cmp(const void *a, const void *b);
+int dp_service_cmp(const void *a, const void *b);
 int dp_sender_cmp(const void *a, const void *b);
 int dp_owned_cmp(const void *a, const void *b);
 int dp_pod_cmp(const void *a, const void *b);

@@ -188,6 +188,22 @@ static int inside_observe(struct bpf_pins *pins, struct dp_model *m, struct err 
 	return 0;
 }
 
+static int services_observe(struct bpf_pins *pins, struct dp_model *m, struct err *e)
+{
+	__cleanup_free struct slu_endpoint *keys = NULL;
+	__cleanup_free struct slu_service *values = NULL;
+	size_t n = 0;
+	int r = bpf_map_dump(pins, BPF_MAP_SERVICES, (void **)&keys, (void **)&values, &n, e);
+
+	if (r < 0)
+		return r;
+	m->services = mem_alloc0(n * sizeof(*m->services));
+	m->n_services = n;
+	for (size_t i = 0; i < n; i++)
+		m->services[i] = (struct dp_service){keys[i], values[i]};
+	return 0;
+}
+
 static int senders_observe(struct bpf_pins *pins, struct dp_model *m, struct err *e)
 {
 	__cleanup_free struct slu_addr *keys = NULL;
@@ -234,6 +250,8 @@ static int maps_observe(struct bpf_pins *pins, struct dp_model *m, struct err *e
 	if (r == 0)
 		r = inside_observe(pins, m, e);
 	if (r == 0)
+		r = services_observe(pins, m, e);
+	if (r == 0)
 		r = senders_observe(pins, m, e);
 	if (r == 0)
 		r = owned_observe(pins, m, e);
@@ -247,6 +265,8 @@ static void maps_known(const struct dp_model *known, struct dp_model *m)
 	memcpy(m->egress, known->egress, sizeof(m->egress));
 	m->inside = mem_dup(known->inside, known->n_inside * sizeof(*m->inside));
 	m->n_inside = known->n_inside;
+	m->services = mem_dup(known->services, known->n_services * sizeof(*m->services));
+	m->n_services = known->n_services;
 	m->senders = mem_dup(known->senders, known->n_senders * sizeof(*m->senders));
 	m->n_senders = known->n_senders;
 	m->owned = mem_dup(known->owned, known->n_owned * sizeof(*m->owned));

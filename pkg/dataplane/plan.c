@@ -27,6 +27,9 @@ static const char *const op_names[DP_OP_COUNT] = {
 	[DP_SENDER_DEL] = "sender-del",
 	[DP_INSIDE_SET] = "inside-set",
 	[DP_INSIDE_DEL] = "inside-del",
+	[DP_SERVICE_SET] = "service-set",
+	[DP_SERVICE_DEL] = "service-del",
+	[DP_NFT_CLOSE] = "nft-close",
 	[DP_EPOCH] = "epoch",
 	[DP_EGRESS_STATE] = "egress-state",
 	[DP_EGRESS_SET] = "egress-set",
@@ -135,6 +138,11 @@ static bool inside_same(const void *want, const void *have)
 	return ((const struct dp_inside *)want)->flags == ((const struct dp_inside *)have)->flags;
 }
 
+static bool service_same(const void *want, const void *have)
+{
+	return memcmp(want, have, sizeof(struct dp_service)) == 0;
+}
+
 static bool sender_same(const void *want, const void *have)
 {
 	return ((const struct dp_sender *)want)->node == ((const struct dp_sender *)have)->node;
@@ -163,6 +171,12 @@ static const struct list_kind route_kind = {sizeof(struct route), dp_route_cmp, 
 					    DP_ROUTE_ADD,	  DP_ROUTE_DEL, false};
 static const struct list_kind inside_kind = {
 	sizeof(struct dp_inside), dp_inside_cmp, inside_same, DP_INSIDE_SET, DP_INSIDE_DEL, true};
+static const struct list_kind service_kind = {sizeof(struct dp_service),
+					      dp_service_cmp,
+					      service_same,
+					      DP_SERVICE_SET,
+					      DP_SERVICE_DEL,
+					      true};
 static const struct list_kind sender_kind = {
 	sizeof(struct dp_sender), dp_sender_cmp, sender_same, DP_SENDER_SET, DP_SENDER_DEL, true};
 static const struct list_kind owned_kind = {
@@ -271,6 +285,34 @@ static void plan_network(struct dp_plan *p, const struct dp_model *d, const stru
 
 /* ---- maps that describe the cluster ---- */
 
+static bool translated(const struct nft_service *list, size_t n, const struct nft_service *s)
+{
+	for (size_t i = 0; i < n; i++)
+		if (addr_eq(list[i].addr, s->addr) && addr_eq(list[i].endpoint, s->endpoint) &&
+		    list[i].port == s->port && list[i].endpoint_port == s->endpoint_port &&
+		    list[i].proto == s->proto)
+			return true;
+	return false;
+}
+
+/* Before anything of it changes: what is not judged as it goes does not go. */
+static void plan_close(struct dp_plan *p, const struct dp_model *d, const struct dp_model *o)
+{
+	__cleanup_free struct nft_service *have = NULL, *want = NULL;
+	size_t n_have, n_want;
+
+	have = dp_translations(o->services, o->n_services, &n_have);
+	want = dp_translations(d->services, d->n_services, &n_want);
+	for (size_t i = 0; i < n_have; i++) {
+		if (translated(want, n_want, &have[i]))
+			continue;
+		MEM_GROW(p->closed, p->n_closed);
+		p->closed[p->n_closed++] = have[i];
+	}
+	if (p->n_closed && o->nft)
+		step_add(p, DP_NFT_CLOSE, 0, NULL);
+}
+
 static void plan_cluster(struct dp_plan *p, const struct dp_model *d, const struct dp_model *o)
 {
 	size_t first;
@@ -282,11 +324,13 @@ static void plan_cluster(struct dp_plan *p, const struct dp_model *d, const stru
 			step_add(p, DP_NODE, i, &d->nodes[i]);
 	list_diff(p, &sender_kind, LIST(d, senders), LIST(o, senders), PASS_ADD);
 	list_diff(p, &sender_kind, LIST(d, senders), LIST(o, senders), PASS_DEL);
+	list_diff(p, &service_kind, LIST(d, services), LIST(o, services), PASS_ADD);
 	first = p->n;
 	list_diff(p, &inside_kind, LIST(d, inside), LIST(o, inside), PASS_ADD);
 	list_diff(p, &inside_kind, LIST(d, inside), LIST(o, inside), PASS_DEL);
 	if (p->n > first)
 		step_add(p, DP_EPOCH, 0, NULL);
+	list_diff(p, &service_kind, LIST(d, services), LIST(o, services), PASS_DEL);
 }
 
 /* ---- egress addresses ---- */
@@ -366,6 +410,7 @@ struct dp_plan *dp_plan_new(const struct dp_model *d, const struct dp_model *o,
 
 	p->desired = d;
 	p->programs = programs;
+	plan_close(p, d, o);
 	plan_cluster(p, d, o);
 	plan_egress_release(p, d, o);
 	if (d->link.present)
@@ -394,6 +439,7 @@ void dp_plan_free(struct dp_plan *p)
 	if (!p)
 		return;
 	free(p->steps);
+	free(p->closed);
 	free(p->routes_left);
 	free(p);
 }

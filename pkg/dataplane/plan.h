@@ -4,6 +4,7 @@
  * The difference between two models as steps, in the order in which no packet meets
  * half of it. PURE. Steps borrow from both models: keep them until applied.
  *
+ *   translations that go, out of nft; then the Services that were judged by them
  *   sluice0, its programs, addresses and neighbours; maps that only describe the
  *   cluster; routes before the rules that lead to them
  *   release: the address's state first
@@ -36,6 +37,9 @@ enum dp_op {
 	DP_SENDER_DEL,
 	DP_INSIDE_SET,
 	DP_INSIDE_DEL,
+	DP_SERVICE_SET,
+	DP_SERVICE_DEL,
+	DP_NFT_CLOSE,	 /* translations that are judged as something else from now on */
 	DP_EPOCH,	 /* what packets remember of `inside` counts no more */
 	DP_EGRESS_STATE, /* index, state: one word of an entry that stands */
 	DP_EGRESS_SET,	 /* index: a whole entry, nobody refers to it yet */
@@ -77,6 +81,8 @@ struct dp_plan {
 	const struct dp_model *desired;
 	const struct programs_plan *programs; /* NULL: none */
 	const struct dp_gate *gate;	      /* NULL: none; set by the caller */
+	struct nft_service *closed; /* translations that are no longer judged as they are */
+	size_t n_closed;
 	struct route *routes_left; /* what a rebuilt sluice0 leaves of the observed ones */
 };
 

@@ -309,6 +309,32 @@ static void removes_what_is_not_wanted_adding_first(void **state)
 	expect(want, have, "node sender-set inside-del epoch");
 }
 
+static struct dp_service service(const char *endpoint)
+{
+	return (struct dp_service){
+		.at = {slu_addr_make(addr_of("10.244.0.10")), 17u << 16 | 53},
+		.to = {1, {{slu_addr_make(addr_of(endpoint)), 17u << 16 | 5353}}}};
+}
+
+/* At no moment is a packet judged as one endpoint and let through to another. */
+static void closes_a_translation_before_it_is_judged_as_another(void **state)
+{
+	struct dp_model *want = node(), *have = node();
+
+	ADD(want->services, want->n_services, service("198.51.100.9"));
+	have->nft_differs = 1;
+	expect(want, have, "service-set nft");
+	want = node(), have = node();
+	ADD(want->services, want->n_services, service("198.51.100.9"));
+	ADD(have->services, have->n_services, service("198.51.100.8"));
+	have->nft_differs = 1;
+	expect(want, have, "nft-close service-set nft");
+	want = node(), have = node();
+	ADD(have->services, have->n_services, service("198.51.100.8"));
+	have->nft_differs = 1;
+	expect(want, have, "nft-close service-del nft");
+}
+
 static void attaches_new_pods_before_it_lets_old_ones_go(void **state)
 {
 	struct dp_model *want = node(), *have = node();
@@ -368,6 +394,7 @@ int main(void)
 		cmocka_unit_test(makes_the_device_anew_with_all_that_stood_on_it),
 		cmocka_unit_test(replaces_a_route_that_leads_elsewhere),
 		cmocka_unit_test(removes_what_is_not_wanted_adding_first),
+		cmocka_unit_test(closes_a_translation_before_it_is_judged_as_another),
 		cmocka_unit_test(attaches_new_pods_before_it_lets_old_ones_go),
 		cmocka_unit_test(tells_macvlan_pods_of_one_parent_apart),
 		cmocka_unit_test(takes_all_away_pods_first),

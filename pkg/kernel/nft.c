@@ -131,7 +131,7 @@ void nft_batch_close(struct nft_batch *b)
 	b->len += MNL_ALIGN(batch_last(b)->nlmsg_len);
 }
 
-static void batch_begin(struct nft *n, struct nft_batch *b, uint8_t family)
+void nft_batch_begin(struct nft *n, struct nft_batch *b, uint8_t family)
 {
 	b->family = family;
 	b->seq = n->seq + 1;
@@ -199,7 +199,7 @@ static void answers_read(struct nft *n, struct answer *ans)
 }
 
 /* Only the last message asks for an acknowledgement; it arrives after the commit. */
-static int batch_send(struct nft *n, struct nft_batch *b, struct err *e)
+int nft_batch_send(struct nft *n, struct nft_batch *b, struct err *e)
 {
 	struct sockaddr_nl to = {.nl_family = AF_NETLINK};
 	struct answer ans = {.first = n->seq + 1, .last = batch_last(b)->nlmsg_seq};
@@ -417,14 +417,14 @@ static int apply_once(struct nft *n, uint8_t family, const struct nft_model *m, 
 	level = compare(&have, &want);
 	if (level == EQUAL)
 		return 0;
-	batch_begin(n, &b, family);
+	nft_batch_begin(n, &b, family);
 	if (family == NFPROTO_BRIDGE)
 		put_bridge(&b, m, &have);
 	else if (level == STATIC || anew)
 		put_all(&b, m, &have, &want);
 	else
 		put_elements(&b, m, &have, &want);
-	return batch_send(n, &b, e);
+	return nft_batch_send(n, &b, e);
 }
 
 static int apply_table(struct nft *n, uint8_t family, const struct nft_model *m, struct err *e)
@@ -458,9 +458,9 @@ static int delete_table(struct nft *n, uint8_t family, struct err *e)
 	struct err mine = {0};
 	int rc;
 
-	batch_begin(n, &b, family);
+	nft_batch_begin(n, &b, family);
 	put_table(&b, NFT_MSG_DELTABLE, 0);
-	rc = batch_send(n, &b, &mine);
+	rc = nft_batch_send(n, &b, &mine);
 	if (rc == -ENOENT)
 		return 0;
 	return rc < 0 ? err_set(e, rc, "%s", mine.msg) : 0;

@@ -27,7 +27,8 @@
  *                   no mark, priority not SEEN, saddr a governed pod's, daddr outside →
  *                     UNJUDGED: somebody took from_pod off its interface
  *  prerouting -99   any id, ct status dnat, original: daddr inside → mark := mark & ~M,
- *                     else → SERVICE_OUTSIDE
+ *                     from what to what of a Service that was judged as this endpoint:
+ *                     as without translation; else → SERVICE_OUTSIDE
  *                   mark id == CHECK: ICMP without a connection to the outside → EXIT_SOURCE
  *                     (an error about a connection with an identity), else mark := mark & ~M
  *  input -150       udp dport PORT: accept (of this chain); daddr in guarded egress
@@ -77,6 +78,13 @@ struct nft_limit {
 	uint32_t id, connections, ports;
 };
 
+/* A Service's address and port, and one of the endpoints outside that it is judged as. */
+struct nft_service {
+	struct addr addr, endpoint;
+	uint16_t port, endpoint_port;
+	uint8_t proto;
+};
+
 /* All lists sorted (address, id, prefix) and unique. */
 struct nft_model {
 	uint32_t mark_mask;
@@ -93,6 +101,8 @@ struct nft_model {
 	size_t n_tunnel_ends;
 	const struct addr *governed; /* addresses of this node's pods that policies select */
 	size_t n_governed;
+	const struct nft_service *services; /* in any order */
+	size_t n_services;
 };
 
 int nft_open(struct nft **ret, struct err *e); /* in the calling thread's namespace */
@@ -107,6 +117,9 @@ void nft_forget(struct nft *n); /* the next observe looks, even where nothing ha
 /* Makes it so, with the least change and in one transaction; counters survive unless the static
  * part is rebuilt. */
 int nft_apply(struct nft *n, const struct nft_model *m, struct err *e);
+/* Takes these out at once, before their judgement is another one; those that are not there are no
+ * error. */
+int nft_services_close(struct nft *n, const struct nft_service *list, size_t n_list, struct err *e);
 int nft_delete(struct nft *n, struct err *e); /* uninstall; gone already = 0 */
 /* packets and bytes by reason; arrays of SLU_REASON_MAX. Missing table = zeros, -ENOENT. */
 struct nft_count {

@@ -104,7 +104,7 @@ static void put_timeout(struct nlmsghdr *h)
 
 static void put_long_key(struct nlmsghdr *h)
 {
-	put_value(h, NFTA_SET_ELEM_KEY, "twenty-one bytes long", 21);
+	put_value(h, NFTA_SET_ELEM_KEY, "one byte longer than any key that a set has .", 45);
 }
 
 static void put_empty_key(struct nlmsghdr *h)

@@ -94,6 +94,8 @@ enum nft_set_index {
 	NFT_SET_GOVERNED6,
 	NFT_SET_OWNED4,
 	NFT_SET_OWNED6,
+	NFT_SET_SERVICES4,
+	NFT_SET_SERVICES6,
 	NFT_SET_SNAT4,
 	NFT_SET_SNAT6,
 	NFT_SET_FULL4,
@@ -122,7 +124,7 @@ enum nft_elem_kind {
 
 /* Compared as bytes, so always zeroed first; ordered by key. */
 struct nft_elem {
-	uint8_t key[20];
+	uint8_t key[44];
 	uint8_t kind;
 	uint8_t odd; /* carries something that ours never do (a timeout, an expression): not equal
 		      */
@@ -131,7 +133,7 @@ struct nft_elem {
 	int32_t verdict;
 	char name[24]; /* chain or counter */
 };
-_Static_assert(sizeof(struct nft_elem) == 68, "no hidden padding");
+_Static_assert(sizeof(struct nft_elem) == 92, "no hidden padding");
 
 struct nft_elems {
 	struct nft_elem *v;
@@ -226,6 +228,18 @@ void nft_limits_put_chain(struct nft_batch *b, const struct nft_model *m, const 
 void nft_bridge_picture(struct nft_picture *p, const struct nft_model *m);
 void nft_bridge_put(struct nft_batch *b, const struct nft_model *m, const struct nft_count *counts);
 
+/* ---- nft_services.c: address . port . protocol . address . port, from what to what ---- */
+
+/* nft(8)'s number of such a type: six bits for each part, 13 inet_service, 12 inet_proto */
+#define NFT_SERVICE_TYPE(addr) ((((((addr) << 6 | 13) << 6 | 12) << 6 | (addr)) << 6) | 13)
+enum nft_set_index nft_service_set(const struct nft_service *s);
+void nft_service_key(const struct nft_service *s, uint8_t *key); /* zeroed, of 44 bytes */
+void nft_service_fields(struct nftnl_set *set, enum nft_set_index i);
+
+/* nft.c: one transaction */
+void nft_batch_begin(struct nft *n, struct nft_batch *b, uint8_t family);
+int nft_batch_send(struct nft *n, struct nft_batch *b, struct err *e);
+
 /* ---- sets ---- */
 
 void nft_sets_picture(struct nft_picture *p, const struct nft_model *m);
@@ -237,6 +251,7 @@ void nft_sets_put_adds(struct nft_batch *b, const struct nft_picture *have,
 		       const struct nft_picture *want);
 bool nft_sets_equal(const struct nft_picture *a, const struct nft_picture *b);
 const char *nft_set_name(enum nft_set_index i);
+struct nftnl_set *nft_set_build(enum nft_set_index i); /* its declaration */
 /* What the kernel says (nft_elems_parse) has each interval as two elements. */
 void nft_elems_pair(struct nft_elems *l);
 bool nft_set_is_interval(enum nft_set_index i);

@@ -16,6 +16,7 @@
 #define ARRIVED	      "arrived"
 #define REJECTED      "rejected"
 #define SERVICE	      "service"
+#define ENDPOINT      "endpoint"
 #define STRAY	      "stray"
 #define UNJUDGED      "unjudged"
 #define UNMARKED_HERE "unmarked"
@@ -34,6 +35,7 @@ static const struct chain_def chains[] = {
 	{ARRIVED, NULL, 0, 0},
 	{REJECTED, NULL, 0, 0},
 	{SERVICE, NULL, 0, 0},
+	{ENDPOINT, NULL, 0, 0},
 	{STRAY, NULL, 0, 0},
 	{UNJUDGED, NULL, 0, 0},
 	{UNMARKED_HERE, NULL, 0, 0},
@@ -115,6 +117,10 @@ static const struct chain_def chains[] = {
 #define OWNED_IN(set)                    \
 	{                                \
 		STEP_OWNED_IN, set, NULL \
+	}
+#define SERVICE_IN(set)                    \
+	{                                  \
+		STEP_SERVICE_IN, set, NULL \
 	}
 #define CLEAR                       \
 	{                           \
@@ -206,7 +212,11 @@ static const struct rule_def rules[] = {
 
 	{SERVICE, "", {DADDR_IN(NFT_SET_INSIDE4), CLEAR, ACCEPT}},
 	{SERVICE, "", {DADDR_IN(NFT_SET_INSIDE6), CLEAR, ACCEPT}},
+	{SERVICE, "judged as this endpoint", {SERVICE_IN(NFT_SET_SERVICES4), GOTO(ENDPOINT)}},
+	{SERVICE, "", {SERVICE_IN(NFT_SET_SERVICES6), GOTO(ENDPOINT)}},
 	{SERVICE, "", {COUNT(SERVICE_OUTSIDE), DROP}},
+
+	{ENDPOINT, "", {MARK_IS(SLU_ID_CHECK), GOTO(CHECKED)}},
 
 	{STRAY, "", {DADDR_IN(NFT_SET_INSIDE4), CLEAR, ACCEPT}},
 	{STRAY, "", {DADDR_IN(NFT_SET_INSIDE6), CLEAR, ACCEPT}},

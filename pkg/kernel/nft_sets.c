@@ -58,6 +58,8 @@ static const struct set_def sets[NFT_SET_N] = {
 			    MAX_ADDRESSES},
 	[NFT_SET_OWNED6] = {"owned6", NFT_SET_CONCAT, TYPE_PAIR(TYPE_MARK, TYPE_IPV6), 20, 0, 0,
 			    MAX_ADDRESSES},
+	[NFT_SET_SERVICES4] = {"services4", NFT_SET_CONCAT, NFT_SERVICE_TYPE(TYPE_IPV4), 20, 0, 0},
+	[NFT_SET_SERVICES6] = {"services6", NFT_SET_CONCAT, NFT_SERVICE_TYPE(TYPE_IPV6), 44, 0, 0},
 	[NFT_SET_SNAT4] = {"snat4", NFT_SET_MAP, TYPE_MARK, 4, TYPE_IPV4, 4, MAX_ADDRESSES},
 	[NFT_SET_SNAT6] = {"snat6", NFT_SET_MAP, TYPE_MARK, 4, TYPE_IPV6, 16, MAX_ADDRESSES},
 	[NFT_SET_FULL4] = {"full4", NFT_SET_EVAL | NFT_SET_TIMEOUT, TYPE_COUNTED(TYPE_IPV4), 12, 0,
@@ -245,7 +247,7 @@ static void set_host_order(struct nftnl_set *s)
 	nftnl_udata_buf_free(u);
 }
 
-static struct nftnl_set *set_build(enum nft_set_index i)
+struct nftnl_set *nft_set_build(enum nft_set_index i)
 {
 	const struct set_def *def = &sets[i];
 	struct nftnl_set *s = nftnl_set_alloc();
@@ -267,7 +269,9 @@ static struct nftnl_set *set_build(enum nft_set_index i)
 	}
 	if (def->key_type == TYPE_MARK || def->key_type == TYPE_CLASSID)
 		set_host_order(s);
-	if (def->flags & NFT_SET_CONCAT) {
+	if (i == NFT_SET_SERVICES4 || i == NFT_SET_SERVICES6) {
+		nft_service_fields(s, i);
+	} else if (def->flags & NFT_SET_CONCAT) {
 		const uint8_t fields[] = {4, (uint8_t)(def->key_len - 4)};
 
 		nftnl_set_set_data(s, NFTNL_SET_DESC_CONCAT, fields, sizeof(fields));
@@ -283,7 +287,7 @@ void nft_sets_picture(struct nft_picture *p, const struct nft_model *m)
 	size_t i;
 
 	for (i = 0; i < NFT_SET_N; i++) {
-		__cleanup(nftnl_set_freep) struct nftnl_set *s = set_build(i);
+		__cleanup(nftnl_set_freep) struct nftnl_set *s = nft_set_build(i);
 
 		nft_entry_add_set(nft_picture_entry(p, "set", sets[i].name), s);
 	}
@@ -295,6 +299,9 @@ void nft_sets_picture(struct nft_picture *p, const struct nft_model *m)
 		add_addr(p, NFT_SET_GOVERNED4, m->governed[i]);
 	for (i = 0; i < m->n_addresses; i++)
 		add_address(p, &m->addresses[i], &marks);
+	for (i = 0; i < m->n_services; i++)
+		nft_service_key(&m->services[i],
+				nft_elems_grow(&p->elems[nft_service_set(&m->services[i])])->key);
 	for (i = 0; i < m->n_nodes; i++)
 		add_node(p, m->nodes[i], &marks);
 	for (i = 1; i < SLU_MARK_REASONS; i++)
@@ -310,7 +317,7 @@ void nft_sets_put(struct nft_batch *b)
 	size_t i;
 
 	for (i = 0; i < NFT_SET_N; i++) {
-		__cleanup(nftnl_set_freep) struct nftnl_set *s = set_build(i);
+		__cleanup(nftnl_set_freep) struct nftnl_set *s = nft_set_build(i);
 
 		nftnl_set_nlmsg_build_payload(nft_batch_open(b, NFT_MSG_NEWSET, NLM_F_CREATE), s);
 		nft_batch_close(b);
@@ -346,7 +353,7 @@ static struct nftnl_set_elem *stream_elem(struct stream *s)
 	struct nftnl_set_elem *x = nftnl_set_elem_alloc();
 
 	if (!s->open)
-		s->open = set_build(s->set);
+		s->open = nft_set_build(s->set);
 	if (!x)
 		oom();
 	nftnl_set_elem_add(s->open, x);

@@ -165,6 +165,40 @@ static void step_owned_in(struct nftnl_rule *r, const struct rule_ctx *c, const 
 	nft_expr_lookup(r, s->arg);
 }
 
+static void ct_original(struct nftnl_rule *r, uint32_t key, uint32_t dreg)
+{
+	struct nftnl_expr *x = nft_expr_add(r, "ct");
+
+	nftnl_expr_set_u32(x, NFTNL_EXPR_CT_KEY, key);
+	nftnl_expr_set_u8(x, NFTNL_EXPR_CT_DIR, IP_CT_DIR_ORIGINAL);
+	nftnl_expr_set_u32(x, NFTNL_EXPR_CT_DREG, dreg);
+}
+
+/* The nth register of four bytes, by the name that the kernel dumps. */
+static uint32_t reg32(uint32_t n)
+{
+	return n % 4 ? NFT_REG32_00 + n : NFT_REG_1 + n / 4;
+}
+
+/* Registers of four bytes one behind the other, as in the elements (nft_sets.c). */
+static void step_service_in(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	bool v4 = s->arg == NFT_SET_SERVICES4;
+	uint32_t words = v4 ? 1 : 4;
+	struct nftnl_expr *x;
+
+	nft_expr_match_family(r, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+	ct_original(r, v4 ? NFT_CT_DST_IP : NFT_CT_DST_IP6, reg32(0));
+	ct_original(r, NFT_CT_PROTO_DST, reg32(words));
+	x = nft_expr_add(r, "meta");
+	nftnl_expr_set_u32(x, NFTNL_EXPR_META_KEY, NFT_META_L4PROTO);
+	nftnl_expr_set_u32(x, NFTNL_EXPR_META_DREG, reg32(words + 1));
+	nft_expr_load_addr(r, v4, false, reg32(words + 2));
+	nft_expr_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(uint16_t),
+			 reg32(2 * words + 2));
+	nft_expr_lookup(r, s->arg);
+}
+
 static void step_over_rate(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	struct nftnl_expr *x = nft_expr_add(r, "limit");
@@ -326,6 +360,7 @@ static const step_fn steps[] = {
 	[STEP_DADDR_IN] = step_addr_in,
 	[STEP_SADDR_IN] = step_addr_in,
 	[STEP_OWNED_IN] = step_owned_in,
+	[STEP_SERVICE_IN] = step_service_in,
 	[STEP_OVER_RATE] = step_over_rate,
 	[STEP_CLEAR] = step_set_mark,
 	[STEP_MARK] = step_set_mark,

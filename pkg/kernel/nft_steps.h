@@ -36,7 +36,8 @@ enum step_code {
 	STEP_L4,	  /* arg: IPPROTO_* */
 	STEP_DADDR_IN,	  /* arg: set */
 	STEP_SADDR_IN,
-	STEP_OWNED_IN, /* arg: set of mark . saddr */
+	STEP_OWNED_IN,	 /* arg: set of mark . saddr */
+	STEP_SERVICE_IN, /* what was translated, and to what */
 	STEP_OVER_RATE,
 	/* acts */
 	STEP_CLEAR,

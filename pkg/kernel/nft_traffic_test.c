@@ -249,43 +249,6 @@ static void tunnel_packets_of_no_connection_are_dropped(void **state)
 	close(server), close(client);
 }
 
-/* Services: 198.51.100.1 leads to the outside server, .2 to 10.9.0.5, which is inside. */
-static void services(struct lab *l)
-{
-	sh("ip route add 10.9.0.0/16 via 10.99.0.2");
-	sh("nft add chain inet t svc '{ type nat hook prerouting priority -100; }' && "
-	   "nft add rule inet t svc ip daddr 198.51.100.1 dnat ip to " EXT4 " && "
-	   "nft add rule inet t svc ip daddr 198.51.100.2 dnat ip to 10.9.0.5");
-	sh("nft add chain inet t cni '{ type nat hook postrouting priority 100; }' && "
-	   "nft add rule inet t cni oifname e0 masquerade");
-}
-
-static void destinations_are_judged_again_behind_a_service(void **state)
-{
-	struct lab *l = fresh(state);
-	int outside = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
-	int inside = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 7);
-	static const uint32_t marks[] = {LAB_ID(SLU_ID_CHECK), LAB_ID(16), LAB_DIVERT | LAB_ID(16)};
-	size_t i;
-
-	services(l);
-	for (i = 0; i < 3; i++) {
-		int c = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
-
-		lab_mark_pod(marks[i]);
-		lab_datagram(c, "198.51.100.1", 7, outside, NULL);
-		lab_expect_counted(l, SLU_DROP_SERVICE_OUTSIDE, i + 1);
-		lab_datagram(c, "198.51.100.2", 7, inside, POD4);
-		close(c);
-	}
-	lab_mark_pod(LAB_ID(SLU_ID_CHECK)); /* no service: allowed, as the node */
-	close(outside);
-	pod_is_seen_as(l, true, "203.0.113.1");
-	lab_expect_counted(l, SLU_DROP_SERVICE_OUTSIDE, 3);
-	assert_false(lab_foreign_lost());
-	close(inside);
-}
-
 static void replies_to_inbound_connections_pass_every_verdict(void **state)
 {
 	struct lab *l = fresh(state);
@@ -449,7 +412,6 @@ int main(void)
 		TEST(a_gateway_sends_replies_back_to_the_node),
 		TEST(a_gateway_says_that_a_reply_is_too_big_for_the_tunnel),
 		TEST(tunnel_packets_of_no_connection_are_dropped),
-		TEST(destinations_are_judged_again_behind_a_service),
 		TEST(replies_to_inbound_connections_pass_every_verdict),
 		TEST(verdicts_are_dropped_and_counted_by_reason),
 		TEST(rejected_connections_hear_of_it),

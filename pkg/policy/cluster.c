@@ -171,6 +171,12 @@ static void inside_compile(struct compiled *c, const struct node_view *node)
 			if (doc->addrs[j].internal)
 				append_cidr(v, n, cidr_host(doc->addrs[j].addr));
 	}
+	for (size_t i = 0; i < c->set->n_slices; i++) {
+		const struct doc_slice *s = &c->set->slices[i];
+
+		for (size_t j = 0; slice_is_api(s) && j < s->n_addrs; j++)
+			append_cidr(v, n, cidr_host(s->addrs[j]));
+	}
 	for (size_t i = 0; i < node->n_ifaces; i++)
 		for (size_t j = 0; j < node->ifaces[i].n_addrs; j++)
 			if (!addr_is_loopback(node->ifaces[i].addrs[j].addr))
@@ -187,5 +193,6 @@ int cluster_compile(struct compiled *c, const struct node_view *node, struct err
 			       "SluiceConfig \"default\" or podCIDRs of the Nodes");
 	nodes_compile(c, node);
 	inside_compile(c, node);
+	services_compile(c);
 	return 0;
 }

@@ -136,11 +136,29 @@ const struct egress_addr *compiled_addrs(const struct compiled *c, size_t *ret_n
 const struct identity *compiled_identities(const struct compiled *c, size_t *ret_n);
 /*
  * Prefixes that are inside, sorted, unique: cluster CIDRs, InternalIPs of nodes,
- * this node's own addresses.
+ * this node's own addresses, the endpoints of default/kubernetes.
  */
 const struct cidr *compiled_inside(const struct compiled *c, size_t *ret_n);
 /* Those of them that hold pods and services. */
 const struct cidr *compiled_cluster_cidrs(const struct compiled *c, size_t *ret_n);
+/*
+ * A Service's address and port behind which something lies outside. A packet to it is judged as
+ * one to each of these endpoints; those inside are left out. Sorted by address and port.
+ * Those with more endpoints than the kernel looks at (SLU_MAX_ENDPOINTS) are not here.
+ */
+struct compiled_endpoint {
+	struct addr addr;
+	uint32_t l4_key;
+};
+struct compiled_service {
+	struct compiled_endpoint at;
+	struct compiled_endpoint *endpoints; /* sorted, unique, of at's family and protocol */
+	size_t n;
+	const struct doc_meta *meta; /* the Service's */
+};
+const struct compiled_service *compiled_services(const struct compiled *c, size_t *ret_n);
+const struct compiled_service *compiled_service(const struct compiled *c, struct addr dst,
+						uint32_t l4_key); /* NULL: none */
 /* Nodes, this one included, sorted by name: senders and tunnel ends. */
 struct compiled_node {
 	const char *name;

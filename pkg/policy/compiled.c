@@ -42,6 +42,7 @@ void compiled_free(struct compiled *c)
 	free(c->name_uses);
 	free(c->addrs);
 	free(c->identities);
+	services_done(c);
 	free(c->inside);
 	free(c->cluster_cidrs);
 	free(c->nodes);

@@ -39,6 +39,8 @@ struct compiled {
 	size_t n_identities;
 	struct cidr *inside, *cluster_cidrs;
 	size_t n_inside, n_cluster_cidrs;
+	struct compiled_service *services;
+	size_t n_services;
 	struct compiled_node *nodes;
 	const struct doc_node *
 		*node_docs; /* parallel to nodes; NULL for this node without an object */
@@ -71,6 +73,12 @@ bool gateway_permits(const struct doc_set *set, const struct doc_gateway *gw,
 
 /* ---- cluster.c: nodes and what is inside ---- */
 int cluster_compile(struct compiled *c, const struct node_view *node, struct err *e);
+
+/* ---- services.c ---- */
+bool slice_is_api(const struct doc_slice *s); /* of default/kubernetes: the API servers */
+void services_compile(struct compiled *c);
+void services_done(struct compiled *c);
+uint64_t services_digest(const struct compiled *c, uint64_t seed);
 
 /* ---- gateways.c: every gateway's addresses and their owners ---- */
 

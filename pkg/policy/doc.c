@@ -39,6 +39,8 @@ const struct doc_kind_info doc_kinds[DOC_KINDS] = {
 					    KIND(doc_destination, destinations)},
 	[DOC_SERVICE] = {"Service", "v1", doc_service_fields, doc_service_done,
 			 KIND(doc_service, services)},
+	[DOC_ENDPOINT_SLICE] = {"EndpointSlice", "discovery.k8s.io/v1", doc_slice_fields,
+				doc_slice_done, KIND(doc_slice, slices)},
 };
 
 _Static_assert(offsetof(struct doc_gateway, meta) == 0 && offsetof(struct doc_policy, meta) == 0 &&
@@ -47,7 +49,8 @@ _Static_assert(offsetof(struct doc_gateway, meta) == 0 && offsetof(struct doc_po
 		       offsetof(struct doc_namespace, meta) == 0 &&
 		       offsetof(struct doc_pod, meta) == 0 &&
 		       offsetof(struct doc_destination, meta) == 0 &&
-		       offsetof(struct doc_service, meta) == 0,
+		       offsetof(struct doc_service, meta) == 0 &&
+		       offsetof(struct doc_slice, meta) == 0,
 	       "the table above relies on it");
 
 struct doc_array doc_array_get(const struct doc_set *set, const struct doc_kind_info *k)
@@ -158,7 +161,7 @@ static int find_kind(const struct doc_ctx *c, const struct json *tree,
 	return doc_fail(c, json_get(tree, "kind"),
 			"expected EgressGateway, ClusterEgressPolicy, EgressPolicy, "
 			"ClusterEgressDestination, EgressDestination, SluiceConfig, Node, "
-			"Namespace, Pod, Service or List, found %s",
+			"Namespace, Pod, Service, EndpointSlice or List, found %s",
 			json_show(json_get(tree, "kind")));
 }
 

@@ -71,6 +71,7 @@ enum doc_kind {
 	DOC_EGRESS_DESTINATION,
 	DOC_CLUSTER_EGRESS_DESTINATION,
 	DOC_SERVICE,
+	DOC_ENDPOINT_SLICE,
 };
 
 struct doc_meta {
@@ -262,10 +263,29 @@ struct doc_destination {
 	size_t n_ports;
 };
 
-/* A core v1 Service, as far as a policy's subject needs it. */
+struct doc_service_port {
+	char *name;   /* "" when absent */
+	uint32_t key; /* L4_KEY */
+};
+
+/* A core v1 Service: whom a policy's subject means by it, and where it is reached. */
 struct doc_service {
 	struct doc_meta meta;
 	struct selector selector; /* absent: selects nothing */
+	struct addr *addrs;	  /* clusterIPs; none when headless */
+	size_t n_addrs;
+	struct doc_service_port *ports;
+	size_t n_ports;
+};
+
+/* A discovery v1 EndpointSlice: some of what stands behind a Service of its namespace. */
+struct doc_slice {
+	struct doc_meta meta;
+	char *service; /* by its label; NULL: of none */
+	struct addr *addrs;
+	size_t n_addrs;
+	struct doc_service_port *ports;
+	size_t n_ports;
 };
 
 /* All objects of one kind, sorted by (namespace, name), unique: order of arrival never shows. */
@@ -286,6 +306,8 @@ struct doc_set {
 	size_t n_destinations;
 	struct doc_service *services;
 	size_t n_services;
+	struct doc_slice *slices;
+	size_t n_slices;
 	struct doc_file **files; /* that doc_src.in points to */
 	size_t n_files;
 	struct doc_zone **zones; /* that schedules name, each read once */

@@ -178,17 +178,9 @@ static int parse_pod_cidr(const struct doc_ctx *c, const struct json *j, void *o
 	return doc_cidr(c, j, &n->pod_cidrs[n->n_pod_cidrs++]);
 }
 
-/* Kubernetes' own lists, unlike ours, may be given and empty. */
-static int core_list(const struct doc_ctx *c, const struct json *j, parse_fn *item, void *out)
-{
-	if (json_type(j) == JSON_ARRAY && json_len(j) == 0)
-		return 0;
-	return doc_list(c, j, DOC_MAX_LIST, item, out);
-}
-
 static int parse_pod_cidrs(const struct doc_ctx *c, const struct json *j, void *out)
 {
-	return core_list(c, j, parse_pod_cidr, out);
+	return doc_core_list(c, j, parse_pod_cidr, out);
 }
 
 /* podCIDR is the first of podCIDRs (core/v1 NodeSpec): read it only when it stands alone. */
@@ -237,7 +229,7 @@ static int parse_node_addr(const struct doc_ctx *c, const struct json *j, void *
 
 static int parse_node_addrs(const struct doc_ctx *c, const struct json *j, void *out)
 {
-	return core_list(c, j, parse_node_addr, out);
+	return doc_core_list(c, j, parse_node_addr, out);
 }
 
 static const struct field node_spec_fields[] = {
@@ -322,36 +314,5 @@ static const struct field pod_spec_fields[] = {
 const struct field doc_pod_fields[] = {
 	{.name = "metadata", .parse = parse_pod_meta, .use = FIELD_REQUIRED},
 	{.name = "spec", .sub = pod_spec_fields},
-	FIELDS_OPEN_END,
-};
-
-/* ---- Service ---- */
-
-void doc_service_done(void *service)
-{
-	struct doc_service *s = service;
-
-	selector_done(&s->selector);
-	doc_meta_done(&s->meta);
-}
-
-/* A map, not a label selector. Without one, somebody writes the endpoints: no pods are known. */
-static int parse_service_selector(const struct doc_ctx *c, const struct json *j, void *out)
-{
-	struct doc_service *s = out;
-	int r = json_type(j) == JSON_NULL ? 0 : doc_match_labels(c, j, &s->selector);
-
-	s->selector.present = s->selector.n > 0;
-	return r;
-}
-
-static const struct field service_spec_fields[] = {
-	{.name = "selector", .parse = parse_service_selector},
-	FIELDS_OPEN_END,
-};
-
-const struct field doc_service_fields[] = {
-	{.name = "metadata", .parse = doc_core_meta_parse, .use = FIELD_REQUIRED},
-	{.name = "spec", .sub = service_spec_fields},
 	FIELDS_OPEN_END,
 };

@@ -102,6 +102,13 @@ int doc_list(const struct doc_ctx *c, const struct json *j, size_t max, parse_fn
 	return r;
 }
 
+int doc_core_list(const struct doc_ctx *c, const struct json *j, parse_fn *item, void *out)
+{
+	if (json_type(j) == JSON_NULL || (json_type(j) == JSON_ARRAY && json_len(j) == 0))
+		return 0;
+	return doc_list(c, j, DOC_MAX_LIST, item, out);
+}
+
 int doc_union(const struct doc_ctx *c, const struct json *j, const char *const *names)
 {
 	char all[128] = "", given[128] = "";

@@ -15,7 +15,7 @@ void doc_meta_done(struct doc_meta *m)
 static bool is_namespaced(enum doc_kind kind)
 {
 	return kind == DOC_EGRESS_POLICY || kind == DOC_POD || kind == DOC_EGRESS_DESTINATION ||
-	       kind == DOC_SERVICE;
+	       kind == DOC_SERVICE || kind == DOC_ENDPOINT_SLICE;
 }
 
 static int parse_name(const struct doc_ctx *c, const struct json *j, void *out)

@@ -32,7 +32,7 @@ struct doc_kind_info {
 	size_t size;	 /* of an element; each begins with its doc_meta */
 	size_t items, n; /* where array and count are in struct doc_set; two kinds may share one */
 };
-#define DOC_KINDS (DOC_SERVICE + 1)
+#define DOC_KINDS (DOC_ENDPOINT_SLICE + 1)
 extern const struct doc_kind_info doc_kinds[DOC_KINDS];
 
 /* The array of a kind, by value: array pointers have different types, so they are copied. */
@@ -88,6 +88,8 @@ int doc_fields(const struct doc_ctx *c, const struct json *j, const struct field
 	       void *out);
 /* A list of 1..max items, each given to item with the same out. */
 int doc_list(const struct doc_ctx *c, const struct json *j, size_t max, parse_fn *item, void *out);
+/* The same of Kubernetes' own lists, which may be given and empty, or null. */
+int doc_core_list(const struct doc_ctx *c, const struct json *j, parse_fn *item, void *out);
 /* Exactly one of the NULL-terminated names is a member of j. */
 int doc_union(const struct doc_ctx *c, const struct json *j, const char *const *names);
 int doc_string(const struct doc_ctx *c, const struct json *j, size_t max, const char **ret);
@@ -123,7 +125,7 @@ void selector_done(struct selector *s);
 /* ---- kinds ---- */
 extern const struct field doc_gateway_fields[], doc_policy_fields[], doc_cluster_policy_fields[],
 	doc_config_fields[], doc_node_fields[], doc_namespace_fields[], doc_pod_fields[],
-	doc_destination_fields[], doc_service_fields[];
+	doc_destination_fields[], doc_service_fields[], doc_slice_fields[];
 void doc_gateway_done(void *gateway);
 void doc_policy_done(void *policy);
 void doc_config_done(void *config);
@@ -132,6 +134,7 @@ void doc_namespace_done(void *ns);
 void doc_pod_done(void *pod);
 void doc_destination_done(void *destination);
 void doc_service_done(void *service);
+void doc_slice_done(void *slice);
 
 /* doc_rule.c */
 int doc_rule_parse(const struct doc_ctx *c, const struct json *j, struct doc_rule *rule);

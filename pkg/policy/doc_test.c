@@ -306,7 +306,7 @@ static void refuses_bad_documents(void **state)
 		{"{apiVersion: v1, kind: Secret}",
 		 "a.yaml:1: kind: expected EgressGateway, ClusterEgressPolicy, EgressPolicy, "
 		 "ClusterEgressDestination, EgressDestination, SluiceConfig, Node, Namespace, Pod, "
-		 "Service or List, found string 'Secret'"},
+		 "Service, EndpointSlice or List, found string 'Secret'"},
 		{"{apiVersion: v1,\nkind: EgressPolicy}",
 		 "a.yaml:1: apiVersion: expected sluice.dev/v1alpha1 for EgressPolicy, found "
 		 "string 'v1'"},
@@ -324,7 +324,7 @@ static void refuses_bad_documents(void **state)
 		{"{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: List, items: []}]}",
 		 "a.yaml:1: items[0].kind: expected EgressGateway, ClusterEgressPolicy, "
 		 "EgressPolicy, ClusterEgressDestination, EgressDestination, SluiceConfig, Node, "
-		 "Namespace, Pod, Service or List, found string 'List'"},
+		 "Namespace, Pod, Service, EndpointSlice or List, found string 'List'"},
 	};
 	static const struct bad json[] = {
 		{"{\"a\": 1,}",

@@ -215,12 +215,40 @@ static int bind_pod(const struct compiled *c, const struct explain_query *q, str
 	return r < 0 ? r : 0;
 }
 
-int policy_explain(const struct compiled *c, const struct explain_query *q, struct explain **ret)
+static struct decision decide(const struct program *p, const struct compiled *c,
+			      const struct explain_query *q)
+{
+	return program_decide(p, c, &(struct program_dst){q->dst, q->names, q->n_names}, q->l4_key);
+}
+
+/* Who knows to which endpoint it goes? All must be decided on alike. */
+static bool endpoints_differ(const struct explain *x, const struct program *p,
+			     const struct compiled *c, const struct decision *first)
+{
+	for (size_t i = 1; x->service && i < x->service->n; i++) {
+		const struct compiled_endpoint *e = &x->service->endpoints[i];
+		const struct explain_query q = {.dst = e->addr, .l4_key = e->l4_key};
+		struct decision d = decide(p, c, &q);
+
+		if (d.verdict != first->verdict || d.identity != first->identity)
+			return true;
+	}
+	return false;
+}
+
+int policy_explain(const struct compiled *c, const struct explain_query *query,
+		   struct explain **ret)
 {
 	__cleanup(explain_freep) struct explain *x = mem_alloc0(sizeof(*x));
+	struct explain_query as = *query, *q = &as;
 	struct program *p;
 	int r;
 
+	x->service = compiled_service(c, q->dst, q->l4_key);
+	if (x->service) {
+		as.dst = x->service->endpoints[0].addr;
+		as.l4_key = x->service->endpoints[0].l4_key;
+	}
 	x->scope = scope_of(c, q, &x->inside);
 	r = bind_pod(c, q, x);
 	if (r < 0)
@@ -234,9 +262,10 @@ int policy_explain(const struct compiled *c, const struct explain_query *q, stru
 		if (r)
 			return r;
 		walk_rules(x, c, q);
-		d = program_decide(p, c, &(struct program_dst){q->dst, q->names, q->n_names},
-				   q->l4_key);
+		d = decide(p, c, q);
 		answer(x, c, q, &d);
+		if (endpoints_differ(x, p, c, &d))
+			x->reason = SLU_DROP_SERVICE_OUTSIDE;
 		program_free(p);
 	}
 	*ret = TAKE(x);

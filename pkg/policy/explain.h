@@ -57,7 +57,10 @@ struct explain_query {
 struct explain {
 	enum explain_scope scope;
 	struct cidr inside; /* EXPLAIN_INSIDE: the prefix that says so */
-	bool undecided;	    /* the pod's labels are not known and would matter: quarantine */
+	/* It leads outside: all else is said of its first endpoint; SLU_DROP_SERVICE_OUTSIDE when
+	 * another one would be decided on otherwise. NULL: none. */
+	const struct compiled_service *service;
+	bool undecided; /* the pod's labels are not known and would matter: quarantine */
 	struct binding binding;
 	struct explain_line *lines; /* empty unless a rule is asked */
 	size_t n_lines;

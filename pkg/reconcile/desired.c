@@ -60,80 +60,6 @@ void desired_config(const struct compiled *c, const char *node_name, struct slu_
 		}
 }
 
-/* ---- prefixes ---- */
-
-static bool covered(const struct cidr *list, size_t n, struct cidr c)
-{
-	for (size_t i = 0; i < n; i++)
-		if (cidr_contains(list[i], c))
-			return true;
-	return false;
-}
-
-/* Without what lies in another one; the lists of the compiler are sorted, parents first. */
-static struct cidr *cidrs_merge(const struct cidr *in, size_t n, size_t *ret_n)
-{
-	struct cidr *out = mem_alloc0(n * sizeof(*out));
-	size_t kept = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		/* sorted: only the last one kept can hold it, or one kept of the other family */
-		if (kept && cidr_contains(out[kept - 1], in[i]))
-			continue;
-		out[kept++] = in[i];
-	}
-	*ret_n = kept;
-	return out;
-}
-
-static void inside_add(struct dp_model *m, struct cidr c, uint32_t flags)
-{
-	struct slu_lpm_key key = slu_lpm_key_make(c);
-
-	for (size_t i = 0; i < m->n_inside; i++)
-		if (memcmp(&m->inside[i].key, &key, sizeof(key)) == 0) {
-			m->inside[i].flags |= flags;
-			return;
-		}
-	MEM_GROW(m->inside, m->n_inside);
-	m->inside[m->n_inside++] = (struct dp_inside){key, flags};
-}
-
-/* The longest prefix answers alone, so each entry says what its parents say, too. */
-static uint32_t inside_flags(const struct compiled *c, struct cidr prefix)
-{
-	const struct cidr *list;
-	uint32_t flags = 0;
-	size_t n;
-
-	list = compiled_inside(c, &n);
-	if (covered(list, n, prefix))
-		flags |= SLU_INSIDE_ALL;
-	list = compiled_cluster_cidrs(c, &n);
-	if (covered(list, n, prefix))
-		flags |= SLU_INSIDE_ALL | SLU_INSIDE_POD;
-	return flags;
-}
-
-static void inside_build(struct dp_model *m, const struct compiled *c)
-{
-	const struct doc_config *conf = compiled_config(c);
-	const struct cidr *list;
-	size_t n;
-
-	list = compiled_inside(c, &n);
-	for (size_t i = 0; i < n; i++)
-		inside_add(m, list[i], inside_flags(c, list[i]));
-	list = compiled_cluster_cidrs(c, &n);
-	for (size_t i = 0; i < n; i++)
-		inside_add(m, list[i], inside_flags(c, list[i]));
-	for (size_t i = 0; conf && i < conf->n_resolvers; i++) {
-		struct cidr host = cidr_host(conf->resolvers[i]);
-
-		inside_add(m, host, inside_flags(c, host) | SLU_INSIDE_DNS);
-	}
-}
-
 /* ---- network objects ---- */
 
 static void route_put(struct dp_model *m, const struct route *r)
@@ -169,7 +95,7 @@ static void tables_build(struct dp_model *m, const struct desired_in *in, bool v
 	r.dst = cidr_all(v4);
 	route_put(m, &r);
 	list = compiled_cluster_cidrs(in->compiled, &n);
-	list = cluster = cidrs_merge(list, n, &n);
+	list = cluster = desired_cidrs_merge(list, n, &n);
 	for (size_t i = 0; i < n; i++) {
 		r = by_tunnel;
 		r.table = DP_TABLE_REPLY;
@@ -463,19 +389,16 @@ static void nft_build(struct desired *d, const struct compiled *c)
 	v->nodes = m->nft_nodes;
 	v->inside = m->nft_inside;
 	v->tunnel_ends = m->nft_ends;
+	v->services = m->nft_services;
 }
 
 void desired_build(const struct desired_in *in, struct desired **ret)
 {
 	struct desired *d = mem_alloc0(sizeof(*d));
-	const struct cidr *inside;
-	size_t n;
 
 	d->model = dp_model_new();
 	desired_config(in->compiled, in->node_name, &d->model->config);
-	inside = compiled_inside(in->compiled, &n);
-	d->model->nft_inside = cidrs_merge(inside, n, &d->model->nft_model.n_inside);
-	inside_build(d->model, in->compiled);
+	desired_inside(in->compiled, d->model);
 	network_build(d->model, in);
 	nodes_build(d->model, in);
 	egress_build(d, in);

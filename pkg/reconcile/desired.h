@@ -38,3 +38,8 @@ DEFINE_CLEANUP(struct desired *, desired_free);
 /* The mark's layout for a mask: shift of the id and the DIVERT bit. */
 void desired_config(const struct compiled *c, const char *node_name, struct slu_config *ret);
 #define DESIRED_MTU_DEFAULT 1500
+
+/* ---- desired_inside.c ---- */
+void desired_inside(const struct compiled *c, struct dp_model *m);
+/* A sorted list without what lies in another of it; malloc'd. */
+struct cidr *desired_cidrs_merge(const struct cidr *in, size_t n, size_t *ret_n);

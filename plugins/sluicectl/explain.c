@@ -37,13 +37,16 @@ struct asked {
 /* What the kernel knows it under, where it is asked. True: that is something else than before. */
 static bool names_look(struct asked *k, struct explain_query *q)
 {
+	const struct compiled_service *service = compiled_service(k->view->compiled, k->dest.addr,
+								  k->dest.lo);
 	uint32_t *names;
 	size_t n;
 	bool other;
 
 	if (k->imagined)
 		return false;
-	known_names(k->ctl->conf.bpffs, k->view->compiled, k->dest.addr, &names, &n);
+	known_names(k->ctl->conf.bpffs, k->view->compiled,
+		    service ? service->endpoints[0].addr : k->dest.addr, &names, &n);
 	other = n != k->n_names || (n && memcmp(names, k->names, n * sizeof(*names)) != 0);
 	free(k->names);
 	q->names = k->names = names;

@@ -2,7 +2,9 @@
 #include "explain_answer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/mem.h"
 #include "bpf/drop_reasons.h"
 #include "bpf/maps.h"
 #include "text.h"
@@ -174,6 +176,11 @@ void explain_print(const struct answer *a)
 	printf("%s\ndestination  %s %s: %s", a->q->pod.labels.n ? ")" : "", addr_str(a->q->dst),
 	       a->l4, explain_scope_text(x->scope));
 	printf(x->scope == EXPLAIN_INSIDE ? " (%s)\n" : "\n", cidr_str(x->inside));
+	if (x->service)
+		printf("judged as    %s:%u, which Service %s/%s leads to\n",
+		       addr_str(x->service->endpoints[0].addr),
+		       x->service->endpoints[0].l4_key & 0xffff, x->service->meta->namespace,
+		       x->service->meta->name);
 	for (size_t i = 0; i < a->q->n_names; i++)
 		printf("%s%s%s", i ? ", " : "known as     ", known_as(a, i),
 		       i + 1 == a->q->n_names ? "\n" : "");
@@ -247,6 +254,23 @@ static struct json *kernel_json(const struct kernel_answer *k)
 	return o;
 }
 
+static struct json *service_json(const struct compiled_service *s)
+{
+	struct json *o = json_new_object(), *list = json_new_array();
+
+	json_set(o, "namespace", json_new_string(s->meta->namespace));
+	json_set(o, "name", json_new_string(s->meta->name));
+	for (size_t i = 0; i < s->n; i++) {
+		__cleanup_free char *text = NULL;
+
+		text = mem_printf(addr_is_v4(s->endpoints[i].addr) ? "%s:%u" : "[%s]:%u",
+				  addr_str(s->endpoints[i].addr), s->endpoints[i].l4_key & 0xffff);
+		json_append(list, json_new_string(text));
+	}
+	json_set(o, "endpoints", list);
+	return o;
+}
+
 struct json *explain_json(const struct answer *a)
 {
 	struct json *o = json_new_object(), *labels = json_new_object();
@@ -264,6 +288,7 @@ struct json *explain_json(const struct answer *a)
 	json_set(o, "labels", labels);
 	json_set(o, "destination", json_new_string(addr_str(a->q->dst)));
 	json_set(o, "ports", json_new_string(a->l4));
+	json_set(o, "service", x->service ? service_json(x->service) : json_new_null());
 	json_set(o, "names", names);
 	json_set(o, "scope", json_new_string(explain_scope_text(x->scope)));
 	json_set(o, "governed", json_new_bool(explain_governed(x)));

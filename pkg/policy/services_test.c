@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "policy/compile.h"
+#include "testkit/policy_fixture.h"
+
+#define CONFIG                                                                                  \
+	"---\napiVersion: sluice.dev/v1alpha1\nkind: SluiceConfig\nmetadata: {name: default}\n" \
+	"spec: {clusterCIDRs: [10.244.0.0/16, 'fd00::/16']}\n"
+#define SERVICE(NAME, SPEC)                                                                       \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " NAME ", namespace: shop}\nspec: " \
+	"{" SPEC "}\n"
+#define SLICE(NAME, OF, ENDPOINTS, PORTS)                                                   \
+	"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " NAME \
+	", namespace: shop, labels: {kubernetes.io/service-name: " OF "}}\n"                \
+	"addressType: IPv4\nendpoints: [" ENDPOINTS "]\nports: [" PORTS "]\n"
+
+/* "10.96.0.10 17:53 -> 198.51.100.9:5353 …", one line for each */
+static char *services_text(const struct compiled *c)
+{
+	const struct compiled_service *list;
+	char *text = mem_strdup("");
+	size_t n;
+
+	list = compiled_services(c, &n);
+	for (size_t i = 0; i < n; i++) {
+		__cleanup_free char *before = text;
+
+		text = mem_printf("%s%s %u:%u ->", before, addr_str(list[i].at.addr),
+				  list[i].at.l4_key >> 16, list[i].at.l4_key & 0xffff);
+		for (size_t k = 0; k < list[i].n; k++) {
+			__cleanup_free char *line = text;
+
+			text = mem_printf("%s %s:%u", line, addr_str(list[i].endpoints[k].addr),
+					  list[i].endpoints[k].l4_key & 0xffff);
+		}
+		{
+			__cleanup_free char *line = text;
+
+			text = mem_printf("%s\n", line);
+		}
+	}
+	return text;
+}
+
+static void check(const char *yaml, const char *expected)
+{
+	struct policy_fixture f;
+	__cleanup_free char *text = NULL;
+
+	policy_fixture_init(&f, yaml, "n1", "eth0 192.0.2.1/24");
+	text = services_text(f.c);
+	assert_string_equal(text, expected);
+	policy_fixture_done(&f);
+}
+
+static void services_lead_outside_by_the_ports_of_the_same_name_and_protocol(void **state)
+{
+	check(CONFIG SERVICE(
+		      "db", "clusterIP: 10.244.0.10, clusterIPs: [10.244.0.10, 'fd00::10'], ports: "
+			    "[{name: q, port: 53, protocol: UDP}, {name: q, port: 80}, "
+			    "{name: other, port: 81}]")
+		      SLICE("db-1", "db",
+			    "{addresses: [198.51.100.9]}, {addresses: [198.51.100.8]}, "
+			    "{addresses: ['2001:db8::9']}, {addresses: [10.244.1.5]}",
+			    "{name: q, port: 5353, protocol: UDP}, {name: q, port: 8080, protocol: "
+			    "TCP}, "
+			    "{name: none, port: 1}")
+			      SLICE("db-2", "db", "{addresses: [198.51.100.9, 198.51.100.7]}",
+				    "{name: q, port: 5353, protocol: UDP}"),
+	      "10.244.0.10 6:80 -> 198.51.100.8:8080 198.51.100.9:8080\n"
+	      "10.244.0.10 17:53 -> 198.51.100.7:5353 198.51.100.8:5353 198.51.100.9:5353\n"
+	      "fd00::10 6:80 -> 2001:db8::9:8080\n"
+	      "fd00::10 17:53 -> 2001:db8::9:5353\n");
+}
+
+static void services_that_stay_inside_or_have_no_address_are_none_of_ours(void **state)
+{
+	check(SERVICE("a", "clusterIP: 10.244.0.10, ports: [{port: 80}]") SLICE(
+		      "a-1", "a", "{addresses: [10.244.1.5]}, {addresses: [192.0.2.1]}",
+		      "{name: '', port: 80, protocol: TCP}")
+		      SERVICE("b", "clusterIP: None, ports: [{port: 80}]") SLICE(
+			      "b-1", "b", "{addresses: [198.51.100.9]}",
+			      "{name: '', port: 80, protocol: TCP}")
+			      SERVICE("c", "clusterIP: 203.0.113.7, ports: [{port: 80}]")
+				      SLICE("c-1", "c", "{addresses: [198.51.100.9]}",
+					    "{name: '', port: 80}")
+					      SLICE("d-1", "d", "{addresses: [198.51.100.9]}",
+						    "{port: 80}"),
+	      "");
+}
+
+static void what_cannot_be_used_of_others_objects_is_left_out(void **state)
+{
+	check(SERVICE("a", "clusterIP: 10.244.0.10, type: ClusterIP, ports: [{port: 80, protocol: "
+			   "HOMA}, {port: 80, name: null, targetPort: web}]")
+		      SLICE("a-1", "a",
+			    "{addresses: [db.example.com]}, {addresses: [198.51.100.9], "
+			    "conditions: {ready: false}, nodeName: n1}",
+			    "{name: null, port: 8080, protocol: null, appProtocol: x}, {name: "
+			    "null, "
+			    "port: null}"),
+	      "10.244.0.10 6:80 -> 198.51.100.9:8080\n");
+	check("---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a}\n"
+	      "endpoints: null\nports: null\n",
+	      "");
+}
+
+static void the_api_servers_are_inside(void **state)
+{
+	static const char yaml[] =
+		"---\napiVersion: v1\nkind: Service\nmetadata: {name: kubernetes, namespace: "
+		"default}\nspec: {clusterIP: 10.244.0.1, ports: [{name: https, port: 443}]}\n"
+		"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: "
+		"kubernetes, namespace: default, labels: {kubernetes.io/service-name: "
+		"kubernetes}}\nendpoints: [{addresses: [198.51.100.200]}]\nports: [{name: https, "
+		"port: 6443}]\n" SLICE("x", "kubernetes", "{addresses: [198.51.100.201]}",
+				       "{name: https, port: 6443}");
+	struct policy_fixture f;
+	const struct cidr *list;
+	size_t n;
+	bool there = false;
+
+	policy_fixture_init(&f, yaml, "n1", "eth0 192.0.2.1/24");
+	list = compiled_inside(f.c, &n);
+	for (size_t i = 0; i < n; i++) {
+		there |= cidr_contains_addr(list[i], addr_of("198.51.100.200"));
+		assert_false(cidr_contains_addr(list[i], addr_of("198.51.100.201")));
+	}
+	assert_true(there);
+	compiled_services(f.c, &n);
+	assert_int_equal(n, 0);
+	policy_fixture_done(&f);
+}
+
+static void another_endpoint_is_another_compile(void **state)
+{
+	struct policy_fixture f, g;
+
+	policy_fixture_init(&f,
+			    SERVICE("a", "clusterIP: 10.244.0.10, ports: [{port: 80}]")
+				    SLICE("a-1", "a", "{addresses: [198.51.100.9]}", "{port: 80}"),
+			    "n1", "eth0 192.0.2.1/24");
+	policy_fixture_init(&g,
+			    SERVICE("a", "clusterIP: 10.244.0.10, ports: [{port: 80}]")
+				    SLICE("a-1", "a", "{addresses: [198.51.100.8]}", "{port: 80}"),
+			    "n1", "eth0 192.0.2.1/24");
+	assert_true(compiled_digest(f.c) != compiled_digest(g.c));
+	assert_null(compiled_service(f.c, addr_of("10.244.0.10"), L4_KEY(IPPROTO_UDP, 80)));
+	assert_non_null(compiled_service(f.c, addr_of("10.244.0.10"), L4_KEY(IPPROTO_TCP, 80)));
+	policy_fixture_done(&f);
+	policy_fixture_done(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(services_lead_outside_by_the_ports_of_the_same_name_and_protocol),
+		cmocka_unit_test(services_that_stay_inside_or_have_no_address_are_none_of_ours),
+		cmocka_unit_test(what_cannot_be_used_of_others_objects_is_left_out),
+		cmocka_unit_test(the_api_servers_are_inside),
+		cmocka_unit_test(another_endpoint_is_another_compile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
