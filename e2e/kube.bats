@@ -290,6 +290,51 @@ said() { events "$1" | grep -F "$2"; }
 	pods_end web forced
 }
 
+# slice_apply NAME SERVICE ADDRESS…: of whichever version the server has
+slice_apply() {
+	local name=$1 service=$2 version=v1
+	shift 2
+	kube_get /apis/discovery.k8s.io/v1 >/dev/null 2>&1 || version=v1beta1
+	kube_apply <<-END
+		{apiVersion: discovery.k8s.io/$version, kind: EndpointSlice, addressType: IPv4,
+		 metadata: {name: $name, namespace: shop, labels: {kubernetes.io/service-name: $service}},
+		 endpoints: [$(printf '{addresses: [%s]},' "$@")], ports: [{name: q, protocol: UDP, port: $PORT}]}
+	END
+}
+by_service_as() { [ "$(ASK_PORT=53 ask "$1" udp 10.96.0.77 timeout=500)" = "$2" ]; }
+api_reached() { on "$1" curl -sk -m 5 -o "$LAB/log/api-asked" "$KUBE_URL/readyz"; }
+
+@test "a Service that leads outside is judged as its endpoints, and the API servers lie inside" {
+	cluster_up
+	policy_apply web "rules: [{name: never, action: Deny, to: [{cidr: $DENIED_V4/32}]}, {name: out, action: Allow, via: {gateway: office}}]"
+	policy_apply shut "$DENY"
+	pod_start web web
+	pod_start shut shut
+	on node1 nft -f - <<-END
+		table ip services {
+			chain pre { type nat hook prerouting priority dstnat; ip daddr 10.96.0.77 udp dport 53 dnat to $EXT_V4:$PORT; }
+		}
+	END
+	kube_apply <<-END
+		{apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop},
+		 spec: {clusterIP: 10.96.0.77, ports: [{name: q, port: 53, protocol: UDP}]}}
+	END
+	same "its endpoints are not known" timeout "$(ASK_PORT=53 ask web udp 10.96.0.77 timeout=500)"
+	slice_apply db-1 db "$EXT_V4"
+	lab_wait 100 by_service_as web "$EGRESS_V4"
+	same "a pod that may not" timeout "$(ASK_PORT=53 ask shut udp 10.96.0.77 timeout=500)"
+	slice_apply db-1 db "$DENIED_V4"
+	lab_wait 100 by_service_as web timeout
+	slice_apply db-1 db "$EXT_V4"
+	lab_wait 100 by_service_as web "$EGRESS_V4"
+	kube_delete /api/v1/namespaces/shop/services/db >/dev/null
+	lab_wait 100 by_service_as web timeout
+	denied shut
+	lab_wait 100 api_reached shut
+	pods_end web shut
+	on node1 nft delete table ip services
+}
+
 compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
 
 @test "a burst of 1,000 events is one compile, and history that is gone is listed anew (long)" {

@@ -80,6 +80,7 @@ rules() {
 /nodes get,list,watch
 /pods get,list,watch
 /services get,list,watch
+discovery.k8s.io/endpointslices get,list,watch
 events.k8s.io/events create,patch
 sluice.dev/clusteregressdestinations get,list,watch
 sluice.dev/clusteregressdestinations/status patch

@@ -351,11 +351,12 @@ struct slu_event_limit {
  * cell without names of a destination that was asked for a short while ago, valid within
  * its epoch.
  */
-#define SLU_RECENT	   1024	     /* a power of 2 */
-#define SLU_RECENT_INSIDE  (1u << 0) /* it is inside, the cell says nothing */
-#define SLU_RECENT_NAMES   (1u << 1) /* the policy has SLU_POLICY_NAMES */
-#define SLU_RECENT_SERVICE (1u << 5) /* and a Service's address: look into "services" by the port \
-				      */
+#define SLU_RECENT	  1024	    /* a power of 2 */
+#define SLU_RECENT_INSIDE (1u << 0) /* it is inside, the cell says nothing */
+#define SLU_RECENT_NAMES  (1u << 1) /* the policy has SLU_POLICY_NAMES */
+#define SLU_RECENT_SERVICE                                                     \
+	(1u << 5) /* and a Service's address: look into "services" by the port \
+		   */
 struct slu_recent {
 	struct slu_addr dst;
 	__u32 l4_key;

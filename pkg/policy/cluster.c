@@ -174,7 +174,7 @@ static void inside_compile(struct compiled *c, const struct node_view *node)
 	for (size_t i = 0; i < c->set->n_slices; i++) {
 		const struct doc_slice *s = &c->set->slices[i];
 
-		for (size_t j = 0; slice_is_api(s) && j < s->n_addrs; j++)
+		for (size_t j = 0; doc_slice_is_api(s) && j < s->n_addrs; j++)
 			append_cidr(v, n, cidr_host(s->addrs[j]));
 	}
 	for (size_t i = 0; i < node->n_ifaces; i++)

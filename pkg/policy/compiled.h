@@ -75,7 +75,6 @@ bool gateway_permits(const struct doc_set *set, const struct doc_gateway *gw,
 int cluster_compile(struct compiled *c, const struct node_view *node, struct err *e);
 
 /* ---- services.c ---- */
-bool slice_is_api(const struct doc_slice *s); /* of default/kubernetes: the API servers */
 void services_compile(struct compiled *c);
 void services_done(struct compiled *c);
 uint64_t services_digest(const struct compiled *c, uint64_t seed);

@@ -399,6 +399,8 @@ struct doc_piece {
 };
 size_t doc_text_pieces(const char *file, const char *text, size_t len, struct doc_piece **ret);
 
+bool doc_slice_is_api(const struct doc_slice *s); /* of default/kubernetes: the API servers */
+
 /* "2026-12-24T18:00:00+01:00" (RFC 3339 in whole seconds) as seconds since 1970. */
 bool doc_moment(const char *s, int64_t *ret);
 

@@ -232,3 +232,9 @@ const struct field doc_slice_fields[] = {
 	{.name = "ports", .parse = parse_slice_ports},
 	FIELDS_OPEN_END,
 };
+
+bool doc_slice_is_api(const struct doc_slice *s)
+{
+	return s->service && strcmp(s->meta.namespace, "default") == 0 &&
+	       strcmp(s->service, "kubernetes") == 0;
+}

@@ -23,12 +23,6 @@ struct leads {
 	size_t n;
 };
 
-bool slice_is_api(const struct doc_slice *s)
-{
-	return s->service && strcmp(s->meta.namespace, "default") == 0 &&
-	       strcmp(s->service, "kubernetes") == 0;
-}
-
 /* ---- which lead outside ---- */
 
 static bool is_inside(const struct compiled *c, struct addr a)

@@ -116,10 +116,14 @@ static void watch_start(struct api *a, enum collection c)
 
 	a->watched[c] = (struct watched){.api = a, .c = c};
 	a->watched[c].watch = kube_watch_new(a->kube, objects_path(c),
-					     c == OBJECTS_PODS ? own : NULL, &ops, &a->watched[c]);
+					     c == OBJECTS_PODS ? own : objects_query(c), &ops,
+					     &a->watched[c]);
+	if (objects_old_path(c))
+		kube_watch_or(a->watched[c].watch, objects_old_path(c));
 }
 
-/* Services once a policy names one. The watch then stays: most often the policy does, too. */
+/* Services once a policy or a slice names one. The watch then stays: most often the policy does,
+ * too. */
 static void watches_start(struct api *a)
 {
 	for (enum collection c = 0; c < OBJECTS_N; c++)

@@ -15,6 +15,8 @@
 
 #define FETCHED_MS	 60000
 #define ALWAYS_WANTED(c) ((c) != OBJECTS_SERVICES)
+/* Without slices a Service that leads outside is closed, and all else holds. */
+#define NEEDED(c) ((c) != OBJECTS_SERVICES && (c) != OBJECTS_SLICES)
 
 /* ---- the lists ---- */
 
@@ -81,11 +83,22 @@ void object_free(struct object *obj)
 	free(obj);
 }
 
-static size_t services_named(const struct object *obj)
+/* Whom it selects only Services can tell. */
+static bool selects_by_service(const struct object *obj)
 {
 	const struct doc_set *set = obj->instead ?: obj->good;
 
-	return set && set->n_policies ? set->policies[0].n_services > 0 : 0;
+	return set && set->n_policies && set->policies[0].n_services;
+}
+
+/* Services are asked for: not for the API servers' own slice, which every cluster has. */
+static size_t services_named(const struct object *obj)
+{
+	const struct doc_set *set = obj->good;
+
+	return selects_by_service(obj) ||
+	       (set && set->n_slices && set->slices[0].service && set->slices[0].n_addrs &&
+		!doc_slice_is_api(&set->slices[0]));
 }
 
 /* ---- the log ---- */
@@ -359,7 +372,7 @@ bool objects_wanted(const struct objects *o, enum collection c)
 bool objects_known(const struct objects *o, struct err *what)
 {
 	for (enum collection c = 0; c < OBJECTS_N; c++) {
-		if (o->of[c].known || !ALWAYS_WANTED(c))
+		if (o->of[c].known || !NEEDED(c))
 			continue;
 		err_set(what, -EAGAIN,
 			"the API has not told all %s yet: nothing is changed until then",
@@ -372,7 +385,7 @@ bool objects_known(const struct objects *o, struct err *what)
 bool objects_all_synced(const struct objects *o)
 {
 	for (enum collection c = 0; c < OBJECTS_N; c++)
-		if (objects_wanted(o, c) && !o->of[c].synced)
+		if (objects_wanted(o, c) && c != OBJECTS_SLICES && !o->of[c].synced)
 			return false;
 	return true;
 }
@@ -390,7 +403,7 @@ bool objects_changed(const struct objects *o)
 /* Its Services are on their way: until then nobody knows whom it selects. */
 static bool waits(const struct objects *o, const struct object *obj)
 {
-	return !o->of[OBJECTS_SERVICES].known && services_named(obj);
+	return !o->of[OBJECTS_SERVICES].known && selects_by_service(obj);
 }
 
 int objects_set(struct objects *o, struct doc_set **ret)

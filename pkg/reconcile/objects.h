@@ -37,7 +37,8 @@ enum collection {
 	OBJECTS_NAMESPACES,
 	OBJECTS_NODES,
 	OBJECTS_PODS,
-	OBJECTS_SERVICES, /* only when a policy names one: objects_wanted */
+	OBJECTS_SLICES,	  /* EndpointSlices that no controller makes of selected pods */
+	OBJECTS_SERVICES, /* only when a policy or a slice names one: objects_wanted */
 	OBJECTS_N,
 };
 
@@ -79,6 +80,9 @@ bool objects_logged(int state_fd); /* there is a log */
 void objects_log_remove(int state_fd);
 
 const char *objects_path(enum collection c);	 /* "/apis/sluice.dev/v1alpha1/egresspolicies" */
+const char *objects_old_path(enum collection c); /* by an older version of its API, or NULL */
+/* Which of them, percent-encoded; NULL: all. Pods are those of a node. */
+const char *objects_query(enum collection c);
 const char *objects_resource(enum collection c); /* "egresspolicies" */
 const char *objects_kind(enum collection c);
 bool objects_wanted(const struct objects *o, enum collection c);
@@ -102,7 +106,8 @@ const char *objects_troubled(const struct objects *o); /* the first trouble ther
 /* Each collection was complete once, now or in an earlier life; before that, nothing is in force.
  * Else, if what is not NULL, it is told which are missing. */
 bool objects_known(const struct objects *o, struct err *what);
-bool objects_all_synced(const struct objects *o); /* each was complete in this life */
+/* Each was complete in this life; but for slices, which a daemon may have no right to see. */
+bool objects_all_synced(const struct objects *o);
 /* Something came that the set given out last does not have. */
 bool objects_changed(const struct objects *o);
 /* Pod objects that are gone, or were only asked for, and that nobody needs leave the set. */

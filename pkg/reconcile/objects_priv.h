@@ -20,7 +20,7 @@ struct objects {
 	struct doc_set *whole; /* given out last */
 	bool changed, gateways_changed, replaying;
 	uint64_t status_serial;
-	size_t n_services; /* policies that name Services */
+	size_t n_services; /* policies and slices that name Services */
 };
 
 DEFINE_CLEANUP(struct doc_set *, doc_set_free);

@@ -67,12 +67,46 @@ static void reduce_pod(const struct json *in, struct json *out)
 	json_set(out, "spec", spec);
 }
 
+static void copy_ports(struct json *to, const struct json *list)
+{
+	struct json *ports = json_new_array();
+
+	for (size_t i = 0; i < json_len(list); i++) {
+		struct json *port = json_new_object();
+
+		copy(port, json_at(list, i), "name");
+		copy(port, json_at(list, i), "protocol");
+		copy(port, json_at(list, i), "port");
+		json_append(ports, port);
+	}
+	json_set(to, "ports", ports);
+}
+
 static void reduce_service(const struct json *in, struct json *out)
 {
+	const struct json *from = json_get(in, "spec");
 	struct json *spec = json_new_object();
 
-	copy(spec, json_get(in, "spec"), "selector");
+	copy(spec, from, "selector");
+	copy(spec, from, "clusterIP");
+	copy(spec, from, "clusterIPs");
+	copy_ports(spec, json_get(from, "ports"));
 	json_set(out, "spec", spec);
+}
+
+static void reduce_slice(const struct json *in, struct json *out)
+{
+	const struct json *list = json_get(in, "endpoints");
+	struct json *endpoints = json_new_array();
+
+	for (size_t i = 0; i < json_len(list); i++) {
+		struct json *e = json_new_object();
+
+		copy(e, json_at(list, i), "addresses");
+		json_append(endpoints, e);
+	}
+	json_set(out, "endpoints", endpoints);
+	copy_ports(out, json_get(in, "ports"));
 }
 
 #define OURS(resource, kind_, ns)                                                        \
@@ -93,12 +127,27 @@ const struct object_kind object_kinds[OBJECTS_N] = {
 	[OBJECTS_NAMESPACES] = {"/api/v1/namespaces", "v1", "Namespace", false, reduce_nothing},
 	[OBJECTS_NODES] = {"/api/v1/nodes", "v1", "Node", false, reduce_node},
 	[OBJECTS_PODS] = {"/api/v1/pods", "v1", "Pod", true, reduce_pod},
+	[OBJECTS_SLICES] = {"/apis/discovery.k8s.io/v1/endpointslices", "discovery.k8s.io/v1",
+			    "EndpointSlice", true, reduce_slice},
 	[OBJECTS_SERVICES] = {"/api/v1/services", "v1", "Service", true, reduce_service},
 };
 
 const char *objects_path(enum collection c)
 {
 	return object_kinds[c].path;
+}
+
+const char *objects_old_path(enum collection c)
+{
+	return c == OBJECTS_SLICES ? "/apis/discovery.k8s.io/v1beta1/endpointslices" : NULL;
+}
+
+/* Slices of selected pods lie inside, and there may be very many of them. */
+const char *objects_query(enum collection c)
+{
+	return c == OBJECTS_SLICES ? "labelSelector=endpointslice.kubernetes.io%2Fmanaged-by"
+				     "%21%3Dendpointslice-controller.k8s.io"
+				   : NULL;
 }
 
 const char *objects_resource(enum collection c)

@@ -47,6 +47,7 @@ static void really_free(struct kube_watch *w)
 	kube_lines_done(&w->lines);
 	kube_buf_done(&w->answer);
 	free(w->path);
+	free(w->other);
 	free(w->query);
 	free(w->version);
 	free(w->next);
@@ -175,6 +176,21 @@ static bool list_otherwise(struct kube_watch *w, int status, const struct err *e
 	return true;
 }
 
+/* Not served here: at once by the other version, and then no more often than anything that fails.
+ */
+static bool list_elsewhere(struct kube_watch *w, int status)
+{
+	char *path = w->path;
+
+	if (status != 404 || !w->other)
+		return false;
+	w->path = w->other;
+	w->other = path;
+	w->turned = !w->turned;
+	begin_list_anew(w);
+	return w->turned;
+}
+
 static void list_ended(struct kube_watch *w, const struct kube_end *end)
 {
 	__cleanup_json struct json *body = NULL;
@@ -187,7 +203,9 @@ static void list_ended(struct kube_watch *w, const struct kube_end *end)
 		r = kube_read_answer(w->kube, end, &w->answer, &body, &e);
 	if (w->freed)
 		return;
-	if (r == 0 || list_otherwise(w, end->status, &e))
+	if (r == 0)
+		w->turned = false;
+	if (r == 0 || list_otherwise(w, end->status, &e) || list_elsewhere(w, end->status))
 		try_again(w);
 	else
 		wait_and_try(w, &e);
@@ -212,6 +230,8 @@ static void watch_ended(struct kube_watch *w, const struct kube_end *end)
 	else if (w->backoff.tries >= ENOUGH_TRIES && lasted <= SHORT_MS)
 		r = err_set(&e, -EAGAIN, "%s: the watch ends as soon as it begins", w->path);
 	if (end->status == 410 || strstr(e.msg, "oo large resource version"))
+		w->relist = true;
+	if (end->status == 404 && w->other)
 		w->relist = true;
 	if (was_one && lasted > BOOKMARKS_MS && !w->current)
 		w->relist = true; /* this server has never been where we are */
@@ -380,4 +400,9 @@ struct kube_watch *kube_list_new(struct kube *k, const char *path, const char *q
 	w->fresh = true;
 	try_again(w);
 	return w;
+}
+
+void kube_watch_or(struct kube_watch *w, const char *path)
+{
+	w->other = mem_strdup(path);
 }

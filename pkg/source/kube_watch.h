@@ -47,6 +47,11 @@ struct kube_watch *kube_watch_new(struct kube *k, const char *path, const char *
  */
 struct kube_watch *kube_list_new(struct kube *k, const char *path, const char *query,
 				 const struct kube_watch_ops *ops, void *data);
+/*
+ * The same collection at an older version of its API, asked for where path is not served (404), and
+ * the other way round when that is not served any more. Copied. Call it before the loop runs.
+ */
+void kube_watch_or(struct kube_watch *w, const char *path);
 void kube_watch_free(struct kube_watch *w);
 DEFINE_CLEANUP(struct kube_watch *, kube_watch_free);
 #define __cleanup_kube_watch __cleanup(kube_watch_freep)

@@ -8,6 +8,8 @@
 struct kube_watch {
 	struct kube *kube;
 	char *path, *query;
+	char *other; /* kube_watch_or, or NULL */
+	bool turned; /* it is asked for at the other path since it was asked for last */
 	const struct kube_watch_ops *ops;
 	void *data;
 	struct kube_xfer *xfer;

@@ -99,6 +99,35 @@ static void pages_that_have_expired_are_taken_at_one_go(void **state)
 	assert_null(strstr(script.asked[2], "resourceVersion"));
 }
 
+static void expect_path(unsigned int n, const char *path)
+{
+	if (n >= script.n_asked || strcmp(script.asked_path[n], path) != 0)
+		fail_msg("request %u: %s", n, n < script.n_asked ? script.asked_path[n] : "none");
+}
+
+/* An API that has an older version only, and one that has it no more after an upgrade. */
+static void what_is_not_served_is_asked_for_by_the_other_version(void **state)
+{
+	static const char none[] = FAKE_STATUS("404", "the server could not find the resource");
+
+	play((struct fake_script){
+		.lists = {{none, 404}, LIST1, {none, 404}, {none, 404}, LIST1},
+		.watches = {{FAKE_EVENT("ADDED", FAKE_POD("b", "6"))}, {none, 404}, HOLD}});
+	kube_watch_or(w.watch, "/old/pods");
+	fake_world_until(&w, "begin +shop/a@3 synced +shop/b@6");
+	expect_path(0, "/api/v1/pods");
+	expect_path(1, "/old/pods");
+	expect_path(2, "/old/pods");
+	fake_world_until(&w, "begin +shop/a@3 synced");
+	while (script.n_asked < 8)
+		fake_world_run_ms(&w, 5);
+	expect_path(3, "/old/pods"); /* the watch that is not served any more */
+	expect_path(4, "/old/pods");
+	expect_path(5, "/api/v1/pods");
+	expect_path(6, "/old/pods"); /* after a while, neither being there */
+	expect_path(7, "/old/pods");
+}
+
 static void a_watch_that_ends_goes_on_where_it_was(void **state)
 {
 	play((struct fake_script){
@@ -333,6 +362,8 @@ int main(void)
 		cmocka_unit_test_teardown(an_empty_list_is_one, stop),
 		cmocka_unit_test_teardown(pages_make_one_list, stop),
 		cmocka_unit_test_teardown(pages_that_have_expired_are_taken_at_one_go, stop),
+		cmocka_unit_test_teardown(what_is_not_served_is_asked_for_by_the_other_version,
+					  stop),
 		cmocka_unit_test_teardown(a_watch_that_ends_goes_on_where_it_was, stop),
 		cmocka_unit_test_teardown(what_is_old_does_not_turn_the_watch_back, stop),
 		cmocka_unit_test_teardown(history_that_is_gone_is_listed_anew, stop),

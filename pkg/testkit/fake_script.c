@@ -19,6 +19,8 @@ static const struct fake_turn *next_turn(struct fake_script *s, const struct fak
 	n = watch ? s->n_watches++ : s->n_lists++;
 	if (s->n_asked < FAKE_ASKED) {
 		s->asked_ms[s->n_asked] = kube_now_ms();
+		snprintf(s->asked_path[s->n_asked], sizeof(s->asked_path[0]), "%.*s",
+			 question ? (int)(question - r->path) : 100, r->path);
 		snprintf(s->asked[s->n_asked++], sizeof(s->asked[0]), "%c %.500s",
 			 watch ? 'W' : 'L', question ? question : "");
 	}

@@ -52,6 +52,7 @@ struct fake_script {
 	struct fake_turn lists[FAKE_TURNS], watches[FAKE_TURNS]; /* those with a text */
 	unsigned int n_lists, n_watches;
 	char asked[FAKE_ASKED][512]; /* "L ?resourceVersion=0&limit=500", "W ?watch=true…" */
+	char asked_path[FAKE_ASKED][128];
 	int64_t asked_ms[FAKE_ASKED];
 	unsigned int n_asked;
 };
