@@ -27,6 +27,8 @@ struct member {
 	uint8_t state, flags, tier;
 	bool heard;
 	bool taken; /* we hold what is at home there */
+	bool met;	  /* each heard the other, once */
+	int64_t apart_at; /* when they last did not, although they had met; -1 = never */
 	uint8_t n_macs;
 	uint8_t macs[HEARTBEAT_MACS][6];
 };
@@ -114,7 +116,8 @@ static int member_cmp(const void *a, const void *b)
 static struct member member_take(struct members *m, const struct member_conf *conf, int64_t now)
 {
 	struct member *old = member_find(m, conf->name);
-	struct member p = {.heard_at = -1, .since = now, .send_at = now, .tier = RANK_AWAY};
+	struct member p = {
+		.heard_at = -1, .since = now, .send_at = now, .apart_at = -1, .tier = RANK_AWAY};
 
 	if (old) {
 		p = *old;
@@ -258,10 +261,43 @@ static bool blind_step(struct members *m, int64_t now)
 	return false;
 }
 
+/* At a start everybody has been apart. */
+static void apart_note(struct members *m, int64_t now)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		struct member *p = &m->peers[i];
+
+		if (p->heard && p->flags & HEARTBEAT_HEARD)
+			p->met = true;
+		else if (p->met)
+			p->apart_at = now;
+		if (!m->settled)
+			p->apart_at = now;
+	}
+}
+
+/*
+ * Somebody holds what is at home here, and took it while we were away. Where none was, it is an
+ * edit that brought the home here: who holds it knows, and hands it over.
+ */
+static bool taken_meanwhile(const struct members *m, int64_t now)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		const struct member *p = &m->peers[i];
+
+		if (p->heard && p->flags & HEARTBEAT_TAKEN && p->apart_at >= 0 &&
+		    now - p->apart_at <= patience_max(m) + SETTLE_MS)
+			return true;
+	}
+	return false;
+}
+
 static void state_step(struct members *m, int64_t now)
 {
-	bool taken = someone_says(m, HEARTBEAT_TAKEN, true);
+	bool taken;
 
+	apart_note(m, now);
+	taken = taken_meanwhile(m, now);
 	if (!m->settled && now >= m->settled_at) {
 		m->settled = true;
 		m->serial++;
@@ -445,6 +481,7 @@ void members_get(const struct members *m, size_t i, struct member_view *ret)
 		.name = p->name,
 		.tier = p->tier,
 		.heard = p->heard,
+		.state = p->heard ? p->state : 0,
 		.drained = p->heard && p->state == HEARTBEAT_DRAINED,
 		.agrees = p->config == m->self.config,
 		.heard_at = p->heard_at,
@@ -458,6 +495,11 @@ void members_get(const struct members *m, size_t i, struct member_view *ret)
 uint8_t members_self_tier(const struct members *m)
 {
 	return m->n ? tier_of_state(m->state) : RANK_LIVE;
+}
+
+uint8_t members_self_state(const struct members *m)
+{
+	return m->n ? m->state : HEARTBEAT_LIVE;
 }
 
 uint64_t members_serial(const struct members *m)

@@ -14,9 +14,10 @@
  * A node says of itself whether it takes its addresses (LIVE) or is only there (JOINING).
  * Others go by that, so that all change their minds within a heartbeat. It joins
  *   - when it starts without addresses, until it had time to hear who is there;
- *   - when one whom it hears holds addresses that are at home here (TAKEN): it was away, and
- *     lets go what it may have itself. Once all hear it again, and its hold-down is over, it is
- *     LIVE, and they let go.
+ *   - when one whom it hears again holds addresses that are at home here (TAKEN): it was away,
+ *     and lets go what it may have itself. Once all hear it again, and its hold-down is over, it
+ *     is LIVE, and they let go. (From one whom it heard all the time an edit or a drain took the
+ *     address, and that one hands it over: nobody joins.)
  * A node that is DRAINED is like one that joins, for as long as that lasts.
  * A node with addresses on an interface without carrier is BLIND, and none of the owners.
  *
@@ -93,6 +94,7 @@ struct member_view {
 	const char *name;
 	uint8_t tier; /* enum rank_tier */
 	bool heard;   /* within its time */
+	uint8_t state; /* enum heartbeat_state, as it says; 0: it is not heard */
 	bool drained;
 	bool agrees;		 /* its digest of the addresses is ours */
 	int64_t heard_at, since; /* -1 = never; of this tier */
@@ -104,6 +106,7 @@ size_t members_count(const struct members *m);
 void members_get(const struct members *m, size_t i, struct member_view *ret);
 /* Of this node: LIVE also without any peer. */
 uint8_t members_self_tier(const struct members *m);
+uint8_t members_self_state(const struct members *m); /* enum heartbeat_state */
 /* Counts up when a tier changes, this node's own included. */
 uint64_t members_serial(const struct members *m);
 /* Since the start there was time to hear all: until then nothing new is claimed. */

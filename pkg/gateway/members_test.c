@@ -316,6 +316,45 @@ static void a_drained_node_is_there_and_wants_nothing(void **state)
 	pair_done(&p);
 }
 
+static void what_an_edit_brings_home_makes_nobody_join(void **state)
+{
+	struct pair p;
+
+	pair_init(&p, true);
+	intervals(&p, 60, true, true);
+	members_set_taken(p.b, "a", true); /* the address that was at home at b is now at a's */
+	intervals(&p, 5, true, true);
+	assert_int_equal(members_self_tier(p.a), RANK_LIVE);
+	assert_int_equal(tier_of(p.b), RANK_LIVE);
+	intervals(&p, 60, true, true);
+	assert_int_equal(members_self_tier(p.a), RANK_LIVE);
+	/* but after it has been away, it is as ever */
+	intervals(&p, 5, false, false);
+	intervals(&p, 3, true, true);
+	assert_int_equal(members_self_tier(p.a), RANK_JOINING);
+	pair_done(&p);
+}
+
+static void who_is_drained_no_longer_waits_for_nothing(void **state)
+{
+	struct members_self self = {.drained = true};
+	struct pair p;
+
+	pair_init(&p, true);
+	intervals(&p, 60, true, true);
+	members_set_self(p.a, &self, p.now);
+	intervals(&p, 2, true, true);
+	assert_int_equal(members_self_state(p.a), HEARTBEAT_DRAINED);
+	members_set_taken(p.b, "a", true);
+	intervals(&p, 30, true, true);
+	self.drained = false;
+	members_set_self(p.a, &self, p.now);
+	intervals(&p, 2, true, true);
+	assert_int_equal(members_self_tier(p.a), RANK_LIVE);
+	assert_int_equal(tier_of(p.b), RANK_LIVE);
+	pair_done(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +371,8 @@ int main(void)
 		cmocka_unit_test(a_slower_peer_is_given_its_own_time),
 		cmocka_unit_test(who_leaves_the_list_is_forgotten_and_alone_a_node_is_live),
 		cmocka_unit_test(a_drained_node_is_there_and_wants_nothing),
+		cmocka_unit_test(what_an_edit_brings_home_makes_nobody_join),
+		cmocka_unit_test(who_is_drained_no_longer_waits_for_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
