@@ -55,12 +55,13 @@ moved() {
 }
 is_with() { [ "$(owner_of "$1")" = "$2" ]; }
 
-# Every gateway hears all others, and each address is at home.
+# Every gateway hears all others, and each address is at home: none is on its way.
 all_at_home() {
 	local node
 	for node in "${GATEWAYS[@]}"; do
 		ctl "$node" status -o json | jq -e '.gateways.settled and .gateways.state == "Live" and
-			([.gateways.peers[] | select(.state == "Live" and .agrees)] | length) == 2' || return
+			([.gateways.peers[] | select(.state == "Live" and .agrees)] | length) == 2 and
+			all(.addresses[]; .state == "Local" or .state == "Remote")' || return
 	done
 	owner_of "$EGRESS_V4" && owner_of "$EGRESS_V6"
 }
@@ -68,6 +69,15 @@ all_at_home() {
 cut() { ip -n "$P-seg" link set "p-$1" down; }
 join() { ip -n "$P-seg" link set "p-$1" up; }
 claims_of() { cat "$LAB"/log/sluiced-gw* | grep -c "address claimed\" address=$1 " || true; }
+
+# told NODE ADDR FROM: it says whom it took the address over from, since when, how long it was gone
+told() {
+	ctl "$1" status -o json | jq -e --arg addr "$2" --arg from "$3" --arg node "$1" '
+		(.addresses[] | select(.address == $addr) |
+			.by == "Failover" and .from == $from and (.since | fromdateiso8601) > 0 and .portsLimit == 64512) and
+		.gateways.failovers >= 1 and .gateways.announcements >= 1 and .gateways.conntrack.max > 0 and
+		(.gateways.lastFailover | .from == $from and .to == $node and .gapMs > 100 and .gapMs < 30000)'
+}
 
 # probers: 1,000 packets a second for each family
 probers() {
@@ -101,6 +111,7 @@ passes() {
 	lab_wait 100 moved "$EGRESS_V4" "$HOME_V4"
 	lab_wait 100 passes 4
 	same "claims after the cut" "$((before + 1))" "$(claims_of "$EGRESS_V4")"
+	lab_wait 100 told "$(owner_of "$EGRESS_V4")" "$EGRESS_V4" "$HOME_V4"
 	join "$HOME_V4"
 	lab_wait 100 is_with "$EGRESS_V4" "$HOME_V4"
 	lab_wait 100 all_at_home

@@ -68,6 +68,14 @@ nothing_lost() {
 	nothing_lost
 }
 
+# drained_to FROM TO: both say so, and that the address moved
+drained_to() {
+	ctl "$1" status -o json | jq -e '.gateways.state == "Drained" and .gateways.drained' &&
+		ctl "$2" status -o json | jq -e --arg from "$1" '(.gateways.peers[] | select(.node == $from).state) == "Drained" and
+			.gateways.state == "Live" and .gateways.moves >= 1 and
+			any(.addresses[]; .by == "Moved" and .from == $from)'
+}
+
 @test "a drained gateway hands its addresses over, and has them again when it is drained no longer" {
 	policy 10-gateway.yaml <<-END
 		apiVersion: sluice.dev/v1alpha1
@@ -91,6 +99,7 @@ nothing_lost() {
 	moved gw1 gw2
 	sleep 1
 	nothing_lost
+	lab_wait 100 drained_to gw1 gw2
 	# over a restart, too
 	node_stop gw1
 	node_start gw1

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/members.h"
+#include "gateway/members_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,43 +11,6 @@
 #define ANNOUNCED_MAX_MS 10000 /* an interval that a peer says is believed up to this */
 #define ECHO_TIMES	 2     /* an echo may be so many times older than a peer may be silent */
 #define SETTLE_MS	 1000  /* after LIVE is said: peers let go, see state_step */
-
-struct member {
-	char *name;
-	uint64_t id;
-	struct member_conf conf;
-	/* the highest with a good tag, whether or not it proves anything: what is echoed */
-	uint64_t incarnation, seq;
-	int64_t heard_at; /* -1 = never */
-	int64_t since;	  /* tier */
-	int64_t send_at;
-	uint64_t config;
-	int64_t clock_off_ms;
-	uint32_t announced_ms;
-	uint8_t state, flags, tier;
-	bool heard;
-	bool taken; /* we hold what is at home there */
-	bool met;	  /* each heard the other, once */
-	int64_t apart_at; /* when they last did not, although they had met; -1 = never */
-	uint8_t n_macs;
-	uint8_t macs[HEARTBEAT_MACS][6];
-};
-
-struct members {
-	struct member *peers; /* by name */
-	size_t n;
-	char *name;
-	uint64_t id, incarnation, seq;
-	struct members_self self;
-	struct member_conf conf;
-	int64_t born, settled_at;
-	int64_t blind_since; /* -1 = it is not */
-	uint8_t state;
-	bool settled, away; /* away: it joins since a peer has what is its own */
-	int64_t join_at;    /* JOINING: not before that */
-	int64_t trust_from; /* LIVE: a peer that says TAKEN before that has not heard yet */
-	uint64_t serial;
-};
 
 struct members *members_new(uint64_t incarnation, const struct members_self *self, int64_t now)
 {
@@ -204,7 +167,7 @@ void members_set_taken(struct members *m, const char *name, bool taken)
 
 /* ---- what follows from it ---- */
 
-static uint8_t tier_of_state(uint8_t state)
+uint8_t members_tier(uint8_t state)
 {
 	return state == HEARTBEAT_LIVE	  ? RANK_LIVE
 	       : state != HEARTBEAT_BLIND ? RANK_JOINING
@@ -216,7 +179,7 @@ static void peer_judge(struct members *m, struct member *p, int64_t now)
 	uint8_t tier;
 
 	p->heard = p->heard_at >= 0 && now - p->heard_at <= patience(p);
-	tier = p->heard ? tier_of_state(p->state) : RANK_AWAY;
+	tier = p->heard ? members_tier(p->state) : RANK_AWAY;
 	if (tier == p->tier)
 		return;
 	p->tier = tier;
@@ -464,55 +427,4 @@ int64_t members_due(const struct members *m, int64_t now)
 	if (m->n && m->state == HEARTBEAT_JOINING && m->join_at > now)
 		sooner(&due, m->join_at);
 	return due;
-}
-
-/* ---- asked ---- */
-
-size_t members_count(const struct members *m)
-{
-	return m->n;
-}
-
-void members_get(const struct members *m, size_t i, struct member_view *ret)
-{
-	const struct member *p = &m->peers[i];
-
-	*ret = (struct member_view){
-		.name = p->name,
-		.tier = p->tier,
-		.heard = p->heard,
-		.state = p->heard ? p->state : 0,
-		.drained = p->heard && p->state == HEARTBEAT_DRAINED,
-		.agrees = p->config == m->self.config,
-		.heard_at = p->heard_at,
-		.since = p->since,
-		.clock_off_ms = p->clock_off_ms,
-		.n_macs = p->n_macs,
-	};
-	memcpy(ret->macs, p->macs, sizeof(ret->macs));
-}
-
-uint8_t members_self_tier(const struct members *m)
-{
-	return m->n ? tier_of_state(m->state) : RANK_LIVE;
-}
-
-uint8_t members_self_state(const struct members *m)
-{
-	return m->n ? m->state : HEARTBEAT_LIVE;
-}
-
-uint64_t members_serial(const struct members *m)
-{
-	return m->serial;
-}
-
-bool members_settled(const struct members *m)
-{
-	return m->settled;
-}
-
-bool members_alone(const struct members *m)
-{
-	return m->n && !someone_says(m, 0, false);
 }

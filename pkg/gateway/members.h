@@ -92,8 +92,8 @@ int64_t members_due(const struct members *m, int64_t now);
 /* ---- what is known; peers by name, without this node ---- */
 struct member_view {
 	const char *name;
-	uint8_t tier; /* enum rank_tier */
-	bool heard;   /* within its time */
+	uint8_t tier;  /* enum rank_tier */
+	bool heard;    /* within its time */
 	uint8_t state; /* enum heartbeat_state, as it says; 0: it is not heard */
 	bool drained;
 	bool agrees;		 /* its digest of the addresses is ours */

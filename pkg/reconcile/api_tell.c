@@ -18,12 +18,13 @@
 #include "reconcile/conditions.h"
 #include "reconcile/priv.h"
 
-#define SOON_MS	     200
-#define WALK_MS	     60000 /* a walk at least this often */
-#define WRITES_MAX   4
-#define WRITE_MS     10000
-#define MANAGER_NAME 110		/* of a node's name: a field manager has 128 characters */
-#define N_TOLD	     OBJECTS_NAMESPACES /* collections of our own kinds */
+#define SOON_MS		200
+#define FAILOVER_SAY_MS 300000
+#define WALK_MS		60000 /* a walk at least this often */
+#define WRITES_MAX	4
+#define WRITE_MS	10000
+#define MANAGER_NAME	110 /* of a node's name: a field manager has 128 characters */
+#define N_TOLD		OBJECTS_NAMESPACES /* collections of our own kinds */
 
 struct write {
 	struct api_tell *tell;
@@ -145,6 +146,7 @@ static size_t addresses_held(const struct reconcile *r, const char *gateway,
 {
 	const struct egress_addr *addrs;
 	struct address_told *list = NULL;
+	const struct usage_addr *use;
 	size_t n, held = 0;
 
 	addrs = compiled_addrs(r->compiled, &n);
@@ -155,7 +157,10 @@ static size_t addresses_held(const struct reconcile *r, const char *gateway,
 		    (addrs[i].assign && (!k || k->state != CLAIM_HELD)))
 			continue;
 		MEM_GROW(list, held);
-		list[held++] = (struct address_told){addrs[i].addr, addrs[i].announce};
+		use = usage_find(&r->usage, addrs[i].addr);
+		list[held++] = (struct address_told){addrs[i].addr, addrs[i].announce,
+						     use ? use->connections : 0,
+						     use ? use->ports : 0};
 	}
 	*ret = list;
 	return held;
@@ -189,9 +194,12 @@ static void addresses_tell(struct api_tell *t, const struct object *obj)
 {
 	__cleanup_free struct address_told *list = NULL;
 	__cleanup_free char *manager = mem_printf("sluice-%.*s", MANAGER_NAME, t->r->node_name);
-	size_t n = addresses_held(t->r, obj->name, &list);
-	struct json *status = addresses_status(list, n, t->r->node_name, obj->status, t->now);
+	struct addresses_told told = {.last = tenures_last(&t->r->tenures, obj->name)};
+	struct json *status;
 
+	told.n = addresses_held(t->r, obj->name, &list);
+	told.list = list;
+	status = addresses_status(&told, t->r->node_name, obj->status, t->now);
 	if (!status)
 		return;
 	addresses_said(t, obj, status);
@@ -245,6 +253,47 @@ static void conflicts_say(struct api_tell *t)
 	}
 }
 
+/* The same words within ten minutes are one Event: for as long it may be said again. */
+static void failovers_say(struct api_tell *t)
+{
+	const struct tenures *ts = &t->r->tenures;
+	int64_t now = wall_ms();
+
+	for (size_t i = 0; i < ts->n_last; i++) {
+		const struct takeover *k = &ts->last[i];
+
+		if (now - k->at_ms < FAILOVER_SAY_MS)
+			api_event(t->events,
+				  &(struct event_said){OBJECTS_GATEWAYS, "", k->gateway, NULL, true,
+						       "Failover"},
+				  "node %s is not heard any more: %zu of its addresses (%s) are "
+				  "carried by node %s, %lld ms after its last sign of life",
+				  k->from, k->n, addr_str(k->addr), t->r->node_name,
+				  (long long)k->gap_ms);
+	}
+}
+
+static void ports_say(struct api_tell *t)
+{
+	const struct usage *u = &t->r->usage;
+	const struct egress_addr *addrs;
+	size_t n;
+
+	addrs = compiled_addrs(t->r->compiled, &n);
+	for (size_t i = 0; i < n; i++) {
+		const struct usage_addr *a = usage_find(u, addrs[i].addr);
+		const struct event_said about = {OBJECTS_GATEWAYS, "", addrs[i].gateway, NULL, true,
+						 "PortsNearlyUsed"};
+
+		if (a && addrs[i].local && usage_near(a->ports, USAGE_PORTS))
+			api_event(t->events, &about,
+				  "more than %d %% of the source ports of %s towards %s port %u "
+				  "are in use on node %s",
+				  USAGE_WARN, addr_str(a->addr), addr_str(a->remote),
+				  a->remote_port, t->r->node_name);
+	}
+}
+
 static void quarantines_say(struct api_tell *t)
 {
 	for (size_t i = 0; i < t->r->n_pods; i++) {
@@ -277,6 +326,8 @@ static void on_timer(void *data)
 	strftime(t->now, sizeof(t->now), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
 	t->again = false;
 	conflicts_say(t);
+	failovers_say(t);
+	ports_say(t);
 	quarantines_say(t);
 	t->c = 0;
 	t->i = 0;

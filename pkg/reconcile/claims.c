@@ -224,13 +224,15 @@ void claims_settled(struct claims *c)
 	}
 }
 
-static void claim_announce(struct claim *k, int64_t now)
+static void claim_announce(struct claims *c, struct claim *k, int64_t now)
 {
 	struct err e = {0};
 
 	if (announce_send(k->ifindex, k->mac, k->addr, &e) < 0)
 		log_warn("announcement failed", "address=%s error=%s", addr_str(k->addr),
 			 log_quote(e.msg));
+	else
+		c->announcements++;
 	k->step++;
 	k->next_at = k->step < N_ANNOUNCE ? now + announce_after[k->step] : 0;
 }
@@ -243,7 +245,7 @@ int64_t claims_run(struct claims *c, int64_t now)
 		struct claim *k = &c->items[i];
 
 		if (k->next_at && k->next_at <= now)
-			claim_announce(k, now);
+			claim_announce(c, k, now);
 		if (k->next_at && (!next || k->next_at < next))
 			next = k->next_at;
 	}

@@ -30,8 +30,9 @@ enum claim_state {
 struct claim {
 	struct addr addr;
 	enum claim_state state;
-	int64_t retry_at; /* but for NEW and HELD: when to probe again (ms) */
-	int tries;	  /* probes that another answered, in a row */
+	int64_t retry_at;    /* but for NEW and HELD: when to probe again (ms) */
+	int64_t answered_at; /* when another gateway last had it (clock_ms), 0 = never */
+	int tries;	     /* probes that another answered, in a row */
 	char problem[160];
 	bool seen;		  /* wanted in this pass */
 	bool comes, bare, leaves; /* in this pass, see place */
@@ -76,6 +77,7 @@ struct claims {
 	struct claims_segment segment;
 	uint64_t returns;		  /* membership_returns, when all was announced last */
 	const struct claims_moves *moves; /* NULL: nobody does */
+	uint64_t announcements;		  /* that were sent */
 };
 
 /* What becomes of a compiled address on this node. */

@@ -57,6 +57,7 @@ static void claim_peer(struct claim *k, int64_t now, const char *name, bool hear
 			 "address=%s node=%s daemon=%s", addr_str(k->addr), name,
 			 heard ? "heard" : "silent");
 	k->state = CLAIM_PEER;
+	k->answered_at = now;
 	k->tries++;
 	k->retry_at = now + PEER_MS;
 	snprintf(k->problem, sizeof(k->problem),

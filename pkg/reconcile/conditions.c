@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "json/json.h"
 #include "policy/accept.h"
+#include "reconcile/usage.h"
 
 static const char *text_at(const struct json *j, const char *key)
 {
@@ -226,6 +228,13 @@ static size_t entries_of(const struct json *list, const char *node)
 	return n;
 }
 
+static int64_t int_at(const struct json *j, const char *key)
+{
+	int64_t v;
+
+	return json_int(json_get(j, key), 0, INT64_MAX, &v, NULL) == 0 ? v : 0;
+}
+
 static struct json *entry_emit(const struct address_told *a, const char *node, const char *since)
 {
 	struct json *o = json_new_object();
@@ -234,31 +243,79 @@ static struct json *entry_emit(const struct address_told *a, const char *node, c
 	json_set(o, "node", json_new_string(node));
 	json_set(o, "since", json_new_string(since));
 	json_set(o, "announced", json_new_bool(a->announced));
+	json_set(o, "connections", json_new_int((int64_t)a->connections));
+	json_set(o, "portsUsed", json_new_int((int64_t)a->ports));
+	json_set(o, "portsLimit", json_new_int(USAGE_PORTS));
 	return o;
 }
 
-struct json *addresses_status(const struct address_told *list, size_t n, const char *node,
+static bool entry_same(const struct address_told *a, const struct json *there)
+{
+	bool announced = false;
+
+	json_bool(json_get(there, "announced"), &announced, NULL);
+	return there && announced == a->announced &&
+	       usage_near((uint64_t)int_at(there, "portsUsed"), USAGE_PORTS) ==
+		       usage_near(a->ports, USAGE_PORTS);
+}
+
+static struct json *takeover_emit(const struct takeover *t, const char *node)
+{
+	struct json *o = json_new_object();
+	__cleanup_free char *gap = mem_printf("%lldms", (long long)t->gap_ms);
+	char at[32];
+
+	moment_text(t->at_ms, at);
+	json_set(o, "at", json_new_string(at));
+	json_set(o, "gap", json_new_string(gap));
+	json_set(o, "from", json_new_string(t->from));
+	json_set(o, "to", json_new_string(node));
+	json_set(o, "reason", json_new_string("NotHeard"));
+	return o;
+}
+
+/* NULL: somebody took over later. True: there says something else. What this node told before it
+ * was started again it goes on telling, or the server would take it away. */
+static bool takeover_differs(const struct takeover *t, const char *node, const struct json *there,
+			     struct json **ret)
+{
+	struct json *o = t ? takeover_emit(t, node) : NULL;
+
+	*ret = NULL;
+	if (!t && strcmp(text_at(there, "to"), node) == 0)
+		*ret = json_dup(there);
+	if (!o || strcmp(text_at(o, "at"), text_at(there, "at")) < 0) {
+		json_free(o);
+		return false;
+	}
+	*ret = o;
+	return !there || !json_equal(o, there);
+}
+
+struct json *addresses_status(const struct addresses_told *told, const char *node,
 			      const char *there, const char *now)
 {
 	__cleanup_json struct json *status = NULL;
-	struct json *o = json_new_object(), *out = json_new_array();
+	struct json *o = json_new_object(), *out = json_new_array(), *failover;
 	const struct json *old;
 	bool same;
 
 	if (there)
 		json_parse(there, strlen(there), &status, NULL);
 	old = json_get(status, "addresses");
-	same = entries_of(old, node) == n;
-	for (size_t i = 0; i < n; i++) {
-		const struct json *t = entry_there(old, addr_str(list[i].addr), node);
+	same = entries_of(old, node) == told->n;
+	for (size_t i = 0; i < told->n; i++) {
+		const struct address_told *a = &told->list[i];
+		const struct json *t = entry_there(old, addr_str(a->addr), node);
 		const char *since = text_at(t, "since");
-		bool announced = false;
 
-		json_bool(json_get(t, "announced"), &announced, NULL);
-		same &= t && announced == list[i].announced;
-		json_append(out, entry_emit(&list[i], node, *since ? since : now));
+		same &= entry_same(a, t);
+		json_append(out, entry_emit(a, node, *since ? since : now));
 	}
 	json_set(o, "addresses", out);
+	same &= !takeover_differs(told->last, node, json_get(status, "lastFailover"), &failover);
+	if (failover)
+		json_set(o, "lastFailover", failover);
 	if (same) {
 		json_free(o);
 		return NULL;

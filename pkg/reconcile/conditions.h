@@ -17,6 +17,7 @@
 
 #include "policy/compile.h"
 #include "reconcile/objects.h"
+#include "reconcile/tenure.h"
 
 struct json;
 
@@ -48,12 +49,19 @@ struct json *conditions_status(const struct conditions *want, int64_t generation
 struct address_told {
 	struct addr addr;
 	bool announced;
+	uint64_t connections, ports; /* when they were last counted */
+};
+struct addresses_told {
+	const struct address_told *list;
+	size_t n;
+	const struct takeover *last; /* of this node; NULL: none */
 };
 /*
- * The addresses that node has of a gateway, to be applied in the node's name. NULL when there
- * says the same of this node: nothing of it when n is 0.
+ * The addresses that node has of a gateway, to be applied in the node's name, and lastFailover
+ * if nobody has told of a later one. NULL when there says the same of this node: nothing of it
+ * when n is 0. What connections come to is written with other news, or when ports get scarce.
  */
-struct json *addresses_status(const struct address_told *list, size_t n, const char *node,
+struct json *addresses_status(const struct addresses_told *told, const char *node,
 			      const char *there, const char *now);
 /* The addresses that a says of the node and b does not. */
 size_t addresses_beyond(const struct json *a, const struct json *b, const char *node, char ***ret);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "json/json.h"
 #include "reconcile/conditions.h"
+#include "reconcile/usage.h"
 #include "testkit/policy_fixture.h"
 
 #define T0 "2026-01-31T09:00:00Z"
@@ -128,24 +129,52 @@ static void a_condition_is_written_when_it_says_something_else(void **state)
 
 static void an_owner_tells_of_its_own_addresses_alone(void **state)
 {
-	struct address_told list[] = {{addr_of("192.0.2.8"), true}, {addr_of("192.0.2.9"), true}};
-	__cleanup_json struct json *j = addresses_status(list, 2, "n1", NULL, T0), *moved = NULL,
-				   *none = NULL;
+	struct address_told list[] = {{.addr = addr_of("192.0.2.8"), .announced = true},
+				      {.addr = addr_of("192.0.2.9"), .announced = true}};
+	const struct addresses_told both = {list, 2, NULL}, one = {list, 1, NULL},
+				    nothing = {NULL, 0, NULL};
+	__cleanup_json struct json *j = addresses_status(&both, "n1", NULL, T0), *moved = NULL,
+				   *none = NULL, *scarce = NULL;
 	__cleanup_free char *there = json_emit(j, 0);
 	char **beyond;
 	size_t n;
 
-	assert_null(addresses_status(list, 2, "n1", there, T1));
-	assert_null(addresses_status(NULL, 0, "n2", there, T1));
-	moved = addresses_status(list, 1, "n1", there, T1);
+	assert_null(addresses_status(&both, "n1", there, T1));
+	list[1].ports = USAGE_PORTS / 2; /* no news */
+	assert_null(addresses_status(&both, "n1", there, T1));
+	list[1].ports = USAGE_PORTS - 1;
+	scarce = addresses_status(&both, "n1", there, T1);
+	assert_non_null(scarce);
+	assert_null(addresses_status(&nothing, "n2", there, T1));
+	moved = addresses_status(&one, "n1", there, T1);
 	assert_int_equal(json_len(json_get(moved, "addresses")), 1);
 	n = addresses_beyond(j, moved, "n1", &beyond);
 	assert_int_equal(n, 1);
 	assert_string_equal(beyond[0], "192.0.2.9");
 	addresses_beyond_done(beyond, n);
-	none = addresses_status(NULL, 0, "n1", there, T1);
+	none = addresses_status(&nothing, "n1", there, T1);
 	assert_non_null(none);
 	assert_int_equal(json_len(json_get(none, "addresses")), 0);
+}
+
+static void the_last_failover_is_told_by_who_took_over_last(void **state)
+{
+	char from[] = "dead";
+	struct takeover mine = {.from = from, .at_ms = 1769850000000, .gap_ms = 360};
+	const struct addresses_told told = {NULL, 0, &mine}, silent = {NULL, 0, NULL};
+	__cleanup_json struct json *j = addresses_status(&told, "n1", NULL, T0), *later = NULL;
+	__cleanup_free char *there = json_emit(j, 0), *now = NULL;
+
+	assert_non_null(strstr(there, "\"at\":\"2026-01-31T09:00:00Z\",\"gap\":\"360ms\","
+				      "\"from\":\"dead\",\"to\":\"n1\""));
+	assert_null(addresses_status(&told, "n1", there, T1));
+	assert_null(addresses_status(&silent, "n1", there, T1)); /* started again */
+	mine.at_ms -= 1000; /* an earlier one, of another node */
+	assert_null(addresses_status(&told, "n2", there, T1));
+	mine.at_ms += 5000;
+	later = addresses_status(&told, "n2", there, T1);
+	now = json_emit(later, 0);
+	assert_non_null(strstr(now, "\"to\":\"n2\""));
 }
 
 int main(void)
@@ -155,6 +184,7 @@ int main(void)
 		cmocka_unit_test(what_was_refused_is_invalid_whatever_else_it_lacks),
 		cmocka_unit_test(a_condition_is_written_when_it_says_something_else),
 		cmocka_unit_test(an_owner_tells_of_its_own_addresses_alone),
+		cmocka_unit_test(the_last_failover_is_told_by_who_took_over_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

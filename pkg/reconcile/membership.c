@@ -19,14 +19,6 @@
 
 #define AT_ONCE 256 /* packets read before something else has its turn */
 
-static uint64_t wall_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void peers_drop(struct membership *ms)
 {
 	for (size_t i = 0; i < ms->n; i++)
@@ -86,7 +78,7 @@ static void read_all(struct membership *ms)
 {
 	uint8_t buf[HEARTBEAT_LEN + 1];
 
-	ms->facts.time_ms = wall_ms();
+	ms->facts.time_ms = (uint64_t)wall_ms();
 	members_set_self(ms->m, &ms->facts, clock_ms());
 	for (int f = 0; f < 2; f++)
 		for (int i = 0; i < AT_ONCE && ms->fds[f] >= 0; i++) {
@@ -145,9 +137,14 @@ static void send_all(struct membership *ms)
 	}
 }
 
-/* Who came and who went. */
+/* Who came and who went, and what this node says of itself. */
 static void changes_tell(struct membership *ms)
 {
+	uint8_t state = members_self_state(ms->m);
+
+	if (state != ms->state && ms->n)
+		log_info("this gateway's state", "state=%s", membership_state_text(state));
+	ms->state = state;
 	for (size_t i = 0; i < ms->n; i++) {
 		struct member_view v;
 
@@ -343,7 +340,7 @@ bool membership_configure(struct membership *ms, const struct compiled *c, const
 		__cleanup_free struct addr *ours = mem_alloc0((node->n_addrs + 1) * sizeof(*ours));
 
 		ms->facts.holds = membership_ours(node, ours) > 0;
-		ms->m = members_new(wall_ms(), &ms->facts, clock_ms());
+		ms->m = members_new((uint64_t)wall_ms(), &ms->facts, clock_ms());
 	}
 	compiled_peers(c, &list, &n);
 	digest = peers_digest(list, n, self);

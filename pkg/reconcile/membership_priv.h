@@ -18,6 +18,7 @@ struct membership {
 	char **names;
 	size_t n;
 	uint64_t configured; /* digest */
+	uint8_t state;	     /* enum heartbeat_state, when last looked */
 	uint64_t seen_serial, returns;
 	bool *heard; /* by peer, when last looked */
 	struct node_tier *tiers;
@@ -30,6 +31,7 @@ struct membership {
 	struct err err; /* of the sockets */
 };
 
+const char *membership_state_text(uint8_t state);
 /* Addresses that we put on this node's interfaces, those of sluice0 aside: into ret, which has
  * room for all that the node has. */
 size_t membership_ours(const struct node_state *node, struct addr *ret);

@@ -98,16 +98,28 @@ const char *membership_mac(const struct membership *ms, const uint8_t mac[6], bo
 	return NULL;
 }
 
+static bool peer_get(const struct membership *ms, const char *node, struct member_view *ret)
+{
+	for (size_t i = 0; ms && i < ms->n; i++) {
+		members_get(ms->m, i, ret);
+		if (strcmp(ret->name, node) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool membership_gone(const struct membership *ms, const char *node)
 {
 	struct member_view v;
 
-	for (size_t i = 0; ms && i < ms->n; i++) {
-		members_get(ms->m, i, &v);
-		if (strcmp(v.name, node) == 0)
-			return v.tier != RANK_LIVE && !v.drained;
-	}
-	return false;
+	return peer_get(ms, node, &v) && v.tier != RANK_LIVE && !v.drained;
+}
+
+int64_t membership_lost(const struct membership *ms, const char *node)
+{
+	struct member_view v;
+
+	return peer_get(ms, node, &v) && v.tier != RANK_LIVE && !v.drained ? v.heard_at : -1;
 }
 
 /* ---- what this node says of itself ---- */
@@ -182,9 +194,13 @@ void membership_holds(struct membership *ms, const struct compiled *c,
 
 /* ---- what people are told ---- */
 
-static const char *tier_text(uint8_t tier)
+const char *membership_state_text(uint8_t state)
 {
-	return tier == RANK_LIVE ? "Live" : tier == RANK_JOINING ? "Joining" : "Away";
+	static const char *const texts[] = {
+		"Away", "Joining", "Live", "NoCarrier", "Drained",
+	};
+
+	return state < sizeof(texts) / sizeof(texts[0]) ? texts[state] : "Away";
 }
 
 static void peers_emit(const struct membership *ms, struct json *to)
@@ -198,7 +214,7 @@ static void peers_emit(const struct membership *ms, struct json *to)
 
 		members_get(ms->m, i, &v);
 		json_set(o, "node", json_new_string(v.name));
-		json_set(o, "state", json_new_string(tier_text(v.tier)));
+		json_set(o, "state", json_new_string(membership_state_text(v.state)));
 		json_set(o, "agrees", json_new_bool(!v.heard || v.agrees));
 		json_set(o, "sinceMs", json_new_int(now - v.since));
 		json_set(o, "heardMs",
@@ -221,9 +237,11 @@ struct json *membership_status(const struct membership *ms)
 				 : ms->err.code ? ms->err.msg
 				 : on		? "on"
 						: "off: no other gateway"));
+	json_set(o, "drained", json_new_bool(ms && ms->facts.drained));
 	json_set(o, "secure", json_new_bool(ms && ms->in.conf->gateway_key_file));
 	if (on) {
-		json_set(o, "state", json_new_string(tier_text(members_self_tier(ms->m))));
+		json_set(o, "state",
+			 json_new_string(membership_state_text(members_self_state(ms->m))));
 		json_set(o, "settled", json_new_bool(members_settled(ms->m)));
 		peers_emit(ms, o);
 	}

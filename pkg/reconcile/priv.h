@@ -10,6 +10,8 @@
 #include "reconcile/names.h"
 #include "reconcile/policies.h"
 #include "reconcile/reconcile.h"
+#include "reconcile/tenure.h"
+#include "reconcile/usage.h"
 #include "state/journal.h"
 #include "state/numbers.h"
 
@@ -82,6 +84,8 @@ struct reconcile {
 	struct claims claims;
 	bool drained;		       /* drain.h */
 	struct membership *membership; /* NULL: without heartbeats */
+	struct tenures tenures;
+	struct usage usage;
 	struct keep *keep;
 	struct carried carried; /* by this pass */
 	struct desired *desired;
@@ -144,6 +148,11 @@ int prog_now(struct reconcile *r, struct prog *p, struct err *e);
 /* Seconds without a pod after which a program leaves the snapshot, and then the kernel. */
 #define PROG_HIDE_AFTER	  60
 #define PROG_RETIRE_AFTER 75
+
+/* status_gateways.c: who has what since when, and how much room is left */
+void gateways_note(struct reconcile *r); /* after a pass that did all */
+struct json *gateways_status(const struct reconcile *r);
+void address_tenure_emit(const struct reconcile *r, const struct egress_addr *a, struct json *to);
 
 /* counters.c */
 int counters_open(struct reconcile *r, struct err *e);

@@ -112,6 +112,8 @@ void reconcile_free(struct reconcile *r)
 	free(r->name_ids);
 	numbers_free(r->counters);
 	claims_done(&r->claims);
+	tenures_done(&r->tenures);
+	usage_done(&r->usage);
 	keep_free(r->keep);
 	desired_free(r->desired);
 	dp_model_free(r->known);
@@ -452,6 +454,7 @@ int reconcile_pass(struct reconcile *r, struct err *e)
 		if (r->err.code)
 			log_info("pass succeeded again", "changes=%zu", r->changes);
 		r->last_ok_at = clock_ms();
+		gateways_note(r);
 	}
 	r->err = rc < 0 ? own : (struct err){0};
 	if (e)

@@ -59,6 +59,7 @@ static struct json *address_emit(const struct reconcile *r, const struct egress_
 		json_set(o, "interface", json_new_string(a->interface));
 	if (a->limits.connections || a->limits.ports)
 		json_set(o, "limits", limits_emit(&a->limits));
+	address_tenure_emit(r, a, o);
 	if (a->problem)
 		json_set(o, "problem",
 			 json_new_string(a->owner ? "no interface of this node is in its subnet"
@@ -85,6 +86,28 @@ static struct json *addresses_emit(const struct reconcile *r, bool *ret_conflict
 		json_append(list, address_emit(r, &addrs[i]));
 	}
 	return list;
+}
+
+/* Not a matter of being ready: what is open goes on, and there is room elsewhere. */
+static void room_emit(const struct reconcile *r, struct json *list)
+{
+	const struct usage *u = &r->usage;
+	char text[160] = "less than 80 % of ports and of the kernel's table are in use";
+	bool full = u->max && usage_near((uint64_t)u->count, (uint64_t)u->max);
+
+	if (full)
+		snprintf(text, sizeof(text),
+			 "%" PRId64 " of %" PRId64 " connections that the kernel has room for",
+			 u->count, u->max);
+	for (size_t i = 0; i < u->n && !full; i++) {
+		const struct usage_addr *a = &u->list[i];
+
+		full = usage_near(a->ports, USAGE_PORTS);
+		if (full)
+			snprintf(text, sizeof(text), "%" PRIu64 " of %d ports of %s towards %s",
+				 a->ports, USAGE_PORTS, addr_str(a->addr), addr_str(a->remote));
+	}
+	condition_add(list, "RoomForConnections", !full, full ? "NearlyFull" : "Enough", text);
 }
 
 /* Where the daemon keeps the list, a node is ready only when new pods go through it. */
@@ -141,6 +164,7 @@ static void conditions_emit(const struct reconcile *r, struct json *list, bool c
 			      : "said by configuration or objects");
 	condition_add(list, "AddressesHeld", !conflict, conflict ? "Conflict" : "Held",
 		      conflict ? "somebody else has an address of this node" : "no conflict");
+	room_emit(r, list);
 	condition_add(list, "ForwardAccepted", !r->forward_drop[0],
 		      r->forward_drop[0] ? "PolicyDrop" : "Accept", r->forward_drop);
 	chain = chain_emit(r, list);
@@ -184,6 +208,6 @@ struct json *reconcile_status(struct reconcile *r)
 		json_set(o, "api", objects_status(r->policies.objects));
 	json_set(o, "lastError", r->err.code ? json_new_string(r->err.msg) : json_new_null());
 	json_set(o, "addresses", addresses);
-	json_set(o, "gateways", membership_status(r->membership));
+	json_set(o, "gateways", gateways_status(r));
 	return o;
 }
