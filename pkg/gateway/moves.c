@@ -226,10 +226,9 @@ enum move_leaving moves_leaving(struct moves *m, struct addr a, struct addr to)
 	l = &m->leaving[m->n_leaving++];
 	*l = (struct leaving){
 		.addr = a, .to = to, .channel = c, .until = clock_ms() + MOVE_LEAVE_MS};
+	loop_timer_arm(m->tell, 0);
 	if (!c)
 		leave_gone(l);
-	else
-		loop_timer_arm(m->tell, 0);
 	timer_arm(m);
 	return leaving_as(l);
 }
@@ -251,14 +250,12 @@ static void coming_make(struct moves *m, struct coming *k)
 
 enum move_coming moves_coming(struct moves *m, struct addr a, bool expected)
 {
-	struct leaving *l = leaving_find(m, a);
 	struct coming *k = coming_find(m, a);
 
 	k = k || expected ? coming_get(m, a, MOVE_WAIT_MS) : NULL;
 	if (!k)
 		return MOVE_PROBE;
-	if (l) /* it is back before it was forgotten */
-		leaving_remove(m, l);
+	moves_settle(m, a, true); /* it is back before it was forgotten */
 	if (!k->asked) {
 		k->asked = true;
 		k->until = clock_ms() + MOVE_WAIT_MS;
@@ -354,18 +351,12 @@ static int on_frame(void *data, struct channel *c, uint8_t type, const void *pay
 		return on_flows(m, c, payload, n);
 	if (n % sizeof(*addrs) || m->n_coming + n_addrs > MOVE_ADDRS_MAX)
 		return -EPROTO;
-	switch (type) {
-	case FRAME_READY:
-		on_ready(m, c, addrs, n_addrs);
-		return 0;
-	case FRAME_TAKEN:
+	if (type == FRAME_TAKEN)
 		return on_taken(m, c, addrs, n_addrs);
-	case FRAME_DONE:
-		on_done(m, c, addrs, n_addrs);
-		return 0;
-	default:
+	if (type != FRAME_READY && type != FRAME_DONE)
 		return -EPROTO;
-	}
+	(type == FRAME_READY ? on_ready : on_done)(m, c, addrs, n_addrs);
+	return 0;
 }
 
 static void on_closed(void *data, struct channel *c, const char *why)
@@ -442,13 +433,22 @@ static void on_timer(void *data)
 		m->ops->changed(m->data);
 }
 
-void moves_drop(struct moves *m, struct addr a)
+void moves_settle(struct moves *m, struct addr a, bool here)
 {
-	struct leaving *l = leaving_find(m, a);
-	struct coming *k = coming_find(m, a);
+	struct leaving *l = here ? leaving_find(m, a) : NULL;
+	struct coming *k = here ? NULL : coming_find(m, a);
 
 	if (l)
 		leaving_remove(m, l);
+	if (k && k->asked)
+		coming_remove(m, k);
+}
+
+void moves_drop(struct moves *m, struct addr a)
+{
+	struct coming *k = coming_find(m, a);
+
+	moves_settle(m, a, true);
 	if (k)
 		coming_remove(m, k);
 }

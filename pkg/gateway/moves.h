@@ -81,6 +81,9 @@ enum move_coming moves_coming(struct moves *m, struct addr a, bool expected);
 void moves_taken(struct moves *m, struct addr a);
 /* The owner of an address is another one than it was when these were asked: all begins anew. */
 void moves_drop(struct moves *m, struct addr a);
+/* The same, of one half: it is to stay here, or it is not to come here. What was told of one that
+ * has not been asked for yet is kept: the other gateway may be ahead. */
+void moves_settle(struct moves *m, struct addr a, bool here);
 
 #define MOVE_LEAVE_MS  10000 /* longest that an address is kept for who does not take it */
 #define MOVE_WAIT_MS   5000  /* longest that the first word is waited for; the last, as above */

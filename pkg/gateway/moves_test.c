@@ -218,6 +218,46 @@ static void it_does_not_matter_who_learns_first(void **state)
 	world_end(&w);
 }
 
+/* Runs until the new one was told, however long that takes. */
+static void run_until_told(struct world *w, size_t passes)
+{
+	for (int i = 0; i < 400 && w->new.passes < passes; i++) {
+		struct loop_timer *t;
+
+		assert_int_equal(
+			loop_timer_new(w->loop, (void (*)(void *))loop_quit, w->loop, &t, NULL), 0);
+		loop_timer_arm(t, 5);
+		world_run(w);
+		loop_timer_free(t);
+	}
+	assert_int_equal(w->new.passes, passes);
+}
+
+static void a_move_that_was_called_off_leaves_nothing_behind(void **state)
+{
+	struct world w = {.old = {.own = 5}, .new = {.comes = true, .deaf = true}};
+
+	world_start(&w, KEY);
+	gw_pass(&w.old);
+	run_until_told(&w, 1);
+	assert_int_equal(moves_coming(w.new.m, w.new.addr, true), MOVE_TAKE);
+	/* an edit: it is to stay where it is, on both sides */
+	moves_settle(w.old.m, w.old.addr, true);
+	moves_settle(w.new.m, w.new.addr, false);
+	/* and then it is to move after all: it is told anew before it is taken */
+	assert_int_equal(moves_coming(w.new.m, w.new.addr, true), MOVE_WAIT);
+	gw_pass(&w.old);
+	assert_true(w.old.has);
+	run_until_told(&w, 2);
+	w.new.deaf = false;
+	gw_pass(&w.new);
+	assert_true(w.new.has && !w.new.probed);
+	world_run(&w);
+	assert_false(w.old.has);
+	assert_int_equal(w.old.forgotten, 1);
+	world_end(&w);
+}
+
 static void nobody_waits_for_ever_for_who_is_silent(void **state)
 {
 	struct world w = {.new = {.comes = true}};
@@ -337,6 +377,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_address_moves_with_its_connections),
 		cmocka_unit_test(it_does_not_matter_who_learns_first),
+		cmocka_unit_test(a_move_that_was_called_off_leaves_nothing_behind),
 		cmocka_unit_test(nobody_waits_for_ever_for_who_is_silent),
 		cmocka_unit_test(an_address_is_let_go_of_though_nobody_takes_it),
 		cmocka_unit_test(refuses_connections_that_cannot_be),

@@ -67,6 +67,8 @@ static void formers_update(void *data)
 		const char *owner = addrs[i].local ? (f ? f->owner : NULL) : addrs[i].owner;
 
 		list[i] = (struct former){addrs[i].addr, mem_strdup(owner)};
+		/* an edit may come while an address is under way */
+		moves_settle(h->moves, addrs[i].addr, addrs[i].local);
 	}
 	qsort(list, n, sizeof(*list), former_cmp);
 	formers_free(h->formers, h->n_formers);
