@@ -39,6 +39,8 @@ start() {
 	SECONDS_TAKEN=$(bc <<<"scale=2; ($EPOCHREALTIME - $from)/1")
 }
 
+# cpu: seconds of processor time so far
+cpu() { awk -v hz="$(getconf CLK_TCK)" '{ printf "%.2f", ($14 + $15) / hz }' "/proc/$(cat "$LAB/pids/sluiced-node1")/stat"; }
 memory() { awk '/^(VmHWM|VmRSS|RssAnon)/ { printf "%s %.1f MiB  ", $1, $2 / 1024 }' "/proc/$(cat "$LAB/pids/sluiced-node1")/status"; }
 
 @test "a crowd of pods and policies is in force after a cold list, and again after a restart (long)" {
@@ -47,7 +49,7 @@ memory() { awk '/^(VmHWM|VmRSS|RssAnon)/ { printf "%s %.1f MiB  ", $1, $2 / 1024
 	cluster_up
 	on api "$TOP/e2e/tools/crowd.py" "$(kube_kubeconfig admin)" node1 "$PODS" "$POLICIES" 2>&3
 	start
-	echo "# $PODS pods x $POLICIES policies: cold $SECONDS_TAKEN s, $(memory)" >&3
+	echo "# $PODS pods x $POLICIES policies: cold $SECONDS_TAKEN s, $(cpu) s of CPU, $(memory)" >&3
 	# a pod of the crowd, from its first packet
 	kube_apply >/dev/null <<-END
 		{apiVersion: v1, kind: Pod, metadata: {name: one, namespace: c7, labels: {app: a3}},
@@ -59,5 +61,5 @@ memory() { awk '/^(VmHWM|VmRSS|RssAnon)/ { printf "%s %.1f MiB  ", $1, $2 / 1024
 	pod_del one
 	node_stop node1
 	start
-	echo "# again $SECONDS_TAKEN s, $(memory)" >&3
+	echo "# again $SECONDS_TAKEN s, $(cpu) s of CPU, $(memory)" >&3
 }

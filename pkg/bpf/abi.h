@@ -35,7 +35,9 @@
 #include <linux/types.h>
 #endif
 
+#ifndef SLU_ABI /* e2e builds another one to upgrade to */
 #define SLU_ABI 3
+#endif
 
 #define SLU_MARK_MASK_DEFAULT 0xffe00000u
 

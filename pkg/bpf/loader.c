@@ -249,17 +249,53 @@ static int folder_empty(const char *path, struct err *e)
 	return rc;
 }
 
+static int pins_remove(const char *pins, struct err *e)
+{
+	int rc = folder_empty(pins, e);
+
+	if (rc)
+		return rc == -ENOENT ? 0 : rc;
+	return rmdir(pins) ? err_sys(e, -errno, "rmdir %s", pins) : 0;
+}
+
+/* v<N>, which no other program than ours names a folder below our own */
+static bool is_other_version(const char *name)
+{
+	char *end;
+	long version;
+
+	if (name[0] != 'v' || name[1] < '1' || name[1] > '9')
+		return false;
+	version = strtol(name + 1, &end, 10);
+	return !*end && version != SLU_ABI;
+}
+
+int bpf_unload_others(const char *dir, struct err *e)
+{
+	DIR *d = opendir(dir);
+	int rc = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : err_sys(e, -errno, "%s", dir);
+	for (struct dirent *de; !rc && (de = readdir(d));) {
+		__cleanup_free char *pins = mem_printf("%s/%s", dir, de->d_name);
+
+		if (is_other_version(de->d_name))
+			rc = pins_remove(pins, e);
+	}
+	closedir(d);
+	return rc;
+}
+
 int bpf_unload(const char *dir, struct err *e)
 {
 	__cleanup_free char *pins = mem_printf("%s/v%d", dir, SLU_ABI);
-	int rc = folder_empty(pins, e);
+	int rc = pins_remove(pins, e);
 
-	if (rc == -ENOENT)
-		return 0;
+	if (!rc)
+		rc = bpf_unload_others(dir, e);
 	if (rc)
 		return rc;
-	if (rmdir(pins))
-		return err_sys(e, -errno, "rmdir %s", pins);
 	if (rmdir(dir) && errno != EBUSY && errno != ENOTEMPTY && errno != ENOENT)
 		return err_sys(e, -errno, "rmdir %s", dir);
 	return 0;

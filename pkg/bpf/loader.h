@@ -13,5 +13,7 @@
 
 int bpf_load(const char *dir, struct err *e);
 int bpf_unload(const char *dir, struct err *e); /* uninstall: unpins everything of ours */
+/* What other versions have pinned beside us. Programs of theirs that are attached stay so. */
+int bpf_unload_others(const char *dir, struct err *e);
 /* Whether all of our maps and programs are pinned there. */
 bool bpf_pins_whole(const char *dir);

@@ -105,6 +105,7 @@ struct reconcile {
 			       they had */
 	char forward_drop[64];
 	int64_t last_ok_at;
+	bool others_forgotten; /* pins of other versions */
 };
 
 /* compile.c */

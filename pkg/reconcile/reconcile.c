@@ -438,6 +438,18 @@ static int pass(struct reconcile *r, struct err *e)
 	return more;
 }
 
+/* All pods have our programs now: nobody needs what a version before or after us has pinned. */
+static void others_forget(struct reconcile *r)
+{
+	struct err e = {0};
+
+	if (r->others_forgotten)
+		return;
+	r->others_forgotten = true;
+	if (bpf_unload_others(r->conf->bpffs, &e) < 0)
+		log_warn("pins of another version stay", "error=%s", log_quote(e.msg));
+}
+
 int reconcile_pass(struct reconcile *r, struct err *e)
 {
 	struct err own = {0};
@@ -456,6 +468,8 @@ int reconcile_pass(struct reconcile *r, struct err *e)
 		r->last_ok_at = clock_ms();
 		gateways_note(r);
 	}
+	if (rc == 0)
+		others_forget(r);
 	r->err = rc < 0 ? own : (struct err){0};
 	if (e)
 		*e = own;
