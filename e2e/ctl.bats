@@ -222,3 +222,26 @@ denied_now() { [ "$(ask "$1" udp "$EXT_V4" timeout=300)" = timeout ]; }
 	run -0 ctl node1 status
 	[[ $output == *"EgressPolicy default/more"*"Service default/shop is missing"* ]]
 }
+
+@test "a support bundle has what the node knows, of the kernel too, and no key" {
+	local file
+	head -c 24 /dev/urandom | base64 >"$LAB/key"
+	printf 'gatewayKeyFile: %s\n' "$LAB/key" >"$LAB/sluiced.yaml"
+	export LAB_CONFIG=$LAB/sluiced.yaml
+	office_up
+	web_add web
+	printf '# %s\n' "$(cat "$LAB/key")" >>"$LAB/policies/20-web.yaml"
+	run -0 ctl node1 support-bundle "$LAB/bundle.tar.gz"
+	echo "$output"
+	mkdir "$LAB/bundle" && tar -C "$LAB/bundle" --strip-components=1 -xzf "$LAB/bundle.tar.gz"
+	run -1 grep -rF "$(cat "$LAB/key")" "$LAB/bundle"
+	for file in "$LAB"/bundle/*.json; do jq . "$file" >/dev/null; done
+	jq -e '.ready' "$LAB/bundle/status.json"
+	jq -e '.[] | select(.rule | endswith("out")) | has("packets")' "$LAB/bundle/rules.json"
+	jq -e '[.programs[] | .attached and .reached] | length == 3 and all' "$LAB/bundle/kernel.json"
+	jq -e '[.rules[].priority] | sort == [999, 999, 1000, 1000]' "$LAB/bundle/kernel.json"
+	jq -e '.tables[0].table == 5347 and (.tables[0].routes | length) > 3 and .tables[0].routesOfOthers == 0' "$LAB/bundle/kernel.json"
+	jq -e '.generation > 0 and .bytes > 0' "$LAB/bundle/snapshot.json"
+	same "not read" "" "$(jq -r '.[] | select(.missing).name' "$LAB/bundle/contents.json" |
+		grep -vE '^(plugin.log|journal.log|net.d.*|nft.txt|.*-route.txt)$')"
+}

@@ -330,10 +330,33 @@ all_told() {
 	run -0 here counters
 }
 
+@test "a support bundle has what the cluster knows, no token, and the names of what it may not read" {
+	all_told
+	printf '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "annotations": {"a": "%s"}}}' \
+		"$(kube_token viewer)" | kube_apply
+	run -0 sluice support-bundle "$LAB/bundle.tar.gz"
+	echo "$output"
+	[[ $output != *"not read"* ]]
+	mkdir "$LAB/bundle" && tar -C "$LAB/bundle" --strip-components=1 -xzf "$LAB/bundle.tar.gz"
+	run -1 grep -r "$(kube_token viewer)" "$LAB/bundle"
+	run -0 cat "$LAB/bundle/namespaces.json"
+	is '.[] | select(.metadata.name == "shop") | .metadata.annotations.a == "[redacted]"'
+	run -0 cat "$LAB/bundle/egressgateways.json"
+	is '.[0].status.addresses[0].node == "gw1" and .[0].metadata.managedFields == null'
+	run -0 cat "$LAB/bundle/events.json"
+	is 'any(.reason == "IPAssigned")'
+	run -0 cat "$LAB/bundle/bindings.json"
+	is 'length == 3'
+	for file in "$LAB"/bundle/*.json; do jq . "$file" >/dev/null; done
+	AS=nobody run -0 --separate-stderr sluice support-bundle -
+	[[ ${stderr:?} == *"nodes.json "*"not read: "*forbidden* && $stderr == *"server.json"* ]]
+}
+
 @test "tables fit a terminal of 80 columns" {
 	local verb
 	all_told
-	for verb in status gateways policies bindings --help "status --help" "gateways --help" "policies --help" "bindings --help" "explain --help"; do
+	for verb in status gateways policies bindings --help "status --help" "gateways --help" "policies --help" "bindings --help" "explain --help" \
+		"support-bundle --help"; do
 		# shellcheck disable=SC2086
 		sluice $verb >"$LAB/shown" 2>&1 || true
 		[ "$(LC_ALL=C.UTF-8 wc -L <"$LAB/shown")" -le 80 ] || {

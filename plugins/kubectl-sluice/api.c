@@ -42,17 +42,14 @@ static char *default_paths(void)
 	return NULL;
 }
 
-bool api_is_configured(void)
+char *api_kubeconfigs(const struct ctl *ctl)
 {
-	__cleanup_free char *paths = default_paths();
-
-	return paths != NULL;
+	return ctl->kubeconfig ? mem_strdup(ctl->kubeconfig) : default_paths();
 }
 
 static int conf_load(const struct ctl *ctl, struct kube_conf *ret, struct err *e)
 {
-	__cleanup_free char *paths = ctl->kubeconfig ? mem_strdup(ctl->kubeconfig)
-						     : default_paths();
+	__cleanup_free char *paths = api_kubeconfigs(ctl);
 
 	if (paths)
 		return kube_conf_load_context(paths, ctl->context, ret, e);

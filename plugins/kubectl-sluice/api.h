@@ -14,6 +14,10 @@
 
 #define API_ROLE "sluice-kubectl" /* the ClusterRole that may all of this */
 #define API_OURS "/apis/sluice.dev/v1alpha1/"
+/* The pods of the DaemonSet: "app.kubernetes.io/name=sluice,app.kubernetes.io/component=sluiced" */
+#define API_DAEMONS                                          \
+	"labelSelector=app.kubernetes.io%2Fname%3Dsluice%2C" \
+	"app.kubernetes.io%2Fcomponent%3Dsluiced"
 
 struct api;
 
@@ -22,8 +26,8 @@ int api_open(const struct ctl *ctl, struct api **ret, struct err *e);
 void api_close(struct api *a);
 DEFINE_CLEANUP(struct api *, api_close);
 #define __cleanup_api __cleanup(api_closep)
-/* There is a kubeconfig to be found, without one having been named. */
-bool api_is_configured(void);
+/* The kubeconfigs that are meant, with ':' between them; NULL: there are none. Malloc'd. */
+char *api_kubeconfigs(const struct ctl *ctl);
 const char *api_namespace(const struct api *a); /* --namespace, else of the context */
 const char *api_server(const struct api *a);
 

@@ -133,9 +133,9 @@ static bool absent(struct api *a, const struct api_ask *asks, size_t n, const ch
 	return true;
 }
 
-/* Collections first to last, but for those that nobody asks about. */
+/* Those that are wanted and were not asked for yet. */
 static int ask(struct api *a, struct objects *o, const char *namespace, const char *pod,
-	       bool services)
+	       bool asked[OBJECTS_N])
 {
 	struct api_ask asks[OBJECTS_N];
 	struct reading readings[OBJECTS_N];
@@ -145,8 +145,9 @@ static int ask(struct api *a, struct objects *o, const char *namespace, const ch
 	int r;
 
 	for (enum collection c = 0; c < OBJECTS_N; c++) {
-		if ((c == OBJECTS_SERVICES) != services)
+		if (asked[c] || !objects_wanted(o, c))
 			continue;
+		asked[c] = true;
 		readings[n] = (struct reading){o, c};
 		paths[n] = path_of(c, namespace, pod);
 		asks[n] = (struct api_ask){
@@ -172,14 +173,16 @@ static int ask(struct api *a, struct objects *o, const char *namespace, const ch
 int cluster_read(struct api *a, const char *namespace, const char *pod, struct objects **ret)
 {
 	__cleanup(objects_freep) struct objects *o = NULL;
+	bool asked[OBJECTS_N] = {false};
 	struct err e = {0};
 	int r;
 
 	if (objects_new(-1, false, &o, &e) < 0)
 		return ctl_fail(&e);
-	r = ask(a, o, namespace, pod, false);
-	if (r == CTL_OK && objects_wanted(o, OBJECTS_SERVICES))
-		r = ask(a, o, namespace, pod, true);
+	/* some are wanted for what others say: Services, by policies */
+	r = ask(a, o, namespace, pod, asked);
+	if (r == CTL_OK)
+		r = ask(a, o, namespace, pod, asked);
 	if (r != CTL_OK)
 		return r;
 	refused_warn(o);

@@ -14,6 +14,7 @@ int cluster_gateways(struct ctl *ctl);
 int cluster_policies(struct ctl *ctl);
 int cluster_bindings(struct ctl *ctl);
 int cluster_explain(struct ctl *ctl);
+int cluster_support_bundle(struct ctl *ctl);
 
 /*
  * All objects that policies are judged by. namespace NULL: of all namespaces; else what matters to

@@ -15,9 +15,9 @@
 VERSION_MARKED;
 
 static const struct verb *const verbs[] = {
-	&verb_status,	&verb_gateways, &verb_policies, &verb_bindings,	    &verb_explain,
-	&verb_counters, &verb_names,	&verb_rules,	&verb_check_config, &verb_lint,
-	&verb_diff,	&verb_drain,	&verb_undrain,	&verb_init,
+	&verb_status,	      &verb_gateways, &verb_policies, &verb_bindings, &verb_explain,
+	&verb_support_bundle, &verb_counters, &verb_names,    &verb_rules,    &verb_check_config,
+	&verb_lint,	      &verb_diff,     &verb_drain,    &verb_undrain,  &verb_init,
 };
 
 static const struct {
@@ -26,7 +26,7 @@ static const struct {
 } of_clusters[] = {
 	{&verb_status, cluster_status},	    {&verb_gateways, cluster_gateways},
 	{&verb_policies, cluster_policies}, {&verb_bindings, cluster_bindings},
-	{&verb_explain, cluster_explain},
+	{&verb_explain, cluster_explain},   {&verb_support_bundle, cluster_support_bundle},
 };
 
 static int (*cluster_run_of(const struct verb *v))(struct ctl *)
@@ -35,6 +35,13 @@ static int (*cluster_run_of(const struct verb *v))(struct ctl *)
 		if (of_clusters[i].verb == v)
 			return of_clusters[i].run;
 	return NULL;
+}
+
+static bool is_configured(const struct ctl *ctl)
+{
+	__cleanup_free char *paths = api_kubeconfigs(ctl);
+
+	return paths != NULL;
 }
 
 static bool daemon_is_here(const struct ctl *ctl)
@@ -55,7 +62,7 @@ static int run(struct ctl *ctl, const struct verb *v)
 			 v->name, v->name);
 		return CTL_USAGE;
 	}
-	if (of_cluster && (named || api_is_configured() || !daemon_is_here(ctl)))
+	if (of_cluster && (named || is_configured(ctl) || !daemon_is_here(ctl)))
 		return of_cluster(ctl);
 	return v->run(ctl);
 }
@@ -64,7 +71,7 @@ int main(int argc, char **argv)
 {
 	static const struct tool tool = {
 		.name = "kubectl sluice",
-		.what = "Shows what Sluice does in a cluster (the first five), and on this node.",
+		.what = "Shows what Sluice does in a cluster (the first six), and on this node.",
 		.verbs = verbs,
 		.n = sizeof(verbs) / sizeof(*verbs),
 		.run = run,

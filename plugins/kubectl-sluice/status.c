@@ -17,10 +17,6 @@
 #include "nodes.h"
 #include "policy/doc.h"
 
-/* "app.kubernetes.io/name=sluice,app.kubernetes.io/component=sluiced" */
-#define DAEMON_PODS                                          \
-	"labelSelector=app.kubernetes.io%2Fname%3Dsluice%2C" \
-	"app.kubernetes.io%2Fcomponent%3Dsluiced"
 #define NAMESPACE	"sluice-system" /* where no pod of the daemon says another one */
 #define LEASE_FRESH_S	20
 #define ADDRESSES_SHOWN 2
@@ -137,7 +133,7 @@ static int seen_read(struct api *a, struct seen *s)
 	struct api_ask asks[N_ASKS] = {
 		[ASK_NODES] = {.path = "/api/v1/nodes", .object = on_node, .data = &s->nodes},
 		[ASK_PODS] = {.path = "/api/v1/pods",
-			      .query = DAEMON_PODS,
+			      .query = API_DAEMONS,
 			      .object = on_pod,
 			      .data = &s->nodes},
 	};

@@ -25,8 +25,9 @@ struct ctl {
 	char *pod; /* diff --pod */
 	/* whom to ask: NULL, this node, or what kubectl would ask; and about which namespace */
 	char *kubeconfig, *context, *namespace;
-	char **argv; /* all of it, borrowed */
-	char **args; /* behind the verb, borrowed from argv */
+	char **argv;	    /* all of it, borrowed */
+	const char *config; /* --config, borrowed; NULL: not given */
+	char **args;	    /* behind the verb, borrowed from argv */
 	int n_args;
 	const char *verb; /* NULL: none was given */
 };
@@ -40,7 +41,7 @@ struct verb {
 
 extern const struct verb verb_init, verb_status, verb_gateways, verb_policies, verb_bindings,
 	verb_explain, verb_counters, verb_check_config, verb_names, verb_rules, verb_lint,
-	verb_diff, verb_drain, verb_undrain;
+	verb_diff, verb_drain, verb_undrain, verb_support_bundle;
 
 /* run.c */
 

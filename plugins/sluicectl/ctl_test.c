@@ -240,9 +240,10 @@ static void wrong_use_ends_with_2(void **state)
 
 static void every_verb_has_help(void **state)
 {
-	static const char *const verbs[] = {"",		"status", "bindings",	  "explain",
-					    "counters", "names",  "check-config", "lint",
-					    "diff",	"init",	  "gateways",	  "policies"};
+	static const char *const verbs[] = {
+		"",	    "status",	    "bindings",	     "explain", "counters",
+		"names",    "check-config", "lint",	     "diff",	"init",
+		"gateways", "policies",	    "support-bundle"};
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
 		__cleanup_free char *args = mem_printf("%s --help", verbs[i]);
@@ -348,6 +349,90 @@ static void diff_tells_which_decisions_change(void **state)
 	assert_int_equal(ctl("diff p/b.yaml p/none"), 2);
 }
 
+/* ---- support-bundle ---- */
+
+static void put_at(const char *name, const char *text)
+{
+	__cleanup_free char *path = mem_printf("%s/%s", folder, name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static int shell(const char *fmt)
+{
+	__cleanup_free char *command = mem_printf("cd %s && { %s\n} 2>&1", folder, fmt);
+	FILE *f = popen(command, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(output, 1, sizeof(output) - 1, f);
+	output[n] = 0;
+	return WEXITSTATUS(pclose(f));
+}
+
+#define CONFLIST                                                                                \
+	"{\"cniVersion\": \"1.0.0\", \"name\": \"c\", \"plugins\": [{\"type\": \"calico\", "    \
+	"\"k8s_auth_token\": \"SECRET-1-calico\", \"kept\": \"kept-1\", \"policy\": "           \
+	"{\"password\": \"SECRET-2 with \\\"quotes\\\" SECRET-3\", \"etcd_key\": \"-----BEGIN " \
+	"EC PRIVATE KEY-----\\nSECRET-4\\n-----END EC PRIVATE KEY-----\\n\"}}, "                \
+	"{\"type\": \"sluice\", \"logFile\": \"plugin.log\", \"tokens\": 5, \"tokenFile\": "    \
+	"\"/kept-2\", \"x\": \"{\\\"token\\\":\\\"SECRET-5\\\",\\\"kept\\\":\\\"kept-3\\\"}\"}]}"
+
+static void everything_that_is_secret_is_planted(void)
+{
+	__cleanup_free char *config = mem_printf(
+		"gatewayKeyFile: %s/key\nkubeconfig: %s/kubeconfig\n"
+		"cniConfDir: %s/n\n",
+		folder, folder, folder);
+
+	assert_int_equal(shell("mkdir n"), 0);
+	put_at("config.yaml", config);
+	put_at("key", "SECRET-6-gateway-key\n");
+	put_at("token", "SECRET-7-of-a-file\n");
+	put_at("kubeconfig", "users:\n- name: u\n  user:\n    token: SECRET-8-kubeconfig\n"
+			     "    client-key-data: SECRET-9-key-data\n");
+	put_at("n/10-c.conflist", CONFLIST);
+	put_at("plugin.log",
+	       "level=info token=SECRET-10 next=kept-4\nGET / Authorization: Bearer SECRET-11\n"
+	       "url=https://me:SECRET-12@host/kept-5 SECRET-6-gateway-key SECRET-8-kubeconfig "
+	       "kept-6\n"
+	       "eyJhbGciOiJSUzI1NiJ9.eyJTRUNSRVQtMTMiOiJ4In0.c2lnbmF0dXJl kept-7\n"
+	       "-----BEGIN PRIVATE KEY-----\nSECRET-14\n-----END PRIVATE KEY-----\nkept-8\n");
+	put("a.yaml", GATEWAY "# password: SECRET-15\n");
+	put("b.yaml", "a:\n  secret: |\n    SECRET-16\n\n    SECRET-17\n  kept: kept-9\n"
+		      "b: {token: SECRET-18, kept: kept-10}\nc: {passphrase: 'SECRET-19'}\n");
+}
+
+static void a_support_bundle_has_no_secret_and_all_the_rest(void **state)
+{
+	static const char *const kept[] = {"kept-1", "kept-2",	"kept-3", "kept-4",
+					   "kept-5", "kept-6",	"kept-7", "kept-8",
+					   "kept-9", "kept-10", "office", "\"tokens\": 5"};
+
+	everything_that_is_secret_is_planted();
+	shell("sed -i \"s|plugin.log|$PWD/plugin.log|\" n/10-c.conflist");
+	assert_int_equal(ctl("support-bundle out.tar.gz --config config.yaml"), 0);
+	assert_output("status.json                  not read: sluicectl: sluiced does not answer");
+	assert_output("out.tar.gz\n");
+	assert_int_equal(ctl("support-bundle out.tar.gz --config config.yaml"), 1); /* is there */
+	assert_int_equal(shell("mkdir x && tar -C x --strip-components=1 -xzf out.tar.gz"), 0);
+	if (shell("grep -rE 'SECRET|eyJhbG' x") != 1)
+		fail_msg("%s", output);
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
+		__cleanup_free char *grep = mem_printf("grep -rqF '%s' x", kept[i]);
+
+		if (shell(grep) != 0)
+			fail_msg("no %s", kept[i]);
+	}
+	shell("for f in x/*.json x/net.d/*; do jq . $f >/dev/null || echo $f: no JSON; done; "
+	      "jq -r '.[] | select(.missing).name' x/contents.json");
+	assert_null(strstr(output, "no JSON"));
+	assert_output("status.json");
+}
+
 /* One of each feature, beside the sources: as the README says, they are accepted. */
 static void the_samples_are_accepted(void **state)
 {
@@ -382,6 +467,7 @@ int main(void)
 		TEST(what_is_written_wrong_is_answered_by_what_is_near),
 		TEST(lint_tells_what_is_surely_not_meant),
 		TEST(diff_tells_which_decisions_change),
+		TEST(a_support_bundle_has_no_secret_and_all_the_rest),
 		TEST(the_samples_are_accepted),
 	};
 

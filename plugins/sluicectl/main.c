@@ -14,9 +14,9 @@ VERSION_MARKED;
 #define CLUSTER_PROGRAM "kubectl-sluice"
 
 static const struct verb *const verbs[] = {
-	&verb_status,	&verb_gateways, &verb_policies, &verb_bindings,	    &verb_explain,
-	&verb_counters, &verb_names,	&verb_rules,	&verb_check_config, &verb_lint,
-	&verb_diff,	&verb_drain,	&verb_undrain,	&verb_init,
+	&verb_status,	&verb_gateways, &verb_policies, &verb_bindings,	      &verb_explain,
+	&verb_counters, &verb_names,	&verb_rules,	&verb_check_config,   &verb_lint,
+	&verb_diff,	&verb_drain,	&verb_undrain,	&verb_support_bundle, &verb_init,
 };
 
 /*

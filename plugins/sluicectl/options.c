@@ -258,7 +258,7 @@ static int own_check(const struct ctl *ctl, int id, struct err *e)
 int ctl_parse(struct ctl *ctl, int argc, char **argv, struct err *e)
 {
 	__cleanup(given_done) struct given_list g = {0};
-	bool cidrs = false, config = false;
+	bool cidrs = false;
 	int r;
 
 	daemon_conf_init(&ctl->conf);
@@ -272,10 +272,11 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv, struct err *e)
 		r = own_check(ctl, g.items[i].id, e);
 		if (r == 0 && g.items[i].id == OPT_CONFIG)
 			r = daemon_conf_load(&ctl->conf, g.items[i].value, e);
-		config = config || g.items[i].id == OPT_CONFIG;
+		if (g.items[i].id == OPT_CONFIG)
+			ctl->config = g.items[i].value;
 		cidrs = cidrs || g.items[i].id == OPT_CLUSTER_CIDR;
 	}
-	if (r == 0 && !config)
+	if (r == 0 && !ctl->config)
 		r = daemon_conf_load(&ctl->conf, NULL, e);
 	if (cidrs)
 		ctl->conf.n_cluster_cidrs = 0; /* the command line's replace the file's */
