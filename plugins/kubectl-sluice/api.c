@@ -224,9 +224,21 @@ static int weight(int code)
 	return code == 0 ? 0 : code == -EACCES ? 1 : code == -ENOENT ? 2 : 3;
 }
 
-int api_ask(struct api *a, struct api_ask *asks, size_t n, struct err *e)
+int api_worst(const struct api_ask *asks, size_t n, struct err *e)
 {
 	const struct api_ask *worst = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (weight(asks[i].code) > (worst ? weight(worst->code) : 0))
+			worst = &asks[i];
+	if (!worst)
+		return 0;
+	*e = worst->e;
+	return worst->code;
+}
+
+int api_ask(struct api *a, struct api_ask *asks, size_t n, struct err *e)
+{
 	int r;
 
 	a->asks = asks;
@@ -240,14 +252,9 @@ int api_ask(struct api *a, struct api_ask *asks, size_t n, struct err *e)
 		kube_watch_free(TAKE(asks[i].watch));
 		if (asks[i].call)
 			kube_cancel(TAKE(asks[i].call));
-		if (weight(asks[i].code) > (worst ? weight(worst->code) : 0))
-			worst = &asks[i];
 	}
 	a->n = 0;
-	if (r < 0 || !worst)
-		return r;
-	*e = worst->e;
-	return worst->code;
+	return r < 0 ? r : api_worst(asks, n, e);
 }
 
 static void keep(void *data, const struct json *o)

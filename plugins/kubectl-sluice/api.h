@@ -50,6 +50,8 @@ struct api_ask {
 
 /* Asks all of them. The worst that came of any, with e of it; each has its own code, too. */
 int api_ask(struct api *a, struct api_ask *asks, size_t n, struct err *e);
+/* The worst of what came of them: 0 or its code, with e. */
+int api_worst(const struct api_ask *asks, size_t n, struct err *e);
 /* One object. */
 int api_get(struct api *a, const char *path, struct json **ret, struct err *e);
 /* Says e, and for each that is forbidden which right it needs. CTL_FAILED. */

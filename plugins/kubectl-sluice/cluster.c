@@ -133,40 +133,78 @@ static bool absent(struct api *a, const struct api_ask *asks, size_t n, const ch
 	return true;
 }
 
+struct round {
+	struct objects *objects;
+	struct api_ask asks[OBJECTS_N];
+	struct reading readings[OBJECTS_N];
+	char *paths[OBJECTS_N];
+	size_t n;
+};
+
+static void round_done(struct round *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		free(r->paths[i]);
+}
+
+static void round_add(struct round *r, enum collection c, const char *namespace, const char *pod)
+{
+	bool one_pod = c == OBJECTS_PODS && namespace && pod;
+	size_t i = r->n++;
+
+	r->readings[i] = (struct reading){r->objects, c};
+	r->paths[i] = path_of(c, namespace, pod);
+	r->asks[i] = (struct api_ask){
+		.path = r->paths[i],
+		.query = c != OBJECTS_PODS ? objects_query(c)
+			 : one_pod	   ? NULL
+					   : PODS_ALIVE,
+		.one = one_pod || (c == OBJECTS_NAMESPACES && namespace),
+		.begin = on_begin,
+		.object = on_object,
+		.data = &r->readings[i],
+	};
+}
+
+/* A server that knows the kind by its older version only, or not at all: then there are none. */
+static void ask_by_old_path(struct api *a, struct api_ask *k, const struct reading *of)
+{
+	struct err e = {0};
+
+	if (k->code == -ENOENT && objects_old_path(of->c)) {
+		k->path = objects_old_path(of->c);
+		if (api_ask(a, k, 1, &e) == -ENOENT)
+			k->code = 0;
+	}
+	if (of->c != OBJECTS_SLICES || k->code != -EACCES)
+		return;
+	ctl_warn("a Service's address is taken to lie inside, wherever it leads: %s", k->e.msg);
+	k->code = 0;
+}
+
 /* Those that are wanted and were not asked for yet. */
 static int ask(struct api *a, struct objects *o, const char *namespace, const char *pod,
 	       bool asked[OBJECTS_N])
 {
-	struct api_ask asks[OBJECTS_N];
-	struct reading readings[OBJECTS_N];
-	char *paths[OBJECTS_N] = {0};
+	__cleanup(round_done) struct round round = {.objects = o};
 	struct err e = {0};
-	size_t n = 0;
 	int r;
 
 	for (enum collection c = 0; c < OBJECTS_N; c++) {
 		if (asked[c] || !objects_wanted(o, c))
 			continue;
 		asked[c] = true;
-		readings[n] = (struct reading){o, c};
-		paths[n] = path_of(c, namespace, pod);
-		asks[n] = (struct api_ask){
-			.path = paths[n],
-			.query = c == OBJECTS_PODS && !pod ? PODS_ALIVE : NULL,
-			.one = namespace && (c == OBJECTS_NAMESPACES || (c == OBJECTS_PODS && pod)),
-			.begin = on_begin,
-			.object = on_object,
-			.data = &readings[n],
-		};
-		n++;
+		round_add(&round, c, namespace, pod);
 	}
-	r = api_ask(a, asks, n, &e);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		objects_synced(o, readings[i].c);
-	if (r < 0 && !(r == -ENOENT && absent(a, asks, n, namespace, pod)))
-		api_fail(asks, n, &e);
-	for (size_t i = 0; i < n; i++)
-		free(paths[i]);
+	r = api_ask(a, round.asks, round.n, &e);
+	for (size_t i = 0; r < 0 && i < round.n; i++)
+		ask_by_old_path(a, &round.asks[i], &round.readings[i]);
+	if (r < 0)
+		r = api_worst(round.asks, round.n, &e);
+	for (size_t i = 0; r == 0 && i < round.n; i++)
+		objects_synced(o, round.readings[i].c);
+	if (r < 0 && !(r == -ENOENT && absent(a, round.asks, round.n, namespace, pod)))
+		api_fail(round.asks, round.n, &e);
 	return r < 0 ? CTL_FAILED : CTL_OK;
 }
 
@@ -179,10 +217,10 @@ int cluster_read(struct api *a, const char *namespace, const char *pod, struct o
 
 	if (objects_new(-1, false, &o, &e) < 0)
 		return ctl_fail(&e);
-	/* some are wanted for what others say: Services, by policies */
 	r = ask(a, o, namespace, pod, asked);
+	/* Services are wanted for what others say: policies, of their own, and slices, of any */
 	if (r == CTL_OK)
-		r = ask(a, o, namespace, pod, asked);
+		r = ask(a, o, objects_count(o, OBJECTS_SLICES) ? NULL : namespace, pod, asked);
 	if (r != CTL_OK)
 		return r;
 	refused_warn(o);

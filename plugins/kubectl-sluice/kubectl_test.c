@@ -57,6 +57,8 @@ static const char *answer_to(const char *path)
 		      "\"spec\": {\"nodeName\": \"ghost\", \"containers\": [{\"name\": "
 		      "\"sluiced\", \"image\": \"r:5000/sluice\"}]}}")},
 		{"/api/v1/", LIST("")},
+		/* of the API's older version only */
+		{"/apis/discovery.k8s.io/v1beta1/endpointslices?", LIST("")},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
