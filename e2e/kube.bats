@@ -210,6 +210,52 @@ condition_wait() {
 events() { kube_get "/api/v1/events" | jq -r --arg reason "$1" '.items[] | select(.reason == $reason) | .message'; }
 said() { events "$1" | grep -F "$2"; }
 
+# owner NODE: whom it thinks the office's address belongs to
+owner_is() { ctl "$1" status -o json | jq -e --arg owner "$2" 'any(.addresses[]; .gateway == "office" and .owner == $owner)'; }
+# node_spec NODE JSON, node_ready NODE STATUS
+node_spec() { kube_call admin PATCH "/api/v1/nodes/$1" application/merge-patch+json <<<"{\"spec\": $2}" >/dev/null; }
+node_ready() {
+	kube_write_status "/api/v1/nodes/$1" "{\"conditions\": [{\"type\": \"Ready\", \"status\": \"$2\",
+		\"reason\": \"Test\", \"message\": \"\", \"lastHeartbeatTime\": null, \"lastTransitionTime\": null}]}" >/dev/null
+}
+
+@test "a node that is cordoned, not ready or deleted gives its addresses to another" {
+	cluster_up
+	kube_delete "$OFFICE" >/dev/null # an apply leaves of the old selector what it does not name
+	kube_apply <<-END
+		{apiVersion: sluice.dev/v1alpha1, kind: EgressGateway, metadata: {name: office},
+		 spec: {addresses: [{range: $EGRESS_V4}, {range: "$EGRESS_V6"}], allowedNamespaces: {},
+		        nodeSelector: {matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [node1, gw1]}]}}}
+	END
+	policy_apply web "$AS_OFFICE"
+	lab_wait 300 eval 'owner_is node1 node1 || owner_is node1 gw1'
+	node_spec gw1 '{"unschedulable": true}'
+	lab_wait 300 has_both node1
+	lab_wait 300 has_neither gw1
+	node_spec gw1 '{"unschedulable": null}'
+	node_spec node1 '{"unschedulable": true}'
+	lab_wait 300 has_both gw1
+	lab_wait 300 has_neither node1
+	node_spec node1 '{"unschedulable": null}'
+	node_ready gw1 Unknown
+	lab_wait 300 has_both node1
+	node_ready gw1 True
+	kube_delete /api/v1/nodes/node1 >/dev/null
+	lab_wait 300 has_both gw1
+	lab_wait 300 has_neither node1
+	kube_apply <<-END # it is back
+		{apiVersion: v1, kind: Node, metadata: {name: node1, labels: {kubernetes.io/hostname: node1}},
+		 spec: {podCIDRs: [10.244.1.0/24], podCIDR: 10.244.1.0/24}}
+	END
+	nodes_tell
+	kube_delete "$OFFICE" >/dev/null
+	gateway_apply
+	lab_wait 300 has_address gw1 "$EGRESS_V4"
+}
+OFFICE=/apis/sluice.dev/v1alpha1/egressgateways/office
+has_both() { has_address "$1" "$EGRESS_V4" && has_address "$1" "$EGRESS_V6"; }
+has_neither() { ! has_address "$1" "$EGRESS_V4" && ! has_address "$1" "$EGRESS_V6"; }
+
 @test "who writes status is taken over for when it dies (long)" {
 	local lease=/apis/coordination.k8s.io/v1/namespaces/sluice-system/leases/sluiced leader
 	skip_long

@@ -238,6 +238,8 @@ struct doc_node {
 	size_t n_addrs;
 	struct cidr *pod_cidrs; /* spec.podCIDRs */
 	size_t n_pod_cidrs;
+	bool leaving;	/* cordoned, or about to be taken away by a taint: it is to carry nothing */
+	bool not_ready; /* its condition Ready says False or Unknown; without one it is ready */
 };
 
 struct doc_namespace {

@@ -232,13 +232,94 @@ static int parse_node_addrs(const struct doc_ctx *c, const struct json *j, void 
 	return doc_core_list(c, j, parse_node_addr, out);
 }
 
+static int parse_unschedulable(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	bool on = false;
+	int r = doc_bool(c, j, &on);
+
+	((struct doc_node *)out)->leaving |= on;
+	return r;
+}
+
+static int parse_taint_key(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	/* what cordons, shuts down and takes away */
+	static const char *const leaving[] = {
+		"node.kubernetes.io/unschedulable",
+		"node.kubernetes.io/out-of-service",
+		"node.cloudprovider.kubernetes.io/shutdown",
+		"ToBeDeletedByClusterAutoscaler",
+		"karpenter.sh/disrupted",
+		"karpenter.sh/disruption",
+	};
+	const char *s = "";
+	int r = doc_string(c, j, DOC_MAX_STRING, &s);
+
+	for (size_t i = 0; i < sizeof(leaving) / sizeof(leaving[0]); i++)
+		((struct doc_node *)out)->leaving |= r == 0 && strcmp(s, leaving[i]) == 0;
+	return r;
+}
+
+static int parse_taint(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	static const struct field fields[] = {
+		{.name = "key", .parse = parse_taint_key, .use = FIELD_REQUIRED},
+		FIELDS_OPEN_END,
+	};
+
+	return doc_fields(c, j, fields, out);
+}
+
+static int parse_taints(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_core_list(c, j, parse_taint, out);
+}
+
+struct node_condition {
+	const char *type, *status;
+};
+
+static int parse_condition_type(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_string(c, j, DOC_MAX_STRING, &((struct node_condition *)out)->type);
+}
+
+static int parse_condition_status(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_string(c, j, DOC_MAX_STRING, &((struct node_condition *)out)->status);
+}
+
+static int parse_condition(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	static const struct field fields[] = {
+		{.name = "type", .parse = parse_condition_type, .use = FIELD_REQUIRED},
+		{.name = "status", .parse = parse_condition_status, .use = FIELD_REQUIRED},
+		FIELDS_OPEN_END,
+	};
+	struct node_condition k = {0};
+	struct doc_node *n = out;
+	int r = doc_fields(c, j, fields, &k);
+
+	if (r == 0 && strcmp(k.type, "Ready") == 0)
+		n->not_ready = strcmp(k.status, "True") != 0;
+	return r;
+}
+
+static int parse_conditions(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_core_list(c, j, parse_condition, out);
+}
+
 static const struct field node_spec_fields[] = {
 	{.name = "podCIDRs", .parse = parse_pod_cidrs},
+	{.name = "unschedulable", .parse = parse_unschedulable},
+	{.name = "taints", .parse = parse_taints},
 	FIELDS_OPEN_END,
 };
 
 static const struct field node_status_fields[] = {
 	{.name = "addresses", .parse = parse_node_addrs},
+	{.name = "conditions", .parse = parse_conditions},
 	FIELDS_OPEN_END,
 };
 

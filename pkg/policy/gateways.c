@@ -49,6 +49,19 @@ static uint8_t tier_of(const struct node_view *view, const char *name)
 	return t ? t->tier : RANK_LIVE;
 }
 
+/*
+ * What the Node object adds. One that is to be taken away is worth what one that joins is: its
+ * addresses go, as planned, to whom else there is. One that its kubelet does not speak for is
+ * only away if its heartbeats say so; where there are none, that word is all there is.
+ */
+static uint8_t tier_with_object(const struct node_view *view, const struct doc_node *doc,
+				uint8_t tier)
+{
+	bool doubted = doc && (doc->leaving || (doc->not_ready && !view->n_tiers));
+
+	return doubted && tier > RANK_JOINING ? RANK_JOINING : tier;
+}
+
 static struct candidates candidates_get(const struct compiled *c, const struct node_view *view,
 					const struct doc_gateway *gw)
 {
@@ -61,8 +74,11 @@ static struct candidates candidates_get(const struct compiled *c, const struct n
 	for (size_t i = 0; i < c->n_nodes; i++) {
 		if (!compiled_node_selected(c, i, &gw->node_selector))
 			continue;
+		if (!c->node_docs[i] && c->set->n_nodes)
+			continue; /* this one, whose object was deleted: the others know no such */
 		cand.names[cand.n] = c->nodes[i].name;
-		cand.tiers[cand.n] = tier_of(view, c->nodes[i].name);
+		cand.tiers[cand.n] = tier_with_object(view, c->node_docs[i],
+						      tier_of(view, c->nodes[i].name));
 		cand.nodes[cand.n++] = i;
 		cand.self = cand.self || i == c->self;
 	}

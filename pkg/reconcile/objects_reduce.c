@@ -45,13 +45,49 @@ static void reduce_nothing(const struct json *in, struct json *out)
 {
 }
 
+/* Ready alone, and without the time of its heartbeat. */
+static struct json *node_ready(const struct json *conditions)
+{
+	struct json *list = json_new_array();
+
+	for (size_t i = 0; i < json_len(conditions); i++) {
+		const struct json *from = json_at(conditions, i);
+		const char *type = text_of(json_get(from, "type"));
+		struct json *o;
+
+		if (!type || strcmp(type, "Ready") != 0)
+			continue;
+		o = json_new_object();
+		copy(o, from, "type");
+		copy(o, from, "status");
+		json_append(list, o);
+	}
+	return list;
+}
+
+static struct json *node_taints(const struct json *taints)
+{
+	struct json *list = json_new_array();
+
+	for (size_t i = 0; i < json_len(taints); i++) {
+		struct json *o = json_new_object();
+
+		copy(o, json_at(taints, i), "key");
+		json_append(list, o);
+	}
+	return list;
+}
+
 static void reduce_node(const struct json *in, struct json *out)
 {
 	struct json *spec = json_new_object(), *status = json_new_object();
 
 	copy(spec, json_get(in, "spec"), "podCIDR");
 	copy(spec, json_get(in, "spec"), "podCIDRs");
+	copy(spec, json_get(in, "spec"), "unschedulable");
+	json_set(spec, "taints", node_taints(json_get(json_get(in, "spec"), "taints")));
 	copy(status, json_get(in, "status"), "addresses");
+	json_set(status, "conditions", node_ready(json_get(json_get(in, "status"), "conditions")));
 	json_set(out, "spec", spec);
 	json_set(out, "status", status);
 }
