@@ -85,6 +85,46 @@ would_deny() {
 	[ "$used" -lt 3000 ] # of one processor's
 }
 
+# denials POD SECONDS REPEAT: its packets to DENIED_V4, by test runs on all processors
+denials() {
+	local index
+	index=$(ip -n "$P-node1" -j link show "$(pod_veth "$1")" | jq '.[0].ifindex')
+	on node1 "$TOP/build/e2e/slmeter" denials "$(find "$LAB/node1/bpf" -name slu_from_pod)" "$index" \
+		"$(pod_mac "$1")" "$(pod_ip "$1" 4)" "$DENIED_V4" "$2" 2 "$3"
+}
+
+@test "a million denials a second by test runs: the daemon has time, what is lost is counted, others go on" {
+	logged "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}, {name: yes, action: Allow}"
+	node_start node1
+	web_add web
+	web_add other
+	same "others, before" "${NODE_V4[node1]}" "$(ask other udp "$EXT_V4")"
+	before=$(cpu_ms node1) begun=$EPOCHREALTIME
+	denials web 3 8 >"$LAB/denials" &
+	flood=$!
+	for _ in 1 2 3 4 5; do same "others go on" "${NODE_V4[node1]}" "$(ask other tcp "$EXT_V4")"; done
+	wait $flood
+	used=$(($(cpu_ms node1) - before)) wall=$(((${EPOCHREALTIME/./} - ${begun/./}) / 1000))
+	read -r _ sent _ seconds <"$LAB/denials"
+	lab_wait 100 log_has_all
+	echo "# $sent denials in $seconds s, $TOLD told, $LOST lost; the daemon: $used of $wall ms" >&3
+	same "denials that were counted" "$sent" "$DENIED"
+	[ "$sent" -gt 100000 ]
+	[ "$LOST" -gt "$TOLD" ]
+	# each is told, or lost, or one of the 8 of a flow that was told
+	[ "$((TOLD + LOST))" -le "$sent" ] && [ "$((TOLD * 8 + LOST))" -ge "$sent" ]
+	[ "$used" -le "$wall" ]
+	[ "$used" -le $((500 + TOLD * 5)) ]
+	same "others, after" "${NODE_V4[node1]}" "$(ask other udp "$EXT_V4")"
+}
+
+# The log has what the rule's counter says was told.
+log_has_all() {
+	read -r DENIED TOLD LOST <<<"$(ctl node1 rules --hits -o json | jq -r '.[] |
+		select(.rule | endswith("no")) | "\(.packets) \(.eventsTold) \(.eventsLost)"')"
+	[ "${TOLD:-0}" -gt 0 ] && [ "$(lines 'select(.rule == "no" and .verdict == "Deny")' | wc -l)" -eq "$TOLD" ]
+}
+
 @test "a reader of the event log that goes away does not take the daemon along" {
 	logged "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}"
 	node_args node1

@@ -50,6 +50,8 @@ static const struct {
 	{"blast", "ADDR PORT MILLISECONDS SIZE", 4, blast_main},
 	{"turns", "ADDR PORT MILLISECONDS", 3, turns_main},
 	{"stream", "ADDR PORT MILLISECONDS", 3, stream_main},
+	{"denials", "PROGRAM INTERFACE MAC SOURCE DESTINATION SECONDS PROCESSES REPEAT", 8,
+	 denials_main},
 };
 
 int main(int argc, char **argv)

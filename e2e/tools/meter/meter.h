@@ -15,3 +15,4 @@ int serve_main(int argc, char **argv);
 int blast_main(int argc, char **argv);
 int turns_main(int argc, char **argv);
 int stream_main(int argc, char **argv);
+int denials_main(int argc, char **argv);
