@@ -33,7 +33,7 @@ struct dp_programs {			      /* desired; borrowed */
 	size_t n_identities;
 	const struct compiled_set *sets; /* compiled_sets */
 	size_t n_sets;
-	const uint32_t *names;		/* by index of compiled_names: its id */
+	const uint32_t *names;		/* by index of compiled_names: its id, 0 = no room for it */
 	const struct dp_program *items; /* ids unique */
 	size_t n;
 	const uint32_t *keep; /* ids that stay as they are, used or not; sorted */

@@ -94,9 +94,14 @@ int draft_make(struct planner *pl, const struct dp_program *d, struct draft *ret
 			return r;
 		meaning_set(&m, tree->meaning, ret->classes[prog->sets[i].class]);
 	}
-	for (size_t i = 0; i < prog->n_names; i++)
-		meaning_name(&m, pl->want->names[prog->names[i].index],
-			     ret->classes[prog->names[i].class]);
+	for (size_t i = 0; i < prog->n_names; i++) {
+		uint32_t name = pl->want->names[prog->names[i].index];
+
+		if (!name)
+			return err_set(pl->e, -ENOSPC, "map patterns: more than %u names of rules",
+				       SLU_MAX_PATTERNS);
+		meaning_name(&m, name, ret->classes[prog->names[i].class]);
+	}
 	ret->meaning = meaning_end(&m);
 	return 0;
 }

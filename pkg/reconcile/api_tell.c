@@ -294,6 +294,22 @@ static void ports_say(struct api_tell *t)
 	}
 }
 
+/* By each node whose pods have it. */
+static void refusals_tell(struct api_tell *t)
+{
+	for (size_t i = 0; i < t->r->n_refusals; i++) {
+		const struct refusal *v = &t->r->refusals[i];
+		enum collection c = v->cluster ? OBJECTS_CLUSTER_POLICIES : OBJECTS_POLICIES;
+		const struct object *obj = objects_find(t->objects, c, v->namespace, v->name);
+
+		api_event(t->events,
+			  &(struct event_said){c, v->namespace, v->name, obj ? obj->uid : NULL,
+					       true, "NotInForce"},
+			  "node %s keeps what was in force before: %s", t->r->node_name,
+			  v->why.msg);
+	}
+}
+
 static void quarantines_say(struct api_tell *t)
 {
 	for (size_t i = 0; i < t->r->n_pods; i++) {
@@ -329,6 +345,7 @@ static void on_timer(void *data)
 	failovers_say(t);
 	ports_say(t);
 	quarantines_say(t);
+	refusals_tell(t);
 	t->c = 0;
 	t->i = 0;
 	t->part = 0;

@@ -410,6 +410,59 @@ static void a_policy_without_room_stops_no_other(void **state)
 	assert_int_equal(decision(web.policy), SLU_ALLOW);
 }
 
+#define NAMED_POLICY(name, to)                                       \
+	"apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"      \
+	"metadata: {name: " name ", namespace: default}\nspec:\n"    \
+	"  subject: {podSelector: {matchLabels: {app: " name "}}}\n" \
+	"  default: {action: Deny}\n  rules: [{action: Allow, to: [" to "]}]\n"
+
+/* Names of before, which no policy has any more; n are left. */
+static void leave_patterns(uint32_t n)
+{
+	struct slu_pattern v = {0};
+	struct bpf_pins *pins = NULL;
+	struct slu_name key;
+	struct err e = {0};
+
+	expect_ok(bpf_pins_open(rnode_conf()->bpffs, &pins, &e), &e);
+	for (v.exact = 1; v.exact < SLU_MAX_PATTERNS - n; v.exact++) {
+		key = (struct slu_name){.text = ""};
+		snprintf(key.text, sizeof(key.text), "tset.%u", v.exact);
+		expect_ok(bpf_map_set(pins, BPF_MAP_PATTERNS, &key, &v, &e), &e);
+	}
+	key = (struct slu_name){.text = ""};
+	expect_ok(bpf_map_set(pins, BPF_MAP_PATTERNS, &key, &v, &e), &e);
+	bpf_pins_close(pins);
+}
+
+static void a_policy_whose_names_find_no_room_stops_no_other(void **state)
+{
+	uint32_t web, api;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", NAMED_POLICY("web", "{cidr: 192.0.2.7/32}"));
+	web = rnode_pod("p1", 5, WEB);
+	api = rnode_pod("p2", 6, "{\"app\":\"api\"}");
+	rnode_settle();
+	leave_patterns(3);
+	rnode_restart();
+	rnode_policy("web.yaml", NAMED_POLICY("web", "{fqdn: a.example}, {fqdn: b.example}"));
+	rnode_policy("api.yaml", NAMED_POLICY("api", "{fqdn: c.example}, {fqdn: d.example}"));
+	assert_int_equal(rnode_pass(), -ENOSPC);
+	assert_non_null(strstr(rnode_error(), "default/api"));
+	assert_non_null(strstr(rnode_error(), "map patterns"));
+	assert_null(strstr(rnode_error(), "default/web"));
+	assert_int_equal(decision(entry(web).policy), SLU_DENY);
+	assert_int_equal(rnode()->n_refusals, 1);
+	assert_string_equal(rnode()->refusals[0].name, "api");
+	/* what nobody has any more makes room, without an edit */
+	for (int i = 0; i < 5 && rnode_pass() != 0; i++)
+		;
+	assert_int_equal(rnode_pass(), 0);
+	assert_int_equal(rnode()->n_refusals, 0);
+	assert_int_equal(decision(entry(api).policy), SLU_DENY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +476,7 @@ int main(void)
 		TEST(counts_the_epoch_up_for_each_policy_it_exchanges),
 		TEST(a_policy_that_is_too_large_stops_no_other),
 		TEST(a_policy_without_room_stops_no_other),
+		TEST(a_policy_whose_names_find_no_room_stops_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

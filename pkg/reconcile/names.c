@@ -151,7 +151,7 @@ static int last_write(struct bpf_pins *pins, uint32_t last, struct err *e)
 int names_apply(struct names *n, struct bpf_pins *pins, const char *const *patterns, size_t count,
 		uint32_t *ids, struct err *e)
 {
-	size_t known = n->n, fresh = 0;
+	size_t room = n->n < SLU_MAX_PATTERNS - 1 ? SLU_MAX_PATTERNS - 1 - n->n : 0, fresh = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < n->n; i++)
@@ -164,16 +164,18 @@ int names_apply(struct names *n, struct bpf_pins *pins, const char *const *patte
 			p->wanted = true;
 		fresh += !p;
 	}
+	if (room > SLU_NAME_GONE - 1 - n->last)
+		room = SLU_NAME_GONE - 1 - n->last;
+	fresh = fresh < room ? fresh : room;
 	if (!fresh)
 		return 0;
-	if (known + fresh >= SLU_MAX_PATTERNS || fresh >= SLU_NAME_GONE - n->last)
-		return err_set(e, -ENOSPC, "map patterns: more than %u names", SLU_MAX_PATTERNS);
 	r = last_write(pins, n->last + (uint32_t)fresh, e);
-	for (size_t i = 0; r == 0 && i < count; i++) {
+	for (size_t i = 0; r == 0 && fresh && i < count; i++) {
 		uint32_t id = n->last + 1;
 
 		if (ids[i])
 			continue;
+		fresh--;
 		r = pattern_write(pins, patterns[i], id, e);
 		if (r == 0) {
 			pattern_add(n, mem_strdup(patterns[i]), id);

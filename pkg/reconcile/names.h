@@ -27,7 +27,8 @@ DEFINE_CLEANUP(struct names *, names_free);
 
 /*
  * ids[i] is that of patterns[i] (compiled_names: canonical); the kernel knows all of them on
- * return. Before the policies that have them. -ENOSPC when there are too many.
+ * return. Before the policies that have them. Where there are too many, those that are known and
+ * as many others as fit have one; the rest 0.
  */
 int names_apply(struct names *n, struct bpf_pins *pins, const char *const *patterns, size_t count,
 		uint32_t *ids, struct err *e);

@@ -53,6 +53,13 @@ struct carried {
 	bool pods; /* and no pod is left for the next pass */
 };
 
+/* A program that is too large, or has no room, by the first of its policies. */
+struct refusal {
+	bool cluster; /* a ClusterEgressPolicy */
+	char *namespace, *name;
+	struct err why;
+};
+
 struct reconcile {
 	const struct daemon_conf *conf;
 	char *node_name; /* as objects have it, see compile.c; NULL before the first compile */
@@ -78,7 +85,8 @@ struct reconcile {
 	size_t n_progs;
 	struct hash_index prog_index; /* by key */
 	struct names *names;	      /* NULL: to be read from the kernel */
-	uint32_t *name_ids;	      /* by compiled_names; NULL: not given out yet */
+	uint32_t *name_ids;	      /* by compiled_names, 0: no room; NULL: not given out yet */
+	bool names_short;	      /* there is none for some */
 	struct numbers *counters;
 	bool counters_short; /* there was none for some rule */
 	struct claims claims;
@@ -100,9 +108,9 @@ struct reconcile {
 	int64_t adopt_at; /* when to look again for pods without a record (ms) */
 	/* what people are told */
 	size_t changes;
-	struct err err;	    /* of the last pass */
-	struct err refused; /* a program that is too large, or has no room: its pods keep what
-			       they had */
+	struct err err;		  /* of the last pass */
+	struct refusal *refusals; /* of the last plan: their pods keep what they had */
+	size_t n_refusals;
 	char forward_drop[64];
 	int64_t last_ok_at;
 	bool others_forgotten; /* pins of other versions */
@@ -154,6 +162,11 @@ int prog_now(struct reconcile *r, struct prog *p, struct err *e);
 void gateways_note(struct reconcile *r); /* after a pass that did all */
 struct json *gateways_status(const struct reconcile *r);
 void address_tenure_emit(const struct reconcile *r, const struct egress_addr *a, struct json *to);
+
+/* refusals.c */
+void refusals_add(struct reconcile *r, const struct prog *p, const struct err *e);
+void refusals_done(struct reconcile *r);
+int refusals_say(const struct reconcile *r, struct err *e); /* 0, or the first one's code */
 
 /* counters.c */
 int counters_open(struct reconcile *r, struct err *e);

@@ -328,8 +328,7 @@ static void audit_fails(struct reconcile *r, struct prog *p, const struct err *e
 static void prog_refuse(struct reconcile *r, const struct prog *p, const struct dp_model *observed,
 			const struct err *e)
 {
-	if (!r->refused.code)
-		r->refused = *e;
+	refusals_add(r, p, e);
 	for (size_t i = 0; i < r->n_pods && !tables_has(r->tables, p->id); i++) {
 		const struct dp_pod *have = pod_observed(observed, &r->pods[i]);
 
@@ -364,7 +363,7 @@ int progs_plan(struct reconcile *r, const struct dp_model *observed, struct prog
 	__cleanup(wish_done) struct wish w = {0};
 	int made;
 
-	r->refused = (struct err){0};
+	refusals_done(r);
 	for (size_t i = 0; i < r->n_progs; i++) {
 		struct prog *p = &r->progs[i];
 		int rc;

@@ -19,16 +19,21 @@ int progs_names(struct reconcile *r, struct err *e)
 	size_t n;
 	int rc;
 
-	if (r->name_ids)
+	if (r->name_ids && !r->names_short)
 		return 0;
 	patterns = compiled_names(r->compiled, &n);
 	ids = mem_alloc0(n * sizeof(*ids));
 	rc = names_apply(r->names, r->k.pins, patterns, n, ids, e);
-	if (rc < 0)
+	if (rc < 0) {
 		free(ids);
-	else
-		r->name_ids = ids;
-	return rc;
+		return rc;
+	}
+	free(r->name_ids);
+	r->name_ids = ids;
+	r->names_short = false;
+	for (size_t i = 0; i < n; i++)
+		r->names_short |= ids[i] == 0;
+	return 0;
 }
 
 struct used {
@@ -54,7 +59,7 @@ int progs_settle(struct reconcile *r, struct err *e)
 	size_t kept = 0;
 	int rc;
 
-	if (!tables_resting(r->tables))
+	if (!tables_resting(r->tables) && !r->names_short)
 		return 0;
 	rc = tables_settle(r->k.pins, r->tables, e);
 	if (rc < 0)

@@ -111,6 +111,7 @@ void reconcile_free(struct reconcile *r)
 	names_free(r->names);
 	free(r->name_ids);
 	numbers_free(r->counters);
+	refusals_done(r);
 	claims_done(&r->claims);
 	tenures_done(&r->tenures);
 	usage_done(&r->usage);
@@ -427,10 +428,9 @@ static int pass(struct reconcile *r, struct err *e)
 		*e = compile_err;
 		return compiled;
 	}
-	if (r->refused.code) {
-		*e = r->refused;
-		return r->refused.code;
-	}
+	rc = refusals_say(r, e);
+	if (rc < 0)
+		return rc;
 	if (r->policies.unread) {
 		*e = r->policies.err;
 		return r->policies.err.code;
