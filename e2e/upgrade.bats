@@ -24,9 +24,9 @@ version() {
 	current) BIN=$TOP/build/bin ;;
 	next) BIN=$TOP/build/next/bin ;;
 	esac
-	CNI_PATH=$BIN:/usr/lib/cni
+	export CNI_PATH=$BIN:/usr/lib/cni
 }
-programs_of() { ls "$LAB/node1/bpf" | grep '^v' | paste -sd ' '; }
+programs_of() { find "$LAB/node1/bpf" -maxdepth 1 -name "v*" -printf "%f " | sed "s/ $//"; }
 all_well() {
 	local pod
 	for pod in far near; do same "$pod: $1" "$EGRESS_V4 alive" "$(talk "$pod")"; done
