@@ -4,7 +4,7 @@
  * What the BPF programs and the rest agree on: maps, their keys and values, and
  * the meaning of the mark. Included by both sides; explicit padding; sizes
  * asserted. Any change of layout is a new SLU_ABI, which is part of the pin path
- * (BPFFS/v3/…), so that two versions never share a map.
+ * (BPFFS/v4/…), so that two versions never share a map.
  *
  * THE MARK. Within mark_mask (default 0xffe00000) the highest bit is DIVERT, the
  * other ten are an id:
@@ -36,7 +36,7 @@
 #endif
 
 #ifndef SLU_ABI /* e2e builds another one to upgrade to */
-#define SLU_ABI 3
+#define SLU_ABI 4
 #endif
 
 #define SLU_MARK_MASK_DEFAULT 0xffe00000u
@@ -103,6 +103,7 @@ struct slu_pod {
 	__u32 audit;  /* the same, with the policies that are in mode Audit; 0 = there are none */
 	__u32 flags;
 	__u32 spread; /* hash of namespace/name for spread Pod */
+	__u32 tenant; /* hash of the namespace: whose names it learns and may go by */
 	__u8 mac[6];
 	__u16 naddr;
 	__u32 check; /* slu_pod_check(); maps.c alone writes it, and shows it as 0 */
@@ -112,15 +113,17 @@ struct slu_pod {
 /*
  * The kernel may use a pod's element again for another pod while a packet still reads it. What
  * was read of it counts only if it fits `check`, which a mixture, or another device's, does not.
- * device: the host-side ifindex, of macvlans the parent's.
+ * device: the host-side ifindex, of macvlans the parent's. decides: policy, audit, flags, spread,
+ * tenant.
  */
+#define SLU_POD_DECIDES 5
 static inline __u32 slu_pod_check(__u32 device, const __u32 *decides, const __u16 *mac)
 {
 	__u64 h = ((__u64)decides[0] << 32 | decides[1]) * 0x9e3779b97f4a7c15ull;
 
 	h ^= ((__u64)decides[2] << 32 | decides[3]) * 0xc2b2ae3d27d4eb4full;
 	h ^= ((__u64)device << 32 | (__u32)mac[0] << 16 | mac[1]) * 0x165667b19e3779f9ull;
-	h = (h ^ h >> 29 ^ mac[2]) * 0x27d4eb2f165667c5ull;
+	h = (h ^ h >> 29 ^ ((__u64)decides[4] << 16 | mac[2])) * 0x27d4eb2f165667c5ull;
 	return h >> 32;
 }
 
@@ -229,9 +232,10 @@ struct slu_hit {
 };
 
 /*
- * map "named": HASH (BPF_F_NO_PREALLOC), key struct slu_addr → struct slu_named: which names (ids
- * given out by the daemon for each pattern a rule has) an address has been seen under, and until
- * when (seconds of CLOCK_BOOTTIME).
+ * map "named": HASH (BPF_F_NO_PREALLOC), key struct slu_named_key → struct slu_named: which names
+ * (ids given out by the daemon for each pattern a rule has) pods of a namespace have been told that
+ * an address has, and until when (seconds of CLOCK_BOOTTIME). What one namespace knows is nobody
+ * else's: it opens nothing for others, and takes no place from them.
  * map "name_classes": HASH (BPF_F_NO_PREALLOC), key struct slu_name_class → __u32 class, the
  * layer of the rules that have this name. It is keyed by the policy's root and not by its
  * id: a root is of one policy and one content of it, so that whoever has read the old
@@ -241,11 +245,17 @@ struct slu_hit {
 #define SLU_MAX_NAMED	     65536
 #define SLU_MAX_NAMES_AT     12 /* of one address; the one that ends first makes room */
 #define SLU_MAX_NAME_CLASSES 65536
+struct slu_named_key {
+	struct slu_addr addr;
+	__u32 tenant; /* slu_pod.tenant */
+};
 struct slu_named {
 	struct {
 		__u32 name; /* 0 = free */
 		__u32 until;
 	} at[SLU_MAX_NAMES_AT];
+	__u32 place; /* in the order of its namespace's (shares.bpf.h) */
+	__u32 pad;
 };
 struct slu_name_class {
 	__u32 root; /* slu_policy.root */
@@ -281,21 +291,7 @@ struct slu_name_flow {
 	__u32 name[SLU_MAX_NAMES_AT]; /* 0 = none */
 };
 
-/*
- * map "dns_streams": LRU_HASH, key struct slu_flow (local: the pod; parent: the device) →
- * how far the answers of a resolver by TCP have been read. map "dns_parts": LRU_HASH, the
- * same key → the beginning of an answer whose rest is still to come.
- */
-#define SLU_MAX_DNS_STREAMS 16384
-#define SLU_MAX_DNS_PARTS   512
-#define SLU_DNS_MAX	    4096 /* bytes of an answer that are looked at */
-struct slu_dns_stream {
-	__u32 next;	  /* sequence number of the first byte that was not seen */
-	__u32 have;	  /* bytes of the present message, its two of length included */
-	__u32 len;	  /* as those two say */
-	__u32 lost;	  /* 1: the beginning of the present message is gone */
-	__u64 waits_from; /* ns of CLOCK_BOOTTIME when bytes were first missing, 0 = none are */
-};
+#define SLU_DNS_MAX 4096 /* bytes of an answer that are looked at */
 
 /* map "name_counts": PERCPU_ARRAY SLU_NAMES_MAX of __u64 */
 enum slu_names_count {
@@ -307,8 +303,9 @@ enum slu_names_count {
 	SLU_NAMES_LONG,	   /* more than SLU_DNS_MAX bytes, or a fragment: read as far as that */
 	SLU_NAMES_FOREIGN, /* from port 53 of an address that is not among dns.resolvers */
 	SLU_NAMES_REBOUND, /* an address that no name may lead to: inside, loopback, link-local */
-	SLU_NAMES_EXPIRED, /* addresses forgotten because the map was full */
-	SLU_NAMES_FULL,	   /* not learned: it still was */
+	SLU_NAMES_EXPIRED, /* addresses forgotten because others needed the room */
+	SLU_NAMES_PUSHED,  /* forgotten because the namespace has more than its share: its oldest */
+	SLU_NAMES_FULL,	   /* not learned: there was no room */
 	SLU_NAMES_UNREAD,  /* by TCP, and the beginning had not been seen */
 	SLU_NAMES_MAX,
 };
@@ -492,7 +489,7 @@ enum slu_audit {
 #ifndef __VMLINUX_H__
 _Static_assert(sizeof(struct slu_addr) == 16, "abi");
 _Static_assert(sizeof(struct slu_service) == 4 + 20 * SLU_MAX_ENDPOINTS, "abi");
-_Static_assert(sizeof(struct slu_pod) == 28 + 16 * SLU_MAX_POD_ADDRS, "abi");
+_Static_assert(sizeof(struct slu_pod) == 32 + 16 * SLU_MAX_POD_ADDRS, "abi");
 _Static_assert(sizeof(struct slu_macvlan_key) == 12, "abi");
 _Static_assert(sizeof(struct slu_lpm_key) == 20, "abi");
 _Static_assert(sizeof(struct slu_policy) == 20 + 8 * SLU_MAX_SETS, "abi");
@@ -501,12 +498,12 @@ _Static_assert(sizeof(struct slu_cell) == 12, "abi");
 _Static_assert(sizeof(struct slu_range) == 16, "abi");
 _Static_assert(sizeof(struct slu_rule) == 8, "abi");
 _Static_assert(sizeof(struct slu_hit) == 24, "abi");
-_Static_assert(sizeof(struct slu_named) == 8 * SLU_MAX_NAMES_AT, "abi");
+_Static_assert(sizeof(struct slu_named_key) == 20, "abi");
+_Static_assert(sizeof(struct slu_named) == 8 * SLU_MAX_NAMES_AT + 8, "abi");
 _Static_assert(sizeof(struct slu_name_class) == 8, "abi");
 _Static_assert(sizeof(struct slu_name) == 256, "abi");
 _Static_assert(sizeof(struct slu_pattern) == 8, "abi");
 _Static_assert(sizeof(struct slu_name_flow) == 4 + 4 * SLU_MAX_NAMES_AT, "abi");
-_Static_assert(sizeof(struct slu_dns_stream) == 24, "abi");
 _Static_assert(sizeof(struct slu_event) == 64, "abi");
 _Static_assert(sizeof(struct slu_told) == 8, "abi");
 _Static_assert(sizeof(struct slu_event_limit) == 32, "abi");

@@ -52,7 +52,7 @@ SLU_MAP(policies, BPF_MAP_TYPE_HASH, __u32, struct slu_policy, SLU_MAX_POLICIES,
 SLU_MAP(rules, BPF_MAP_TYPE_ARRAY, __u32, struct slu_rule, SLU_MAX_RULES, 0);
 SLU_MAP(hits, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_hit, SLU_MAX_COUNTERS, 0);
 SLU_MAP(audits, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_count, SLU_AUDIT_MAX, 0);
-SLU_MAP(named, BPF_MAP_TYPE_HASH, struct slu_addr, struct slu_named, SLU_MAX_NAMED,
+SLU_MAP(named, BPF_MAP_TYPE_HASH, struct slu_named_key, struct slu_named, SLU_MAX_NAMED,
 	BPF_F_NO_PREALLOC);
 SLU_MAP(name_flows, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, struct slu_name_flow,
 	SLU_MAX_NAME_FLOWS, 0);
@@ -199,4 +199,30 @@ static __always_inline __u32 inside_flags(const struct slu_addr *a)
 	__u32 *flags = bpf_map_lookup_elem(&inside, &key);
 
 	return flags ? *flags : 0;
+}
+
+/* What of a pod decides about a packet. */
+struct who {
+	__u32 policy, audit, flags, spread, tenant;
+};
+
+_Static_assert(sizeof(struct who) == SLU_POD_DECIDES * sizeof(__u32),
+	       "as slu_pod_check() takes it");
+
+/* Reads it once. False: the element was written again meanwhile (abi.h). */
+static __always_inline bool pod_read(__u32 device, const struct slu_pod *pod, struct who *ret,
+				     __u16 *ret_mac)
+{
+	const volatile struct slu_pod *now = pod;
+	const volatile __u16 *m = (const volatile __u16 *)now->mac;
+
+	ret->policy = now->policy;
+	ret->audit = now->audit;
+	ret->flags = now->flags;
+	ret->spread = now->spread;
+	ret->tenant = now->tenant;
+	ret_mac[0] = m[0];
+	ret_mac[1] = m[1];
+	ret_mac[2] = m[2];
+	return slu_pod_check(device, (const __u32 *)ret, ret_mac) == now->check;
 }

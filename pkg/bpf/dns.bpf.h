@@ -137,11 +137,11 @@ static __always_inline void dns_address(struct dns_work *w, __u32 at, bool v4)
 	const __u8 *b = w->msg + (at & (SLU_DNS_MAX - 1));
 
 	if (v4)
-		w->addr = addr_of_v4(b[0] | b[1] << 8 | b[2] << 16 | (__u32)b[3] << 24);
+		w->known.addr = addr_of_v4(b[0] | b[1] << 8 | b[2] << 16 | (__u32)b[3] << 24);
 	else
-		__builtin_memcpy(&w->addr, b, sizeof(w->addr));
+		__builtin_memcpy(&w->known.addr, b, sizeof(w->known.addr));
 	/* IPv4 in IPv6: the pod would reach an IPv4 address by it */
-	w->odd = !v4 && addr_v4(&w->addr);
+	w->odd = !v4 && addr_v4(&w->known.addr);
 	slu_learn();
 }
 

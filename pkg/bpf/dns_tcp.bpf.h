@@ -20,8 +20,7 @@
 #define PART_STEP    64
 #define TCP_HEAD_MIN 20
 
-SLU_MAP(dns_streams, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, struct slu_dns_stream,
-	SLU_MAX_DNS_STREAMS, 0);
+SLU_MAP(dns_streams, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, struct dns_stream, MAX_DNS_STREAMS, 0);
 
 struct dns_part {
 	struct slu_flow flow;
@@ -29,7 +28,7 @@ struct dns_part {
 	__u8 msg[SLU_DNS_MAX];
 };
 
-SLU_MAP(dns_parts, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, struct dns_part, SLU_MAX_DNS_PARTS, 0);
+SLU_MAP(dns_parts, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, struct dns_part, MAX_DNS_PARTS, 0);
 
 _Static_assert(__builtin_offsetof(struct dns_part, msg) == __builtin_offsetof(struct dns_work, msg),
 	       "a part is the beginning of dns_work");
@@ -76,7 +75,7 @@ static __always_inline bool part_get(struct dns_work *w)
 static __always_inline long stream_length(struct dns_ctx *ctx)
 {
 	struct dns_work *w = ctx->w;
-	struct slu_dns_stream *s = &w->stream;
+	struct dns_stream *s = &w->stream;
 	__u8 b;
 
 	if (bpf_skb_load_bytes(ctx->skb, w->off, &b, sizeof(b)))
@@ -110,7 +109,7 @@ static __always_inline bool stream_append(struct dns_ctx *ctx, __u32 pos, __u32 
 static long stream_step(__u32 i, struct dns_ctx *ctx)
 {
 	struct dns_work *w = ctx->w;
-	struct slu_dns_stream *s = &w->stream;
+	struct dns_stream *s = &w->stream;
 	__u32 pos, n;
 
 	if (w->off >= w->end)
@@ -144,7 +143,7 @@ static long stream_step(__u32 i, struct dns_ctx *ctx)
 }
 
 /* Something is missing before this segment. 0: it passes, or a reason. */
-static __always_inline int stream_gap(struct dns_work *w, struct slu_dns_stream *s)
+static __always_inline int stream_gap(struct dns_work *w, struct dns_stream *s)
 {
 	__u64 now = bpf_ktime_get_boot_ns();
 
@@ -160,7 +159,7 @@ static __always_inline int stream_gap(struct dns_work *w, struct slu_dns_stream 
 /* The bytes [off, end) of the packet, whose first one has this number. 0 or a reason. */
 static __always_inline int stream_read(struct __sk_buff *skb, struct dns_work *w, __u32 seq)
 {
-	struct slu_dns_stream *s = bpf_map_lookup_elem(&dns_streams, &w->flow);
+	struct dns_stream *s = bpf_map_lookup_elem(&dns_streams, &w->flow);
 	struct dns_ctx ctx = {.w = w, .skb = skb};
 	__u32 start;
 
@@ -197,7 +196,7 @@ struct dns_tcp_head {
 
 static __always_inline int dns_tcp(struct __sk_buff *skb, const struct pkt *p, struct dns_work *w)
 {
-	struct slu_dns_stream s = {};
+	struct dns_stream s = {};
 	struct dns_tcp_head h;
 
 	if (bpf_skb_load_bytes(skb, p->l4, &h, 14))
@@ -265,6 +264,7 @@ static __always_inline int dns_look(struct __sk_buff *skb, struct dns_work *w)
 		names_count(SLU_NAMES_FOREIGN);
 		return 0;
 	}
+	slu_asker(skb->ifindex); /* if nobody is there, streams are followed and teach nothing */
 	if (pkt_proto(p) == IPPROTO_TCP)
 		return dns_tcp(skb, p, w);
 	dns_udp(skb, p, w);

@@ -327,49 +327,6 @@ static void an_address_with_too_many_names_forgets_the_first_to_end(void **state
 		assert_int_equal(names_left(ADDR, 100 + i) != 0, i != 3);
 }
 
-static void named_fill(uint32_t until)
-{
-	struct slu_addr addr = world_addr("198.18.0.0");
-	struct slu_named v = {.at = {{99, until}}};
-	struct err e = {0};
-
-	for (uint32_t i = 0; i < SLU_MAX_NAMED; i++) {
-		addr.w[3] = __builtin_bswap32(0xc6120000u + i);
-		expect_ok(bpf_map_set(world_pins(), BPF_MAP_NAMED, &addr, &v, &e), &e);
-	}
-}
-
-static void a_full_map_lets_the_expired_go_and_nothing_else(void **state)
-{
-	uint64_t expired, full;
-	struct dns_message m;
-
-	names_world();
-	dns_answer(&m, "api.example.com");
-	dns_addr(&m, NULL, ADDR, 300);
-	named_fill(names_now() + 1000);
-	full = names_counted(SLU_NAMES_FULL);
-	expired = names_counted(SLU_NAMES_EXPIRED);
-	names_tell(&m);
-	assert_int_equal(names_of(ADDR), 0);
-	assert_int_equal(names_counted(SLU_NAMES_FULL) - full, 1);
-	assert_int_equal(names_counted(SLU_NAMES_EXPIRED), expired);
-	/* those that are known are known for longer nevertheless */
-	dns_answer(&m, "api.example.com");
-	dns_addr(&m, NULL, "198.18.3.4", 300);
-	names_tell(&m);
-	expect_left("198.18.3.4", 1, 300 + GRACE);
-	named_fill(names_now() - 1);
-	/* the last look for expired ones may have been in this second */
-	for (uint32_t until = names_now() + 10; !names_of(ADDR) && names_now() < until;) {
-		dns_answer(&m, "api.example.com");
-		dns_addr(&m, NULL, ADDR, 300);
-		names_tell(&m);
-	}
-	expect_left(ADDR, 1, 300 + GRACE);
-	assert_int_equal(names_counted(SLU_NAMES_EXPIRED) - expired, SLU_MAX_NAMED);
-}
-
 static void a_first_fragment_is_read_as_far_as_it_goes(void **state)
 {
 	struct dns_message m;
@@ -436,7 +393,6 @@ int main(void)
 		cmocka_unit_test(what_is_no_answer_teaches_nothing),
 		cmocka_unit_test(records_of_others_are_no_addresses),
 		cmocka_unit_test(an_address_with_too_many_names_forgets_the_first_to_end),
-		cmocka_unit_test(a_full_map_lets_the_expired_go_and_nothing_else),
 		cmocka_unit_test(a_first_fragment_is_read_as_far_as_it_goes),
 		cmocka_unit_test(answers_that_were_put_together_are_each_read),
 	};

@@ -17,11 +17,6 @@
 #define OUTCOME_DIVERT	   (1u << 31)
 #define CONSULT_TRIES	   4 /* an epoch lasts longer than an answer takes */
 
-/* What of a pod decides about a packet. */
-struct who {
-	__u32 policy, audit, flags, spread;
-};
-
 static __always_inline bool governed(const struct who *pod)
 {
 	return pod->policy || pod->flags & (SLU_POD_QUARANTINE | SLU_POD_KEEP);
@@ -34,17 +29,10 @@ static __always_inline bool governed(const struct who *pod)
 static __always_inline bool who_read(__u32 device, const struct slu_pod *pod,
 				     const struct ethhdr *eth, struct who *ret)
 {
-	const volatile struct slu_pod *now = pod;
-	__u32 decides[] = {now->policy, now->audit, now->flags, now->spread};
-	const volatile __u16 *m = (const volatile __u16 *)now->mac;
-	__u16 mac[] = {m[0], m[1], m[2]};
+	__u16 mac[3];
 
-	if (slu_pod_check(device, decides, mac) != now->check)
+	if (!pod_read(device, pod, ret, mac))
 		return false;
-	ret->policy = decides[0];
-	ret->audit = decides[1];
-	ret->flags = decides[2];
-	ret->spread = decides[3];
 	return ret->flags & SLU_POD_NO_SOURCE_CHECK || mac_same(eth->h_source, (const __u8 *)mac);
 }
 
@@ -187,6 +175,34 @@ static __always_inline int consult(struct ruling *r, struct pkt *p, __u32 policy
 	return SLU_DROP_NO_POLICY;
 }
 
+/* The rest of the answer of a policy that has names: theirs, and what follows. */
+static __always_inline int names_rule_on(struct __sk_buff *skb, struct ruling *r, struct pkt *p,
+					 __u32 policy, __u32 now)
+{
+	struct name_recent *s = name_slot(p, policy);
+	volatile __u32 *counter = named_changes(&p->dst, r->tenant);
+	__u32 changes;
+	int reason;
+
+	if (!s || !counter)
+		return SLU_DROP_NO_POLICY;
+	changes = *counter;
+	if (s->policy == policy && s->epoch == now && s->changes == changes &&
+	    !(p->flags & PKT_PROBE) && name_recent_is(skb, s, p, r)) {
+		r->cell = s->cell;
+		r->flags |= s->flags;
+		return steps_walk(r);
+	}
+	reason = names_ask(skb, r, p, policy);
+	s->epoch = now;
+	s->changes = changes;
+	if (!reason)
+		reason = steps_walk(r);
+	if (!reason)
+		names_store(s, r, p, policy);
+	return reason;
+}
+
 /* The whole answer of a policy: 0 and *r, or a reason. */
 __noinline int slu_rule_on(struct __sk_buff *skb, struct ruling *r, struct pkt *p, __u32 policy)
 {
@@ -226,12 +242,7 @@ __noinline int slu_rule_on(struct __sk_buff *skb, struct ruling *r, struct pkt *
 		return SLU_DROP_FRAGMENT;
 	if (!(r->flags & RULED_NAMES))
 		return steps_walk(r);
-	reason = slu_names(skb, r, p);
-	if (!reason)
-		reason = steps_walk(r);
-	if (!reason && r->verdict == SLU_ALLOW)
-		name_flow_open(r, p);
-	return reason;
+	return names_rule_on(skb, r, p, policy, now);
 }
 
 /*
@@ -311,6 +322,7 @@ static __always_inline void audit_rule(struct __sk_buff *skb, const struct who *
 
 	ret->verdict = r->verdict;
 	ret->counter = r->rule.counter;
+	audit.tenant = pod->tenant;
 	if (!pod->audit || slu_rule_on(skb, &audit, p, pod->audit) || audit.flags & RULED_INSIDE)
 		return;
 	ret->verdict = audit.verdict;
@@ -377,6 +389,7 @@ static __always_inline __u32 judge(struct __sk_buff *skb, const struct slu_confi
 		return JUDGED_UNTOUCHED;
 	if (!pod->policy || pod->flags & SLU_POD_QUARANTINE)
 		return judge_unruled(skb, c, pod, p);
+	r.tenant = pod->tenant;
 	reason = slu_rule_on(skb, &r, p, pod->policy);
 	if (!reason && r.flags & RULED_SERVICE)
 		reason = service_rule_on(skb, &r, p, pod->policy);

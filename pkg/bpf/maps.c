@@ -181,7 +181,8 @@ static bool is_pods(enum bpf_map m)
 static struct slu_pod pod_seal(const void *key, const struct slu_pod *pod)
 {
 	struct slu_pod sealed = *pod;
-	uint32_t device, decides[] = {pod->policy, pod->audit, pod->flags, pod->spread};
+	uint32_t device, decides[SLU_POD_DECIDES] = {pod->policy, pod->audit, pod->flags,
+						     pod->spread, pod->tenant};
 	uint16_t mac[3];
 
 	memcpy(&device, key, sizeof(device));

@@ -18,18 +18,7 @@
 #define ALLOWS 0 /* rules of the policy: api.example.com … */
 #define DENIES 1 /* … and everything else */
 
-static uint32_t root;
-
-static void class_of_name(uint32_t name, uint32_t class)
-{
-	struct slu_name_class key = {root, name};
-	struct err e = {0};
-
-	if (class)
-		expect_ok(bpf_map_set(world_pins(), BPF_MAP_NAME_CLASSES, &key, &class, &e), &e);
-	else
-		expect_ok(bpf_map_delete(world_pins(), BPF_MAP_NAME_CLASSES, &key, &e), &e);
-}
+static struct slu_policy policy;
 
 /* A pod that may reach api.example.com on TCP port 443 and by UDP, and nothing else outside. */
 static void start(void)
@@ -43,13 +32,11 @@ static void start(void)
 		{IPPROTO_UDP << 16, allowed},
 		{(IPPROTO_UDP + 1) << 16, nothing},
 	};
-	struct slu_policy policy;
 
 	names_world();
 	policy = world_policy_of("ad", 0, world_cell(3, DENIES, SLU_NO_RULE));
 	policy.flags = SLU_POLICY_NAMES;
-	root = policy.root;
-	class_of_name(1, world_class(ranges, sizeof(ranges) / sizeof(ranges[0])));
+	names_class(&policy, 1, world_class(ranges, sizeof(ranges) / sizeof(ranges[0])));
 	world_policy(POLICY, &policy);
 	world_pod_of(POLICY, 0);
 }
@@ -67,11 +54,12 @@ static void tell(uint32_t ttl)
 /* As if its time were over; the world's clock cannot be turned. */
 static void expire(void)
 {
-	struct slu_addr key = world_addr(ADDR);
-	struct slu_named v = {.at = {{1, names_now()}}};
-	struct err e = {0};
+	struct slu_named v;
 
-	expect_ok(bpf_map_set(world_pins(), BPF_MAP_NAMED, &key, &v, &e), &e);
+	assert_true(names_known(ADDR, &v));
+	for (int i = 0; i < SLU_MAX_NAMES_AT; i++)
+		v.at[i].until = v.at[i].name ? names_now() : 0;
+	names_known_set(ADDR, &v);
 }
 
 static void tcp(struct packet *p, uint16_t sport, uint16_t dport, uint8_t flags)
@@ -141,7 +129,7 @@ static void an_edit_that_takes_the_rule_away_ends_what_is_open(void **state)
 	sends(1004, 443, PACKET_TCP_SYN, true);
 	expire();
 	sends(1004, 443, PACKET_TCP_ACK, true);
-	class_of_name(1, 0);
+	names_class(&policy, 1, 0);
 	sends(1004, 443, PACKET_TCP_ACK, false);
 }
 
@@ -165,6 +153,7 @@ static void what_has_been_silent_for_long_is_over(void **state)
 	sends_udp(true);
 	v.seen = names_now() - SLU_FLOW_IDLE - 1;
 	expect_ok(bpf_map_set(world_pins(), BPF_MAP_NAME_FLOWS, &key, &v, &e), &e);
+	world_epoch(); /* the second in which it was asked last is over, too */
 	sends_udp(false);
 }
 
@@ -173,7 +162,8 @@ static void two_names_of_one_address_are_judged_by_the_order_of_rules(void **sta
 	struct dns_message m;
 
 	start();
-	class_of_name(4, world_class_one(world_cell(0, DENIES, SLU_NO_RULE))); /* an earlier step */
+	names_class(&policy, 4,
+		    world_class_one(world_cell(0, DENIES, SLU_NO_RULE))); /* an earlier step */
 	tell(300);
 	sends(1005, 443, PACKET_TCP_SYN, true);
 	dns_answer(&m, "edge.cdn.example.net");

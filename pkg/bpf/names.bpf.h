@@ -1,19 +1,36 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 #pragma once
 /*
- * Learning: an address that was seen under a name goes into "named", under the ids of the
- * patterns that the name fits.
+ * Learning: an address that was seen under a name goes into "named", for the namespace of the
+ * pod that was told, under the ids of the patterns that the name fits and the pod's own
+ * policies have.
  *
  * An element is changed in place, under one lock for all, so that of two processors that
- * learn something about one address none undoes the other's word. To delete one it is first
- * marked under the lock (SLU_NAME_GONE); who meets such an element waits until it is gone
- * and makes a new one. Deleting happens here alone, when the map is full: everything that
- * has expired goes. So nobody has to sweep, and names are learned with or without a daemon.
+ * learn something about one address none undoes the other's word. Deleting happens here alone,
+ * when there is no room (shares.bpf.h): everything that has expired goes, then the oldest of the
+ * same namespace. So nobody has to sweep, and names are learned with or without a daemon.
  */
 #include "bpf/parse.bpf.h"
+#include "bpf/shares.bpf.h"
+
+/*
+ * map "dns_streams": LRU_HASH, key struct slu_flow (local: the pod; parent: the device) →
+ * how far the answers of a resolver by TCP have been read. map "dns_parts": LRU_HASH, the
+ * same key → the beginning of an answer whose rest is still to come.
+ */
+#define MAX_DNS_STREAMS 16384
+#define MAX_DNS_PARTS	512
+struct dns_stream {
+	__u32 next;	  /* sequence number of the first byte that was not seen */
+	__u32 have;	  /* bytes of the present message, its two of length included */
+	__u32 len;	  /* as those two say */
+	__u32 lost;	  /* 1: the beginning of the present message is gone */
+	__u64 waits_from; /* ns of CLOCK_BOOTTIME when bytes were first missing, 0 = none are */
+};
 
 #define DNS_ROOM       (2 * SLU_DNS_MAX) /* the verifier adds an offset and a length below it */
 #define LEARN_ATTEMPTS 65536
+#define STARVED_MAX    256
 
 struct bpf_map;
 
@@ -36,25 +53,20 @@ struct dns_work {
 	/* what is learned */
 	__u32 ids[SLU_MAX_NAMES_AT];
 	__u32 n_ids;
-	struct slu_addr addr;
+	struct slu_named_key known;  /* the address that is learned, and by whom */
+	struct slu_named_key victim; /* what makes room for it */
 	struct slu_named fresh;
-	__u32 now, ttl, until, learned, removed;
+	__u32 roots[2]; /* the pod's policies: enforced, audit */
+	__u32 now, ttl, until, learned, removed, starved;
 	/* the packet, and a stream: dns_tcp.bpf.h */
 	struct pkt p;
 	__u32 off, end;
-	struct slu_dns_stream stream;
-};
-
-/* One lock for all elements of "named": answers are rare. */
-struct names_guard {
-	struct bpf_spin_lock lock;
-	__u32 swept; /* the second in which expired elements were last looked for */
+	struct dns_stream stream;
 };
 
 SLU_MAP(patterns, BPF_MAP_TYPE_HASH, struct slu_name, struct slu_pattern, SLU_MAX_PATTERNS,
 	BPF_F_NO_PREALLOC);
 SLU_MAP(name_counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, SLU_NAMES_MAX, 0);
-SLU_MAP(names_guard, BPF_MAP_TYPE_ARRAY, __u32, struct names_guard, 1, 0);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -89,13 +101,6 @@ static __always_inline void names_count(__u32 what)
 		(*n)++;
 }
 
-static __always_inline struct names_guard *names_guard_get(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&names_guard, &zero);
-}
-
 /* What is asked of places is computed without branches, or the verifier would follow every
  * combination of twelve answers.
  */
@@ -103,7 +108,8 @@ static __always_inline struct names_guard *names_guard_get(void)
 #define IS_ZERO(a)     IS_BELOW(a, 1)
 
 /* Marks it as going, if nothing in it holds any more. */
-static __always_inline bool named_expire(struct names_guard *g, struct slu_named *e, __u32 now)
+static __always_inline bool named_expire(struct names_guard *g, struct slu_named *e,
+					 const struct slu_named_key *key, __u32 now)
 {
 	__u64 alive = 0;
 
@@ -114,28 +120,31 @@ static __always_inline bool named_expire(struct names_guard *g, struct slu_named
 
 		alive |= IS_BELOW(now, p.until) & ~IS_ZERO(p.name);
 	}
-	alive |= IS_ZERO(e->at[0].name ^ SLU_NAME_GONE);
-	if (!alive)
+	if (!alive && named_stands(g, e, key)) {
 		e->at[0].name = SLU_NAME_GONE;
+		place_give(g, e->place);
+	} else {
+		alive = 1;
+	}
 	bpf_spin_unlock(&g->lock);
 	return !alive;
 }
 
-static long named_sweep_step(struct bpf_map *map, struct slu_addr *addr, struct slu_named *e,
+static long named_sweep_step(struct bpf_map *map, struct slu_named_key *key, struct slu_named *e,
 			     struct dns_ctx *ctx)
 {
 	struct names_guard *g = names_guard_get();
 	struct dns_work *w = ctx->w;
 
-	if (g && named_expire(g, e, w->now)) {
-		bpf_map_delete_elem(&named, addr);
+	if (g && named_expire(g, e, key, w->now)) {
+		bpf_map_delete_elem(&named, key);
 		w->removed++;
 		names_count(SLU_NAMES_EXPIRED);
 	}
 	return 0;
 }
 
-/* Not twice a second, however many answers find the map full. True: there may be room now. */
+/* Not twice a second, however many answers find no room. True: there may be some now. */
 static __always_inline bool named_sweep(struct dns_ctx *ctx)
 {
 	struct names_guard *g = names_guard_get();
@@ -175,44 +184,77 @@ static __always_inline void named_put(struct slu_named *e, __u32 name, __u32 unt
 	*NAMED_PLACE(e, rank) = p.word;
 }
 
-/* False: it is being deleted. */
-static __always_inline bool named_merge(struct slu_named *e, __u32 name, __u32 until)
+/* It was learned again, so it is the newest of its namespace's. False: it is being deleted. */
+static __always_inline bool named_merge(struct slu_named *e, const struct slu_named_key *key,
+					__u32 name, __u32 until)
 {
 	struct names_guard *g = names_guard_get();
-	bool gone;
+	bool stands;
 
 	if (!g)
 		return false;
 	bpf_spin_lock(&g->lock);
-	gone = e->at[0].name == SLU_NAME_GONE;
-	if (!gone)
+	stands = named_stands(g, e, key);
+	if (stands) {
 		named_put(e, name, until);
+		place_unlink(g, e->place);
+		place_link(g, e->place);
+	}
 	bpf_spin_unlock(&g->lock);
-	return !gone;
+	return stands;
 }
 
-/* One try to put w->addr under the next of w->ids. 1: all are done, or it cannot be. */
+/* True: it is worth another try. */
+static __always_inline bool room_make(struct dns_ctx *ctx)
+{
+	struct dns_work *w = ctx->w;
+	int pushed;
+
+	if (named_sweep(ctx))
+		return true;
+	pushed = share_push(w->known.tenant, &w->victim);
+	if (pushed > 0)
+		names_count(SLU_NAMES_PUSHED);
+	return pushed;
+}
+
+static __always_inline void learned(struct dns_work *w)
+{
+	w->learned++;
+	named_changed(&w->known);
+}
+
+/* One try to put w->known under the next of w->ids. 1: all are done, or it cannot be. */
 static long learn_step(__u32 i, struct dns_ctx *ctx)
 {
 	struct dns_work *w = ctx->w;
-	__u32 k = w->learned;
+	__u32 k = w->learned, place;
 	struct slu_named *e;
 	long rc;
 
 	if (k >= w->n_ids || k >= SLU_MAX_NAMES_AT)
 		return 1;
-	e = bpf_map_lookup_elem(&named, &w->addr);
+	e = bpf_map_lookup_elem(&named, &w->known);
 	if (e) {
-		if (named_merge(e, w->ids[k], w->until))
-			w->learned = k + 1;
+		if (named_merge(e, &w->known, w->ids[k], w->until))
+			learned(w);
 		return 0;
 	}
+	place = share_take(&w->known);
+	if (!place)
+		return !room_make(ctx);
 	w->fresh.at[0].name = w->ids[k];
 	w->fresh.at[0].until = w->until;
-	rc = bpf_map_update_elem(&named, &w->addr, &w->fresh, BPF_NOEXIST);
+	w->fresh.place = place;
+	rc = bpf_map_update_elem(&named, &w->known, &w->fresh, BPF_NOEXIST);
 	if (!rc)
-		w->learned = k + 1;
-	return rc && rc != -17 /* EEXIST */ && !named_sweep(ctx);
+		learned(w);
+	else
+		share_give(place);
+	if (!rc || rc == -17 /* EEXIST */)
+		return 0;
+	/* ENOMEM: the kernel fetches more in an interrupt that it has just sent itself */
+	return rc != -12 || w->starved++ > STARVED_MAX;
 }
 
 /* Loopback, and what only stands for "none" or lies inside IPv6 as IPv4. */
@@ -234,7 +276,7 @@ static __always_inline bool addr_rebinds(const struct slu_addr *a)
 	       inside_flags(a) & (SLU_INSIDE_ALL | SLU_INSIDE_POD);
 }
 
-/* w->addr under all of w->ids, unless it is an odd one. The return value means nothing. */
+/* w->known under all of w->ids, unless it is an odd one. The return value means nothing. */
 __noinline int slu_learn(void)
 {
 	struct dns_work *w = dns_work_get();
@@ -244,23 +286,87 @@ __noinline int slu_learn(void)
 
 	if (!w || !c || !w->n_ids)
 		return 0;
-	if (w->odd || addr_rebinds(&w->addr)) {
+	if (w->odd || addr_rebinds(&w->known.addr)) {
 		names_count(SLU_NAMES_REBOUND);
 		return 0;
 	}
 	ttl = w->ttl > c->dns_min_ttl ? w->ttl : c->dns_min_ttl;
 	w->until = w->now + ttl + c->dns_grace;
-	w->learned = 0;
+	w->learned = w->starved = 0;
 	bpf_loop(LEARN_ATTEMPTS, learn_step, &ctx, 0);
 	names_count(w->learned < w->n_ids ? SLU_NAMES_FULL : SLU_NAMES_LEARNED);
 	return 0;
 }
 
+/* ---- who asked ---- */
+
+#define ASKER_TRIES 4 /* neither pods nor policies are written all the time */
+
+static __always_inline __u32 root_of(__u32 policy)
+{
+	struct slu_policy *found = bpf_map_lookup_elem(&policies, &policy);
+
+	return found ? found->root : 0;
+}
+
+/* From one state of the map (judge.bpf.h, consult()). */
+static __always_inline bool roots_read(struct dns_work *w, const struct who *who)
+{
+	__u32 zero = 0, then;
+	volatile __u32 *now = bpf_map_lookup_elem(&epoch, &zero);
+
+	if (!now)
+		return false;
+	for (int i = 0; i < ASKER_TRIES; i++) {
+		then = *now;
+		w->roots[0] = root_of(who->policy);
+		w->roots[1] = root_of(who->audit);
+		if (*now == then)
+			return true;
+	}
+	return false;
+}
+
+/* The pod behind the device is the one that is told. 0: nobody is there to learn. */
+__noinline int slu_asker(__u32 device)
+{
+	struct dns_work *w = dns_work_get();
+	struct slu_pod *pod;
+	struct who who;
+	__u16 mac[3];
+
+	if (!w)
+		return 0;
+	w->roots[0] = w->roots[1] = 0;
+	for (int i = 0; i < ASKER_TRIES; i++) {
+		pod = bpf_map_lookup_elem(&pods, &device);
+		if (!pod)
+			return 0;
+		if (!pod_read(device, pod, &who, mac))
+			continue;
+		w->known.tenant = who.tenant;
+		if (roots_read(w, &who))
+			return 1;
+		break;
+	}
+	w->roots[0] = w->roots[1] = 0;
+	return 0;
+}
+
 /* ---- which patterns a name fits ---- */
+
+/* A rule of the pod's own policies is about it: only then may it take a place in an element. */
+static __always_inline bool id_wanted(const struct dns_work *w, __u32 id)
+{
+	struct slu_name_class key = {w->roots[0], id}, audit = {w->roots[1], id};
+
+	return id && (bpf_map_lookup_elem(&name_classes, &key) ||
+		      bpf_map_lookup_elem(&name_classes, &audit));
+}
 
 static __always_inline void ids_add(struct dns_work *w, __u32 id)
 {
-	if (!id)
+	if (!id_wanted(w, id))
 		return;
 	for (__u32 i = 0; i < SLU_MAX_NAMES_AT; i++) {
 		if (i >= w->n_ids) {

@@ -12,7 +12,8 @@ struct slu_pod;
 /* What a policy says about a packet. */
 struct ruling {
 	struct slu_cell cell;
-	__u32 root; /* of the policy: where its names are found */
+	__u32 root;   /* of the policy: where its names are found */
+	__u32 tenant; /* the pod's: which it knows; set by who asks */
 	__u32 first_rule;
 	__u32 flags;	      /* RULED_* */
 	__u32 verdict;	      /* SLU_ALLOW, SLU_DENY or SLU_REJECT */
@@ -32,6 +33,7 @@ struct would {
 #define RULED_FRESH   (1u << 2)		 /* was not in "recent" */
 #define RULED_NAMED   (1u << 3)		 /* a name that the policy has leads there just now */
 #define RULED_OPEN    (1u << 4)		 /* such a name did when the flow began */
+#define RULED_KEPT    (1u << 6)		 /* and says more than those that do now */
 #define RULE_NONE     0xffffffffu
 
 /* True: of this flow just that was told a short while ago. */

@@ -51,7 +51,7 @@ static void lab(enum world_pod kind)
 		sh("ip link set host0 up && ip link set pod0 up");
 		sh("tc qdisc add dev host0 clsact");
 		sh("tc filter add dev host0 ingress bpf da object-pinned " WORLD_DIR
-		   "/v3/slu_from_pod");
+		   "/v4/slu_from_pod");
 		sh("nft 'add table inet t; "
 		   "add chain inet t c { type filter hook prerouting priority -300; }'");
 		pod = pod_socket();

@@ -38,19 +38,19 @@ struct sent {
 
 static void names_write(const struct sent *s, const struct policy_lab *r)
 {
-	struct slu_addr addr;
+	struct slu_named_key key = {};
 	struct slu_named named = {};
 	struct err e = {};
 	size_t n = 0;
 
-	memcpy(&addr, s->o.dst.b, sizeof(addr));
+	memcpy(&key.addr, s->o.dst.b, sizeof(key.addr));
 	for (size_t i = 0; i < s->o.n_names; i++) {
 		named.at[n].name = policy_lab_name(s->names[i]);
 		named.at[n++].until = UINT32_MAX / 2;
 	}
 	for (uint32_t i = 0; i < r->n_names && n < SLU_MAX_NAMES_AT; i++)
 		named.at[n++].name = policy_lab_name(r->names[i]); /* these ended long ago */
-	expect_ok(bpf_map_set(world_pins(), BPF_MAP_NAMED, &addr, &named, &e), &e);
+	expect_ok(bpf_map_set(world_pins(), BPF_MAP_NAMED, &key, &named, &e), &e);
 }
 
 static uint32_t add_transport(struct packet *p, uint8_t proto, bool v4)

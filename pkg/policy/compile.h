@@ -225,6 +225,8 @@ const struct flat_rule *compiled_policy_rules(const struct compiled *c, uint32_t
 size_t compiled_policy_count(const struct compiled *c);
 /* hash of namespace/name: the pod's place in spread Pod. */
 uint32_t pod_spread(const char *namespace, const char *name);
+/* hash of the namespace: slu_pod.tenant */
+uint32_t pod_tenant(const char *namespace);
 
 /* ---- a program ---- */
 

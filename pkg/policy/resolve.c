@@ -13,6 +13,11 @@ uint32_t pod_spread(const char *namespace, const char *name)
 	return (uint32_t)name_hash(namespace, name);
 }
 
+uint32_t pod_tenant(const char *namespace)
+{
+	return (uint32_t)name_hash(namespace && *namespace ? namespace : "default", "");
+}
+
 static int resolve(const struct compiled *c, const struct pod_info *pod, bool audit,
 		   struct binding *ret)
 {

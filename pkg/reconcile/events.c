@@ -128,12 +128,14 @@ static const char *pattern_of(const struct reconcile *r, uint32_t id)
 	return NULL;
 }
 
-static void names_emit(struct json *o, const struct reconcile *r, const struct slu_addr *dst)
+static void names_emit(struct json *o, const struct reconcile *r, const struct record *rec,
+		       const struct slu_addr *dst)
 {
+	const struct slu_named_key key = {*dst, pod_tenant(rec->namespace)};
 	struct slu_named named;
 	struct json *list = NULL;
 
-	if (bpf_map_lookup(r->k.pins, BPF_MAP_NAMED, dst, &named, NULL) < 0)
+	if (bpf_map_lookup(r->k.pins, BPF_MAP_NAMED, &key, &named, NULL) < 0)
 		return;
 	for (size_t i = 0; i < SLU_MAX_NAMES_AT; i++) {
 		const char *pattern = named.at[i].name ? pattern_of(r, named.at[i].name) : NULL;
@@ -189,7 +191,8 @@ static struct json *event_emit(const struct reconcile *r, const struct slu_event
 	json_set(o, "verdict", json_new_string(verdict_name(event->verdict)));
 	rule_emit(o, r, event->counter);
 	flow_emit(o, event);
-	names_emit(o, r, &event->dst);
+	if (rec)
+		names_emit(o, r, rec, &event->dst);
 	if (event->would != event->verdict)
 		json_set(o, "audit", audit_emit(r, event));
 	return o;

@@ -126,7 +126,7 @@ static struct decision flow_decision(const struct keep_in *in, const struct keep
 	struct program_dst dst = {.addr = f->dst};
 
 	if (in->names && p->program->n_names)
-		dst.names = in->names(in->data, f->dst, &dst.n_names);
+		dst.names = in->names(in->data, p->tenant, f->dst, &dst.n_names);
 	return program_decide(p->program, in->compiled, &dst, L4_KEY(f->proto, f->dport));
 }
 

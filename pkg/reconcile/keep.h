@@ -23,6 +23,7 @@ struct keep_pod { /* one address of a pod */
 	struct addr addr;
 	const struct program *program; /* NULL: no policy selects it */
 	uint32_t spread, flags;	       /* SLU_POD_* */
+	uint32_t tenant;	       /* whose names it goes by */
 	bool stranger; /* what began otherwise is not known to be the pod's own: forget it */
 };
 
@@ -34,9 +35,9 @@ struct keep_in {
 	const struct dp_model *model;	      /* desired: marks, ids that stand, what is inside */
 	const struct addr *resolvers;	      /* whose port 53 is inside */
 	size_t n_resolvers;
-	/* The compiled_names that dst is known under; the answer is valid until the next question.
-	 * NULL: nobody knows any. */
-	const uint32_t *(*names)(void *data, struct addr dst, size_t *ret_n);
+	/* The compiled_names that the tenant knows dst under; the answer is valid until the next
+	 * question. NULL: nobody knows any. */
+	const uint32_t *(*names)(void *data, uint32_t tenant, struct addr dst, size_t *ret_n);
 	void *data;
 };
 

@@ -114,9 +114,9 @@ static int look_program(struct look *l, const struct pod *p, const struct progra
 }
 
 /* Names of an address, by the place of their pattern in compiled_names. */
-static const uint32_t *look_names(void *data, struct addr dst, size_t *ret_n)
+static const uint32_t *look_names(void *data, uint32_t tenant, struct addr dst, size_t *ret_n)
 {
-	const struct slu_addr key = slu_addr_make(dst);
+	const struct slu_named_key key = {slu_addr_make(dst), tenant};
 	struct look *l = data;
 	struct slu_named found;
 	size_t n_patterns, n = 0;
@@ -139,6 +139,7 @@ static void look_add(struct look *l, struct live *live)
 	struct keep_pod k = {.addr = live->addr,
 			     .spread = p->spread,
 			     .flags = p->flags,
+			     .tenant = p->a.pod.tenant,
 			     .stranger = live->stranger};
 
 	if (p->key && look_program(l, p, &k.program) < 0) {

@@ -21,7 +21,8 @@ struct names {
 	size_t n;
 	uint32_t last;	    /* the highest id that was ever given out */
 	uint64_t full;	    /* answers that were not learned for want of room, so far */
-	bool counted, told; /* full is of this process; that nobody is asked was said */
+	uint64_t pushed;    /* addresses that others of the same namespace pushed out */
+	bool counted, told; /* both are of this process; that nobody is asked was said */
 };
 
 /* "*.example.com" stands under "example.com", and is its `below`. */
@@ -187,7 +188,55 @@ int names_apply(struct names *n, struct bpf_pins *pins, const char *const *patte
 	return r;
 }
 
-void names_warn(struct names *n, struct bpf_pins *pins, const struct doc_config *conf)
+static int id_cmp(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Whose the most addresses are. */
+static uint32_t crowd(struct bpf_pins *pins, size_t *ret_n)
+{
+	__cleanup_free struct slu_named_key *keys = NULL;
+	__cleanup_free void *values = NULL;
+	__cleanup_free uint32_t *tenants = NULL;
+	uint32_t most = 0;
+	size_t n = 0, run = 0;
+
+	*ret_n = 0;
+	if (bpf_map_dump(pins, BPF_MAP_NAMED, (void **)&keys, &values, &n, NULL) < 0)
+		return 0;
+	tenants = mem_alloc0(n * sizeof(*tenants));
+	for (size_t i = 0; i < n; i++)
+		tenants[i] = keys[i].tenant;
+	if (n)
+		qsort(tenants, n, sizeof(*tenants), id_cmp);
+	for (size_t i = 0; i < n; i++) {
+		run = i && tenants[i] == tenants[i - 1] ? run + 1 : 1;
+		if (run > *ret_n) {
+			*ret_n = run;
+			most = tenants[i];
+		}
+	}
+	return most;
+}
+
+static void crowd_warn(struct bpf_pins *pins, uint64_t pushed, names_tenant_fn *tenant_name,
+		       void *data)
+{
+	size_t n;
+	uint32_t tenant = crowd(pins, &n);
+	const char *namespace = tenant_name(data, tenant);
+
+	log_warn("a namespace has more addresses of names than its share: its oldest ones are "
+		 "forgotten, and new connections to them refused until they are looked up again",
+		 "namespace=%s addresses=%zu forgotten=%llu", namespace ? namespace : "?", n,
+		 (unsigned long long)pushed);
+}
+
+void names_warn(struct names *n, struct bpf_pins *pins, const struct doc_config *conf,
+		names_tenant_fn *tenant_name, void *data)
 {
 	uint64_t counts[SLU_NAMES_MAX];
 	bool unasked = n->n && (!conf || !conf->n_resolvers);
@@ -203,15 +252,11 @@ void names_warn(struct names *n, struct bpf_pins *pins, const struct doc_config 
 		log_warn("no room for what names lead to: new connections to it are refused",
 			 "answers=%llu addresses=%u",
 			 (unsigned long long)(counts[SLU_NAMES_FULL] - n->full), SLU_MAX_NAMED);
+	if (n->counted && counts[SLU_NAMES_PUSHED] > n->pushed)
+		crowd_warn(pins, counts[SLU_NAMES_PUSHED] - n->pushed, tenant_name, data);
 	n->full = counts[SLU_NAMES_FULL];
+	n->pushed = counts[SLU_NAMES_PUSHED];
 	n->counted = true;
-}
-
-static int id_cmp(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 int names_retire(struct names *n, struct bpf_pins *pins, const uint32_t *used, size_t n_used,

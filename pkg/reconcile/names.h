@@ -33,7 +33,9 @@ DEFINE_CLEANUP(struct names *, names_free);
 int names_apply(struct names *n, struct bpf_pins *pins, const char *const *patterns, size_t count,
 		uint32_t *ids, struct err *e);
 /* What people should hear: names without resolvers, no room for more. Said when it begins. */
-void names_warn(struct names *n, struct bpf_pins *pins, const struct doc_config *conf);
+typedef const char *names_tenant_fn(void *data, uint32_t tenant); /* its namespace, or NULL */
+void names_warn(struct names *n, struct bpf_pins *pins, const struct doc_config *conf,
+		names_tenant_fn *tenant_name, void *data);
 /*
  * Forgets patterns that the last apply did not have, and that no policy in the kernel has:
  * used, sorted, are ids that some do.

@@ -215,6 +215,7 @@ static void pod_resolve(struct reconcile *r, struct pod *p)
 	attachment_of(p->rec, &p->a);
 	p->a.pod.flags = p->flags;
 	p->a.pod.spread = p->spread;
+	p->a.pod.tenant = pod_tenant(p->rec->namespace);
 	p->resolved = true;
 }
 

@@ -36,6 +36,16 @@ int progs_names(struct reconcile *r, struct err *e)
 	return 0;
 }
 
+const char *progs_tenant_name(void *data, uint32_t tenant)
+{
+	const struct reconcile *r = data;
+
+	for (size_t i = 0; i < r->n_pods; i++)
+		if (!r->pods[i].dead && r->pods[i].a.pod.tenant == tenant)
+			return r->pods[i].rec->namespace;
+	return NULL;
+}
+
 struct used {
 	uint32_t *ids;
 	size_t n;

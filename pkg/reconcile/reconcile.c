@@ -348,7 +348,7 @@ static int act(struct reconcile *r, struct err *e)
 	pods_want(r);
 	plan = dp_plan_new(r->desired->model, observed, programs);
 	rc = carry_out(r, plan, programs, e);
-	names_warn(r->names, r->k.pins, compiled_config(r->compiled));
+	names_warn(r->names, r->k.pins, compiled_config(r->compiled), progs_tenant_name, r);
 	if (rc >= 0 && idle) { /* it waits, and an edit or an ADD should not */
 		int settled = progs_settle(r, e);
 

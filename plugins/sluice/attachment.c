@@ -19,6 +19,7 @@
 #include "kernel/netns.h"
 #include "kernel/nsid.h"
 #include "kernel/rtnl.h"
+#include "policy/compile.h"
 
 DEFINE_CLEANUP(struct rtnl *, rtnl_close);
 
@@ -264,6 +265,7 @@ struct dp_attachment attachment_dp(const struct record *rec)
 				.audit = rec->audit,
 				.flags = rec->flags,
 				.spread = rec->spread,
+				.tenant = pod_tenant(rec->namespace),
 				.naddr = (uint16_t)rec->n_addrs,
 			},
 	};

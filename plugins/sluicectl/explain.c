@@ -39,14 +39,16 @@ static bool names_look(struct asked *k, struct explain_query *q)
 {
 	const struct compiled_service *service = compiled_service(k->view->compiled, k->dest.addr,
 								  k->dest.lo);
+	struct explain_query at = *q;
 	uint32_t *names;
 	size_t n;
 	bool other;
 
 	if (k->imagined)
 		return false;
-	known_names(k->ctl->conf.bpffs, k->view->compiled,
-		    service ? service->endpoints[0].addr : k->dest.addr, &names, &n);
+	if (service)
+		at.dst = service->endpoints[0].addr;
+	known_names(k->ctl->conf.bpffs, k->view->compiled, &at, &names, &n);
 	other = n != k->n_names || (n && memcmp(names, k->names, n * sizeof(*names)) != 0);
 	free(k->names);
 	q->names = k->names = names;

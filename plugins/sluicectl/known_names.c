@@ -50,13 +50,13 @@ static int place_cmp(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-void known_names(const char *bpffs, const struct compiled *c, struct addr dst, uint32_t **ret,
-		 size_t *ret_n)
+void known_names(const char *bpffs, const struct compiled *c, const struct explain_query *q,
+		 uint32_t **ret, size_t *ret_n)
 {
 	__cleanup(bpf_pins_closep) struct bpf_pins *pins = NULL;
 	__cleanup_free struct slu_name *keys = NULL;
 	__cleanup_free struct slu_pattern *ids = NULL;
-	const struct slu_addr key = slu_addr_make(dst);
+	const struct slu_named_key key = {slu_addr_make(q->dst), pod_tenant(q->pod.namespace)};
 	struct slu_named named;
 	size_t n = 0;
 

@@ -39,8 +39,9 @@ static const struct {
 	[SLU_NAMES_LONG] = {"long", "fragments, or over 4096 bytes: the rest was not read"},
 	[SLU_NAMES_FOREIGN] = {"foreign", "packets from port 53 of others than dns.resolvers"},
 	[SLU_NAMES_REBOUND] = {"rebound", "inside, loopback or link-local: never learned"},
-	[SLU_NAMES_EXPIRED] = {"expired", "forgotten, because the map was full"},
-	[SLU_NAMES_FULL] = {"full", "not learned: the map was full of names that hold"},
+	[SLU_NAMES_EXPIRED] = {"expired", "addresses whose time was over, forgotten to make room"},
+	[SLU_NAMES_PUSHED] = {"pushed", "forgotten early: their namespace has more than its share"},
+	[SLU_NAMES_FULL] = {"full", "not learned: there was no room at all"},
 	[SLU_NAMES_UNREAD] = {"unread", "by TCP, and the beginning had not been seen"},
 };
 
@@ -82,7 +83,7 @@ static int patterns_read(struct bpf_pins *pins, struct view *v, struct err *e)
 
 static int known_read(struct bpf_pins *pins, struct view *v, struct err *e)
 {
-	__cleanup_free struct slu_addr *keys = NULL;
+	__cleanup_free struct slu_named_key *keys = NULL;
 	__cleanup_free struct slu_named *values = NULL;
 	struct timespec now;
 	size_t n = 0;
@@ -98,7 +99,7 @@ static int known_read(struct bpf_pins *pins, struct view *v, struct err *e)
 		MEM_GROW(v->known, v->n);
 		v->known[v->n++] = (struct known){
 			.pattern = v->patterns[id],
-			.addr = slu_addr_get(keys[i / SLU_MAX_NAMES_AT]),
+			.addr = slu_addr_get(keys[i / SLU_MAX_NAMES_AT].addr),
 			.seconds = until - (uint32_t)now.tv_sec,
 		};
 	}
@@ -110,7 +111,22 @@ static int known_cmp(const void *a, const void *b)
 	const struct known *x = a, *y = b;
 	int c = strcmp(x->pattern, y->pattern);
 
-	return c ? c : addr_cmp(x->addr, y->addr);
+	c = c ? c : addr_cmp(x->addr, y->addr);
+	return c ? c : (x->seconds < y->seconds) - (x->seconds > y->seconds);
+}
+
+/* What several namespaces know stands there once, with the longest time. */
+static void known_unite(struct view *v)
+{
+	size_t n = 0;
+
+	if (v->n)
+		qsort(v->known, v->n, sizeof(*v->known), known_cmp);
+	for (size_t i = 0; i < v->n; i++)
+		if (!n || v->known[n - 1].pattern != v->known[i].pattern ||
+		    addr_cmp(v->known[n - 1].addr, v->known[i].addr) != 0)
+			v->known[n++] = v->known[i];
+	v->n = n;
 }
 
 static int view_read(const char *bpffs, struct view *v, struct err *e)
@@ -124,8 +140,7 @@ static int view_read(const char *bpffs, struct view *v, struct err *e)
 		r = known_read(pins, v, e);
 	if (r == 0)
 		r = bpf_name_counts(pins, v->counts, e);
-	if (v->n)
-		qsort(v->known, v->n, sizeof(*v->known), known_cmp);
+	known_unite(v);
 	return r;
 }
 
