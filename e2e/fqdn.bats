@@ -44,8 +44,11 @@ resolvers_up() {
 		for i in {0..999}; do echo "198.19.$((i / 200)).$((i % 200 + 1)) n$i.thousand.example.com"; done
 	} >"$LAB/hosts"
 	dnsmasq_in dnsmasq --listen-address="$DNSMASQ,$DNSMASQ6" --addn-hosts="$LAB/hosts" --local-ttl="$ttl" \
-		--cname=www.example.com,lb.example.org --cname=lb.example.org,edge.cdn.example.org --edns-packet-max=512
-	dnsmasq_in forger --listen-address="$FORGER" --host-record=api.example.com,198.18.66.66
+		--cname=www.example.com,lb.example.org --cname=lb.example.org,edge.cdn.example.org --edns-packet-max=512 \
+		--server="/evil.example/$FORGER"
+	# the owner of evil.example has a server of his own, which the cluster's asks; it says of others what it likes
+	dnsmasq_in forger --listen-address="$FORGER" --host-record=api.example.com,198.18.66.66 \
+		--cname=www.evil.example,a.wild.example.net --host-record=a.wild.example.net,198.18.66.67
 	cat >"$LAB/unbound.conf" <<-END
 		server:
 		  interface: $UNBOUND
@@ -67,6 +70,9 @@ resolvers_up() {
 		forward-zone:
 		  name: "."
 		  forward-addr: $DNSMASQ
+		forward-zone:
+		  name: "evil.example."
+		  forward-addr: $FORGER
 	END
 	daemon unbound on ext unbound -d -c "$LAB/unbound.conf"
 }
@@ -165,6 +171,37 @@ open_now() { [ "$(ask web tcp "$1" timeout=300)" != timeout ]; }
 	ctl node1 names | tee "$LAB/names"
 	run ! grep -qE '198\.18\.66\.66|10\.244\.1\.1|127\.0\.0\.1' "$LAB/names"
 	ctl node1 names -o json | jq -e '.counts.foreign > 0 and .counts.rebound == 2'
+}
+
+@test "whose name leads to another's opens nothing by it, whatever his server says of that" {
+	local server
+	names_up
+	for server in "$DNSMASQ" "$UNBOUND"; do
+		look "$server" www.evil.example 2>"$LAB/log/look.$server" || true
+	done
+	# dnsmasq passes on what the zone's server says; unbound asks for the other name where it belongs
+	ctl node1 names | tee "$LAB/names"
+	run ! grep -q '198\.18\.66\.67' "$LAB/names"
+	same "what the forger says of the other name" timeout "$(ask web tcp 198.18.66.67 timeout=300)"
+	same "the other name itself" "1 connected, 0 failed, 0 nothing" "$(look "$DNSMASQ" a.wild.example.net)"
+	# a policy that has the first name trusts its owner with where it leads
+	names_policy www.evil.example
+	leads() { [ "$(look "$DNSMASQ" www.evil.example 2>/dev/null)" = "1 connected, 0 failed, 0 nothing" ]; }
+	lab_wait 100 leads
+	open_now 198.18.66.67
+	same "by unbound" "1 connected, 0 failed, 0 nothing" "$(look "$UNBOUND" www.evil.example)"
+	ctl node1 names | grep -q '^www\.evil\.example *198\.18\.2\.1 '
+}
+
+@test "what one namespace was told opens nothing for another" {
+	names_up
+	sed 's/namespace: default/namespace: other/' "$LAB/policies/20-web.yaml" | policy 21-other.yaml
+	printf 'apiVersion: v1\nkind: Namespace\nmetadata: {name: other}\n' | policy 05-other.yaml
+	POD_NAMESPACE=other web_add web2
+	same "told" "1 connected, 0 failed, 0 nothing" "$(look "$DNSMASQ" api.example.com)"
+	same "not told" timeout "$(ask web2 tcp 198.18.1.1 timeout=300)"
+	same "told, too" "1 connected, 0 failed, 0 nothing" "$(on web2 "$PROBE" names "$DNSMASQ" "$PORT" api.example.com)"
+	open_now 198.18.1.1
 }
 
 @test "when a name expires, new connections are closed and open ones go on" {

@@ -5,10 +5,16 @@
  * "named" before the pod can act on it, so the first connection after a lookup passes.
  *
  * Read is one question and the answers, in order: a name follows the chain of CNAMEs from
- * the question on, and an address counts for every name on the chain before it. An owner
+ * the question on, and an address at its end counts for the name that was asked for. An owner
  * that is not the chain's present name is somebody else's. Time to live: the least along
  * the chain. A pointer in a name must lead further back than the name began, so that none
  * goes round in circles.
+ *
+ * For a name on the way the same answer says nothing. Who owns the asked name may lead it to
+ * any other, and a resolver that forwards one zone to a server of its own passes on what that
+ * says, addresses of the other name included, unverified (dnsmasq does; unbound asks the
+ * other's own servers). Would they count, the owner of evil.example could open any address to
+ * whoever may reach *.cdn.example. What the asked name leads to is its owner's to say.
  *
  * Only who is among dns.resolvers is believed, so no pod opens anything with answers from
  * a server of its own; and nothing but the answer's own bytes decides where it begins and
@@ -122,14 +128,11 @@ static __always_inline bool dns_same(const struct dns_work *w)
 }
 
 /* Text [1] becomes the chain's present name. */
-static __always_inline void dns_chain(struct dns_ctx *ctx, __u32 at)
+static __always_inline void dns_chain(struct dns_work *w, __u32 at)
 {
-	struct dns_work *w = ctx->w;
-
 	__builtin_memcpy(w->text, w->text + SLU_NAME_SIZE, SLU_NAME_SIZE);
 	w->chain_at = at;
 	w->chain_odd = w->odd;
-	names_match(ctx);
 }
 
 static __always_inline void dns_address(struct dns_work *w, __u32 at, bool v4)
@@ -146,16 +149,14 @@ static __always_inline void dns_address(struct dns_work *w, __u32 at, bool v4)
 }
 
 /* A record of the chain's present name, or of another type 0. False: malformed. */
-static __always_inline bool dns_record(struct dns_ctx *ctx, __u32 at, __u32 type, __u32 ttl,
+static __always_inline bool dns_record(struct dns_work *w, __u32 at, __u32 type, __u32 ttl,
 				       __u32 len)
 {
-	struct dns_work *w = ctx->w;
-
 	if (type == DNS_CNAME) {
 		if (!slu_dns_name(at, 1) || w->next != at + len)
 			return false;
 		w->chain_ttl = ttl;
-		dns_chain(ctx, at);
+		dns_chain(w, at);
 	} else if (type == DNS_A || type == DNS_AAAA) {
 		if (len != (type == DNS_A ? 4 : 16))
 			return false;
@@ -199,7 +200,7 @@ static long dns_record_step(__u32 i, struct dns_ctx *ctx)
 		ttl = 0;
 	if (ttl > w->chain_ttl)
 		ttl = w->chain_ttl;
-	if (!dns_record(ctx, at, type, ttl, len))
+	if (!dns_record(w, at, type, ttl, len))
 		return 1;
 	w->next = at + len;
 	w->failed = 0;
@@ -252,7 +253,8 @@ __noinline int slu_dns_message(void)
 	if (!w->failed) {
 		w->next += 4;
 		w->now = seconds_now();
-		dns_chain(&ctx, DNS_HEAD);
+		dns_chain(w, DNS_HEAD);
+		names_match(&ctx);
 		bpf_loop(DNS_RECORDS, dns_record_step, &ctx, 0);
 	}
 	/* what was cut off fails where it was cut */

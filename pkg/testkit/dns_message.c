@@ -201,16 +201,6 @@ static uint32_t get16(const struct reader *r, size_t at)
 	return (uint32_t)(r->b[at] << 8 | r->b[at + 1]);
 }
 
-static void chain_add(struct dns_read *ret, const struct name *n)
-{
-	char *text;
-
-	assert_true(ret->n_names < DNS_READ_NAMES);
-	text = ret->names[ret->n_names++];
-	if (!name_text(n, text))
-		text[0] = '\0';
-}
-
 static void address_add(struct dns_read *ret, const uint8_t *data, bool v4, uint32_t ttl)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
@@ -220,8 +210,7 @@ static void address_add(struct dns_read *ret, const uint8_t *data, bool v4, uint
 	assert_true(ret->n_addrs < DNS_READ_ADDRS);
 	memcpy(&ret->addrs[ret->n_addrs].addr, a, sizeof(a));
 	ret->addrs[ret->n_addrs].v4_in_v6 = !v4 && memcmp(data, mapped, sizeof(mapped)) == 0;
-	ret->addrs[ret->n_addrs].ttl = ttl;
-	ret->addrs[ret->n_addrs++].n_names = ret->n_names;
+	ret->addrs[ret->n_addrs++].ttl = ttl;
 }
 
 void dns_read(const uint8_t *b, size_t len, struct dns_read *ret)
@@ -249,7 +238,8 @@ void dns_read(const uint8_t *b, size_t len, struct dns_read *ret)
 		return;
 	}
 	ret->answered = true;
-	chain_add(ret, &chain);
+	if (!name_text(&chain, ret->asked))
+		ret->asked[0] = '\0';
 	for (size_t i = 0; i < records; i++) {
 		uint32_t type, ttl, n;
 		bool pointer, ours;
@@ -275,7 +265,6 @@ void dns_read(const uint8_t *b, size_t len, struct dns_read *ret)
 			chain = target;
 			chain_at = at;
 			chain_ttl = ttl;
-			chain_add(ret, &chain);
 		} else if (ours && (type == DNS_TYPE_A || type == DNS_TYPE_AAAA)) {
 			if (n != (type == DNS_TYPE_A ? 4 : 16))
 				return;

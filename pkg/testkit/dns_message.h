@@ -37,18 +37,15 @@ void dns_addr(struct dns_message *m, const char *owner, const char *addr, uint32
 /* ---- the reference ---- */
 
 #define DNS_READ_ADDRS 512
-#define DNS_READ_NAMES 64
 
 struct dns_read {
-	bool answered;			 /* an answer that says something */
-	bool malformed;			 /* somewhere; what stands before it counts */
-	char names[DNS_READ_NAMES][256]; /* of the chain, in lower case; "" = fits no pattern */
-	size_t n_names;
+	bool answered;	 /* an answer that says something */
+	bool malformed;	 /* somewhere; what stands before it counts */
+	char asked[256]; /* the name, in lower case; "" = fits no pattern */
 	struct {
 		struct slu_addr addr;
 		bool v4_in_v6;
-		uint32_t ttl;	/* the least on the way, as the record says */
-		size_t n_names; /* it is known under the first so many of names */
+		uint32_t ttl; /* the least on the way, as the record says */
 	} addrs[DNS_READ_ADDRS];
 	size_t n_addrs;
 };
