@@ -268,7 +268,7 @@ struct slu_name_class {
  * behind it, so that every name below another one begins like it. The element of the empty
  * name is no pattern: its `exact` is the highest id that was ever given out.
  */
-#define SLU_MAX_PATTERNS 65536
+#define SLU_MAX_PATTERNS 131072 /* twice what policies may have: for those that are replaced */
 #define SLU_NAME_SIZE	 256
 struct slu_name {
 	char text[SLU_NAME_SIZE];

@@ -129,6 +129,34 @@ static void missing_look(struct via_walk *w, bool gateways)
 	free(list);
 }
 
+static const struct compiled_policy *compiled_find(const struct compiled *c,
+						   const struct doc_meta *meta)
+{
+	for (size_t i = 0; i < c->n_policies; i++) {
+		const struct doc_meta *have = &c->policies[i].doc->meta;
+
+		if (have->kind == meta->kind && strcmp(have->name, meta->name) == 0 &&
+		    strcmp(have->namespace, meta->namespace) == 0)
+			return &c->policies[i];
+	}
+	return NULL;
+}
+
+static void names_look(struct via_walk *w)
+{
+	const struct compiled_policy *p;
+
+	if (w->ret->reason || !w->compiled || !w->compiled->n_unnamed)
+		return;
+	p = compiled_find(w->compiled, &w->policy->meta);
+	if (!p || !p->n_unnamed)
+		return;
+	w->ret->reason = "TooManyNames";
+	w->ret->message = mem_printf("%zu names of its rules match nothing: the objects of a "
+				     "namespace may have %u names together, and all policies %u",
+				     p->n_unnamed, COMPILED_NAMES_OF_ONE, COMPILED_NAMES_MAX);
+}
+
 void policy_accept(const struct doc_set *set, const struct compiled *compiled,
 		   const struct doc_policy *policy, struct acceptance *ret)
 {
@@ -139,5 +167,6 @@ void policy_accept(const struct doc_set *set, const struct compiled *compiled,
 	missing_look(&w, true);
 	vias_walk(&w, via_addresses);
 	missing_look(&w, false);
+	names_look(&w);
 	vias_walk(&w, via_owned);
 }

@@ -8,8 +8,8 @@
 #include "policy/compile.h"
 
 struct acceptance {
-	const char *reason; /* "NotPermitted", "MissingGateway", "Conflict", "MissingDestination";
-			       NULL: accepted */
+	const char *reason; /* "NotPermitted", "MissingGateway", "Conflict", "MissingDestination",
+			       "TooManyNames"; NULL: accepted */
 	char *message;	    /* malloc'd; NULL when accepted */
 	const char *late;   /* accepted, and still not all in force: "MissingService", "NoOwner" */
 	char *late_message;

@@ -226,7 +226,7 @@ static bool others_compile(struct again *a, struct destinations *d, struct ident
 									sizeof(*list));
 
 	for (size_t i = 0; i < a->old->n_names; i++)
-		destinations_name(d, a->old->names[i]);
+		destinations_name(d, "", a->old->names[i]);
 	if (!identities_seed(ids, a->old))
 		return false;
 	for (size_t i = 0; i < c->n_policies; i++) {
@@ -237,6 +237,8 @@ static bool others_compile(struct again *a, struct destinations *d, struct ident
 		names_sort(&c->policies[i]);
 		list[i] = &c->policies[i];
 	}
+	if (c->n_unnamed) /* who gets the names that there are depends on all of them */
+		return false;
 	return identities_in_order(c, list, identities_count(ids)) && names_same(a, d);
 }
 
@@ -264,7 +266,7 @@ bool policies_compile_again(struct compiled *c, struct compiled *old, struct des
 {
 	__cleanup(again_done) struct again a = {.c = c, .old = old};
 
-	if (!surroundings_same(c, old))
+	if (!surroundings_same(c, old) || old->n_unnamed)
 		return false;
 	a.from = mem_alloc0(c->n_policies * sizeof(struct compiled_policy *));
 	a.left = mem_alloc0(old->n_policies);
@@ -275,6 +277,7 @@ bool policies_compile_again(struct compiled *c, struct compiled *old, struct des
 			if (!a.from[i])
 				compiled_policy_done(&c->policies[i]);
 		c->next_edge = INT64_MAX;
+		c->n_unnamed = 0;
 		return false;
 	}
 	for (size_t i = 0; i < c->n_policies; i++)

@@ -106,6 +106,9 @@ struct flat_rule {
  * kernel holds it once, however many policies refer to it.
  */
 #define COMPILED_SET_MIN 256
+/* Names of all rules, and of those that the objects of one namespace bring. */
+#define COMPILED_NAMES_MAX    65536
+#define COMPILED_NAMES_OF_ONE 8192
 struct compiled_set {
 	char *name;		  /* for messages: "Kind namespace/name" */
 	const struct cidr *cidrs; /* sorted, none within another */

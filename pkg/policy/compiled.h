@@ -17,8 +17,9 @@ struct compiled_policy {
 	size_t n_owned;
 	uint32_t *identities; /* that its rules have, each once, but for 0 and none */
 	size_t n_identities;
-	bool scheduled; /* its rules are others at another time */
-	bool kept;	/* as the compile before had it, with the digest */
+	size_t n_unnamed; /* names that its rules have and do not match: there are too many */
+	bool scheduled;	  /* its rules are others at another time */
+	bool kept;	  /* as the compile before had it, with the digest */
 };
 
 struct compiled {
@@ -32,6 +33,7 @@ struct compiled {
 	char **names;
 	uint32_t *name_uses; /* by name: how many rules have it */
 	size_t n_names;
+	size_t n_unnamed; /* of all policies */
 	int64_t next_edge;
 	struct egress_addr *addrs;
 	size_t n_addrs;
@@ -169,8 +171,11 @@ size_t destinations_find(struct destinations *d, const struct doc_policy *policy
 			 const struct doc_to *to, const uint32_t **ret);
 /* The place in c->sets of a large one, UINT32_MAX of a small one. */
 uint32_t destinations_set(const struct destinations *d, uint32_t destination);
-/* A number for a pattern. Final places are known when all are; see names_emit. */
-uint32_t destinations_name(struct destinations *d, const char *pattern);
+/*
+ * A number for a pattern that an object of this namespace ("" = the cluster's) has; UINT32_MAX:
+ * there are too many. Final places are known when all are; see names_emit.
+ */
+uint32_t destinations_name(struct destinations *d, const char *namespace, const char *pattern);
 /* Sorts the patterns into c->names, and gives c's rules their places there. */
 void names_emit(struct destinations *d, struct compiled *c);
 /* The places of one policy's names when its numbers are places already. */

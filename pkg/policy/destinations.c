@@ -24,6 +24,12 @@ struct destinations {
 	struct hash_index names;
 	const char **patterns; /* by entry of names */
 	size_t n_patterns;
+	struct hash_index spaces;
+	struct names_of {
+		const char *namespace;
+		size_t n;
+	} * of; /* by entry of spaces: who brought how many of the names */
+	size_t n_of;
 };
 
 static uint64_t label_hash(const char *namespace, const char *key, const char *value)
@@ -86,6 +92,8 @@ void destinations_free(struct destinations *d)
 		return;
 	hash_index_done(&d->labels);
 	hash_index_done(&d->names);
+	hash_index_done(&d->spaces);
+	free(d->of);
 	free(d->sets);
 	free(d->labelled);
 	free(d->found);
@@ -211,7 +219,33 @@ size_t destinations_find(struct destinations *d, const struct doc_policy *policy
 
 /* ---- names ---- */
 
-uint32_t destinations_name(struct destinations *d, const char *pattern)
+static struct names_of *names_of(struct destinations *d, const char *namespace)
+{
+	uint64_t hash = hash_str(namespace, 0);
+
+	for (uint32_t i = hash_index_first(&d->spaces, hash); i != HASH_INDEX_END;
+	     i = hash_index_next(&d->spaces, i))
+		if (strcmp(d->of[i].namespace, namespace) == 0)
+			return &d->of[i];
+	MEM_GROW(d->of, d->n_of);
+	d->of[d->n_of++] = (struct names_of){.namespace = namespace};
+	return &d->of[hash_index_add(&d->spaces, hash)];
+}
+
+/* No namespace can use up what all of them have; what the cluster's objects bring may be more. */
+static bool name_permitted(struct destinations *d, const char *namespace)
+{
+	struct names_of *of;
+
+	if (d->n_patterns >= COMPILED_NAMES_MAX)
+		return false;
+	if (!*namespace)
+		return true;
+	of = names_of(d, namespace);
+	return of->n < COMPILED_NAMES_OF_ONE && ++of->n;
+}
+
+uint32_t destinations_name(struct destinations *d, const char *namespace, const char *pattern)
 {
 	uint64_t hash = hash_str(pattern, 0);
 
@@ -219,6 +253,8 @@ uint32_t destinations_name(struct destinations *d, const char *pattern)
 	     i = hash_index_next(&d->names, i))
 		if (strcmp(d->patterns[i], pattern) == 0)
 			return i;
+	if (!name_permitted(d, namespace))
+		return UINT32_MAX;
 	MEM_GROW(d->patterns, d->n_patterns);
 	d->patterns[d->n_patterns++] = pattern;
 	return hash_index_add(&d->names, hash);

@@ -124,10 +124,18 @@ static void expand_nodes(const struct compiled *c, struct flat_rule *r, const st
 	}
 }
 
-static void add_name(struct rule_build *b, struct flat_rule *r, const char *pattern)
+static void add_name(struct rule_build *b, struct flat_rule *r, const char *namespace,
+		     const char *pattern)
 {
+	uint32_t number = destinations_name(b->d, namespace, pattern);
+
+	if (number == UINT32_MAX) {
+		b->p->n_unnamed++;
+		b->c->n_unnamed++;
+		return;
+	}
 	MEM_GROW(r->names, r->n_names);
-	r->names[r->n_names++] = destinations_name(b->d, pattern);
+	r->names[r->n_names++] = number;
 }
 
 static void add_destination(struct rule_build *b, uint32_t index)
@@ -150,7 +158,7 @@ static void add_destination(struct rule_build *b, uint32_t index)
 		b->small[b->n_small++] = (struct small){(size_t)(r - b->p->rules), doc};
 	}
 	for (size_t i = 0; i < doc->n_fqdns; i++)
-		add_name(b, r, doc->fqdns[i]);
+		add_name(b, r, doc->meta.namespace, doc->fqdns[i]);
 }
 
 static void add_item(struct rule_build *b, const struct doc_to *to)
@@ -166,7 +174,7 @@ static void add_item(struct rule_build *b, const struct doc_to *to)
 		expand_nodes(b->c, own_part(b), &to->nodes);
 		return;
 	case TO_FQDN:
-		add_name(b, own_part(b), to->fqdn);
+		add_name(b, own_part(b), b->p->doc->meta.namespace, to->fqdn);
 		return;
 	case TO_DESTINATION:
 	case TO_DESTINATION_SELECTOR:

@@ -4,7 +4,7 @@
  * What objects of an API are told of themselves, as status: computed from what is in force,
  * compared with what is written there. PURE.
  *
- *	policies	Accepted (Invalid, NotPermitted, MissingGateway, Conflict,
+ *	policies	Accepted (Invalid, NotPermitted, MissingGateway, Conflict, TooManyNames,
  *			MissingDestination), Ready (NotAccepted, NoOwner, MissingService)
  *	gateways	Accepted (Invalid, Conflict), AddressAssigned, Ready
  *	others		Accepted (Invalid)
