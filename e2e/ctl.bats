@@ -223,11 +223,15 @@ denied_now() { [ "$(ask "$1" udp "$EXT_V4" timeout=300)" = timeout ]; }
 	[[ $output == *"EgressPolicy default/more"*"Service default/shop is missing"* ]]
 }
 
-@test "a support bundle has what the node knows, of the kernel too, and no key" {
-	local file
+with_key() {
 	head -c 24 /dev/urandom | base64 >"$LAB/key"
 	printf 'gatewayKeyFile: %s\n' "$LAB/key" >"$LAB/sluiced.yaml"
 	export LAB_CONFIG=$LAB/sluiced.yaml
+}
+
+@test "a support bundle has what the node knows, of the kernel too, and no key" {
+	local file
+	with_key
 	office_up
 	web_add web
 	printf '# %s\n' "$(cat "$LAB/key")" >>"$LAB/policies/20-web.yaml"
@@ -245,3 +249,24 @@ denied_now() { [ "$(ask "$1" udp "$EXT_V4" timeout=300)" = timeout ]; }
 	same "not read" "" "$(jq -r '.[] | select(.missing).name' "$LAB/bundle/contents.json" |
 		grep -vE '^(plugin.log|journal.log|net.d.*|nft.txt|.*-route.txt)$')"
 }
+
+@test "a drained node says so, and its gateways tell who lives" {
+	with_key
+	office_up
+	run -0 ctl gw1 gateways
+	echo "$output"
+	[[ $output == *"node        gw1"* && $output != *drained* && $output =~ office\ +"$EGRESS_V4"\ +gw1\ +Local\ +[0-9]+[sm] ]]
+	run ctl gw1 drain # nobody else may have it: it stays
+	[ "$status" -eq 1 ]
+	lab_wait 100 drained gw1
+	run -0 ctl gw1 gateways
+	[[ $output == *"node        gw1, drained"* ]]
+	run ctl gw1 status
+	[[ $output == *"drained     yes"* ]]
+	run -0 ctl gw1 undrain
+	lab_wait 100 eval '! drained gw1'
+	run -0 ctl gw1 gateways
+	[[ $output != *drained* ]]
+}
+
+drained() { ctl "$1" gateways -o json | jq -e '.drained'; }

@@ -316,6 +316,21 @@ all_told() {
 	fi
 }
 
+@test "a kubeconfig with a credential plug-in is asked by way of kubectl" {
+	command -v kubectl || skip "no kubectl"
+	printf '#!/bin/sh\necho "{\\"apiVersion\\": \\"client.authentication.k8s.io/v1beta1\\", \\"kind\\": \\"ExecCredential\\", \\"status\\": {\\"token\\": \\"%s\\"}}"\n' \
+		"$(kube_token viewer)" >"$LAB/plugin" && chmod +x "$LAB/plugin"
+	sed "s|token: .*}|exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: $LAB/plugin, interactiveMode: Never}}|" \
+		"$KUBE/viewer.kubeconfig" >"$KUBE/plugin.kubeconfig"
+	AS=plugin run -0 sluice gateways
+	echo "$output"
+	[[ $output == *office*gw1*Carried* ]]
+	AS=plugin run -0 sluice explain -n shop web-7d9f "$EXT_V4" -o json
+	is --arg a "$EGRESS_V4" '.[0].address == $a'
+	AS=plugin run -1 sluice explain -n shop web "$EXT_V4"
+	[[ $output == *"Did you mean the pod 'web-7d9f'?"* ]]
+}
+
 @test "where there is no kubeconfig, the daemon of the node answers" {
 	here() { on gw1 env -u KUBECONFIG HOME="$LAB" "$BIN/kubectl-sluice" "$@" "${NODE_ARGS[@]}"; }
 	all_told

@@ -64,7 +64,7 @@ static int refuse(const struct json *obj, const struct refusal *list, size_t n, 
 {
 	for (size_t i = 0; i < n; i++)
 		if (kube_conf_written(json_get(obj, list[i].key)))
-			return err_set(e, -EINVAL, "%s.%s: %s", json_path(obj), list[i].key,
+			return err_set(e, -EOPNOTSUPP, "%s.%s: %s", json_path(obj), list[i].key,
 				       list[i].word);
 	return 0;
 }

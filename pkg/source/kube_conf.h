@@ -32,8 +32,8 @@ struct kube_conf {
 	char *namespace;	  /* of the context, of the pod; "default" */
 };
 
-/* kubeconfig NULL: in-cluster; else as kube_conf_load_context. 0, -ENOENT, -EINVAL …; the message
- * begins with the file. */
+/* kubeconfig NULL: in-cluster; else as kube_conf_load_context. 0, -ENOENT, -EINVAL, -EOPNOTSUPP
+ * (what is not done here) …; the message begins with the file. */
 int kube_conf_load(const char *kubeconfig, struct kube_conf *ret, struct err *e);
 /*
  * As kubectl does: of several files with ':' between them, of which not all need be there, the

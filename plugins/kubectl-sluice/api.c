@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "by_kubectl.h"
 #include "loop/loop.h"
 #include "source/kube.h"
 #include "source/kube_conf.h"
@@ -17,6 +18,7 @@
 #define OBJECT_MAX  (8 * 1024 * 1024)
 
 struct api {
+	const struct ctl *ctl; /* not NULL: kubectl asks for us */
 	struct loop *loop;
 	struct kube *kube;
 	struct loop_timer *deadline;
@@ -72,12 +74,32 @@ static void on_deadline(void *data)
 	loop_quit(a->loop);
 }
 
+/* Whose credentials and ways only kubectl knows. */
+static void open_by_kubectl(const struct ctl *ctl, struct api *a)
+{
+	__cleanup_free char *server = kubectl_config(ctl, "-ojsonpath={..server}");
+
+	a->ctl = ctl;
+	a->server = mem_printf("%s, by kubectl", server ?: "?");
+	a->namespace = ctl->namespace ? mem_strdup(ctl->namespace)
+				      : kubectl_config(ctl, "-ojsonpath={..namespace}");
+	if (!a->namespace)
+		a->namespace = mem_strdup("default");
+}
+
 int api_open(const struct ctl *ctl, struct api **ret, struct err *e)
 {
 	__cleanup_api struct api *a = mem_alloc0(sizeof(*a));
 	__cleanup_kube_conf struct kube_conf conf = {0};
 	int r = conf_load(ctl, &conf, e);
 
+	if (r == -EOPNOTSUPP && !kubectl_is_there())
+		ctl_warn("with kubectl in PATH it would be asked instead");
+	if (r == -EOPNOTSUPP && kubectl_is_there()) {
+		open_by_kubectl(ctl, a);
+		*ret = TAKE(a);
+		return 0;
+	}
 	if (r == 0)
 		r = loop_new(&a->loop, e);
 	if (r == 0)
@@ -97,7 +119,8 @@ void api_close(struct api *a)
 	if (!a)
 		return;
 	kube_free(a->kube);
-	loop_timer_free(a->deadline);
+	if (a->deadline)
+		loop_timer_free(a->deadline);
 	if (a->loop)
 		loop_free(a->loop);
 	free(a->server);
@@ -241,6 +264,10 @@ int api_ask(struct api *a, struct api_ask *asks, size_t n, struct err *e)
 {
 	int r;
 
+	for (size_t i = 0; a->ctl && i < n; i++)
+		by_kubectl(a->ctl, &asks[i]);
+	if (a->ctl)
+		return api_worst(asks, n, e);
 	a->asks = asks;
 	a->n = n;
 	for (size_t i = 0; i < n; i++)

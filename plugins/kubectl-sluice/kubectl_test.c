@@ -251,6 +251,52 @@ static void a_server_that_is_not_there_is_said_at_once(void **state)
 		"kubectl sluice: GET /apis/sluice.dev/v1alpha1/egressgateways: https://127.0.0.1");
 }
 
+/* ---- by way of kubectl ---- */
+
+#define KUBECTL                                                                                    \
+	"#!/bin/sh\n"                                                                              \
+	"case $* in\n"                                                                             \
+	"'get --raw /apis/sluice.dev/v1alpha1/egressgateways?limit=500&continue=a%2Fb'*)\n"        \
+	"echo '" LIST(                                                                             \
+		"{\"metadata\": {\"name\": \"second\"}}") "' ;;\n"                                 \
+							  "*egressgateways*) echo "                \
+							  "'{\"metadata\": {\"continue\": "        \
+							  "\"a/b\"}, \"items\": [" GATEWAY         \
+							  "]}' ;;\n"                               \
+							  "*egresspolicies*) echo 'Error from "    \
+							  "server (Forbidden): egresspolicies is " \
+							  "forbidden: User' >&2\n"                 \
+							  "exit 1 ;;\n"                            \
+							  "*server*) printf https://cloud.test "   \
+							  ";;\n"                                   \
+							  "*) echo 'Error from server "            \
+							  "(NotFound): the server could not find " \
+							  "the requested resource' >&2\n"          \
+							  "exit 1 ;;\n"                            \
+							  "esac\n"
+
+static void a_kubeconfig_with_a_plug_in_is_asked_by_kubectl(void **state)
+{
+	write_file("config",
+		   "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+		   "clusters: [{name: c, cluster: {server: 'https://cloud.test'}}]\n"
+		   "users: [{name: u, user: {exec: {command: cloud}}}]\n");
+	setenv("PATH", "/nowhere", 1);
+	assert_int_equal(ask("gateways"), 1);
+	assert_output("users[0].user.exec: plug-ins are not run");
+	setenv("PATH", "/usr/bin:/bin", 1);
+	write_file("kubectl", KUBECTL);
+	sh("chmod +x %s/kubectl", folder);
+	setenv("PATH", folder, 1);
+	assert_int_equal(ask("gateways"), 0);
+	assert_output("office   203.0.113.10               gw1   Carried");
+	assert_output("second: no daemon has judged it yet");
+	assert_int_equal(ask("policies"), 1);
+	assert_output("kubectl sluice: egresspolicies is forbidden: User");
+	assert_output("ClusterRole sluice-kubectl");
+	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
 
 int main(void)
@@ -263,6 +309,7 @@ int main(void)
 		TEST(crds_that_are_not_there_are_said),
 		TEST(an_answer_that_is_no_api_s_is_said),
 		TEST(a_server_that_is_not_there_is_said_at_once),
+		TEST(a_kubeconfig_with_a_plug_in_is_asked_by_kubectl),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
