@@ -46,6 +46,7 @@ struct moves {
 	struct coming *coming;
 	size_t n_leaving, n_coming, n_pending;
 	struct loop_timer *timer, *tell;
+	struct moves_more *more;
 };
 
 static struct leaving *leaving_find(struct moves *m, struct addr a)
@@ -114,23 +115,6 @@ static void timer_arm(struct moves *m)
 
 /* ---- leaving ---- */
 
-/* Their connections as they are now, then the word. */
-static int tell(struct moves *m, struct channel *c, uint8_t word, const struct addr *addrs,
-		size_t n)
-{
-	__cleanup_free struct move_flow *flows = NULL;
-	size_t n_flows = 0;
-	int r = m->ops->list(m->data, addrs, n, &flows, &n_flows);
-
-	if (r == 0)
-		r = move_flows_send(c, flows, n_flows);
-	if (r == 0)
-		r = move_addrs_send(c, word, addrs, n);
-	log_info("connections told", "addresses=%zu connections=%zu last=%d", n, n_flows,
-		 word == FRAME_DONE);
-	return r;
-}
-
 static void leave_gone(struct leaving *l)
 {
 	l->state = LEAVE_GONE;
@@ -150,7 +134,7 @@ static void tell_all(struct moves *m, struct channel *c)
 		l->state = LEAVE_TOLD;
 		addrs[n++] = l->addr;
 	}
-	if (n && tell(m, c, FRAME_READY, addrs, n) < 0)
+	if (n && move_tell(m->ops, m->data, c, &(struct move_words){FRAME_READY, addrs, n}) < 0)
 		log_warn("connections not told", "to=%s", addr_str(channel_peer(c)));
 }
 
@@ -170,7 +154,7 @@ static void on_tell(void *data)
 /* The other one has them: what has begun meanwhile, and we let go. */
 static int on_taken(struct moves *m, struct channel *c, const struct addr *addrs, size_t n)
 {
-	int r = tell(m, c, FRAME_DONE, addrs, n);
+	int r = move_tell(m->ops, m->data, c, &(struct move_words){FRAME_DONE, addrs, n});
 
 	for (size_t i = 0; i < n; i++) {
 		struct leaving *l = leaving_find(m, addrs[i]);
@@ -335,6 +319,10 @@ static void on_done(struct moves *m, struct channel *c, const struct addr *addrs
 
 static void on_opened(void *data, struct channel *c)
 {
+	struct moves *m = data;
+
+	if (m->more)
+		m->more->ops->opened(m->more->data, c);
 	if (channel_ours(c))
 		on_tell(data);
 }
@@ -345,6 +333,8 @@ static int on_frame(void *data, struct channel *c, uint8_t type, const void *pay
 	__cleanup_free struct addr *addrs = mem_dup(payload, n); /* aligned */
 	size_t n_addrs = n / sizeof(*addrs);
 
+	if (type >= FRAME_MORE && m->more)
+		return m->more->ops->frame(m->more->data, c, type, payload, n);
 	if ((type == FRAME_TAKEN) != channel_ours(c))
 		return -EPROTO;
 	if (type == FRAME_FLOWS)
@@ -364,6 +354,8 @@ static void on_closed(void *data, struct channel *c, const char *why)
 	struct moves *m = data;
 	bool lost = false;
 
+	if (m->more)
+		m->more->ops->closed(m->more->data, c, why);
 	for (size_t i = 0; i < m->n_leaving; i++) {
 		struct leaving *l = &m->leaving[i];
 
@@ -466,7 +458,8 @@ int moves_new(const struct moves_in *in, struct moves **ret, struct err *e)
 	};
 	int r;
 
-	*m = (struct moves){.ops = in->ops, .data = in->data, .peer_port = in->peer_port};
+	*m = (struct moves){
+		.ops = in->ops, .data = in->data, .peer_port = in->peer_port, .more = in->more};
 	r = loop_timer_new(in->loop, on_timer, m, &m->timer, e);
 	if (r == 0)
 		r = loop_timer_new(in->loop, on_tell, m, &m->tell, e);
@@ -476,6 +469,8 @@ int moves_new(const struct moves_in *in, struct moves **ret, struct err *e)
 		moves_free(m);
 		return r;
 	}
+	if (m->more)
+		m->more->channels = m->channels;
 	*ret = m;
 	return 0;
 }

@@ -44,6 +44,13 @@ struct moves_ops {
 	void (*changed)(void *data);
 };
 
+/* Who else speaks over these channels: by frames from FRAME_MORE on, over channels of its own. */
+struct moves_more {
+	const struct channel_ops *ops;
+	void *data;
+	struct channels *channels; /* set by moves_new */
+};
+
 struct moves_in {
 	struct loop *loop;
 	const void *key;
@@ -52,6 +59,7 @@ struct moves_in {
 	uint16_t peer_port; /* 0: the same; another one in tests on one machine */
 	const struct moves_ops *ops;
 	void *data;
+	struct moves_more *more; /* NULL: nobody does */
 };
 
 struct moves;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #define ANSWERED    1u
@@ -78,7 +79,7 @@ bool move_flow_get(const uint8_t from[MOVE_FLOW_SIZE], struct move_flow *ret)
 	return possible(ret);
 }
 
-int move_flows_send(struct channel *c, const struct move_flow *flows, size_t n)
+int move_frames_send(struct channel *c, uint8_t type, const struct move_flow *flows, size_t n)
 {
 	__cleanup_free uint8_t *buf = mem_alloc0(MOVE_FLOWS_PER_FRAME * MOVE_FLOW_SIZE);
 	int r = 0;
@@ -88,9 +89,14 @@ int move_flows_send(struct channel *c, const struct move_flow *flows, size_t n)
 
 		for (; k < MOVE_FLOWS_PER_FRAME && at < n; k++, at++)
 			move_flow_put(&flows[at], buf + k * MOVE_FLOW_SIZE);
-		r = channel_send(c, FRAME_FLOWS, buf, k * MOVE_FLOW_SIZE);
+		r = channel_send(c, type, buf, k * MOVE_FLOW_SIZE);
 	}
 	return r;
+}
+
+int move_flows_send(struct channel *c, const struct move_flow *flows, size_t n)
+{
+	return move_frames_send(c, FRAME_FLOWS, flows, n);
 }
 
 int move_addrs_send(struct channel *c, uint8_t type, const struct addr *addrs, size_t n)
@@ -102,5 +108,21 @@ int move_addrs_send(struct channel *c, uint8_t type, const struct addr *addrs, s
 
 		r = channel_send(c, type, addrs + at, k * sizeof(*addrs));
 	}
+	return r;
+}
+
+int move_tell(const struct moves_ops *ops, void *data, struct channel *c,
+	      const struct move_words *say)
+{
+	__cleanup_free struct move_flow *flows = NULL;
+	size_t n = 0;
+	int r = ops->list(data, say->addrs, say->n, &flows, &n);
+
+	if (r == 0)
+		r = move_flows_send(c, flows, n);
+	if (r == 0)
+		r = move_addrs_send(c, say->word, say->addrs, say->n);
+	log_info("connections told", "addresses=%zu connections=%zu last=%d", say->n, n,
+		 say->word == FRAME_DONE);
 	return r;
 }

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Connections of several egress addresses, each once, by what the other side sees of them
+ * (protocol, both ends): no two of an address are alike in that. PURE. Each is queued until it
+ * is taken out of the queue, in the order in which it came.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "gateway/moves.h"
+
+struct flow_entry {
+	struct move_flow flow;
+	TAILQ_ENTRY(flow_entry) of_all, of_queue;
+	struct flow_entry *next; /* of the same hash */
+	uint32_t round, since;	 /* the caller's: when it was seen last, and queued */
+	bool queued;
+};
+TAILQ_HEAD(flow_list, flow_entry);
+
+struct flow_table {
+	struct flow_entry **heads;
+	size_t n, cap, max;
+	struct flow_list all, queue;
+};
+
+void flow_table_init(struct flow_table *t, size_t max);
+void flow_table_done(struct flow_table *t);
+/* What was there is another one now; *ret_new: it was not there. NULL: there is no room. */
+struct flow_entry *flow_table_put(struct flow_table *t, const struct move_flow *f, bool *ret_new);
+struct flow_entry *flow_table_find(const struct flow_table *t, const struct move_flow *f);
+void flow_table_remove(struct flow_table *t, struct flow_entry *e);
+void flow_table_queue(struct flow_table *t, struct flow_entry *e); /* at the end; once */
+void flow_table_unqueue(struct flow_table *t, struct flow_entry *e);
+/* All of these addresses (sorted). */
+void flow_table_forget(struct flow_table *t, const struct addr *seen, size_t n);
+void flow_table_unqueue_all(struct flow_table *t, const struct addr *seen, size_t n);
+/* The same, copied into *ret (malloc'd); as many as it returns. */
+size_t flow_table_list(const struct flow_table *t, const struct addr *seen, size_t n,
+		       struct move_flow **ret);
