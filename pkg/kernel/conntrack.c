@@ -18,9 +18,8 @@
 #include "base/mem.h"
 #include "kernel/nlmsg.h"
 
-#define BUFFER_SIZE (32 * 1024)
-#define TUPLE_MAX   128
-#define DUMP_TRIES  5
+#define TUPLE_MAX  128
+#define DUMP_TRIES 5
 
 /* Linux 5.8; newer than some headers */
 #define CTA_FILTER_ATTR		   25
@@ -52,7 +51,7 @@ void ct_socket_done(struct ct_socket *s)
 
 int ct_socket_open(struct ct_socket *s, struct err *e)
 {
-	s->buf = mem_alloc0(BUFFER_SIZE);
+	s->buf = mem_alloc0(CT_BUFFER);
 	s->seq = (uint32_t)time(NULL);
 	s->nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
 	if (!s->nl || mnl_socket_bind(s->nl, 0, MNL_SOCKET_AUTOPID) < 0)
@@ -83,7 +82,7 @@ int ct_exchange(struct ct_socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data
 	if (mnl_socket_sendto(s->nl, h, h->nlmsg_len) < 0)
 		return -errno;
 	while (r > MNL_CB_STOP) {
-		ssize_t n = mnl_socket_recvfrom(s->nl, s->buf, BUFFER_SIZE);
+		ssize_t n = mnl_socket_recvfrom(s->nl, s->buf, CT_BUFFER);
 
 		if (n < 0 && errno == EINTR)
 			continue;

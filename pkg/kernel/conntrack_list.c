@@ -64,9 +64,9 @@ static void flow_state(const struct nlmsghdr *h, struct ct_flow *f)
 	}
 }
 
-static void flow_found(const struct nlmsghdr *h, const struct nlattr *tuple, void *data)
+bool ct_flow_parse(const struct nlmsghdr *h, struct ct_flow *ret)
 {
-	struct flows *list = data;
+	const struct nlattr *tuple = ct_top(h, CTA_TUPLE_ORIG);
 	const struct nlattr *proto = ct_nested(tuple, CTA_TUPLE_PROTO);
 	const struct nlattr *zone = ct_nested(tuple, CTA_TUPLE_ZONE);
 	const struct nlattr *reply = ct_top(h, CTA_TUPLE_REPLY);
@@ -74,11 +74,11 @@ static void flow_found(const struct nlmsghdr *h, const struct nlattr *tuple, voi
 	struct ct_flow f = {.proto = attr_u8(ct_nested(proto, CTA_PROTO_NUM))};
 
 	if (f.proto != IPPROTO_TCP && f.proto != IPPROTO_UDP && f.proto != IPPROTO_SCTP)
-		return;
+		return false;
 	if (!ct_tuple_addr(tuple, true, &f.src) || !ct_tuple_addr(tuple, false, &f.dst) ||
 	    !ct_tuple_addr(reply, false, &f.seen) || addr_is_v4(f.src) != addr_is_v4(f.dst) ||
 	    addr_is_v4(f.src) != addr_is_v4(f.seen))
-		return;
+		return false;
 	f.sport = attr_be16(ct_nested(proto, CTA_PROTO_SRC_PORT));
 	f.dport = attr_be16(ct_nested(proto, CTA_PROTO_DST_PORT));
 	f.zone = attr_be16(zone ? zone : ct_top(h, CTA_ZONE));
@@ -90,6 +90,17 @@ static void flow_found(const struct nlmsghdr *h, const struct nlattr *tuple, voi
 	f.answered = status & IPS_SEEN_REPLY;
 	f.assured = status & IPS_ASSURED;
 	flow_state(h, &f);
+	*ret = f;
+	return true;
+}
+
+static void flow_found(const struct nlmsghdr *h, const struct nlattr *tuple, void *data)
+{
+	struct flows *list = data;
+	struct ct_flow f;
+
+	if (!ct_flow_parse(h, &f))
+		return;
 	MEM_GROW(list->items, list->n);
 	list->items[list->n++] = f;
 }

@@ -8,6 +8,8 @@
 #include "base/cleanup.h"
 #include "kernel/conntrack.h"
 
+#define CT_BUFFER (32 * 1024) /* the most that the kernel says in one piece */
+
 struct ct_socket {
 	struct mnl_socket *nl;
 	uint32_t seq;
@@ -26,6 +28,9 @@ const struct nlattr *ct_nested(const struct nlattr *nest, int type);
 const struct nlattr *ct_top(const struct nlmsghdr *h, int type);
 /* The address of a tuple, for the attribute that has it in the message's family. */
 bool ct_tuple_addr(const struct nlattr *tuple, bool source, struct addr *ret);
+
+/* False: it is none of those that struct ct_flow tells of. */
+bool ct_flow_parse(const struct nlmsghdr *h, struct ct_flow *ret);
 
 /* Whose connections, and what is to become of them; a torn dump tells some of them twice. */
 struct ct_walk {
