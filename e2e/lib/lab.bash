@@ -375,10 +375,11 @@ ask() {
 
 declare -gA TALK=()
 # talk_open POD [ADDR [N]]; talk POD: "ADDR alive" or "ADDR dead"; talk_close POD
+# TALK_PUSH=push: the server speaks; talk POD: "ADDR K of N"
 talk_open() {
 	local fd
 	mkfifo "$LAB/$1.in"
-	daemon "$1-talk" on "$1" sh -c "exec '$PROBE' talk ${2:-$EXT_V4} $PORT ${3:+n=$3} <'$LAB/$1.in'"
+	daemon "$1-talk" on "$1" sh -c "exec '$PROBE' talk ${2:-$EXT_V4} $PORT ${3:+n=$3} ${TALK_PUSH:-} <'$LAB/$1.in'"
 	exec {fd}>"$LAB/$1.in"
 	TALK[$1]=$fd
 	lab_wait 20 grep -q open "$LAB/log/$1-talk"

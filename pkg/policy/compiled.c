@@ -29,6 +29,7 @@ void compiled_free(struct compiled *c)
 		free(c->addrs[i].gateway);
 		free(c->addrs[i].owner);
 		free(c->addrs[i].home);
+		free(c->addrs[i].next);
 		free(c->addrs[i].interface);
 	}
 	for (size_t i = 0; i < c->n_identities; i++) {

@@ -89,6 +89,7 @@ struct gateway_addr {
 	const struct doc_gateway *gateway;
 	const char *owner;     /* NULL: no candidate */
 	const char *home;      /* who owns it when all live; NULL: no candidate, addressFrom */
+	const char *next;      /* see egress_addr */
 	const char *interface; /* local only */
 	uint32_t vni;
 	uint8_t problem;

@@ -308,7 +308,7 @@ static const char *const objects[] = {
 		", allowedNamespaces: " SELECTOR ", "
 		"interface: a-b.0_9@~!;,\nannounce: None, transport: Auto, spread: Pod, "
 		"encryption: None, tunnel: {mtu: 65535, endpoint: EgressAddress},\n"
-		"failover: {interval: 10ms, missed: 20, holdDown: 1h1m1s1ms},\n"
+		"failover: {interval: 10ms, missed: 20, holdDown: 1h1m1s1ms, replicate: true},\n"
 		"limits: {connectionsPerPod: 2147483647, portsPerPod: 1}}}",
 	GATEWAY "{addressFrom: {interface: fifteen-letters}}}",
 	DESTINATION "{cidrs: ['::/0', 255.255.255.255/32], fqdns: ['*.a.b', x_y], ports: " PORTS

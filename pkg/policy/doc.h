@@ -98,6 +98,7 @@ struct gateway_range {
 struct doc_failover {
 	uint32_t interval_ms, hold_down_ms;
 	uint8_t missed;
+	bool replicate; /* connections are kept by whoever is next */
 };
 #define DOC_FAILOVER \
 	((struct doc_failover){.interval_ms = 100, .missed = 3, .hold_down_ms = 10 * 1000})

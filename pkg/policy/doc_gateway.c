@@ -206,6 +206,11 @@ static int parse_hold_down(const struct doc_ctx *c, const struct json *j, void *
 	return doc_duration(c, j, 1, &((struct doc_gateway *)out)->failover.hold_down_ms);
 }
 
+static int parse_replicate(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_bool(c, j, &((struct doc_gateway *)out)->failover.replicate);
+}
+
 static int finish_failover(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	const struct json *spec = json_get(j, "failover");
@@ -218,6 +223,7 @@ static int finish_failover(const struct doc_ctx *c, const struct json *j, void *
 		f->missed = given.missed;
 	if (json_get(spec, "holdDown"))
 		f->hold_down_ms = given.hold_down_ms;
+	f->replicate = given.replicate;
 	return 0;
 }
 
@@ -269,7 +275,7 @@ static const struct field failover_fields[] = {
 	{.name = "interval", .parse = parse_interval},
 	{.name = "missed", .parse = parse_missed},
 	{.name = "holdDown", .parse = parse_hold_down},
-	{.name = "replicate", .use = FIELD_LATER},
+	{.name = "replicate", .parse = parse_replicate},
 	FIELDS_END,
 };
 

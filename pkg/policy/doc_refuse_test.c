@@ -290,6 +290,8 @@ static void refuses_bad_gateways(void **state)
 		{GATEWAY "{addressFrom: {interface: a}, failover: {holdDown: 1ms1s}}}",
 		 "a.yaml:2: spec.failover.holdDown: expected a duration like 100ms or 1m30s, "
 		 "found string '1ms1s'"},
+		{GATEWAY "{addressFrom: {interface: a}, failover: {replicate: 1}}}",
+		 "a.yaml:2: spec.failover.replicate: expected boolean, got integer 1"},
 		{GATEWAY "{addressFrom: {interface: a}, failover: {missed: 1}}}",
 		 "a.yaml:2: spec.failover.missed: expected 2 to 20, found integer 1"},
 		{GATEWAY "{addressFrom: {interface: a}, limits: {portsPerPod: 0}}}",
@@ -393,8 +395,6 @@ static void refuses_what_later_versions_bring(void **state)
 	} rows[] = {
 		{GATEWAY "{addressFrom: {interface: a}, ", "nextHop: 192.0.2.1}}",
 		 "spec.nextHop: "},
-		{GATEWAY "{addressFrom: {interface: a}, ", "failover: {replicate: true}}}",
-		 "spec.failover.replicate: "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "encryption: IPsec}}",
 		 "spec.encryption: 'IPsec' is "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "announce: BGP}}",

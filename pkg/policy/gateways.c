@@ -198,6 +198,24 @@ static bool is_kept(const struct node_view *node, struct addr a)
 	       bsearch(&a, node->kept, node->n_kept, sizeof(*node->kept), compare_addr);
 }
 
+/* Who is next, for what this node has: as all others would decide if it were silent. */
+static void next_fill(const struct rank_in *in, const char *self, struct gateway_addr *list)
+{
+	struct rank_in without = *in;
+	__cleanup_free uint8_t *tiers = mem_dup(in->tiers, in->n_nodes);
+	__cleanup_free uint32_t *home = mem_alloc0(in->n_addrs * sizeof(*home));
+	__cleanup_free uint32_t *owner = mem_alloc0(in->n_addrs * sizeof(*owner));
+
+	for (size_t i = 0; i < in->n_nodes; i++)
+		if (strcmp(in->names[i], self) == 0)
+			tiers[i] = RANK_AWAY;
+	without.tiers = tiers;
+	rank_assign(&without, home, owner);
+	for (size_t i = 0; i < in->n_addrs; i++)
+		if (list[i].assign && owner[i] != RANK_NONE)
+			list[i].next = in->names[owner[i]];
+}
+
 static void owners_fill(const struct compiled *c, const struct node_view *node,
 			const struct candidates *cand, struct gateway_addr *list, size_t n)
 {
@@ -232,6 +250,8 @@ static void owners_fill(const struct compiled *c, const struct node_view *node,
 		if (list[i].owner && strcmp(list[i].owner, c->nodes[c->self].name) == 0)
 			place_here(&list[i], node);
 	}
+	if (cand->self && gw->failover.replicate)
+		next_fill(&in, c->nodes[c->self].name, list);
 }
 
 static void ranges_compile(struct gateways *g, const struct compiled *c,
@@ -387,6 +407,7 @@ static void addr_emit_to(struct compiled *c, const struct gateway_addr *a, bool 
 		.gateway = mem_strdup(a->gateway->meta.name),
 		.owner = mem_strdup(a->owner),
 		.home = mem_strdup(a->home),
+		.next = mem_strdup(a->next),
 		.local = a->local,
 		.assign = a->assign,
 		.interface = mem_strdup(a->interface),

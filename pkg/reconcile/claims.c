@@ -178,6 +178,9 @@ void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
 	}
 	c->returns = membership_returns(c->membership);
 	claims_probe(c);
+	for (size_t i = 0; c->moves && i < c->n; i++)
+		if (c->items[i].ask && c->items[i].state == CLAIM_HELD)
+			c->moves->seizing(c->moves->data, c->items[i].addr);
 	for (size_t i = 0; i < n; i++)
 		if (wanted_here(&addrs[i]))
 			place_claim(claim_get(c, addrs[i].addr), &places[i]);

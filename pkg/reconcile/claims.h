@@ -55,6 +55,8 @@ struct claims_moves {
 	enum move_leaving (*leaving)(void *data, const struct egress_addr *a);
 	/* We are to have it, and have not. */
 	enum move_coming (*coming)(void *data, const struct egress_addr *a);
+	/* Nobody answered for it, and now it is to be put on its interface and announced. */
+	void (*seizing)(void *data, struct addr addr);
 	/* After a pass that carried out all: it is on its interface; or, bare, in force without. */
 	void (*settled)(void *data, struct addr addr, bool bare);
 	void *data;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "reconcile/moving.h"
 #include "reconcile/priv.h"
+#include "reconcile/replicate.h"
 
 /* An address, and who had it when it was last seen to be somebody else's. */
 struct former {
@@ -18,6 +19,7 @@ struct former {
 struct handover {
 	struct reconcile *r;
 	struct moves *moves;
+	struct replicate *replicate;
 	struct claims_moves ops;
 	bool (*gone)(void *data, const char *node);
 	void (*changed)(void *data);
@@ -50,9 +52,8 @@ static void formers_free(struct former *list, size_t n)
 }
 
 /* What is ours now keeps who had it before; all else is as the policies say. */
-static void formers_update(void *data)
+static void formers_update(struct handover *h)
 {
-	struct handover *h = data;
 	const struct egress_addr *addrs;
 	struct former *list;
 	size_t n;
@@ -77,6 +78,21 @@ static void formers_update(void *data)
 }
 
 /* ---- what claims.c asks ---- */
+
+static void on_pass(void *data)
+{
+	struct handover *h = data;
+
+	formers_update(h);
+	replicate_look(h->replicate);
+}
+
+static void on_seizing(void *data, struct addr a)
+{
+	struct handover *h = data;
+
+	replicate_seize(h->replicate, a);
+}
 
 static bool node_addr_get(const struct handover *h, const char *name, struct addr *ret)
 {
@@ -126,6 +142,7 @@ static void on_settled(void *data, struct addr a, bool bare)
 		return;
 	}
 	moves_taken(h->moves, a);
+	replicate_own(h->replicate, a);
 	if (f) {
 		free(f->owner);
 		f->owner = NULL;
@@ -182,7 +199,7 @@ static const struct moves_ops moves_ops = {flows_list, flows_make, flows_forget,
 int handover_new(const struct handover_in *in, struct handover **ret, struct err *e)
 {
 	struct handover *h = mem_alloc0(sizeof(*h));
-	const struct moves_in moves = {
+	struct moves_in moves = {
 		.loop = in->loop,
 		.key = in->key,
 		.key_len = in->key_len,
@@ -198,14 +215,19 @@ int handover_new(const struct handover_in *in, struct handover **ret, struct err
 		.gone = in->gone,
 		.changed = in->changed,
 		.data = in->data,
-		.ops = {formers_update, on_leaving, on_coming, on_settled, h},
+		.ops = {on_pass, on_leaving, on_coming, on_seizing, on_settled, h},
 	};
-	rc = moves_new(&moves, &h->moves, e);
+	rc = replicate_new(in->loop, in->reconcile, in->port, &h->replicate, e);
+	if (rc == 0) {
+		moves.more = replicate_more(h->replicate);
+		rc = moves_new(&moves, &h->moves, e);
+	}
 	if (rc < 0) {
 		handover_free(h);
 		return rc;
 	}
 	h->r->claims.moves = &h->ops;
+	h->r->handover = h;
 	*ret = h;
 	return 0;
 }
@@ -215,7 +237,14 @@ void handover_free(struct handover *h)
 	if (!h)
 		return;
 	h->r->claims.moves = NULL;
+	h->r->handover = NULL;
 	moves_free(h->moves);
+	replicate_free(h->replicate);
 	formers_free(h->formers, h->n_formers);
 	free(h);
+}
+
+struct json *handover_status(const struct handover *h)
+{
+	return replicate_status(h->replicate);
 }

@@ -25,3 +25,4 @@ struct handover_in {
 int handover_new(const struct handover_in *in, struct handover **ret, struct err *e);
 void handover_free(struct handover *h);
 DEFINE_CLEANUP(struct handover *, handover_free);
+struct json *handover_status(const struct handover *h); /* of what is replicated */

@@ -59,9 +59,15 @@ static bool node_addr_of(const struct dp_model *m, uint32_t mark, struct addr *r
 	return !is_zero(&a);
 }
 
+bool moving_is_ours(const struct dp_model *m, const struct ct_flow *f)
+{
+	return f->zone >= SLU_ID_FIRST && f->zone < SLU_ID_MAX &&
+	       m->egress[f->zone].state != SLU_ADDR_FREE && same(&m->egress[f->zone].addr, f->seen);
+}
+
 bool moving_from_flow(const struct dp_model *m, const struct ct_flow *f, struct move_flow *ret)
 {
-	if (f->ended || f->dnat || !f->timeout || f->zone != id_of(m, f->seen))
+	if (f->ended || f->dnat || !f->timeout || !moving_is_ours(m, f))
 		return false;
 	*ret = (struct move_flow){
 		.src = f->src,

@@ -10,6 +10,8 @@
 #include "gateway/moves.h"
 #include "kernel/conntrack.h"
 
+/* PURE. It is a connection under an egress address, as a gateway has it. */
+bool moving_is_ours(const struct dp_model *m, const struct ct_flow *f);
 /* PURE. False: it is no connection that could go on elsewhere. m: as the kernel has it. */
 bool moving_from_flow(const struct dp_model *m, const struct ct_flow *f, struct move_flow *ret);
 bool moving_to_flow(const struct dp_model *m, const struct move_flow *f, struct ct_flow *ret);

@@ -94,6 +94,7 @@ struct reconcile {
 	struct membership *membership; /* NULL: without heartbeats */
 	struct tenures tenures;
 	struct usage usage;
+	struct handover *handover; /* NULL: addresses move without their connections */
 	struct keep *keep;
 	struct carried carried; /* by this pass */
 	struct desired *desired;

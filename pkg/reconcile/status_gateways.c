@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "reconcile/handover.h"
 #include "reconcile/priv.h"
 
 static bool carried(void *data, const struct egress_addr *a, int64_t *ret_answered)
@@ -109,5 +110,6 @@ struct json *gateways_status(const struct reconcile *r)
 	json_set(table, "count", json_new_int(r->usage.count));
 	json_set(table, "max", json_new_int(r->usage.max));
 	json_set(o, "conntrack", table);
+	json_set(o, "replication", r->handover ? handover_status(r->handover) : json_new_null());
 	return o;
 }

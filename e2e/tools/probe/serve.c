@@ -4,8 +4,8 @@
  *
  * UDP: every datagram is answered with "ADDR PORT " and the datagram itself, from
  * the address it was sent to. TCP: says "ADDR PORT\n" at once, then does what the
- * first line asks: "echo", "sink" (answers with the number of bytes at the end)
- * or "source N". Counts by what it saw ("udp ADDR N", "tcp ADDR N"); with an
+ * first line asks: "echo", "sink" (answers with the number of bytes at the end),
+ * "source N" or "push MS". Counts by what it saw ("udp ADDR N", "tcp ADDR N"); with an
  * interface also every IP packet addressed to this host there, by source, whether
  * a socket wanted it or not ("pkt-udp ADDR N", "pkt-tcp", "pkt-icmp", "pkt-other"):
  * a leak that no socket would see shows there.
@@ -118,6 +118,15 @@ static void tcp_source(int fd, unsigned long long bytes)
 	}
 }
 
+/* Says something all the time, unasked; ends when the other side has. */
+static void tcp_push(int fd, long ms)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+	while (poll(&wait, 1, (int)ms) == 0 && write(fd, "tick\n", 5) == 5)
+		;
+}
+
 /* in a process of its own */
 static void tcp_serve(int fd, const char *peer)
 {
@@ -133,6 +142,8 @@ static void tcp_serve(int fd, const char *peer)
 		tcp_sink(fd);
 	else if (!strncmp(line, "source ", 7))
 		tcp_source(fd, strtoull(line + 7, NULL, 10));
+	else if (!strncmp(line, "push ", 5))
+		tcp_push(fd, strtol(line + 5, NULL, 10));
 	else
 		while ((n = read(fd, data, sizeof(data))) > 0 && write(fd, data, (size_t)n) == n)
 			;

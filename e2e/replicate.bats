@@ -1,0 +1,169 @@
+#!/usr/bin/env bats
+# Crashes: the owner's daemon and its link are gone at one moment, and its connections go on
+# under the next one, which has been told of them all the time.
+# shellcheck disable=SC2016,SC2034,SC2119,SC2120 # conditions for lab_wait, the lab's settings, optional arguments
+load lib/lab
+
+GATEWAYS=(gw1 gw2 gw3)
+
+setup() {
+	lab_up node1 "${GATEWAYS[@]}"
+	echo "a key that only these gateways have" >"$LAB/key"
+	echo "gatewayKeyFile: $LAB/key" >"$LAB/sluiced.yaml"
+	LAB_CONFIG=$LAB/sluiced.yaml
+}
+teardown() { lab_teardown; }
+
+# office REPLICATE: on all three; with time enough for heartbeats on a busy machine, since whoever
+# is missed is next no more
+office() {
+	policy 10-gateway.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressGateway
+		metadata: {name: office}
+		spec:
+		  addresses: [{range: $EGRESS_V4}, {range: "$EGRESS_V6"}]
+		  nodeSelector: {matchLabels: {role: gw}}
+		  allowedNamespaces: {}
+		  failover: {interval: 500ms, missed: 6, holdDown: 1s, replicate: $1}
+	END
+}
+
+owners_of() {
+	local node
+	for node in "${GATEWAYS[@]}"; do ! has_address "$node" "$1" || echo "$node"; done
+}
+owner_of() {
+	local owners
+	owners=$(owners_of "$1")
+	[ -n "$owners" ] && [[ $owners != *$'\n'* ]] && echo "$owners"
+}
+# Each hears all others, and whoever has an address is who is to have it, as all see it.
+all_at_home() {
+	local node addr owner
+	for node in "${GATEWAYS[@]}"; do
+		ctl "$node" status -o json >"$LAB/status-$node" && jq -e '.gateways.settled and .gateways.state == "Live" and
+			([.gateways.peers[] | select(.state == "Live" and .agrees)] | length) == 2' "$LAB/status-$node" || return
+	done
+	for addr in "$EGRESS_V4" "$EGRESS_V6"; do
+		owner=$(owner_of "$addr") || return
+		for node in "${GATEWAYS[@]}"; do
+			jq -e --arg a "$addr" --arg o "$owner" '[.addresses[] | select(.address == $a)][0].owner == $o' "$LAB/status-$node" || return
+		done
+	done
+}
+gateways_up() {
+	office "$1"
+	web_policy
+	node_start "${LAB_NODES[@]}"
+	lab_wait 300 all_at_home || lab_fail "the addresses are not where they belong"
+	HOME_V4=$(owner_of "$EGRESS_V4")
+	HOME_V6=$(owner_of "$EGRESS_V6")
+}
+
+# replication NODE WHAT; kept N: all others together keep that many at least
+replication() { ctl "$1" status -o json | jq ".gateways.replication.$2"; }
+kept() {
+	local node n=0
+	for node in "${GATEWAYS[@]}"; do n=$((n + $(replication "$node" kept))); done
+	[ "$n" -ge "$1" ]
+}
+kept_none() { ! kept 1; }
+kept_soon() {
+	local node
+	lab_wait 300 kept "$1" && return
+	for node in "${GATEWAYS[@]}"; do ctl "$node" status -o json | jq -c .gateways.replication; done
+	return 1
+}
+
+# crash NODE: what a power cut looks like from outside
+crash() {
+	kill -STOP "$(cat "$LAB/pids/sluiced-$1")"
+	ip -n "$P-seg" link set "p-$1" down
+	node_stop "$1" KILL
+}
+taken_over() { [ "$(owners_of "$1" | grep -vc "^$2\$")" = 1 ]; }
+
+# talks_up ADDR OWNER: on a node without addresses and on each gateway that is not to crash, a pod
+# whose connections are idle, and one to which the server speaks
+talks_up() {
+	local to=$1 owner=$2 node
+	TALKS_N=0 IDLE=() PUSHED=()
+	for node in node1 "${GATEWAYS[@]}"; do
+		[ "$node" = "$owner" ] && continue
+		web_add "idle-$node" "$node"
+		web_add "push-$node" "$node"
+		talk_open "idle-$node" "$to" "${TALKS:-25}"
+		TALK_PUSH=push talk_open "push-$node" "$to" "${TALKS:-25}"
+		IDLE+=("idle-$node") PUSHED+=("push-$node")
+		TALKS_N=$((TALKS_N + 2 * ${TALKS:-25}))
+	done
+}
+
+# all_alive AS: every one of them
+all_alive() {
+	local pod
+	for pod in "${PUSHED[@]}"; do
+		same "$pod" "$1 ${TALKS:-25} of ${TALKS:-25}" "$(talk "$pod")" || return
+	done
+	for pod in "${IDLE[@]}"; do same "$pod" "$1 alive" "$(talk "$pod")" || return; done
+}
+
+crashes() {
+	crash "$2"
+	lab_wait 300 taken_over "$1" "$2"
+}
+
+@test "the owner crashes: idle and busy connections of all other nodes' pods live on" {
+	gateways_up true
+	talks_up "$EXT_V4" "$HOME_V4"
+	kept_soon "$TALKS_N"
+	all_alive "$EGRESS_V4"
+	counts reset >/dev/null
+	crashes "$EGRESS_V4" "$HOME_V4"
+	all_alive "$EGRESS_V4"
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+}
+
+@test "without replication the server's words find nobody" {
+	gateways_up false
+	TALK_PUSH=push
+	web_add push node1
+	talk_open push "$EXT_V4" 25
+	same "before" "$EGRESS_V4 25 of 25" "$(talk push)"
+	kept_none
+	crashes "$EGRESS_V4" "$HOME_V4"
+	same "after" "$EGRESS_V4 0 of 25" "$(talk push)"
+}
+
+keeper() {
+	local node
+	for node in "${GATEWAYS[@]}"; do
+		[ "$(replication "$node" kept)" = 0 ] || echo "$node"
+	done
+}
+
+@test "whoever keeps them in IPv6 is started anew, replication stops and goes on, then the owner crashes" {
+	gateways_up true
+	local keeper
+	talks_up "$EXT_V6" "$HOME_V6"
+	kept_soon "$TALKS_N"
+	keeper=$(keeper)
+	node_stop "$keeper" KILL
+	node_start "$keeper"
+	lab_wait 300 all_at_home
+	kept_soon "$TALKS_N"
+	office false
+	lab_wait 300 kept_none
+	office true
+	kept_soon "$TALKS_N"
+	# what has ended is kept no longer
+	kill -TERM "$(cat "$LAB/pids/idle-node1-talk")"
+	unset 'IDLE[0]'
+	lab_wait 300 eval "! kept $((TALKS_N - ${TALKS:-25} + 1))"
+	kept $((TALKS_N - ${TALKS:-25}))
+	counts reset >/dev/null
+	crashes "$EGRESS_V6" "$HOME_V6"
+	all_alive "$EGRESS_V6"
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+}
