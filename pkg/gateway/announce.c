@@ -17,9 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define PROBES	      3
 #define MAX_SEGMENTS  16
@@ -252,14 +252,6 @@ struct meanwhile {
 	void *data;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Those of one interface and family, behind one socket. */
 struct probe_group {
 	int fd;
@@ -391,7 +383,7 @@ static void listen_until(struct probe_group *groups, size_t n, int64_t deadline,
 	int64_t left;
 
 	do {
-		left = deadline - now_ms();
+		left = deadline - clock_ms();
 		for (size_t i = 0; i < n; i++)
 			p[i] = (struct pollfd){.fd = groups[i].fd, .events = POLLIN};
 		poll(p, n, left <= 0 ? 0 : left < SLICE_MS ? (int)left : SLICE_MS);
@@ -447,7 +439,7 @@ void announce_probe_all(struct probe *list, size_t n, int timeout_ms, void (*mea
 		for (size_t k = 0; k < n_groups; k++)
 			group_send(&groups[k]);
 		/* each has its time from when it was sent, however late that was */
-		listen_until(groups, n_groups, now_ms() + ms, &other);
+		listen_until(groups, n_groups, clock_ms() + ms, &other);
 	}
 	for (size_t k = 0; k < n_groups; k++)
 		cleanup_closep(&groups[k].fd);

@@ -11,9 +11,9 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "install/folder.h"
@@ -48,14 +48,6 @@ struct keeper {
 	struct err said;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void say(struct keeper *k, const struct err *e)
 {
 	if (strcmp(k->said.msg, e->msg) == 0)
@@ -85,7 +77,7 @@ static void watch_again(struct keeper *k)
 /* How long to wait with putting it back: whoever takes it away may be doing so for ever. */
 static int64_t lost_delay(struct keeper *k)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 
 	if (!k->write_at) {
 		if (now - k->lost_at > LOST_FORGOTTEN)
@@ -119,7 +111,7 @@ static int64_t plan_apply(struct keeper *k, struct chain_plan *p)
 	struct err e = {0};
 
 	if (p->pending && !k->pending_since)
-		k->pending_since = now_ms();
+		k->pending_since = clock_ms();
 	if (!p->pending)
 		k->pending_since = 0;
 	say(k, &p->why);
@@ -150,7 +142,7 @@ static int64_t look(struct keeper *k)
 		.entry = k->conf->cni_entry,
 		.fallback = k->fallback,
 		.last = k->last,
-		.settled = k->pending_since && now_ms() - k->pending_since >= INSTALL_GRACE_MS,
+		.settled = k->pending_since && clock_ms() - k->pending_since >= INSTALL_GRACE_MS,
 	};
 	const struct chain_file *own;
 	struct err e = {0};

@@ -16,10 +16,10 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "state/fingerprint.h"
 
@@ -55,14 +55,6 @@ struct file_watch {
 	uint64_t fingerprint;
 	struct interests interests;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void interests_done(struct interests *list)
 {
@@ -257,8 +249,8 @@ static void on_events(int fd, uint32_t events, void *data)
 	if (!any)
 		return;
 	if (!w->burst_since)
-		w->burst_since = now_ms();
-	if (now_ms() - w->burst_since < PATIENCE_MS - DEBOUNCE_MS)
+		w->burst_since = clock_ms();
+	if (clock_ms() - w->burst_since < PATIENCE_MS - DEBOUNCE_MS)
 		loop_timer_arm(w->timer, DEBOUNCE_MS);
 }
 

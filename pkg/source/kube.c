@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "source/kube_priv.h"
 
@@ -32,14 +32,6 @@ static const struct kube_times usual_times = {
 	.list_ms = 65000,   /* the server itself gives up after 60 s */
 };
 
-int64_t kube_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* ---- back-off ---- */
 
 uint32_t kube_chance(uint32_t below)
@@ -47,7 +39,7 @@ uint32_t kube_chance(uint32_t below)
 	uint32_t chance;
 
 	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) != sizeof(chance))
-		chance = (uint32_t)kube_now_ms() * 2654435761u;
+		chance = (uint32_t)clock_ms() * 2654435761u;
 	return chance % below;
 }
 

@@ -99,7 +99,6 @@ void kube_xfer_doubt(struct kube_xfer *x, int quiet_ms);
 int kube_read_answer(struct kube *k, const struct kube_end *end, const struct kube_buf *body,
 		     struct json **ret_body, struct err *e);
 
-int64_t kube_now_ms(void);
 uint32_t kube_chance(uint32_t below);
 int64_t kube_backoff_within(struct kube_backoff *b, int first_ms, int most_ms,
 			    unsigned int retry_after);

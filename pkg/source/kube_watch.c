@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "json/json.h"
 #include "source/kube_watch_priv.h"
@@ -77,7 +78,7 @@ static void on_head(void *data)
 {
 	struct kube_watch *w = data;
 
-	w->heard = kube_now_ms();
+	w->heard = clock_ms();
 	if (kube_xfer_status(w->xfer) != 200 || !kube_xfer_is_json(w->xfer))
 		return;
 	enter(w);
@@ -96,7 +97,7 @@ static int on_bytes(void *data, const char *p, size_t n, struct err *e)
 	struct kube_watch *w = data;
 	int r;
 
-	w->heard = kube_now_ms();
+	w->heard = clock_ms();
 	if (kube_xfer_status(w->xfer) != 200 || !kube_xfer_is_json(w->xfer)) {
 		kube_buf_add(&w->answer, p, n, ANSWER_MAX);
 		return 0;
@@ -134,7 +135,7 @@ static int list_over(struct kube_watch *w, struct err *e)
 	set_string(&w->version, version);
 	w->doing = WATCH_WATCH;
 	w->fresh = w->whole = w->begun = false;
-	w->synced = kube_now_ms();
+	w->synced = clock_ms();
 	if (w->ops->synced)
 		w->ops->synced(w->data);
 	kube_watch_trouble(w, NULL);
@@ -220,7 +221,7 @@ static bool is_usual(bool was_one, int r)
 static void watch_ended(struct kube_watch *w, const struct kube_end *end)
 {
 	__cleanup_json struct json *body = NULL;
-	int64_t now = kube_now_ms(), lasted = now - w->since;
+	int64_t now = clock_ms(), lasted = now - w->since;
 	bool was_one = end->status == 200 && end->is_json;
 	struct err e = {0};
 	int r = 0;
@@ -311,7 +312,7 @@ static void begin_request(struct kube_watch *w)
 	w->split = (struct kube_split){.piece = kube_watch_item, .data = w};
 	w->lines = (struct kube_lines){.piece = kube_watch_event, .data = w};
 	w->current = w->relist = false;
-	w->since = w->heard = kube_now_ms();
+	w->since = w->heard = clock_ms();
 	if (w->doing == WATCH_LIST) {
 		path = list_path(w, separator);
 		order.timeout_ms = LIST_MOST_MS;
@@ -339,7 +340,7 @@ static void look(struct kube_watch *w)
 {
 	bool watching = w->doing == WATCH_WATCH && kube_xfer_status(w->xfer) == 200;
 	int limit = watching ? w->kube->times.quiet_ms : w->kube->times.list_ms;
-	int64_t quiet = kube_now_ms() - w->heard;
+	int64_t quiet = clock_ms() - w->heard;
 	struct err e = {0};
 
 	if (watching) { /* for long enough to be one */

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/atomic_file.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define RECORD_MAX_BYTES (1u << 20)
@@ -109,14 +110,6 @@ int journal_state_dirfd(const struct journal *j)
 
 /* ---- locks ---- */
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* flock has no deadline of its own; a signal to interrupt it would be the process's business. */
 static int flock_until(int fd, int64_t deadline)
 {
@@ -127,7 +120,7 @@ static int flock_until(int fd, int64_t deadline)
 			continue;
 		if (errno != EWOULDBLOCK)
 			return -errno;
-		if (now_ms() >= deadline)
+		if (clock_ms() >= deadline)
 			return -ETIMEDOUT;
 		nanosleep(&pause, NULL);
 		if (pause.tv_nsec < 16000000)
@@ -149,7 +142,7 @@ static int same_file(int dirfd, const char *name, int fd)
 static int lock_take(struct journal *j, const char *name, int timeout_ms, int *ret_fd,
 		     struct err *e)
 {
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = clock_ms() + timeout_ms;
 
 	for (;;) {
 		__cleanup_close int fd = -1;

@@ -8,26 +8,18 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define SOCKET_NAME    "sluiced.sock"
 #define SOCKET_MAX_MSG 65536
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* What is left of the deadline as the timeout of both directions; a zero timeval would mean "for
  * ever". */
 static int timeouts_set(int fd, int64_t deadline)
 {
-	int64_t left = deadline - now_ms();
+	int64_t left = deadline - clock_ms();
 	struct timeval tv;
 
 	if (left <= 0)
@@ -121,7 +113,7 @@ int socket_ask(const char *run_dir, const struct json *request, int timeout_ms, 
 
 	if (fd < 0)
 		return err_sys(e, -errno, "socket");
-	r = exchange(fd, run_dir, request, now_ms() + timeout_ms, e);
+	r = exchange(fd, run_dir, request, clock_ms() + timeout_ms, e);
 	if (r == 0)
 		r = message_receive(fd, &answer, e);
 	if (r == 0)

@@ -14,9 +14,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define TAIL 384 /* how much of stderr an error message carries */
@@ -64,14 +64,6 @@ char *once_binary(const struct plugin_conf *conf)
 		free(places[i]);
 	}
 	return found;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static void child_exec(char *const argv[], int err_fd) __attribute__((noreturn));
@@ -152,7 +144,7 @@ static int child_wait(struct child *c, int64_t deadline)
 	struct pollfd fds[] = {{c->pidfd, POLLIN, 0}, {c->err_fd, POLLIN, 0}};
 
 	for (;;) {
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - clock_ms();
 
 		if (left <= 0)
 			return -ETIMEDOUT;
@@ -206,7 +198,7 @@ int once_run(const struct plugin_conf *conf, int timeout_ms, struct err *e)
 		NULL,
 	};
 	struct child c = {.pid = -1, .pidfd = -1, .err_fd = -1};
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = clock_ms() + timeout_ms;
 	int r;
 
 	if (!binary)
