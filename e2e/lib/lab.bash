@@ -298,36 +298,41 @@ ctl() {
 
 # ---- pods ----
 
-# The chain's last entry, and the runtime's environment for a node.
+# The chain's last entry, and the runtime's environment for a node. By hand: jq takes longer to
+# start than a plugin runs.
 sluice_entry() {
-	local node=$1
-	jq -n --arg lab "$LAB/$node" --arg policies "$LAB/policies" --arg sluiced "$BIN/sluiced" \
-		'{type: "sluice", stateDir: ($lab + "/state"), runDir: ($lab + "/run"), bpffs: ($lab + "/bpf"),
-		  policyDir: $policies, sluiced: $sluiced, logFile: ($lab + "/plugin.log"), logLevel: "debug",
-		  capabilities: {podLabels: true}}'
+	local lab=$LAB/$1
+	printf '{"type": "sluice", "stateDir": "%s/state", "runDir": "%s/run", "bpffs": "%s/bpf", "policyDir": "%s",
+ "sluiced": "%s", "logFile": "%s/plugin.log", "logLevel": "debug", "capabilities": {"podLabels": true}}\n' \
+		"$lab" "$lab" "$lab" "$LAB/policies" "$BIN/sluiced" "$lab"
 }
 
 ipam_of() {
-	local node=$1 n=${NODE_NUMBER[$1]}
-	jq -n --arg dir "$LAB/$node/ipam" --arg v4 "10.244.$n.0/24" --arg v6 "fd00:244:$n::/64" \
-		'{type: "host-local", dataDir: $dir, ranges: [[{subnet: $v4}], [{subnet: $v6}]],
-		  routes: [{dst: "0.0.0.0/0"}, {dst: "::/0"}]}'
+	local n=${NODE_NUMBER[$1]}
+	printf '{"type": "host-local", "dataDir": "%s", "ranges": [[{"subnet": "10.244.%s.0/24"}], [{"subnet": "fd00:244:%s::/64"}]],
+ "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}\n' "$LAB/$1/ipam" "$n" "$n"
 }
 
-# chain_write bridge|ptp|macvlan|routed [JQ-EDIT]: a conflist per node, edited by jq (. is the main plugin)
+# chain_write bridge|ptp|macvlan|routed [JQ-EDIT]: a conflist per node, edited by jq (. is the main plugin).
+# LAB_CHAIN: what comes behind the main plugin, JSON, where SLUICE is ours; LAB_PLAIN: the same as a list for jq
 chain_write() {
-	local kind=$1 edit=${2:-.} node main
+	local kind=$1 edit=${2:-.} node main first head plugins
 	case $kind in
-	bridge) main='{type: "bridge", bridge: "cni0", isGateway: true, ipMasq: true, hairpinMode: true}' ;;
-	ptp) main='{type: "ptp", ipMasq: true}' ;;
-	macvlan) main='{type: "macvlan", master: "eth0", mode: "bridge"}' ;;
-	routed) main='{type: "routed"}' ;; # e2e/tools/cni
+	bridge) main='{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true' ;;
+	ptp) main='{"type": "ptp", "ipMasq": true' ;;
+	macvlan) main='{"type": "macvlan", "master": "eth0", "mode": "bridge"' ;;
+	routed) main='{"type": "routed"' ;; # e2e/tools/cni
 	esac
 	for node in "${LAB_NODES[@]}"; do
-		jq -n --argjson ipam "$(ipam_of "$node")" --argjson sluice "$(sluice_entry "$node")" \
-			"{cniVersion: \"${CNI_VERSION:-1.0.0}\", name: \"lab-$node\",
-			  plugins: ([($main + {ipam: \$ipam} | $edit)] + ${LAB_PLAIN:-[\$sluice]})}" \
-			>"$LAB/$node/net.conflist" || return
+		head="\"cniVersion\": \"${CNI_VERSION:-1.0.0}\", \"name\": \"lab-$node\""
+		first="$main, \"ipam\": $(ipam_of "$node")}"
+		if [ -z "${LAB_PLAIN:-}" ] && [ "$edit" = . ]; then
+			plugins=${LAB_CHAIN:-SLUICE}
+			printf '{%s, "plugins": [%s,\n%s]}\n' "$head" "$first" "${plugins//SLUICE/"$(sluice_entry "$node")"}"
+		else
+			jq -n --argjson sluice "$(sluice_entry "$node")" \
+				"{$head, plugins: ([($first | $edit)] + ${LAB_PLAIN:-[\$sluice]})}"
+		fi >"$LAB/$node/net.conflist" || return
 	done
 }
 
