@@ -56,6 +56,8 @@ tells() {
 	web_add web
 	lab_wait 50 would_deny
 	same "as before" "${NODE_V4[node1]}" "$(ask web tcp "$EXT_V4")"
+	ctl node1 counters | grep -q '^audit: would-deny [1-9]'
+	[ "$(ctl node1 counters -o json | jq '[.[] | select(.audit == "would-deny") | .packets] | add')" -gt 0 ]
 }
 
 would_deny() {

@@ -21,14 +21,23 @@ static int nft_read(struct nft_count *counts, struct err *e)
 	return r;
 }
 
-static int bpf_read(const char *bpffs, struct slu_count *counts, struct err *e)
+/* What policies in mode Audit, and denials that SluiceConfig's audit suspends, would have done. */
+static const struct {
+	const char *name, *text;
+} audits[SLU_AUDIT_MAX] = {
+	[SLU_AUDIT_WOULD_ALLOW] = {"would-allow", "dropped, and with the audited policies not"},
+	[SLU_AUDIT_WOULD_DENY] = {"would-deny", "passed, and without the audit not"},
+};
+
+static int bpf_read(const char *bpffs, struct slu_count *counts, struct slu_count *audited,
+		    struct err *e)
 {
 	__cleanup(bpf_pins_closep) struct bpf_pins *pins = NULL;
 	int r = bpf_pins_open(bpffs, &pins, e);
 
 	if (r == 0)
 		r = bpf_drops(pins, counts, e);
-	return r;
+	return r < 0 ? r : bpf_audits(pins, audited, e);
 }
 
 static void print_table(const struct nft_count *counts, bool all)
@@ -56,7 +65,32 @@ static void print_table(const struct nft_count *counts, bool all)
 		puts("nothing was dropped");
 }
 
-static void print_json(const struct nft_count *counts, bool all)
+static void print_audits(const struct slu_count *audited, bool all)
+{
+	for (size_t i = 0; i < SLU_AUDIT_MAX; i++)
+		if (audited[i].packets || all)
+			printf("audit: %s %" PRIu64 " packets, %" PRIu64 " bytes: %s\n",
+			       audits[i].name, (uint64_t)audited[i].packets,
+			       (uint64_t)audited[i].bytes, audits[i].text);
+}
+
+static void append_audits(struct json *list, const struct slu_count *audited, bool all)
+{
+	for (size_t i = 0; i < SLU_AUDIT_MAX; i++) {
+		struct json *o;
+
+		if (!audited[i].packets && !all)
+			continue;
+		o = json_new_object();
+		json_set(o, "audit", json_new_string(audits[i].name));
+		json_set(o, "packets", json_new_int((int64_t)audited[i].packets));
+		json_set(o, "bytes", json_new_int((int64_t)audited[i].bytes));
+		json_set(o, "meaning", json_new_string(audits[i].text));
+		json_append(list, o);
+	}
+}
+
+static void print_json(const struct nft_count *counts, const struct slu_count *audited, bool all)
 {
 	__cleanup_json struct json *list = json_new_array();
 
@@ -73,17 +107,18 @@ static void print_json(const struct nft_count *counts, bool all)
 		json_set(o, "meaning", json_new_string(drop_reason_text(i)));
 		json_append(list, o);
 	}
+	append_audits(list, audited, all);
 	ctl_print_json(list);
 }
 
 static int run(struct ctl *ctl)
 {
-	struct slu_count bpf[SLU_REASON_MAX] = {0};
+	struct slu_count bpf[SLU_REASON_MAX] = {0}, audited[SLU_AUDIT_MAX] = {0};
 	struct nft_count sum[SLU_REASON_MAX] = {0};
 	struct err e = {0};
 	int r;
 
-	r = bpf_read(ctl->conf.bpffs, bpf, &e);
+	r = bpf_read(ctl->conf.bpffs, bpf, audited, &e);
 	if (r == 0)
 		r = nft_read(sum, &e);
 	if (r < 0) {
@@ -94,10 +129,12 @@ static int run(struct ctl *ctl)
 		sum[i].packets += bpf[i].packets;
 		sum[i].bytes += bpf[i].bytes;
 	}
-	if (ctl->json)
-		print_json(sum, ctl->all);
-	else
-		print_table(sum, ctl->all);
+	if (ctl->json) {
+		print_json(sum, audited, ctl->all);
+		return CTL_OK;
+	}
+	print_table(sum, ctl->all);
+	print_audits(audited, ctl->all);
 	return CTL_OK;
 }
 
@@ -105,7 +142,7 @@ const struct verb verb_counters = {
 	.name = "counters",
 	.run = run,
 	.help = "counters [--all] [OPTION]…\n"
-		"packets that were dropped, by numbered reason\n"
+		"packets that were dropped, by numbered reason, and what audits would have done\n"
 		"\n"
 		"  --all                also the reasons that dropped nothing\n"
 		"\n"
