@@ -445,23 +445,6 @@ void announce_probe_all(struct probe *list, size_t n, int timeout_ms, void (*mea
 		cleanup_closep(&groups[k].fd);
 }
 
-int announce_probe(uint32_t ifindex, const uint8_t own_mac[6], struct addr addr, int timeout_ms,
-		   uint8_t ret_mac[6], struct err *e)
-{
-	struct probe p = {.ifindex = ifindex, .addr = addr};
-
-	memcpy(p.own_mac, own_mac, sizeof(p.own_mac));
-	announce_probe_all(&p, 1, timeout_ms, NULL, NULL);
-	if (p.err.code) {
-		if (e)
-			*e = p.err;
-		return p.err.code;
-	}
-	if (p.taken)
-		memcpy(ret_mac, p.mac, sizeof(p.mac));
-	return p.taken;
-}
-
 int announce_send(uint32_t ifindex, const uint8_t own_mac[6], struct addr addr, struct err *e)
 {
 	__cleanup_close int fd = -1;

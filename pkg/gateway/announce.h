@@ -31,7 +31,4 @@ struct probe {
  */
 void announce_probe_all(struct probe *list, size_t n, int timeout_ms, void (*meanwhile)(void *data),
 			void *data);
-/* 0 = free, 1 = taken (ret_mac says by whom), -errno. */
-int announce_probe(uint32_t ifindex, const uint8_t own_mac[6], struct addr addr, int timeout_ms,
-		   uint8_t ret_mac[6], struct err *e);
 int announce_send(uint32_t ifindex, const uint8_t own_mac[6], struct addr addr, struct err *e);

@@ -84,12 +84,29 @@ static int stop(void **state)
 	return 0;
 }
 
+/* 0 = free, 1 = taken (ret_mac says by whom), -errno and what e says. */
+static int probe(uint32_t ifindex, const uint8_t own_mac[6], struct addr addr, int timeout_ms,
+		 uint8_t ret_mac[6])
+{
+	struct probe p = {.ifindex = ifindex, .addr = addr};
+
+	memcpy(p.own_mac, own_mac, sizeof(p.own_mac));
+	announce_probe_all(&p, 1, timeout_ms, NULL, NULL);
+	if (p.err.code) {
+		e = p.err;
+		return p.err.code;
+	}
+	if (p.taken)
+		memcpy(ret_mac, p.mac, sizeof(p.mac));
+	return p.taken;
+}
+
 static long probe_ms(const char *addr, int timeout_ms, uint8_t mac[6], int expected)
 {
 	struct timespec a, b;
 
 	clock_gettime(CLOCK_MONOTONIC, &a);
-	expect_rc(announce_probe(v0, own, ip(addr), timeout_ms, mac, &e), expected, &e);
+	expect_rc(probe(v0, own, ip(addr), timeout_ms, mac), expected, &e);
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	return (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
 }
@@ -174,7 +191,7 @@ static pid_t probe_from_there(const char *addr, int fd)
 	while (v1 != 0 && r >= 0) {
 		uint8_t mac[6] = {0};
 
-		r = announce_probe(v1, peer, ip(addr), 600, mac, NULL);
+		r = probe(v1, peer, ip(addr), 600, mac);
 		if (r == 1 && (memcmp(mac, own, sizeof(mac)) != 0 || write(fd, "h", 1) != 1))
 			r = -1;
 	}
@@ -210,7 +227,7 @@ static void two_that_probe_for_one_address_see_each_other(void **state)
 		probe_ms(addrs[i], 60000, mac, 1);
 		assert_memory_equal(mac, peer, sizeof(mac));
 		while (!heard && time(NULL) < patience) {
-			announce_probe(v0, own, ip(addrs[i]), 300, mac, &e);
+			probe(v0, own, ip(addrs[i]), 300, mac);
 			heard = said(fds[0]);
 		}
 		assert_int_equal(heard, 'h');
@@ -282,10 +299,10 @@ static void says_where_it_cannot(void **state)
 	start();
 	expect_rc(announce_send(4711, own, ip("10.1.0.77"), &e), -ENODEV, &e);
 	assert_non_null(strstr(e.msg, "4711"));
-	expect_rc(announce_probe(4711, own, ip("fd00::1"), 30, mac, &e), -ENODEV, &e);
+	expect_rc(probe(4711, own, ip("fd00::1"), 30, mac), -ENODEV, &e);
 	expect_rc(announce_send(1, own, ip("10.1.0.77"), &e), -EOPNOTSUPP, &e);
 	sh("ip link set v0 down");
-	expect_rc(announce_probe(v0, own, ip("10.1.0.77"), 30, mac, &e), -ENETDOWN, &e);
+	expect_rc(probe(v0, own, ip("10.1.0.77"), 30, mac), -ENETDOWN, &e);
 	assert_non_null(strstr(e.msg, "10.1.0.77"));
 }
 

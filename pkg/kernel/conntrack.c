@@ -283,8 +283,3 @@ int conntrack_forget_sources(const struct addr *sources, size_t n, size_t *ret_n
 	free(found.entries);
 	return r;
 }
-
-int conntrack_forget_source(struct addr addr, size_t *ret_n, struct err *e)
-{
-	return conntrack_forget_sources(&addr, 1, ret_n, e);
-}

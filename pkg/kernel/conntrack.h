@@ -8,9 +8,8 @@
 #include "base/err.h"
 #include "inet/addr.h"
 
-/* Deletes entries whose original source is addr, in every zone. *ret_n counts them. */
-int conntrack_forget_source(struct addr addr, size_t *ret_n, struct err *e);
-/* The same for many (sorted): one look at the table for all of them. */
+/* Deletes entries whose original source is one of these (sorted), in every zone, after one look
+ * at the table. *ret_n counts them. */
 int conntrack_forget_sources(const struct addr *sources, size_t n, size_t *ret_n, struct err *e);
 
 /* A TCP, UDP or SCTP connection as it was begun: the original direction's tuple. */

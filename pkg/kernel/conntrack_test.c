@@ -27,6 +27,11 @@ need_conntrack(void)
 	}
 }
 
+static int forget(struct addr a, size_t *ret_n, struct err *e)
+{
+	return conntrack_forget_sources(&a, 1, ret_n, e);
+}
+
 static void forgets_a_source_in_every_zone_and_nobody_else(void **state)
 {
 	struct err e = {0};
@@ -39,11 +44,11 @@ static void forgets_a_source_in_every_zone_and_nobody_else(void **state)
 	   " conntrack -I -s $s -d $d -p udp $z --dport 2 -t 60 || exit 1;"
 	   " done; done; conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p icmp --icmp-type 8 --icmp-code 0"
 	   " --icmp-id 5 -t 60");
-	expect_ok(conntrack_forget_source(A("10.0.0.5"), &n, &e), &e);
+	expect_ok(forget(A("10.0.0.5"), &n, &e), &e);
 	assert_int_equal(n, 4);
-	expect_ok(conntrack_forget_source(A("10.0.0.5"), &n, &e), &e);
+	expect_ok(forget(A("10.0.0.5"), &n, &e), &e);
 	assert_int_equal(n, 0);
-	expect_ok(conntrack_forget_source(A("fd00::5"), &n, &e), &e);
+	expect_ok(forget(A("fd00::5"), &n, &e), &e);
 	assert_int_equal(n, 3);
 	sh("test $(conntrack -L -f ipv4 2>/dev/null | wc -l) = 3");
 	sh("test $(conntrack -L -f ipv6 2>/dev/null | wc -l) = 3");
@@ -58,7 +63,7 @@ static void forgets_more_than_one_buffer_holds(void **state)
 	sh("for i in $(seq 600); do echo -I -s 10.0.0.5 -d 192.0.2.1 -p udp --sport $i --dport 2"
 	   " -t 60; done >/tmp/ct-test-$$ && conntrack -R /tmp/ct-test-$$; rm /tmp/ct-test-$$;"
 	   " test $(conntrack -C) = 600");
-	expect_ok(conntrack_forget_source(A("10.0.0.5"), &n, &e), &e);
+	expect_ok(forget(A("10.0.0.5"), &n, &e), &e);
 	assert_int_equal(n, 600);
 	sh("test $(conntrack -C) = 0");
 }
@@ -233,7 +238,7 @@ static void knows_none_where_there_is_none(void **state)
 	size_t n = 99;
 
 	need_conntrack();
-	expect_ok(conntrack_forget_source(A("2001:db8::1"), &n, &e), &e);
+	expect_ok(forget(A("2001:db8::1"), &n, &e), &e);
 	assert_int_equal(n, 0);
 }
 

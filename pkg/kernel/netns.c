@@ -46,14 +46,6 @@ int netns_open_self(int *ret_fd, struct err *e)
 	return 0;
 }
 
-bool netns_same(int a, int b)
-{
-	struct stat sa, sb;
-
-	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
-	       sa.st_ino == sb.st_ino;
-}
-
 int netns_id(int fd, uint64_t *ret_ino)
 {
 	struct stat st;

@@ -15,8 +15,6 @@
 int netns_open(const char *path, int *ret_fd, struct err *e);
 /* The calling thread's own. */
 int netns_open_self(int *ret_fd, struct err *e);
-/* True if both fds are the same namespace (st_dev, st_ino). */
-bool netns_same(int a, int b);
 /* st_ino, the identity that records keep beside the path. */
 int netns_id(int fd, uint64_t *ret_ino);
 /* socket(family, type | SOCK_CLOEXEC, protocol) inside ns; -errno. */

@@ -51,12 +51,10 @@ static void the_identity_is_the_inode(void **state)
 
 	expect_ok(netns_open_self(&self, &e), &e);
 	expect_ok(netns_open("/proc/self/ns/net", &path, &e), &e);
-	assert_true(netns_same(self, path));
 	assert_int_equal(netns_id(self, &a), 0);
 	assert_int_equal(netns_id(path, &b), 0);
 	assert_int_equal(a, b);
 	assert_int_equal(fcntl(path, F_GETFD), FD_CLOEXEC);
-	assert_false(netns_same(self, -1));
 	assert_int_equal(netns_id(-1, &a), -EBADF);
 	close(self);
 	close(path);
@@ -67,6 +65,7 @@ static void a_socket_stays_where_it_was_opened(void **state)
 {
 	struct ifreq ifr = {.ifr_name = "inner0"};
 	int inner = -1, outer = -1, sock = -1;
+	uint64_t a, b;
 	struct err e = {0};
 
 	netns_fresh();
@@ -74,7 +73,7 @@ static void a_socket_stays_where_it_was_opened(void **state)
 	expect_ok(netns_open_self(&inner, &e), &e);
 	netns_fresh();
 	expect_ok(netns_open_self(&outer, &e), &e);
-	assert_false(netns_same(inner, outer));
+	assert_true(netns_id(inner, &a) == 0 && netns_id(outer, &b) == 0 && a != b);
 
 	expect_ok(netns_socket(inner, AF_INET, SOCK_DGRAM, 0, &sock, &e), &e);
 	assert_int_equal(ioctl(sock, SIOCGIFINDEX, &ifr), 0);

@@ -110,20 +110,6 @@ void image_info_get(const struct image *img, struct image_info *ret)
 	};
 }
 
-int image_policy_name(const struct image *img, uint32_t policy, const char **ret_namespace,
-		      const char **ret_name)
-{
-	struct reader r;
-	struct image_policy p;
-
-	reader_init(&r, img);
-	if (!get(&r, IMAGE_POLICIES, policy, &p))
-		return -ENOENT;
-	*ret_namespace = str(&r, p.namespace);
-	*ret_name = str(&r, p.name);
-	return r.bad ? -EINVAL : 0;
-}
-
 static int pod_order(struct reader *r, size_t index, const char *namespace, const char *name,
 		     struct image_pod *ret)
 {

@@ -74,10 +74,6 @@ struct image_answer {
 	uint32_t audit_policy;
 };
 
-/* Names policies[i]; the namespace is "" for a cluster policy. -ENOENT past the end. */
-int image_policy_name(const struct image *img, uint32_t policy, const char **ret_namespace,
-		      const char **ret_name);
-
 /* Labels of the Pod object namespace/name (caller: labels_done). 0, or -ENOENT without object. */
 int image_pod_labels(const struct image *img, const char *namespace, const char *name,
 		     struct labels *ret);

@@ -17,12 +17,10 @@ static void ask(const struct image *img, bool known)
 		.namespace = "shop", .name = "p", .labels = {&label, 1}, .labels_known = known};
 	struct image_answer answer;
 	struct labels labels = {};
-	const char *ns, *name;
 
 	image_resolve(img, &pod, &answer);
 	if (!image_pod_labels(img, "shop", "p", &labels))
 		labels_done(&labels);
-	image_policy_name(img, 0, &ns, &name);
 	free(label.key);
 	free(label.value);
 }
