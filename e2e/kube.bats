@@ -381,6 +381,59 @@ api_reached() { on "$1" curl -sk -m 5 -o "$LAB/log/api-asked" "$KUBE_URL/readyz"
 	on node1 nft delete table ip services
 }
 
+# config_apply [MORE]
+config_apply() {
+	kube_apply <<-END
+		{apiVersion: sluice.dev/v1alpha1, kind: SluiceConfig, metadata: {name: default},
+		 spec: {clusterCIDRs: [10.244.0.0/16, 10.96.0.0/16, "fd00:244::/32", "fd00:96::/64"]$1}}
+	END
+}
+nodes_known() { [ "$(ctl "$1" status -o json | jq '.api.collections[] | select(.name == "nodes").count')" = "$2" ]; }
+nodes_known_wait() {
+	lab_wait 150 nodes_known "$@" && lab_wait 150 synced "$1" || {
+		ctl "$1" status -o json | jq .api
+		lab_fail "$1 does not know $2 nodes"
+	}
+}
+far_is() { [ "$(ask "$1" udp "$DENIED_V4" timeout=500)" = "$2" ]; }
+
+@test "where nodes' addresses are known by prefix, a node watches its own, the gateways and those that rules name" {
+	local far
+	cluster_up
+	for far in far1 far2 far3; do
+		echo "{apiVersion: v1, kind: Node, metadata: {name: $far, labels: {role: $far}}}"
+		echo ---
+	done | kube_apply
+	kube_write_status /api/v1/nodes/far1 "{\"addresses\": [{\"type\": \"ExternalIP\", \"address\": \"$DENIED_V4\"}]}" >/dev/null
+	nodes_known_wait node1 5
+	pod_start web web
+	same "as office" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	config_apply ', nodeCIDRs: [172.31.7.0/27, "fd31:7::/122"]'
+	nodes_known_wait node1 2
+	nodes_known_wait gw1 5
+	same "by the tunnel" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	far_is web "$EGRESS_V4"
+	policy_apply web "rules: [{name: never, action: Deny, to: [{nodes: {matchLabels: {role: far1}}}]}, {name: out, action: Allow, via: {gateway: office}}]"
+	nodes_known_wait node1 3
+	lab_wait 100 far_is web timeout
+	same "all else" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	node_stop node1
+	kube_node_start node1
+	nodes_synced node1
+	nodes_known_wait node1 3
+	same "after a restart" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	gateway_apply office "$EGRESS_V4" node1 # a gateway takes tunnels from every node
+	nodes_known_wait node1 5
+	nodes_known_wait gw1 3
+	lab_wait 100 has_address node1 "$EGRESS_V4"
+	lab_wait 100 asks_as web "$EGRESS_V4"
+	config_apply ''
+	nodes_known_wait gw1 5
+	for far in far1 far2 far3; do kube_delete "/api/v1/nodes/$far" >/dev/null; done
+	nodes_known_wait node1 2
+	pods_end web
+}
+
 compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
 
 @test "a burst of 1,000 events is one compile, and history that is gone is listed anew (long)" {

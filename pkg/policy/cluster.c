@@ -164,6 +164,9 @@ static void inside_compile(struct compiled *c, const struct node_view *node)
 
 	for (size_t i = 0; i < c->n_cluster_cidrs; i++)
 		append_cidr(v, n, c->cluster_cidrs[i]);
+	for (size_t i = 0; i < c->set->n_configs; i++)
+		for (size_t j = 0; j < c->set->configs[i].n_node_cidrs; j++)
+			append_cidr(v, n, c->set->configs[i].node_cidrs[j]);
 	for (size_t i = 0; i < c->set->n_nodes; i++) {
 		const struct doc_node *doc = &c->set->nodes[i];
 

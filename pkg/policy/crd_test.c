@@ -315,7 +315,8 @@ static const char *const objects[] = {
 		    "}}",
 	"{apiVersion: sluice.dev/v1alpha1, kind: ClusterEgressDestination, metadata: {name: x},\n"
 	"spec: {cidrs: ['::/0'], fqdns: [x], ports: " PORTS "}}",
-	CONFIG "{clusterCIDRs: [10.0.0.0/8], dns: {resolvers: ['::1'], minTTL: 24h, grace: "
+	CONFIG "{clusterCIDRs: [10.0.0.0/8], nodeCIDRs: [192.0.2.0/24], dns: {resolvers: ['::1'], "
+	       "minTTL: 24h, grace: "
 	       "000001s}, audit: true,\nmarkMask: 0xffe00000, tunnelPort: 65535}}",
 	CONFIG "{markMask: '0xFFE00000'}}",
 };

@@ -220,6 +220,8 @@ struct doc_config {
 	struct doc_meta meta; /* SluiceConfig "default" */
 	struct cidr *cluster_cidrs;
 	size_t n_cluster_cidrs;
+	struct cidr *node_cidrs; /* what nodes' addresses are in; n 0: not said */
+	size_t n_node_cidrs;
 	struct addr *resolvers;
 	size_t n_resolvers;
 	uint32_t min_ttl, grace; /* dns, seconds; defaults DOC_MIN_TTL, DOC_GRACE */

@@ -15,6 +15,7 @@ void doc_config_done(void *config)
 	struct doc_config *d = config;
 
 	free(d->cluster_cidrs);
+	free(d->node_cidrs);
 	free(d->resolvers);
 	doc_meta_done(&d->meta);
 }
@@ -30,6 +31,19 @@ static int parse_cluster_cidr(const struct doc_ctx *c, const struct json *j, voi
 static int parse_cluster_cidrs(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	return doc_list(c, j, DOC_MAX_LIST, parse_cluster_cidr, out);
+}
+
+static int parse_node_cidr(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	struct doc_config *d = out;
+
+	MEM_GROW(d->node_cidrs, d->n_node_cidrs);
+	return doc_cidr(c, j, &d->node_cidrs[d->n_node_cidrs++]);
+}
+
+static int parse_node_cidrs(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_list(c, j, DOC_MAX_LIST, parse_node_cidr, out);
 }
 
 static int parse_resolver(const struct doc_ctx *c, const struct json *j, void *out)
@@ -142,6 +156,7 @@ static const struct field dns_fields[] = {
 
 static const struct field config_spec_fields[] = {
 	{.name = "clusterCIDRs", .parse = parse_cluster_cidrs},
+	{.name = "nodeCIDRs", .parse = parse_node_cidrs},
 	{.name = "dns", .sub = dns_fields},
 	{.name = "audit", .parse = parse_audit},
 	{.name = "markMask", .parse = parse_mask},

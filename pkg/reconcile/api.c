@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "json/json.h"
+#include "reconcile/api_nodes.h"
 #include "reconcile/api_tell.h"
 #include "reconcile/objects.h"
 #include "reconcile/priv.h"
@@ -35,7 +36,8 @@ struct api {
 	struct api_in in;
 	struct objects *objects;
 	struct kube *kube;
-	struct watched watched[OBJECTS_N];
+	struct watched watched[OBJECTS_N]; /* but for nodes */
+	struct api_nodes *nodes;
 	struct fetch *fetches;
 	struct api_tell *tell;
 	uint64_t told_of; /* what was looked at last when there was something to tell */
@@ -49,6 +51,7 @@ static void watches_start(struct api *a);
 static void tell(struct api *a)
 {
 	watches_start(a);
+	api_nodes_look(a->nodes);
 	if (objects_changed(a->objects))
 		a->in.changed(a->in.data);
 }
@@ -92,19 +95,34 @@ static void on_synced(void *data)
 }
 
 /* One line when the API is lost, one when all of it is back; sluicectl status has the rest. */
-static void on_trouble(void *data, const struct err *e)
+static void trouble(struct api *a, enum collection c, const struct err *e)
 {
-	struct watched *w = data;
-	struct api *a = w->api;
 	bool before = a->in_trouble;
 
-	objects_trouble(a->objects, w->c, e);
+	objects_trouble(a->objects, c, e);
 	a->in_trouble = objects_troubled(a->objects) != NULL;
 	if (a->in_trouble && !before)
 		log_warn("API not reached: what is in force stays", "error=%s",
 			 log_quote(objects_troubled(a->objects)));
 	if (!a->in_trouble && before)
-		log_info("API reached again", "collection=%s", objects_resource(w->c));
+		log_info("API reached again", "collection=%s", objects_resource(c));
+}
+
+static void on_trouble(void *data, const struct err *e)
+{
+	struct watched *w = data;
+
+	trouble(w->api, w->c, e);
+}
+
+static void on_nodes_told(void *data)
+{
+	tell(data);
+}
+
+static void on_nodes_trouble(void *data, const struct err *e)
+{
+	trouble(data, OBJECTS_NODES, e);
 }
 
 static void watch_start(struct api *a, enum collection c)
@@ -127,7 +145,7 @@ static void watch_start(struct api *a, enum collection c)
 static void watches_start(struct api *a)
 {
 	for (enum collection c = 0; c < OBJECTS_N; c++)
-		if (!a->watched[c].watch && objects_wanted(a->objects, c))
+		if (!a->watched[c].watch && c != OBJECTS_NODES && objects_wanted(a->objects, c))
 			watch_start(a, c);
 }
 
@@ -235,6 +253,12 @@ int api_new(const struct api_in *in, struct api **ret, struct err *e)
 		r = api_tell_new(in->loop, a->kube, in->reconcile, &a->tell, e);
 	if (r < 0)
 		return r;
+	a->nodes = api_nodes_new(&(struct api_nodes_in){.kube = a->kube,
+							.objects = a->objects,
+							.node = in->conf->node_name,
+							.trouble = on_nodes_trouble,
+							.told = on_nodes_told,
+							.data = a});
 	watches_start(a);
 	*ret = TAKE(a);
 	return 0;
@@ -246,6 +270,7 @@ void api_free(struct api *a)
 		return;
 	for (enum collection c = 0; c < OBJECTS_N; c++)
 		kube_watch_free(a->watched[c].watch);
+	api_nodes_free(a->nodes);
 	while (a->fetches) {
 		kube_cancel(a->fetches->call);
 		fetch_end(a->fetches);

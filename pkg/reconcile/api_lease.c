@@ -26,16 +26,35 @@ struct api_lease {
 	void *released_data;
 };
 
+/*
+ * Where not everybody knows all nodes, gateways do: they are ranked among themselves, and the
+ * others look as seldom as may be. They are many, so one of them looks soon in any case.
+ */
+static size_t place_of(const struct api_lease *l, const char **nodes, size_t n)
+{
+	const struct object *self = objects_find(l->in.objects, OBJECTS_NODES, "", l->node);
+	bool all = objects_nodes_all(l->in.objects);
+	size_t kept = 0;
+
+	if (!all && !objects_is_candidate(l->in.objects, self))
+		return LEASE_PLACE_LAST;
+	for (size_t i = 0; i < n; i++) {
+		const struct object *node = objects_at(l->in.objects, OBJECTS_NODES, i);
+
+		if (all || objects_is_candidate(l->in.objects, node))
+			nodes[kept++] = node->name;
+	}
+	return lease_place(l->node, nodes, kept);
+}
+
 static void timer_arm(struct api_lease *l)
 {
 	size_t n = objects_count(l->in.objects, OBJECTS_NODES);
 	__cleanup_free const char **nodes = mem_alloc0(n * sizeof(*nodes));
 	uint64_t chance = hash_str(l->node, (uint64_t)clock_ms());
 
-	for (size_t i = 0; i < n; i++)
-		nodes[i] = objects_at(l->in.objects, OBJECTS_NODES, i)->name;
-	loop_timer_arm(l->timer, lease_wait_ms(l->held, lease_place(l->node, nodes, n),
-					       (uint32_t)(chance >> 20)));
+	loop_timer_arm(l->timer,
+		       lease_wait_ms(l->held, place_of(l, nodes, n), (uint32_t)(chance >> 20)));
 }
 
 static void held_set(struct api_lease *l)

@@ -22,6 +22,7 @@ struct json;
 #define LEASE_DEADLINE_MS 10000
 #define LEASE_RETRY_MS	  2000
 #define LEASE_RETRY_MAX	  300000
+#define LEASE_PLACE_LAST  1000000 /* behind everybody */
 
 /* What one knows of the Lease. PURE: times are ms of CLOCK_MONOTONIC. */
 struct lease {

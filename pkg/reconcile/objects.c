@@ -168,6 +168,13 @@ static void accept(struct object *obj, enum collection c, const struct json *red
 	obj->refused_at = (struct object_entry){0};
 }
 
+static void uncount(struct objects *o, enum collection c, const struct object *obj)
+{
+	o->n_services -= services_named(obj);
+	o->n_to_nodes -= object_names_nodes(obj);
+	o->nodes_serial++;
+}
+
 static void object_take(struct objects *o, enum collection c, struct object *obj,
 			const struct json *reduced)
 {
@@ -178,7 +185,7 @@ static void object_take(struct objects *o, enum collection c, struct object *obj
 
 	if (!o->replaying)
 		at = log_note(o, c, "o", json_dup(reduced));
-	o->n_services -= services_named(obj);
+	uncount(o, c, obj);
 	if (r == 0) {
 		accept(obj, c, reduced, set);
 		obj->good_at = at;
@@ -187,6 +194,8 @@ static void object_take(struct objects *o, enum collection c, struct object *obj
 		obj->refused_at = at;
 	}
 	o->n_services += services_named(obj);
+	o->n_to_nodes += object_names_nodes(obj);
+	o->nodes_serial++;
 	o->changed = true;
 	o->gateways_changed |= c == OBJECTS_GATEWAYS;
 }
@@ -200,7 +209,8 @@ static uint64_t tree_hash(const struct json *j)
 
 /* Servers repeat events, and one of several may lag behind. A list is the truth: versions may
  * begin anew where a store was restored. */
-static bool version_take(const struct objects_of *of, struct object *obj, const struct json *object)
+static bool version_take(const struct objects *o, enum collection c, struct object *obj,
+			 const struct json *object)
 {
 	const char *s = NULL;
 	uint64_t version;
@@ -208,7 +218,7 @@ static bool version_take(const struct objects_of *of, struct object *obj, const 
 	if (json_string(json_get(json_get(object, "metadata"), "resourceVersion"), &s, NULL) < 0)
 		return true;
 	version = strtoull(s, NULL, 10);
-	if (!of->listing && version <= obj->version)
+	if (!(o->of[c].listing & o->speaker) && version <= obj->version)
 		return false;
 	obj->version = version;
 	return true;
@@ -228,9 +238,9 @@ struct object *object_replay(struct objects *o, enum collection c, const struct 
 	    json_string(json_get(meta, "namespace"), &namespace, NULL) < 0)
 		return NULL;
 	obj = find_or_add(&o->of[c], namespace, name);
-	obj->listed = true;
+	object_told(o, c, obj);
 	obj->fetched_at = 0;
-	if (!version_take(&o->of[c], obj, object))
+	if (!version_take(o, c, obj, object))
 		return obj;
 	hash = tree_hash(reduced);
 	o->status_serial += object_note(obj, c, object);
@@ -256,7 +266,7 @@ void objects_unreadable(struct objects *o, enum collection c, const char *namesp
 		 log_quote(namespace ?: ""), log_quote(name), log_quote(why->msg));
 	if (!obj)
 		return;
-	obj->listed = true;
+	object_told(o, c, obj);
 	free(obj->refused);
 	obj->refused = mem_printf("%s; what it said before stays in force", why->msg);
 }
@@ -276,7 +286,7 @@ static void object_remove(struct objects *o, enum collection c, size_t i)
 
 	if (!o->replaying)
 		log_gone(o, c, obj);
-	o->n_services -= services_named(obj);
+	uncount(o, c, obj);
 	object_free(obj);
 	of->n--;
 	memmove(of->list + i, of->list + i + 1, (of->n - i) * sizeof(struct object *));
@@ -284,8 +294,7 @@ static void object_remove(struct objects *o, enum collection c, size_t i)
 	o->gateways_changed |= c == OBJECTS_GATEWAYS;
 }
 
-/* A pod's object may go before its process does: objects_sweep knows. */
-static void leave(struct objects *o, enum collection c, size_t i)
+void object_leave(struct objects *o, enum collection c, size_t i)
 {
 	if (c != OBJECTS_PODS) {
 		object_remove(o, c, i);
@@ -296,8 +305,8 @@ static void leave(struct objects *o, enum collection c, size_t i)
 }
 
 /* Its index, SIZE_MAX when there is none. */
-static size_t index_of(const struct objects *o, enum collection c, const char *namespace,
-		       const char *name)
+size_t objects_index(const struct objects *o, enum collection c, const char *namespace,
+		     const char *name)
 {
 	const struct objects_of *of = &o->of[c];
 	const char *ns = object_kinds[c].namespaced ? namespace : "";
@@ -306,43 +315,17 @@ static size_t index_of(const struct objects *o, enum collection c, const char *n
 	return i < of->n && object_compare(of->list[i], ns, name) == 0 ? i : SIZE_MAX;
 }
 
-void objects_gone(struct objects *o, enum collection c, const char *namespace, const char *name)
-{
-	size_t i = index_of(o, c, namespace, name);
-
-	if (i != SIZE_MAX)
-		leave(o, c, i);
-}
-
 void object_forget(struct objects *o, enum collection c, const char *namespace, const char *name)
 {
-	size_t i = index_of(o, c, namespace, name);
+	size_t i = objects_index(o, c, namespace, name);
 
 	if (i != SIZE_MAX)
 		object_remove(o, c, i);
 }
 
-void objects_begin(struct objects *o, enum collection c)
+void objects_log_known(struct objects *o, enum collection c)
 {
-	for (size_t i = 0; i < o->of[c].n; i++)
-		o->of[c].list[i]->listed = false;
-	o->of[c].listing = true;
-}
-
-void objects_synced(struct objects *o, enum collection c)
-{
-	struct objects_of *of = &o->of[c];
-
-	for (size_t i = of->n; of->listing && i-- > 0;)
-		if (!of->list[i]->listed && !of->list[i]->gone)
-			leave(o, c, i);
-	of->listing = false;
-	of->synced = true;
-	if (of->known)
-		return;
-	of->known = true;
-	of->known_at = log_note(o, c, "complete", json_new_bool(true));
-	o->changed = true;
+	o->of[c].known_at = log_note(o, c, "complete", json_new_bool(true));
 }
 
 /* What was asked for has no record before its ADD has ended. */
@@ -397,7 +380,7 @@ uint64_t objects_status_serial(const struct objects *o)
 
 bool objects_changed(const struct objects *o)
 {
-	return o->changed && objects_known(o, NULL);
+	return o->changed && !o->of[OBJECTS_NODES].halved && objects_known(o, NULL);
 }
 
 /* Its Services are on their way: until then nobody knows whom it selects. */

@@ -65,7 +65,9 @@ struct object {
 		int64_t at;
 		uint32_t len; /* 0: not there */
 	} good_at, refused_at;
-	bool listed, gone;
+	bool gone;
+	/* By watch: who told it, and who did in the list under way. */
+	uint64_t sources, listed;
 	int64_t alone_at;   /* a pod: since when it is here without a record (ms); adopt.c */
 	bool unadopted;	    /* … and why was said */
 	int64_t fetched_at; /* ms; 0: a watch told it */
@@ -86,6 +88,31 @@ const char *objects_query(enum collection c);
 const char *objects_resource(enum collection c); /* "egresspolicies" */
 const char *objects_kind(enum collection c);
 bool objects_wanted(const struct objects *o, enum collection c);
+
+/*
+ * Nodes are told by several watches, each of which has a number; the other collections have one,
+ * number 0. What is said until the next call is said by that watch.
+ */
+void objects_speaker(struct objects *o, unsigned int source);
+/* Of nodes: these (by bit) must have told theirs, and there may be more to come. */
+void objects_awaits(struct objects *o, uint64_t sources, bool determined);
+void objects_silence(struct objects *o, unsigned int source); /* it ends: what it alone told goes */
+
+#define NODE_QUERIES_MAX 24
+/* By which queries this node is to ask for nodes: its own first, then others, or for all. */
+struct node_queries {
+	char *list[NODE_QUERIES_MAX + 1];
+	size_t n;
+	bool determined; /* else: so far; what decides is not known yet */
+	bool all;
+};
+void objects_node_queries(const struct objects *o, const char *self, struct node_queries *ret);
+void node_queries_done(struct node_queries *q);
+uint64_t objects_nodes_serial(const struct objects *o); /* counts up when they may be others */
+/* Every node asks for all nodes: nobody said what their addresses are in. */
+bool objects_nodes_all(const struct objects *o);
+/* A gateway selects it; node may be NULL: one that nothing is known of. */
+bool objects_is_candidate(const struct objects *o, const struct object *node);
 
 /* ---- what the API says ---- */
 void objects_begin(struct objects *o, enum collection c);

@@ -80,6 +80,7 @@ int objects_new(int state_fd, bool writable, struct objects **ret, struct err *e
 	bool damaged;
 	int r;
 
+	o->speaker = 1;
 	o->replaying = true;
 	r = object_log_open(state_fd, writable, &reader, &o->log, &damaged, e);
 	o->replaying = false;
@@ -166,6 +167,8 @@ void objects_trouble(struct objects *o, enum collection c, const struct err *e)
 {
 	free(o->of[c].trouble);
 	o->of[c].trouble = e ? mem_strdup(e->msg) : NULL;
+	if (e)
+		o->of[c].halved = false; /* it may take long */
 }
 
 const char *objects_troubled(const struct objects *o)

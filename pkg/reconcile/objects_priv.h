@@ -7,9 +7,13 @@
 struct objects_of {	      /* one collection */
 	struct object **list; /* sorted by namespace, name */
 	size_t n;
-	bool known;   /* complete once */
-	bool synced;  /* complete in this life */
-	bool listing; /* between begin and synced */
+	bool known;  /* complete once */
+	bool synced; /* complete in this life */
+	/* By watch: between begin and synced; has told all; must, for the collection to be whole.
+	 */
+	uint64_t listing, told, awaited;
+	bool open;   /* which ones must is not known yet */
+	bool halved; /* it was whole, and one that must has not told its part yet */
 	struct object_entry known_at;
 	char *trouble;
 };
@@ -19,7 +23,9 @@ struct objects {
 	struct object_log *log;
 	struct doc_set *whole; /* given out last */
 	bool changed, gateways_changed, replaying;
-	uint64_t status_serial;
+	uint64_t status_serial, nodes_serial;
+	uint64_t speaker;  /* by bit */
+	size_t n_to_nodes; /* policies that name nodes as destinations */
 	size_t n_services; /* policies and slices that name Services */
 };
 
@@ -39,8 +45,22 @@ struct json *object_reduce(enum collection c, const struct json *in);
 /* What the store needs and the parser does not. True: its status is another one. */
 bool object_note(struct object *obj, enum collection c, const struct json *in);
 
+#define SOURCE_LOG (1ull << 63) /* what was played, and nobody has told since */
+
+/* ---- objects_nodes.c ---- */
+size_t object_names_nodes(const struct object *obj); /* 1 or 0 */
+
+/* ---- objects_lists.c ---- */
+void object_told(struct objects *o, enum collection c, struct object *obj);
+
 /* ---- objects.c ---- */
+void objects_log_known(struct objects *o, enum collection c);
+/* Its object is gone; a pod's may go before its process does: objects_sweep knows. */
+void object_leave(struct objects *o, enum collection c, size_t i);
 void object_free(struct object *obj);
+/* Its index, SIZE_MAX when there is none. */
+size_t objects_index(const struct objects *o, enum collection c, const char *namespace,
+		     const char *name);
 /* As objects_put and objects_gone, of what stands in the log. */
 struct object *object_replay(struct objects *o, enum collection c, const struct json *object);
 void object_forget(struct objects *o, enum collection c, const char *namespace, const char *name);

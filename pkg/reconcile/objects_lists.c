@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lists: what is not in them is gone. A collection may be told in parts by several watches, which
+ * overlap; then an object is there for as long as one of them tells it.
+ */
+#include "reconcile/objects_priv.h"
+
+void objects_speaker(struct objects *o, unsigned int source)
+{
+	o->speaker = 1ull << source;
+}
+
+void object_told(struct objects *o, enum collection c, struct object *obj)
+{
+	if (o->replaying) {
+		obj->sources = SOURCE_LOG;
+		return;
+	}
+	obj->sources |= o->speaker;
+	obj->listed |= o->speaker;
+}
+
+/* These do not tell it any more. */
+static void untell(struct objects *o, enum collection c, size_t i, uint64_t sources)
+{
+	struct object *obj = o->of[c].list[i];
+
+	obj->sources &= ~sources;
+	if (!obj->sources && !obj->gone)
+		object_leave(o, c, i);
+}
+
+/* All have told their parts: what only the log has said is gone, too. */
+static void settle(struct objects *o, enum collection c)
+{
+	struct objects_of *of = &o->of[c];
+	uint64_t awaited = of->awaited ? of->awaited : 1;
+
+	of->synced = !of->open && (of->told & awaited) == awaited;
+	if (!of->synced)
+		return;
+	of->halved = false;
+	for (size_t i = of->n; i-- > 0;)
+		untell(o, c, i, SOURCE_LOG);
+	if (of->known)
+		return;
+	of->known = true;
+	o->nodes_serial++;
+	objects_log_known(o, c);
+	o->changed = true;
+}
+
+void objects_begin(struct objects *o, enum collection c)
+{
+	for (size_t i = 0; i < o->of[c].n; i++)
+		o->of[c].list[i]->listed &= ~o->speaker;
+	o->of[c].listing |= o->speaker;
+}
+
+void objects_synced(struct objects *o, enum collection c)
+{
+	struct objects_of *of = &o->of[c];
+
+	for (size_t i = of->n; of->listing & o->speaker && i-- > 0;)
+		if (!(of->list[i]->listed & o->speaker))
+			untell(o, c, i, o->speaker);
+	of->listing &= ~o->speaker;
+	if (!(of->told & o->speaker))
+		o->nodes_serial++;
+	of->told |= o->speaker;
+	settle(o, c);
+}
+
+void objects_gone(struct objects *o, enum collection c, const char *namespace, const char *name)
+{
+	size_t i = objects_index(o, c, namespace, name);
+
+	if (i != SIZE_MAX)
+		untell(o, c, i, o->speaker | SOURCE_LOG);
+}
+
+/* ---- nodes ---- */
+
+/* Until they have told their parts, what is known is less than what was asked for. */
+void objects_awaits(struct objects *o, uint64_t sources, bool determined)
+{
+	struct objects_of *of = &o->of[OBJECTS_NODES];
+	bool whole = of->synced;
+
+	of->awaited = sources;
+	of->open = !determined;
+	settle(o, OBJECTS_NODES);
+	of->halved |= whole && !of->synced;
+}
+
+void objects_silence(struct objects *o, unsigned int source)
+{
+	struct objects_of *of = &o->of[OBJECTS_NODES];
+
+	for (size_t i = of->n; i-- > 0;)
+		untell(o, OBJECTS_NODES, i, 1ull << source);
+	of->told &= ~(1ull << source);
+	of->listing &= ~(1ull << source);
+}
+
+uint64_t objects_nodes_serial(const struct objects *o)
+{
+	return o->nodes_serial;
+}
