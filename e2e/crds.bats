@@ -174,7 +174,7 @@ sluiceconfigs  false" "$(jq -r '.resources[] | select(.categories == ["sluice"])
 		object "$kind" "$spec" "$([ "$kind" = SluiceConfig ] || echo columns)" | kube_apply
 	done < <(smallest)
 	kube_write_status "$SLUICE_API/egressgateways/columns" '{"addresses": [{"address": "203.0.113.10", "node": "gw1"}],
-		"conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "All is well.",
+		"summary": {"addresses": "203.0.113.10,203.0.113.11", "nodes": "gw1,gw2"}, "conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "All is well.",
 		"lastTransitionTime": "2026-11-21T06:00:00Z"}]}' >/dev/null
 	table() { KUBE_ACCEPT='application/json;as=Table;g=meta.k8s.io;v=v1' kube_get "$SLUICE_API/$1"; }
 	columns() { table "$1" | jq -r '[.columnDefinitions[] | select(.priority == 0) | .name] | join(" ")'; }
@@ -185,7 +185,7 @@ sluiceconfigs  false" "$(jq -r '.resources[] | select(.categories == ["sluice"])
 	same "cluster destinations" "Name Accepted Age" "$(columns clusteregressdestinations)"
 	same config "Name Audit Accepted Age" "$(columns sluiceconfigs)"
 	kube_delete "$SLUICE_API/sluiceconfigs/default" >/dev/null
-	same cells '["columns","203.0.113.10","gw1","True"]' "$(table egressgateways/columns | jq -c '.rows[0].cells[:4]')"
+	same cells '["columns","203.0.113.10,203.0.113.11","gw1,gw2","True"]' "$(table egressgateways/columns | jq -c '.rows[0].cells[:4]')"
 }
 
 @test "a field that nobody knows is kept, so that the daemon can refuse it" {

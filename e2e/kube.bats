@@ -206,6 +206,32 @@ condition_wait() {
 	lab_wait 100 said IPAssigned "$EGRESS_V4 is carried by node gw1" || kube_get /api/v1/events
 }
 
+# row PATH NAME: what kubectl get shows of it, by its columns
+row() {
+	KUBE_ACCEPT='application/json;as=Table;v=v1;g=meta.k8s.io' kube_get "$SLUICE_API/$1" |
+		jq -r --arg name "$2" '.columnDefinitions as $c | .rows[] | select(.object.metadata.name == $name) |
+			[.cells, $c] | transpose | map(select(.[1].priority == 0 and .[1].name != "Age")[0] | tostring) | join(" ")'
+}
+row_is() { [ "$(row "$1" "$2")" = "$3" ]; }
+
+@test "a gateway's columns show all that it has, and entries of an owner that is gone are taken back" {
+	cluster_up
+	kube_apply <<-END
+		{apiVersion: sluice.dev/v1alpha1, kind: EgressGateway, metadata: {name: many},
+		 spec: {addresses: [{range: 172.31.7.60}, {range: 172.31.7.61-172.31.7.62}],
+		        nodeSelector: {matchLabels: {kubernetes.io/hostname: gw1}}}}
+	END
+	lab_wait 200 row_is egressgateways many "many 172.31.7.60,172.31.7.61-172.31.7.62 gw1 True" ||
+		lab_fail "the row is: $(row egressgateways many)"
+	node_stop gw1 KILL
+	kube_delete /api/v1/nodes/gw1 >/dev/null
+	lab_wait 600 row_is egressgateways many "many 172.31.7.60,172.31.7.61-172.31.7.62 null False" ||
+		lab_fail "the row is: $(row egressgateways many)"
+	same "entries" 0 "$(kube_get "$SLUICE_API/egressgateways/many" | jq '.status.addresses | length')"
+	kube_delete "$SLUICE_API/egressgateways/many" >/dev/null
+	(LAB_NODES=(gw1) && cluster_objects) | kube_apply >/dev/null # its Node, for the others
+}
+
 # events REASON: the messages of what was said
 events() { kube_get "/api/v1/events" | jq -r --arg reason "$1" '.items[] | select(.reason == $reason) | .message'; }
 said() { events "$1" | grep -F "$2"; }
@@ -390,10 +416,9 @@ config_apply() {
 }
 nodes_known() { [ "$(ctl "$1" status -o json | jq '.api.collections[] | select(.name == "nodes").count')" = "$2" ]; }
 nodes_known_wait() {
-	lab_wait 150 nodes_known "$@" && lab_wait 150 synced "$1" || {
-		ctl "$1" status -o json | jq .api
-		lab_fail "$1 does not know $2 nodes"
-	}
+	lab_wait 150 nodes_known "$@" && lab_wait 150 synced "$1" && return
+	ctl "$1" status -o json | jq .api
+	lab_fail "$1 does not know $2 nodes"
 }
 far_is() { [ "$(ask "$1" udp "$DENIED_V4" timeout=500)" = "$2" ]; }
 

@@ -44,7 +44,7 @@ struct api_tell {
 	struct kube_backoff backoff;
 	enum collection c; /* where the walk is; N_TOLD: at its end */
 	size_t i;
-	int part; /* of the object: its conditions, then its addresses */
+	int part; /* of the object: its conditions, its addresses, those of nodes that are gone */
 	bool again;
 	char now[32];
 };
@@ -206,14 +206,54 @@ static void addresses_tell(struct api_tell *t, const struct object *obj)
 	status_write(t, OBJECTS_GATEWAYS, obj, manager, status);
 }
 
+/* ---- who is gone ---- */
+
+struct lives {
+	const struct api_tell *tell;
+	const struct object *gateway;
+};
+
+static bool lives(void *data, const char *node, const char *address)
+{
+	const struct lives *l = data;
+	const struct egress_addr *addrs;
+	struct addr a;
+	size_t n;
+
+	if (!objects_find(l->tell->objects, OBJECTS_NODES, "", node) || addr_parse(address, &a) < 0)
+		return false;
+	addrs = compiled_addrs(l->tell->r->compiled, &n);
+	for (size_t i = 0; i < n; i++)
+		if (addr_eq(addrs[i].addr, a) && strcmp(addrs[i].gateway, l->gateway->name) == 0)
+			return true;
+	return strcmp(node, l->tell->r->node_name) == 0; /* its own it takes back itself */
+}
+
+static void gone_tell(struct api_tell *t, const struct object *obj)
+{
+	struct lives l = {t, obj};
+	__cleanup_free char *node = NULL, *manager = NULL;
+	struct json *status = gateway_without_gone(obj->status, lives, &l, &node);
+
+	if (!status)
+		return;
+	log_info("entries taken back of a node that is gone", "gateway=%s node=%s", obj->name,
+		 node);
+	manager = mem_printf("sluice-%.*s", MANAGER_NAME, node);
+	status_write(t, OBJECTS_GATEWAYS, obj, manager, status);
+}
+
 /* ---- the walk ---- */
 
+#define PARTS 3
 static void tell_part(struct api_tell *t, const struct object *obj)
 {
 	if (t->part == 0 && api_lease_held(t->lease))
 		conditions_tell(t, t->c, obj);
 	if (t->part == 1 && t->c == OBJECTS_GATEWAYS)
 		addresses_tell(t, obj);
+	if (t->part == 2 && t->c == OBJECTS_GATEWAYS && api_lease_held(t->lease))
+		gone_tell(t, obj);
 }
 
 static void walk(struct api_tell *t)
@@ -225,7 +265,7 @@ static void walk(struct api_tell *t)
 			continue;
 		}
 		tell_part(t, objects_at(t->objects, t->c, t->i));
-		if (++t->part > 1) {
+		if (++t->part == PARTS) {
 			t->part = 0;
 			t->i++;
 		}

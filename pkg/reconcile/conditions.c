@@ -28,6 +28,7 @@ void conditions_done(struct conditions *c)
 {
 	for (size_t i = 0; i < c->n; i++)
 		free(c->list[i].message);
+	json_free(TAKE(c->summary));
 	c->n = 0;
 }
 
@@ -114,6 +115,7 @@ static void gateway_conditions(const struct object *obj, const struct compiled *
 		      : mem_strdup(missing ?: "every address is carried"));
 	add(ret, "AddressAssigned", !missing, missing ? "NotCarried" : "AllAddressesCarried",
 	    missing ?: mem_strdup("every address is carried"));
+	ret->summary = gateway_summary(obj);
 }
 
 void conditions_of(enum collection c, const struct object *obj, const struct doc_set *set,
@@ -197,6 +199,8 @@ struct json *conditions_status(const struct conditions *want, int64_t generation
 		same &= says_the_same(c, generation, t);
 		json_append(list, condition_emit(c, generation, t, now));
 	}
+	same &= want->summary ? json_equal(want->summary, json_get(status, "summary"))
+			      : !json_get(status, "summary");
 	if (same) {
 		json_free(list);
 		return NULL;
@@ -204,6 +208,8 @@ struct json *conditions_status(const struct conditions *want, int64_t generation
 	o = json_new_object();
 	json_set(o, "observedGeneration", json_new_int(generation));
 	json_set(o, "conditions", list);
+	if (want->summary)
+		json_set(o, "summary", json_dup(want->summary));
 	return o;
 }
 

@@ -31,6 +31,7 @@ struct condition {
 struct conditions {
 	struct condition list[CONDITIONS_MAX];
 	size_t n;
+	struct json *summary; /* of a gateway; else NULL */
 };
 
 void conditions_of(enum collection c, const struct object *obj, const struct doc_set *set,
@@ -38,7 +39,7 @@ void conditions_of(enum collection c, const struct object *obj, const struct doc
 void conditions_done(struct conditions *c);
 
 /*
- * The status to apply: observedGeneration and conditions. NULL when there, as JSON text or
+ * The status to apply: observedGeneration, conditions and summary. NULL when there, as JSON text or
  * NULL, says the same. now: "2026-01-31T09:00:00Z".
  */
 struct json *conditions_status(const struct conditions *want, int64_t generation, const char *there,
@@ -66,3 +67,17 @@ struct json *addresses_status(const struct addresses_told *told, const char *nod
 /* The addresses that a says of the node and b does not. */
 size_t addresses_beyond(const struct json *a, const struct json *b, const char *node, char ***ret);
 void addresses_beyond_done(char **list, size_t n);
+
+/* ---- EgressGateway.status, by the holder of the Lease: gateway_status.c ---- */
+
+/* {"addresses": "203.0.113.10,203.0.113.16/28", "nodes": "gw1,gw2"}: columns for people; NULL:
+ * none. */
+struct json *gateway_summary(const struct object *obj);
+/* The node is there, and the address is one of the gateway's. */
+typedef bool gateway_lives_fn(void *data, const char *node, const char *address);
+/*
+ * What is to be applied in the name of a node of whose entries some are of the past: those that
+ * are not. *ret_node: which, malloc'd. NULL: there is none.
+ */
+struct json *gateway_without_gone(const char *there, gateway_lives_fn *lives, void *data,
+				  char **ret_node);

@@ -157,6 +157,80 @@ static void an_owner_tells_of_its_own_addresses_alone(void **state)
 	assert_int_equal(json_len(json_get(none, "addresses")), 0);
 }
 
+static void a_gateway_is_summed_up_in_a_line(void **state)
+{
+	char text[] = "{\"spec\":{\"addresses\":[{\"range\":\"192.0.2.8\"},{\"range\":"
+		      "\"2001:db8::/125\"}]}}";
+	char from[] = "{\"spec\":{\"addressFrom\":{\"interface\":\"eth1\"}}}";
+	char there[] = "{\"addresses\":[{\"address\":\"192.0.2.8\",\"node\":\"n2\"},{\"address\":"
+		       "\"192.0.2.9\",\"node\":\"n1\"},{\"address\":\"192.0.2.10\",\"node\":"
+		       "\"n2\"}]}";
+	struct object obj = {.text = text, .status = there};
+	struct conditions c = {.summary = gateway_summary(&obj)};
+	__cleanup_json struct json *first = conditions_status(&c, 1, there, T0);
+	__cleanup_free char *was = json_emit(first, 0), *bare = NULL;
+
+	assert_non_null(strstr(was, "\"summary\":{\"addresses\":\"192.0.2.8,2001:db8::/125\","
+				    "\"nodes\":\"n1,n2\"}"));
+	assert_null(conditions_status(&c, 1, was, T1));
+	json_free(c.summary);
+	obj = (struct object){.text = from};
+	c.summary = gateway_summary(&obj);
+	bare = json_emit(c.summary, 0);
+	assert_string_equal(bare, "{\"addresses\":\"eth1\"}");
+	conditions_done(&c);
+}
+
+static void a_long_list_says_how_many_more(void **state)
+{
+	__cleanup_free char *text = mem_strdup("{\"spec\":{\"addresses\":[");
+	struct object obj = {0};
+	__cleanup_json struct json *j = NULL;
+	const char *s;
+
+	for (int i = 0; i < 200; i++) {
+		char *longer = mem_printf("%s%s{\"range\":\"192.0.2.%d\"}", text, i ? "," : "", i);
+
+		free(text);
+		text = longer;
+	}
+	obj.text = mem_printf("%s]}}", text);
+	j = gateway_summary(&obj);
+	free(obj.text);
+	assert_int_equal(json_string(json_get(j, "addresses"), &s, NULL), 0);
+	assert_true(strlen(s) < 128);
+	assert_non_null(strstr(s, "192.0.2.0,192.0.2.1,"));
+	assert_non_null(strstr(s, ",+19"));
+}
+
+static bool in_force(void *data, const char *node, const char *address)
+{
+	return strcmp(node, "gone") != 0 && strcmp(address, "192.0.2.9") != 0;
+}
+
+static void entries_of_who_is_gone_are_taken_back_in_its_name(void **state)
+{
+#define ENTRY(address, node) "{\"address\":\"192.0.2." address "\",\"node\":\"" node "\"}"
+	static const char there[] = "{\"addresses\":[" ENTRY("7", "n1") "," ENTRY(
+		"8", "gone") "],\"lastFailover\":{\"to\":\"gone\"}}",
+			  past[] = "{\"addresses\":[" ENTRY("7", "n1") "," ENTRY(
+				  "9", "n1") "," ENTRY("8",
+						       "n2") "],\"lastFailover\":{\"to\":\"n2\"}}",
+			  fine[] = "{\"addresses\":[" ENTRY("7", "n1") "]}";
+	__cleanup_free char *node = NULL, *other = NULL, *text = NULL, *rest = NULL;
+	__cleanup_json struct json *j = gateway_without_gone(there, in_force, NULL, &node),
+				   *k = gateway_without_gone(past, in_force, NULL, &other);
+
+	assert_string_equal(node, "gone");
+	text = json_emit(j, 0);
+	assert_string_equal(text, "{\"addresses\":[],\"lastFailover\":{\"to\":\"gone\"}}");
+	assert_string_equal(other, "n1"); /* one of its two is no address of the gateway any more */
+	rest = json_emit(k, 0);
+	assert_string_equal(rest, "{\"addresses\":[" ENTRY("7", "n1") "]}");
+	assert_null(gateway_without_gone(fine, in_force, NULL, NULL));
+	assert_null(gateway_without_gone(NULL, in_force, NULL, NULL));
+}
+
 static void the_last_failover_is_told_by_who_took_over_last(void **state)
 {
 	char from[] = "dead";
@@ -184,6 +258,9 @@ int main(void)
 		cmocka_unit_test(what_was_refused_is_invalid_whatever_else_it_lacks),
 		cmocka_unit_test(a_condition_is_written_when_it_says_something_else),
 		cmocka_unit_test(an_owner_tells_of_its_own_addresses_alone),
+		cmocka_unit_test(a_gateway_is_summed_up_in_a_line),
+		cmocka_unit_test(a_long_list_says_how_many_more),
+		cmocka_unit_test(entries_of_who_is_gone_are_taken_back_in_its_name),
 		cmocka_unit_test(the_last_failover_is_told_by_who_took_over_last),
 	};
 
