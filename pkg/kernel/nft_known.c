@@ -28,6 +28,9 @@ static uint64_t model_digest(const struct nft_model *m)
 	for (size_t i = 0; i < m->n_addresses; i++)
 		h = hash_addrs(&m->addresses[i].addr, 1,
 			       hash_u32(m->addresses[i].id << 1 | m->addresses[i].guard, h));
+	_Static_assert(sizeof(*m->limits) == 12, "padding would be hashed");
+	h = hash_bytes(m->n_limits ? m->limits : (const void *)"", m->n_limits * sizeof(*m->limits),
+		       hash_u32((uint32_t)m->n_limits, h));
 	h = hash_u32((uint32_t)m->n_nodes, h);
 	for (size_t i = 0; i < m->n_nodes; i++)
 		h = hash_u32(m->nodes[i], h);

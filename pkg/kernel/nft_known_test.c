@@ -23,6 +23,7 @@ static uint32_t observe_costs(struct nft *n, const struct nft_model *m, int leve
 static void looks_again_only_when_something_was_changed(void **state)
 {
 	const uint32_t nodes[] = {1, 2};
+	const struct nft_limit limit = {.id = 16, .connections = 5};
 	struct nft_model m = {.mark_mask = SLU_MARK_MASK_DEFAULT,
 			      .port = SLU_TUNNEL_PORT_DEFAULT,
 			      .nodes = nodes,
@@ -42,6 +43,10 @@ static void looks_again_only_when_something_was_changed(void **state)
 	assert_true(observe_costs(n, &m, 1) > 10);
 	m.n_nodes = 2;
 	assert_int_equal(observe_costs(n, &m, 0), 1);
+	m.limits = &limit;
+	m.n_limits = 1;
+	assert_true(observe_costs(n, &m, 1) > 10);
+	m.n_limits = 0;
 	nft_forget(n);
 	assert_true(observe_costs(n, &m, 0) > 10);
 	sh("nft flush ruleset");
