@@ -114,7 +114,7 @@ class Node:
         """Until the kernel has it, and until the snapshot, which is written then."""
         self.edits += 1
         change(self.edited[0]["spec"]["rules"])
-        snapshot, epoch = self.home / "state/snapshot", Epoch(self.home / "bpf/v3/epoch")
+        snapshot, epoch = self.home / "state/snapshot", Epoch(next(self.home.glob("bpf/v*/epoch")))
         written, counted = os.stat(snapshot).st_mtime_ns, epoch.now()
         cpu, start = self.cpu(), time.monotonic()
         self.lab.policy("30-teams-0.yaml", self.edited)

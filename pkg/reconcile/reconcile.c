@@ -476,11 +476,6 @@ int reconcile_pass(struct reconcile *r, struct err *e)
 	return rc;
 }
 
-size_t reconcile_changes(const struct reconcile *r)
-{
-	return r->changes;
-}
-
 int64_t reconcile_timers(struct reconcile *r)
 {
 	int64_t now = clock_ms(), next = claims_run(&r->claims, now);

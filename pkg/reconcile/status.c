@@ -211,3 +211,8 @@ struct json *reconcile_status(struct reconcile *r)
 	json_set(o, "gateways", gateways_status(r));
 	return o;
 }
+
+size_t reconcile_changes(const struct reconcile *r)
+{
+	return r->changes;
+}
