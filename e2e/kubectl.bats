@@ -276,6 +276,18 @@ all_told() {
 		[[ $output == *"is forbidden: User \"nobody\""*"  list "*.sluice.dev*"ClusterRole sluice-kubectl"* ]]
 	done
 	[[ $output == *"  get pods in namespace shop"* && $output == *"  list nodes"* ]]
+	# a team, with no more than the cluster's own view of its namespace
+	kube_apply <<-END
+		apiVersion: rbac.authorization.k8s.io/v1
+		kind: RoleBinding
+		metadata: {name: editor-view, namespace: shop}
+		roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: sluice-view}
+		subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: editor}]
+	END
+	kube_kubeconfig editor
+	AS=editor run -0 sluice policies -n shop
+	[[ $output == *shop/web* && $output == *"without the cluster's own policies"* ]]
+	AS=editor run -1 sluice policies
 }
 
 @test "what is wrong with the way to the cluster is said" {

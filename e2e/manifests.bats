@@ -132,6 +132,15 @@ coordination.k8s.io/leases get,update sluiced" "$(rules sluiced sluice-system | 
 	may_not sluiced PATCH "$CORE/nodes/node1/status" '{}' "$MERGE"
 
 	# people
+	bind ClusterRoleBinding sluice-kubectl gw2
+	same "all that kubectl sluice may" "/events list
+/namespaces get,list
+/nodes list
+/pods get,list
+/services list
+coordination.k8s.io/leases get sluiced
+discovery.k8s.io/endpointslices list
+$(printf 'sluice.dev/%s list\n' "${KUBE_KINDS[@]}" | sort)" "$(rules gw2 shop)"
 	bind ClusterRoleBinding sluice-security security
 	bind RoleBinding sluice-edit editor shop
 	bind RoleBinding sluice-view viewer shop

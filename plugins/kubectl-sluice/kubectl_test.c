@@ -56,6 +56,9 @@ static const char *answer_to(const char *path)
 		 LIST("{\"metadata\": {\"name\": \"p\", \"namespace\": \"elsewhere\"},"
 		      "\"spec\": {\"nodeName\": \"ghost\", \"containers\": [{\"name\": "
 		      "\"sluiced\", \"image\": \"r:5000/sluice\"}]}}")},
+		{"/api/v1/nodes?", LIST("{\"metadata\": {\"name\": \"w\", \"labels\": {"
+					"\"kubernetes.io/os\": \"windows\"}}, \"status\": {"
+					"\"conditions\": [" CONDITION("Ready", "True") "]}}")},
 		{"/api/v1/", LIST("")},
 		/* of the API's older version only */
 		{"/apis/discovery.k8s.io/v1beta1/endpointslices?", LIST("")},
@@ -208,10 +211,13 @@ static void a_node_that_only_a_pod_tells_of_is_there(void **state)
 {
 	serve(usual);
 	assert_int_equal(ask("status"), 3);
-	assert_output("ghost  ?      not ready: ?  latest");
+	assert_output("ghost  ?      not ready: ?       latest");
 	assert_output("gw1    ?      none");
+	assert_output("w      ready  not on its system");
 	assert_output("nobody writes it");
 	assert_output("policies    1, 0 in force, 1 not judged yet");
+	assert_output("gateways    1, 0 in force, 1 not judged yet");
+	assert_null(strstr(output, "(null)"));
 }
 
 static void a_server_that_is_busy_is_asked_again(void **state)

@@ -59,9 +59,12 @@ static struct node_line *line_of(struct node_lines *l, const char *name)
 
 void nodes_add_node(struct node_lines *l, const struct json *node)
 {
-	struct node_line *n = line_of(l, text_of(json_get(node, "metadata"), "name") ?: "?");
+	const struct json *meta = json_get(node, "metadata");
+	const char *system = text_of(json_get(meta, "labels"), "kubernetes.io/os");
+	struct node_line *n = line_of(l, text_of(meta, "name") ?: "?");
 
 	n->listed = true;
+	n->other_system = system && strcmp(system, "linux") != 0;
 	n->ready = condition_is(condition_of(node, "Ready"), "True");
 	n->schedulable = !bool_of(json_get(node, "spec"), "unschedulable");
 }
@@ -147,7 +150,7 @@ void nodes_add_gateway(struct node_lines *l, const struct json *gateway)
 
 bool node_line_good(const struct node_line *n)
 {
-	return n->daemon ? n->daemon_ready : !n->ready && !n->n_addresses;
+	return n->daemon ? n->daemon_ready : (n->other_system || !n->ready) && !n->n_addresses;
 }
 
 struct json *node_line_json(const struct node_line *n, bool pods_known, bool leader)

@@ -11,6 +11,7 @@
 struct node_line {
 	char *name;
 	bool listed, ready, schedulable; /* the Node object: is there, says so */
+	bool other_system;		 /* not Linux: the DaemonSet leaves it out */
 	/* The pod of the DaemonSet; daemon false: there is none. */
 	bool daemon, daemon_ready;
 	char *pod, *namespace, *reason, *version;
@@ -32,6 +33,6 @@ void nodes_add_pod(struct node_lines *l, const struct json *pod);
 void nodes_add_gateway(struct node_lines *l, const struct json *gateway);
 void nodes_forget_addresses(struct node_lines *l);
 
-/* Its daemon is ready, or it needs none: a node that is not ready and has none. */
+/* Its daemon is ready, or it needs none: it has another system, or is not ready and has none. */
 bool node_line_good(const struct node_line *n);
 struct json *node_line_json(const struct node_line *n, bool pods_known, bool leader);

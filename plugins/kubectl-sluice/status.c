@@ -94,7 +94,7 @@ static void on_object(void *data, const struct json *o)
 	k->n++;
 	if (k->nodes)
 		nodes_add_gateway(k->nodes, o);
-	if (!accepted || condition_is_stale(o, accepted))
+	if (!accepted || !ready || condition_is_stale(o, accepted))
 		k->unjudged++;
 	else if (!condition_is(accepted, "True"))
 		problem_add(k, o, accepted);
@@ -258,7 +258,7 @@ static char *addresses_text(const struct node_line *n, bool all)
 static char *daemon_text(const struct node_line *n)
 {
 	if (!n->daemon)
-		return mem_strdup("none");
+		return mem_strdup(n->other_system ? "not on its system" : "none");
 	return n->daemon_ready ? mem_strdup("ready")
 			       : mem_printf("not ready: %s", n->reason ?: "?");
 }
@@ -337,7 +337,7 @@ static void print(const struct seen *s, const char *server, bool wide)
 			const struct json *p = json_at(s->kinds[i].problems, k);
 
 			printf("%s%s: %s: %s\n", first ? "\n" : "", text_of(p, "object"),
-			       text_of(p, "reason"), text_of(p, "message"));
+			       text_of(p, "reason") ?: "?", text_of(p, "message") ?: "?");
 			first = false;
 		}
 }

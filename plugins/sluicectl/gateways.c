@@ -80,7 +80,7 @@ static void print(const struct json *o, bool wide)
 {
 	__cleanup_free char *failover = failover_text(json_get(o, "lastFailover"));
 
-	printf("node        %s%s\nheartbeats  %s\n", text_of(o, "node"),
+	printf("node        %s%s\nheartbeats  %s\n", text_of(o, "node") ?: "?",
 	       bool_of(o, "drained") ? ", drained: it takes no address until 'undrain'" : "",
 	       text_of(o, "heartbeats") ?: "-");
 	if (failover)
