@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define PATIENCE_MS 20000
@@ -26,14 +26,6 @@ struct stream {
 	size_t n, max;
 	bool cut;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* What is beyond max is read and forgotten, so that the child comes to its end. */
 static void stream_read(struct stream *s)
@@ -61,12 +53,12 @@ static void stream_read(struct stream *s)
 /* False: its time was over. */
 static bool streams_read(struct stream s[2])
 {
-	int64_t end = now_ms() + PATIENCE_MS;
+	int64_t end = clock_ms() + PATIENCE_MS;
 
 	while (s[0].fd >= 0 || s[1].fd >= 0) {
 		struct pollfd p[2] = {{.fd = s[0].fd, .events = POLLIN},
 				      {.fd = s[1].fd, .events = POLLIN}};
-		int64_t left = end - now_ms();
+		int64_t left = end - clock_ms();
 
 		if (left <= 0)
 			return false;
