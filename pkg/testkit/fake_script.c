@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "source/kube_priv.h"
 #include "testkit/fake_world.h"
 
@@ -18,7 +19,7 @@ static const struct fake_turn *next_turn(struct fake_script *s, const struct fak
 	pthread_mutex_lock(&lock);
 	n = watch ? s->n_watches++ : s->n_lists++;
 	if (s->n_asked < FAKE_ASKED) {
-		s->asked_ms[s->n_asked] = kube_now_ms();
+		s->asked_ms[s->n_asked] = clock_ms();
 		snprintf(s->asked_path[s->n_asked], sizeof(s->asked_path[0]), "%.*s",
 			 question ? (int)(question - r->path) : 100, r->path);
 		snprintf(s->asked[s->n_asked++], sizeof(s->asked[0]), "%c %.500s",
