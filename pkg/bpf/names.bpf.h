@@ -270,10 +270,23 @@ static __always_inline bool addr_local(const struct slu_addr *a)
  * Where no name may lead: who answers for one could otherwise open what policies do not
  * judge, or the node itself (DNS rebinding).
  */
-static __always_inline bool addr_rebinds(const struct slu_addr *a)
+static __always_inline bool addr_leads_in(const struct slu_addr *a)
 {
 	return addr_local(a) || addr_multicast(a) || addr_link_local(a) ||
 	       inside_flags(a) & (SLU_INSIDE_ALL | SLU_INSIDE_POD);
+}
+
+/* 64:ff9b::a.b.c.d, of which a NAT64 on the way makes a.b.c.d (RFC 6052), is looked at as that. */
+static __always_inline bool learn_rebinds(struct dns_work *w)
+{
+	struct slu_addr *a = &w->victim.addr; /* nothing is pushed out yet */
+
+	*a = w->known.addr;
+	if (a->w[0] == bpf_htonl(0x0064ff9b) && !a->w[1] && !a->w[2]) {
+		a->w[0] = 0;
+		a->w[2] = bpf_htonl(0xffff);
+	}
+	return addr_leads_in(a);
 }
 
 /* w->known under all of w->ids, unless it is an odd one. The return value means nothing. */
@@ -286,7 +299,7 @@ __noinline int slu_learn(void)
 
 	if (!w || !c || !w->n_ids)
 		return 0;
-	if (w->odd || addr_rebinds(&w->known.addr)) {
+	if (w->odd || learn_rebinds(w)) {
 		names_count(SLU_NAMES_REBOUND);
 		return 0;
 	}
