@@ -151,8 +151,7 @@ void progs_commit(struct reconcile *r, struct programs_plan *plan);
 void progs_flush(struct reconcile *r); /* what is in the kernel must be verified */
 /* Ids of the names that policies have, known to the kernel before any policy has them. */
 int progs_names(struct reconcile *r, struct err *e);
-/* A names_tenant_fn; data: struct reconcile. */
-const char *progs_tenant_name(void *data, uint32_t tenant);
+void progs_names_warn(struct reconcile *r);
 /* Places that were let go, names that no policy has any more. */
 int progs_settle(struct reconcile *r, struct err *e);
 /* One program, at once, beside all others. */

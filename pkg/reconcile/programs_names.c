@@ -36,7 +36,7 @@ int progs_names(struct reconcile *r, struct err *e)
 	return 0;
 }
 
-const char *progs_tenant_name(void *data, uint32_t tenant)
+static const char *tenant_name(void *data, uint32_t tenant)
 {
 	const struct reconcile *r = data;
 
@@ -44,6 +44,11 @@ const char *progs_tenant_name(void *data, uint32_t tenant)
 		if (!r->pods[i].dead && r->pods[i].a.pod.tenant == tenant)
 			return r->pods[i].rec->namespace;
 	return NULL;
+}
+
+void progs_names_warn(struct reconcile *r)
+{
+	names_warn(r->names, r->k.pins, compiled_config(r->compiled), tenant_name, r);
 }
 
 struct used {

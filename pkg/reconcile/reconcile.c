@@ -348,7 +348,7 @@ static int act(struct reconcile *r, struct err *e)
 	pods_want(r);
 	plan = dp_plan_new(r->desired->model, observed, programs);
 	rc = carry_out(r, plan, programs, e);
-	names_warn(r->names, r->k.pins, compiled_config(r->compiled), progs_tenant_name, r);
+	progs_names_warn(r);
 	if (rc >= 0 && idle) { /* it waits, and an edit or an ADD should not */
 		int settled = progs_settle(r, e);
 
@@ -439,11 +439,11 @@ static int pass(struct reconcile *r, struct err *e)
 }
 
 /* All pods have our programs now: nobody needs what a version before or after us has pinned. */
-static void others_forget(struct reconcile *r)
+static void others_forget(struct reconcile *r, int rc)
 {
 	struct err e = {0};
 
-	if (r->others_forgotten)
+	if (rc || r->others_forgotten)
 		return;
 	r->others_forgotten = true;
 	if (bpf_unload_others(r->conf->bpffs, &e) < 0)
@@ -468,8 +468,7 @@ int reconcile_pass(struct reconcile *r, struct err *e)
 		r->last_ok_at = clock_ms();
 		gateways_note(r);
 	}
-	if (rc == 0)
-		others_forget(r);
+	others_forget(r, rc);
 	r->err = rc < 0 ? own : (struct err){0};
 	if (e)
 		*e = own;
