@@ -3,7 +3,8 @@
  * What one run of from_pod costs, by BPF_PROG_TEST_RUN in a world of its own: a line
  * "POLICIESxPREFIXESxRANGES RECURRING-NS RANDOM-NS" for each such argument (100000 alone is
  * 1x100000x1): so many policies, each with so many prefixes of its own, for so many ranges of
- * ports, whose rule gives an identity, and counts.
+ * ports, whose rule gives an identity, and counts. The ranges of all are equal, so they share one
+ * class, as the daemon would write it; with "own" behind the numbers each policy has others.
  *
  * Recurring: the same packet again and again, caches warm. Random: a new destination
  * in every run, taken from all prefixes, and a pod of another policy. The kernel repeats one
@@ -54,6 +55,7 @@ static uint32_t prefix_make(uint32_t *ret_len)
 
 struct shape {
 	uint32_t policies, prefixes, ranges;
+	bool own; /* each policy has ranges of its own */
 };
 
 struct sample {
@@ -61,8 +63,11 @@ struct sample {
 	struct packet packet;
 };
 
-/* The ports of the rule: every other one of 2 * ranges equal parts, but all for 1. */
-static uint32_t class_write(uint32_t ranges)
+/*
+ * The ports of the rule: every other one of 2 * ranges equal parts, but all for 1; from `first` on,
+ * which is not to be larger than a tenth of a part.
+ */
+static uint32_t class_write(uint32_t ranges, uint32_t first)
 {
 	struct slu_cell hit = world_cell(1, NET_REMOTE, NET_REMOTE), miss;
 	uint32_t n = 0, step = PORTS / (2 * ranges);
@@ -75,7 +80,7 @@ static uint32_t class_write(uint32_t ranges)
 	v = calloc(2 * ranges + 1, sizeof(*v));
 	v[n++] = (struct slu_range){0, miss};
 	for (uint32_t i = 0; i < ranges; i++) {
-		v[n++] = (struct slu_range){17 << 16 | (2 * i * step), hit};
+		v[n++] = (struct slu_range){17 << 16 | (2 * i * step + first), hit};
 		v[n++] = (struct slu_range){17 << 16 | ((2 * i + 1) * step), miss};
 	}
 	class = world_class(v, n);
@@ -84,12 +89,11 @@ static uint32_t class_write(uint32_t ranges)
 }
 
 /* A rule for the prefixes and ports; everything else is allowed as the node. */
-static void policy_write(uint32_t id, const struct shape *s, uint32_t *addrs)
+static void policy_write(uint32_t id, const struct shape *s, uint32_t class, uint32_t *addrs)
 {
 	struct world_prefix *v = calloc(s->prefixes, sizeof(*v));
 	struct slu_rule rules[NET_REMOTE + 1] = {};
 	struct slu_policy policy = {.n_rules = NET_REMOTE + 1};
-	uint32_t class = class_write(s->ranges);
 
 	rules[NET_REMOTE] = (struct slu_rule){SLU_ALLOW, SLU_RULE_VIA, NET_REMOTE, id};
 	for (uint32_t i = 0; i < s->prefixes; i++) {
@@ -109,9 +113,13 @@ static void policy_write(uint32_t id, const struct shape *s, uint32_t *addrs)
 static uint32_t *policies_write(const struct shape *s)
 {
 	uint32_t *addrs = calloc((size_t)s->policies * s->prefixes, sizeof(*addrs));
+	uint32_t class = class_write(s->ranges, 0);
 
-	for (uint32_t i = 0; i < s->policies; i++)
-		policy_write(FIRST_POLICY + i, s, addrs + (size_t)i * s->prefixes);
+	for (uint32_t i = 0; i < s->policies; i++) {
+		if (s->own)
+			class = class_write(s->ranges, i % (PORTS / (20 * s->ranges)));
+		policy_write(FIRST_POLICY + i, s, class, addrs + (size_t)i * s->prefixes);
+	}
 	return addrs;
 }
 
@@ -231,12 +239,13 @@ int main(int argc, char **argv)
 {
 	world();
 	for (int i = 1; i < argc; i++) {
-		struct shape s = {1, 1, 1};
+		struct shape s = {1, 1, 1, false};
 
 		if (strchr(argv[i], 'x'))
 			sscanf(argv[i], "%ux%ux%u", &s.policies, &s.prefixes, &s.ranges);
 		else
 			s.prefixes = (uint32_t)strtoul(argv[i], NULL, 10);
+		s.own = strstr(argv[i], "own") != NULL;
 		printf("%s", argv[i]);
 		measure(&s);
 	}
