@@ -88,15 +88,15 @@ taken_over() { [ "$(owners_of "$1" | grep -vc "^$2\$")" = 1 ]; }
 # whose connections are idle, and one to which the server speaks
 talks_up() {
 	local to=$1 owner=$2 node
-	TALKS_N=0 IDLE=() PUSHED=()
+	EACH=${TALKS:-25} TALKS_N=0 IDLE=() PUSHED=()
 	for node in node1 "${GATEWAYS[@]}"; do
 		[ "$node" = "$owner" ] && continue
 		web_add "idle-$node" "$node"
 		web_add "push-$node" "$node"
-		talk_open "idle-$node" "$to" "${TALKS:-25}"
-		TALK_PUSH=push talk_open "push-$node" "$to" "${TALKS:-25}"
+		talk_open "idle-$node" "$to" "$EACH"
+		TALK_PUSH=push talk_open "push-$node" "$to" "$EACH"
 		IDLE+=("idle-$node") PUSHED+=("push-$node")
-		TALKS_N=$((TALKS_N + 2 * ${TALKS:-25}))
+		TALKS_N=$((TALKS_N + 2 * EACH))
 	done
 }
 
@@ -104,7 +104,7 @@ talks_up() {
 all_alive() {
 	local pod
 	for pod in "${PUSHED[@]}"; do
-		same "$pod" "$1 ${TALKS:-25} of ${TALKS:-25}" "$(talk "$pod")" || return
+		same "$pod" "$1 $EACH of $EACH" "$(talk "$pod")" || return
 	done
 	for pod in "${IDLE[@]}"; do same "$pod" "$1 alive" "$(talk "$pod")" || return; done
 }
@@ -114,7 +114,8 @@ crashes() {
 	lab_wait 300 taken_over "$1" "$2"
 }
 
-@test "the owner crashes: idle and busy connections of all other nodes' pods live on" {
+# crashes_and_all_live_on: with IPv4
+crashes_and_all_live_on() {
 	gateways_up true
 	talks_up "$EXT_V4" "$HOME_V4"
 	kept_soon "$TALKS_N"
@@ -123,6 +124,17 @@ crashes() {
 	crashes "$EGRESS_V4" "$HOME_V4"
 	all_alive "$EGRESS_V4"
 	only_from "$EGRESS_V4" "$EGRESS_V6"
+}
+
+@test "the owner crashes: idle and busy connections of all other nodes' pods live on" {
+	crashes_and_all_live_on
+}
+
+@test "the owner of 1,020 connections crashes, and all of them live on (long)" {
+	local TALKS=170
+	skip_long
+	crashes_and_all_live_on
+	grep -h "connections restored" "$LAB"/log/sluiced-* | sed 's/^/# /' >&3
 }
 
 @test "without replication the server's words find nobody" {
@@ -160,8 +172,8 @@ keeper() {
 	# what has ended is kept no longer
 	kill -TERM "$(cat "$LAB/pids/idle-node1-talk")"
 	unset 'IDLE[0]'
-	lab_wait 300 eval "! kept $((TALKS_N - ${TALKS:-25} + 1))"
-	kept $((TALKS_N - ${TALKS:-25}))
+	lab_wait 300 eval "! kept $((TALKS_N - EACH + 1))"
+	kept $((TALKS_N - EACH))
 	counts reset >/dev/null
 	crashes "$EGRESS_V6" "$HOME_V6"
 	all_alive "$EGRESS_V6"
