@@ -373,11 +373,29 @@ struct slu_identity {
 	__u16 n[2];	/* 0: drop with none[], or as the node when none[] is SLU_OK */
 	__u8 none[2];
 	__u8 or_node; /* unavailable: Node: NO_OWNER becomes "as the node" */
-	__u8 pad;
+	__u8 by_flow; /* spread Connection (0 before there was such a thing) */
 };
 
 /* map "picks": ARRAY of __u32 address ids (0 = NO_ID). picks[first + spread % n]; n is 1 unless
- * spread Pod */
+ * spread Pod; with by_flow slu_flow_spread() % n */
+
+/*
+ * A connection's place: of what the pod sends, before its destination is translated, ports in
+ * network order and 0 where there are none. The same on every node and in every version, or
+ * connections change their address with it.
+ */
+static inline __u32 slu_flow_spread(const struct slu_addr *src, const struct slu_addr *dst,
+				    __u32 ports, __u32 proto)
+{
+	__u64 h = ((__u64)src->w[3] << 32 | dst->w[3]) * 0x9e3779b97f4a7c15ull;
+
+	h ^= ((__u64)src->w[2] << 32 | dst->w[2]) * 0xc2b2ae3d27d4eb4full;
+	h ^= (h >> 29) ^ ((__u64)dst->w[1] << 32 | dst->w[0]);
+	h ^= ((__u64)proto << 32 | ports) * 0x165667b19e3779f9ull;
+	h = (h ^ h >> 32) * 0x27d4eb2f165667c5ull;
+	return h >> 32;
+}
+#define SLU_PORTS(sport, dport) ((__u32)(sport) << 16 | (__u16)(dport))
 
 /* map "addrs": ARRAY SLU_ID_MAX */
 enum slu_addr_state {

@@ -445,8 +445,14 @@ static __always_inline __u32 identify(const struct who *pod, const struct pkt *p
 		return none < SLU_MARK_REASONS ? none : SLU_DROP_NO_GATEWAY;
 	}
 	index = p->flags & PKT_V6 ? who->first[1] : who->first[0];
-	if (n > 1) /* a division costs more than a look-up */
-		index += pod->spread % n;
+	if (n > 1) { /* a division costs more than a look-up */
+		__u32 place = pod->spread;
+
+		if (who->by_flow)
+			place = slu_flow_spread(&p->src, &p->dst, SLU_PORTS(p->sport, p->dport),
+						pkt_proto(p));
+		index += place % n;
+	}
 	id = bpf_map_lookup_elem(&picks, &index);
 	return id ? address_mark(*id, who->or_node) : SLU_DROP_NO_ID;
 }

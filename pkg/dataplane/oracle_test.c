@@ -4,6 +4,7 @@
  * each set over the one before; random packets are run through slu_from_pod. What it
  * decides, which rules it counts and what it says of audit must be what the definition says.
  */
+#include <arpa/inet.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -33,7 +34,8 @@ struct sent {
 	struct packet frame;
 	struct oracle_packet o;
 	const char *names[LAB_NAMES];
-	bool probe; /* a flow that could be taken for an earlier one */
+	uint32_t place; /* of its connection, for spread Connection */
+	bool probe;	/* a flow that could be taken for an earlier one */
 };
 
 static void names_write(const struct sent *s, const struct policy_lab *r)
@@ -53,9 +55,21 @@ static void names_write(const struct sent *s, const struct policy_lab *r)
 	expect_ok(bpf_map_set(world_pins(), BPF_MAP_NAMED, &key, &named, &e), &e);
 }
 
+static uint32_t place_of(struct addr dst, uint32_t key, uint16_t sport)
+{
+	struct slu_addr to, from = world_addr(addr_is_v4(dst) ? POD_V4 : POD_V6);
+	uint8_t proto = (uint8_t)(key >> 16);
+	bool ports = proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
+
+	memcpy(&to, dst.b, sizeof(to));
+	return slu_flow_spread(&from, &to,
+			       ports ? SLU_PORTS(htons(sport), htons((uint16_t)key)) : 0, proto);
+}
+
+static uint16_t sport = 1024;
+
 static uint32_t add_transport(struct packet *p, uint8_t proto, bool v4)
 {
-	static uint16_t sport = 1024;
 	uint16_t port = (uint16_t)random_below(20);
 	uint8_t ports[12] = {};
 
@@ -99,6 +113,7 @@ static void random_packet(struct sent *s, const struct policy_lab *r, const stru
 	v4 = addr_is_v4(s->o.dst);
 	world_frame(&s->frame, v4 ? POD_V4 : POD_V6, dst);
 	s->o.key = add_transport(&s->frame, proto, v4);
+	s->place = place_of(s->o.dst, s->o.key, sport);
 	packet_finish(&s->frame);
 	for (uint32_t i = 0; i < r->n_names; i++)
 		if (random_below(3) == 0)
@@ -120,11 +135,11 @@ static uint32_t rule_index(const struct program *p, const struct oracle_by *by)
 
 /* The id in the mark: an address, CHECK or a reason. */
 static uint32_t expected_id(const struct policy_lab *r, const struct lab_subject *s,
-			    const struct oracle_answer *a, struct addr dst)
+			    const struct oracle_answer *a, const struct sent *sent)
 {
 	uint32_t rule = rule_index(s->programs[0], &a->via_by);
 	const struct dp_identity *who;
-	int f = !addr_is_v4(dst);
+	int f = !addr_is_v4(sent->o.dst);
 
 	if (a->verdict == ACTION_DENY || a->verdict == ACTION_REJECT)
 		return a->verdict == ACTION_DENY ? SLU_DROP_DENIED : SLU_DROP_REJECTED;
@@ -133,7 +148,8 @@ static uint32_t expected_id(const struct policy_lab *r, const struct lab_subject
 	who = &r->identities[s->programs[0]->rules[rule]->identity];
 	if (!who->n[f])
 		return who->none[f] ?: SLU_ID_CHECK;
-	return who->picks[f][pod_spread(s->pod.namespace, "p") % who->n[f]];
+	return who->picks[f][(who->by_flow ? sent->place : pod_spread(s->pod.namespace, "p")) %
+			     who->n[f]];
 }
 
 static void expect_hit(struct policy_lab *r, const struct sent *s, const uint32_t *counters,
@@ -199,7 +215,7 @@ static void check_packet(struct policy_lab *r, uint32_t i, const struct sent *s)
 {
 	const struct lab_subject *who = &r->subjects[i];
 	struct oracle_answer a = oracle_evaluate(r->f.set, &s->o);
-	uint32_t want = WORLD_DIVERT | world_mark(expected_id(r, who, &a, s->o.dst));
+	uint32_t want = WORLD_DIVERT | world_mark(expected_id(r, who, &a, s));
 	struct world_run run;
 
 	if (!who->programs[0])

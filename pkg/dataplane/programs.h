@@ -19,7 +19,7 @@ struct dp_identity {
 	uint32_t *picks[2]; /* address ids, 0 = none was free */
 	uint16_t n[2];
 	uint8_t none[2];
-	uint8_t or_node;
+	uint8_t or_node, by_flow;
 };
 
 struct dp_program {

@@ -148,7 +148,8 @@ static int identity_new(struct planner *pl, uint32_t i, uint32_t *ret)
 		.meaning = identity_meaning(pl, i),
 		.v = {.n = {d->n[0], d->n[1]},
 		      .none = {d->none[0], d->none[1]},
-		      .or_node = d->or_node},
+		      .or_node = d->or_node,
+		      .by_flow = d->by_flow},
 	};
 	void *to;
 	int r = places_take(pl, PLACE_IDENTITY, 1, &id.slot);

@@ -115,7 +115,8 @@ static int identity_load(struct loading *l, uint32_t slot)
 	d = (struct dp_identity){.picks = {picks, picks + v->n[0]},
 				 .n = {v->n[0], v->n[1]},
 				 .none = {v->none[0], v->none[1]},
-				 .or_node = v->or_node};
+				 .or_node = v->or_node,
+				 .by_flow = v->by_flow};
 	for (int f = 0; r == 0 && f < 2; f++)
 		r = picks_load(l, v->first[f], v->n[f], d.picks[f]);
 	if (r == 0)

@@ -301,6 +301,7 @@ uint64_t meaning_identity(const struct dp_identity *d)
 
 	h = hash_bytes(d->none, sizeof(d->none), h);
 	h = hash_bytes(&d->or_node, sizeof(d->or_node), h);
+	h = hash_bytes(&d->by_flow, sizeof(d->by_flow), h);
 	for (int f = 0; f < 2; f++)
 		h = hash_bytes(d->picks[f] ? d->picks[f] : (const void *)"",
 			       d->n[f] * sizeof(uint32_t), h);

@@ -69,9 +69,11 @@ struct egress_addr {
 
 /* Who a flow appears as. Index 0 of compiled.identities is the CNI's own way (as the node). */
 struct identity {
-	char *gateway;	    /* "" for index 0 and for via node */
-	bool per_pod;	    /* spread Pod: pick by pod; else the list has one entry per family */
-	bool or_node;	    /* unavailable: Node */
+	char *gateway; /* "" for index 0 and for via node */
+	bool per_pod;  /* spread Pod: pick by pod; else the list has one entry per family, or */
+	bool per_flow; /* spread Connection: pick by connection; the list is a table of slots,
+			  with each address in many of them */
+	bool or_node;  /* unavailable: Node */
 	uint32_t *picks[2]; /* [0] IPv4, [1] IPv6: indexes into compiled.addrs */
 	uint32_t n_picks[2];
 	uint8_t none[2]; /* enum slu_reason used when n_picks is 0 */

@@ -4,6 +4,7 @@
  * case, asked once; what differs there is a row, and each stretch of the case is added to its
  * rows. Of addresses that have a name, only what the name makes different is told.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,28 @@ static const char *reason_name(uint8_t reason)
 	return "unknown";
 }
 
+/* Which ones they are, as far as a line holds them; the number tells other tables apart. */
+static char *slots_text(const struct compiled *c, uint32_t identity, size_t f)
+{
+	const struct identity *id = &c->identities[identity];
+	char list[4 * (ADDR_STRLEN + 2) + 8] = "";
+	size_t n = 0, len = 0;
+
+	for (uint32_t i = 0; i < id->n_picks[f]; i++) {
+		bool seen = false;
+
+		for (uint32_t k = 0; k < i && !seen; k++)
+			seen = id->picks[f][k] == id->picks[f][i];
+		if (seen || n++ >= 4)
+			continue;
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "",
+					addr_str(c->addrs[id->picks[f][i]].addr));
+	}
+	return mem_printf("Allow, by connection, as one of %s%s of %s (%zu, %06x)", list,
+			  n > 4 ? " …" : "", id->gateway, n,
+			  (unsigned int)(identity_digest(c, identity) & 0xffffff));
+}
+
 static char *egress_text(const struct diff_side *s, uint32_t identity, const struct span_pair *at,
 			 uint32_t spread)
 {
@@ -93,6 +116,8 @@ static char *egress_text(const struct diff_side *s, uint32_t identity, const str
 		return mem_strdup(AS_NODE);
 	if (at->a->link_local)
 		return mem_printf("drop: %s", reason_name(SLU_DROP_LINK_LOCAL_VIA));
+	if (id->per_flow && id->n_picks[f])
+		return slots_text(s->c, identity, f);
 	if (id->n_picks[f])
 		return mem_printf("Allow as %s of %s",
 				  addr_str(s->c->addrs[id->picks[f][spread % id->n_picks[f]]].addr),

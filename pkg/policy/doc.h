@@ -85,7 +85,7 @@ struct doc_meta {
 
 /* ---- EgressGateway ---- */
 
-enum gateway_spread { SPREAD_POLICY, SPREAD_POD };
+enum gateway_spread { SPREAD_POLICY, SPREAD_POD, SPREAD_CONNECTION };
 enum gateway_announce { ANNOUNCE_ARP, ANNOUNCE_NONE };
 
 struct gateway_range {

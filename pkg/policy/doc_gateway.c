@@ -127,7 +127,7 @@ static int parse_spread(const struct doc_ctx *c, const struct json *j, void *out
 {
 	static const struct choice choices[] = {{"Policy", SPREAD_POLICY},
 						{"Pod", SPREAD_POD},
-						{"Connection", CHOICE_LATER},
+						{"Connection", SPREAD_CONNECTION},
 						{NULL, 0}};
 	struct doc_gateway *g = out;
 	int v = 0, r = doc_choice(c, j, choices, &v);

@@ -401,8 +401,6 @@ static void refuses_what_later_versions_bring(void **state)
 		 "spec.announce: 'BGP' is "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "transport: Direct}}",
 		 "spec.transport: 'Direct' is "},
-		{GATEWAY "{addressFrom: {interface: a}, ", "spread: Connection}}",
-		 "spec.spread: 'Connection' is "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "tunnel: {endpoint: NodeAddress}}}",
 		 "spec.tunnel.endpoint: 'NodeAddress' is "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "tunnel: {port: 6000}}}",

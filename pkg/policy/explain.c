@@ -162,6 +162,19 @@ static enum explain_scope scope_of(const struct compiled *c, const struct explai
 	return addr_is_link_local(q->dst) ? EXPLAIN_LINK_LOCAL : EXPLAIN_OUTSIDE;
 }
 
+/* It has one address for each connection: what is wrong with one of them, if it is with all. */
+static uint8_t slots_reason(const struct compiled *c, const struct identity *id, size_t f)
+{
+	uint8_t reason = SLU_OK;
+
+	for (uint32_t i = 0; i < id->n_picks[f]; i++) {
+		reason = c->addrs[id->picks[f][i]].problem;
+		if (!reason)
+			return SLU_OK;
+	}
+	return reason;
+}
+
 /* Why the identity cannot be given, SLU_OK when it can (or when the node's way will do). */
 static uint8_t identity_reason(struct explain *x, const struct compiled *c,
 			       const struct explain_query *q)
@@ -176,6 +189,11 @@ static uint8_t identity_reason(struct explain *x, const struct compiled *c,
 		return SLU_DROP_NOT_PERMITTED;
 	if (!n)
 		return x->id->none[f];
+	x->by_flow = x->id->per_flow;
+	if (x->by_flow && !x->id->or_node)
+		return slots_reason(c, x->id, f);
+	if (x->by_flow)
+		return SLU_OK;
 	a = &c->addrs[x->id->picks[f][pod_spread(q->pod.namespace, q->pod.name) % n]];
 	if (!a->problem)
 		x->addr = a;

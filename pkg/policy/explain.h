@@ -70,7 +70,9 @@ struct explain {
 	bool suspended;		   /* it would be dropped, but SluiceConfig's audit lets it go */
 	uint8_t reason;		   /* enum slu_reason: why it is dropped; SLU_OK = it leaves */
 	const struct identity *id; /* what the winning via stands for; NULL = as the node */
-	const struct egress_addr *addr; /* what the outside sees; NULL = as the node, or dropped */
+	const struct egress_addr
+		*addr; /* what the outside sees; NULL = as the node, or dropped, or */
+	bool by_flow;  /* one of several of id, by connection (spread Connection) */
 };
 
 int policy_explain(const struct compiled *c, const struct explain_query *q, struct explain **ret);

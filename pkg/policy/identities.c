@@ -5,7 +5,12 @@
  * via: an identity that was asked for is given or the packet stays.
  *
  * The pick of spread Policy is by rendezvous, so that an address that is added to a
- * gateway takes over its share of the policies and the others keep what they have.
+ * gateway takes over its share of the policies and the others keep what they have. Spread
+ * Connection is a table of slots, each of which picks in the same way: a connection's slot is its
+ * hash (bpf/abi.h), so an address that comes or goes moves its own share of connections alone.
+ *
+ * An address of either family stands beside the one at its place in the other's list, where both
+ * lists are as long: a policy, a pod, a slot then has a pair, not two that have nothing in common.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -79,25 +84,81 @@ static void pick(struct identity *id, size_t family, uint32_t position)
 	id->picks[family][id->n_picks[family]++] = position;
 }
 
+static size_t best_of(const struct gateways *g, const struct identity *id, size_t f, uint64_t seed)
+{
+	uint64_t best_score = 0;
+	size_t best = 0;
+
+	for (size_t i = 0; i < id->n_picks[f]; i++) {
+		struct addr a = g->addrs[id->picks[f][i]].addr;
+		uint64_t score = hash_bytes(a.b, sizeof(a.b), seed);
+
+		if (i == 0 || score > best_score) {
+			best_score = score;
+			best = i;
+		}
+	}
+	return best;
+}
+
+static void best_pair(const struct gateways *g, const struct identity *id, uint64_t seed,
+		      size_t ret[2])
+{
+	ret[0] = best_of(g, id, 0, seed);
+	ret[1] = id->n_picks[0] == id->n_picks[1] ? ret[0] : best_of(g, id, 1, seed);
+}
+
 static void pick_best(const struct gateways *g, struct identity *id, uint64_t seed)
 {
-	for (size_t f = 0; f < 2; f++) {
-		uint64_t best_score = 0;
-		size_t best = 0;
+	size_t best[2];
 
-		for (size_t i = 0; i < id->n_picks[f]; i++) {
-			struct addr a = g->addrs[id->picks[f][i]].addr;
-			uint64_t score = hash_bytes(a.b, sizeof(a.b), seed);
-
-			if (i == 0 || score > best_score) {
-				best_score = score;
-				best = i;
-			}
-		}
+	best_pair(g, id, seed, best);
+	for (size_t f = 0; f < 2; f++)
 		if (id->n_picks[f]) {
-			id->picks[f][0] = id->picks[f][best];
+			id->picks[f][0] = id->picks[f][best[f]];
 			id->n_picks[f] = 1;
 		}
+}
+
+/* Without those that nobody is to carry, as long as there are others. */
+static void picks_leave_out(const struct gateways *g, struct identity *id)
+{
+	for (size_t f = 0; f < 2; f++) {
+		size_t kept = 0;
+
+		for (size_t i = 0; i < id->n_picks[f]; i++)
+			if (g->addrs[id->picks[f][i]].owner)
+				id->picks[f][kept++] = id->picks[f][i];
+		if (kept)
+			id->n_picks[f] = (uint32_t)kept;
+	}
+}
+
+#define SLOTS_EACH 16 /* of an address at least, so that shares are about even */
+#define SLOTS_MIN  256
+#define SLOTS_MAX  4096
+
+static void pick_slots(const struct gateways *g, struct identity *id)
+{
+	uint32_t n = SLOTS_MIN, *slots[2];
+	size_t best[2];
+
+	picks_leave_out(g, id);
+	while (n < SLOTS_MAX &&
+	       (n < SLOTS_EACH * id->n_picks[0] || n < SLOTS_EACH * id->n_picks[1]))
+		n *= 2;
+	for (size_t f = 0; f < 2; f++)
+		slots[f] = id->n_picks[f] ? mem_alloc0(n * sizeof(*slots[f])) : NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		best_pair(g, id, i + 1, best);
+		for (size_t f = 0; f < 2; f++)
+			if (slots[f])
+				slots[f][i] = id->picks[f][best[f]];
+	}
+	for (size_t f = 0; f < 2; f++) {
+		free(id->picks[f]);
+		id->picks[f] = slots[f];
+		id->n_picks[f] = slots[f] ? n : 0;
 	}
 }
 
@@ -132,15 +193,23 @@ static struct identity identity_make(struct identities *ids, const struct doc_po
 	}
 	set_none(&id, slot->n ? SLU_DROP_FAMILY : SLU_DROP_NO_OWNER);
 	id.per_pod = slot->doc->spread == SPREAD_POD;
+	id.per_flow = slot->doc->spread == SPREAD_CONNECTION;
 	pick_all(ids->gateways, slot, via, &id);
-	if (!id.per_pod)
+	if (id.per_flow)
+		pick_slots(ids->gateways, &id);
+	else if (!id.per_pod)
 		pick_best(ids->gateways, &id, name_hash(policy->meta.namespace, policy->meta.name));
 	return id;
 }
 
+static uint64_t how_picked(const struct identity *id)
+{
+	return (uint64_t)id->per_flow << 2 | (uint64_t)id->per_pod << 1 | id->or_node;
+}
+
 static uint64_t picks_hash(const struct identity *id)
 {
-	uint64_t h = hash_str(id->gateway, (uint64_t)id->per_pod << 1 | id->or_node);
+	uint64_t h = hash_str(id->gateway, how_picked(id));
 
 	h = hash_bytes(id->none, sizeof(id->none), h);
 	for (size_t f = 0; f < 2; f++) {
@@ -158,8 +227,7 @@ static bool identity_equal(const struct identity *a, const struct identity *b)
 		    (a->n_picks[f] &&
 		     memcmp(a->picks[f], b->picks[f], a->n_picks[f] * sizeof(*a->picks[f])) != 0))
 			return false;
-	return a->per_pod == b->per_pod && a->or_node == b->or_node &&
-	       strcmp(a->gateway, b->gateway) == 0;
+	return how_picked(a) == how_picked(b) && strcmp(a->gateway, b->gateway) == 0;
 }
 
 /* More picks than the kernel's map holds: whoever comes later is dropped, not sent elsewhere. */
@@ -227,7 +295,7 @@ void identities_emit(struct identities *ids, struct compiled *c)
 uint64_t identity_digest(const struct compiled *c, uint32_t identity)
 {
 	const struct identity *id = &c->identities[identity];
-	uint64_t h = hash_str(id->gateway, (uint64_t)id->per_pod << 1 | id->or_node);
+	uint64_t h = hash_str(id->gateway, how_picked(id));
 
 	h = hash_bytes(id->none, sizeof(id->none), h);
 	for (size_t f = 0; f < 2; f++) {

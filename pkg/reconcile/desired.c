@@ -306,6 +306,7 @@ static void identities_build(struct desired *d, const struct desired_in *in)
 		struct dp_identity *to = &d->identities[i];
 
 		to->or_node = list[i].or_node;
+		to->by_flow = list[i].per_flow;
 		for (int f = 0; f < 2; f++) {
 			to->n[f] = (uint16_t)list[i].n_picks[f];
 			to->none[f] = list[i].none[f];

@@ -96,15 +96,25 @@ static bool id_stands(const struct keep_in *in, const struct ct_flow *f, uint32_
 	return f->zone != id || f->dnat || memcmp(&e->addr, &f->seen, sizeof(struct slu_addr)) == 0;
 }
 
-static uint32_t identity_now(const struct keep_in *in, const struct keep_pod *p,
-			     const struct dp_identity *who, bool v4)
+static uint32_t place_of(const struct keep_pod *p, const struct dp_identity *who,
+			 const struct ct_flow *f)
 {
-	int family = v4 ? 0 : 1;
+	struct slu_addr src = slu_addr_make(f->src), dst = slu_addr_make(f->dst);
+
+	if (!who->by_flow)
+		return p->spread;
+	return slu_flow_spread(&src, &dst, SLU_PORTS(htons(f->sport), htons(f->dport)), f->proto);
+}
+
+static uint32_t identity_now(const struct keep_in *in, const struct keep_pod *p,
+			     const struct dp_identity *who, const struct ct_flow *f)
+{
+	int family = addr_is_v4(f->dst) ? 0 : 1;
 	uint32_t id;
 
 	if (!who->n[family])
 		return who->none[family] == SLU_OK ? 0 : NOBODY;
-	id = who->picks[family][p->spread % who->n[family]];
+	id = who->picks[family][place_of(p, who, f) % who->n[family]];
 	if (!is_id(id))
 		return NOBODY;
 	if (who->or_node && in->model->egress[id].state == SLU_ADDR_NO_OWNER)
@@ -148,7 +158,7 @@ static uint32_t flow_now(const struct keep_in *in, const struct keep_pod *p,
 		return 0;
 	if (p->flags & SLU_POD_NO_SOURCE_CHECK || addr_is_link_local(f->dst))
 		return NOBODY;
-	return identity_now(in, p, &in->identities[d.identity], addr_is_v4(f->dst));
+	return identity_now(in, p, &in->identities[d.identity], f);
 }
 
 enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *f, uint32_t *ret_id)

@@ -479,9 +479,7 @@ int64_t reconcile_timers(struct reconcile *r)
 {
 	int64_t now = clock_ms(), next = claims_run(&r->claims, now);
 
-	if (!next)
-		return -1;
-	return next > now ? next - now : 0;
+	return !next ? -1 : next > now ? next - now : 0;
 }
 
 void reconcile_records_changed(struct reconcile *r)

@@ -136,7 +136,7 @@ static void write_via(FILE *f)
 	if (random_below(4) == 0)
 		fprintf(f, ", via: {node: {}}");
 	else
-		fprintf(f, ", via: {gateway: g%u%s}", random_below(6),
+		fprintf(f, ", via: {gateway: g%u%s}", random_below(7),
 			random_below(3) ? "" : ", unavailable: Node");
 }
 
@@ -256,11 +256,14 @@ static void write_gateways(struct policy_texts *t)
 		"{addresses: [{range: 203.0.113.32/29}], spread: Pod, allowedNamespaces: {}}",
 		"{addresses: [{range: '2001:db8:ffff::10'}], allowedNamespaces: {}}",
 		"{addresses: [{range: 203.0.113.50}]}",
+		"{addresses: [{range: 203.0.113.64/30}, {range: '2001:db8:ffff::20/126'}], "
+		"spread: Connection, allowedNamespaces: {}}",
 	};
 
 	for (uint32_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
 		doc_begin(t, "EgressGateway");
-		fprintf(t->f, "metadata: {name: g%u}\nspec: %s\n", i, specs[i]);
+		fprintf(t->f, "metadata: {name: g%u}\nspec: %s\n",
+			i < 5 ? i : i + 1 /* g5 is missing */, specs[i]);
 		doc_end(t);
 	}
 }

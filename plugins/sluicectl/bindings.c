@@ -34,6 +34,21 @@ static void appearance_add(struct appearances *list, struct appearance a)
 		list->items[list->n++] = a;
 }
 
+/* Each address of a table of slots, once. */
+static void slots_add(struct appearances *list, const struct egress_addr *addrs,
+		      const struct identity *id, size_t f)
+{
+	for (uint32_t i = 0; i < id->n_picks[f]; i++) {
+		const struct egress_addr *a = &addrs[id->picks[f][i]];
+		bool there = false;
+
+		for (size_t k = 0; k < list->n; k++)
+			there |= list->items[k].addr == a;
+		if (!there)
+			appearance_add(list, (struct appearance){id->gateway, a, 0});
+	}
+}
+
 static void identity_add(struct appearances *list, const struct compiled *c,
 			 const struct identity *id, const struct pod_info *pod)
 {
@@ -45,7 +60,9 @@ static void identity_add(struct appearances *list, const struct compiled *c,
 					? pod_spread(pod->namespace, pod->name) % id->n_picks[f]
 					: 0;
 
-		if (id->n_picks[f])
+		if (id->per_flow)
+			slots_add(list, addrs, id, f);
+		else if (id->n_picks[f])
 			appearance_add(list, (struct appearance){id->gateway,
 								 &addrs[id->picks[f][slot]], 0});
 	}

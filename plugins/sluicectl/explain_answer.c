@@ -102,6 +102,8 @@ static void print_identity(const struct answer *a)
 		printf("%s of gateway %s", addr_str(x->addr->addr), x->addr->gateway);
 		print_owner(a);
 		printf(", ");
+	} else if (x->by_flow) {
+		printf("one address of gateway %s for each connection, ", x->id->gateway);
 	} else if (x->id) {
 		printf("gateway %s, ", x->id->gateway);
 	} else {
@@ -119,6 +121,9 @@ static void print_outcome(const struct explain *x)
 		       drop_reason_text(x->reason));
 	else if (x->addr)
 		printf("outcome      leaves as %s\n", addr_str(x->addr->addr));
+	else if (x->by_flow)
+		printf("outcome      leaves as one of the addresses of gateway %s, by connection\n",
+		       x->id->gateway);
 	else
 		printf("outcome      leaves as the node\n");
 }
@@ -298,6 +303,7 @@ struct json *explain_json(const struct answer *a)
 	rule_set(o, a->view, "identityBy", winner(x, true));
 	json_set(o, "gateway", json_new_string(x->id ? x->id->gateway : NULL));
 	json_set(o, "address", json_new_string(x->addr ? addr_str(x->addr->addr) : NULL));
+	json_set(o, "byConnection", json_new_bool(x->by_flow && !x->reason));
 	json_set(o, "owner", json_new_string(x->addr ? view_owner(a->view, x->addr) : NULL));
 	json_set(o, "dropped", json_new_bool(x->reason != SLU_OK));
 	json_set(o, "reason", json_new_string(x->reason ? drop_reason_name(x->reason) : NULL));
