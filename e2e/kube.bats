@@ -494,6 +494,34 @@ far_is() { [ "$(ask "$1" udp "$DENIED_V4" timeout=500)" = "$2" ]; }
 	pods_end web
 }
 
+taints() { kube_get "/api/v1/nodes/$1" | jq -r '[.spec.taints[]?.key] | join(" ")'; }
+taints_are() { [ "$(taints "$1")" = "$2" ]; }
+
+@test "the taint that a node began with goes when new pods pass through the chain, and not before" {
+	local conf=$LAB/node1/taint.yaml list=$LAB/node1/cni taint='{"spec": {"taints": [{"key": "other", "effect": "NoSchedule"},
+		{"key": "sluice.dev/not-ready", "effect": "NoSchedule"}]}}'
+	nodes_tell
+	mkdir -p "$list"
+	kube_call admin PATCH /api/v1/nodes/node1 application/merge-patch+json <<<"$taint" >/dev/null
+	printf 'nodeTaint: true\ncniConfDir: %s\ncniBinDir: %s\n' "$list" "$BIN" >"$conf"
+	LAB_CONFIG=$conf kube_node_start node1
+	nodes_synced node1
+	sleep 2
+	same "no list to copy yet" "other sluice.dev/not-ready" "$(taints node1)"
+	echo '{"cniVersion": "1.0.0", "name": "main", "plugins": [{"type": "bridge"}]}' >"$list/10-main.conflist"
+	lab_wait 100 grep -q 'taint not taken off' "$LAB/log/sluiced-node1" # the manifests' rights are not enough
+	same "without the right" "other sluice.dev/not-ready" "$(taints node1)"
+	kube_apply "$TOP/conf/kubernetes/examples/node-taint.yaml"
+	lab_wait 400 taints_are node1 other || lab_fail "taints: $(taints node1)"
+	# a Node that is registered anew has it anew
+	kube_call admin PATCH /api/v1/nodes/node1 application/merge-patch+json <<<"$taint" >/dev/null
+	lab_wait 100 taints_are node1 other || lab_fail "taints: $(taints node1)"
+	kube_delete /apis/rbac.authorization.k8s.io/v1/clusterrolebindings/sluiced-node-taint >/dev/null
+	kube_delete /apis/rbac.authorization.k8s.io/v1/clusterroles/sluiced-node-taint >/dev/null
+	kube_call admin PATCH /api/v1/nodes/node1 application/merge-patch+json <<<'{"spec": {"taints": null}}' >/dev/null
+	rm -r "$conf" "$list"
+}
+
 compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
 
 @test "a burst of 1,000 events is one compile, and history that is gone is listed anew (long)" {

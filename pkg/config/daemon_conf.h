@@ -34,6 +34,7 @@ struct daemon_conf {
 	struct json *cni_entry; /* cniEntry: our entry in the list; NULL: as sluiced install says */
 	char *gateway_key_file; /* gatewayKeyFile: what gateways prove by who they are; NULL:
 				   without heartbeats, unless: */
+	bool node_taint;	/* nodeTaint: take sluice.dev/not-ready off the Node when ready */
 	bool gateway_insecure;	/* gatewayInsecure: heartbeats that anybody could forge */
 	uint16_t gateway_port;	/* gatewayPort: UDP and TCP, the same on all gateways */
 	enum log_level log_level;

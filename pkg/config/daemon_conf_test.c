@@ -52,7 +52,8 @@ static void reads_every_key(void **state)
 		 "nodeName: n1\npolicyDir: /p\nstateDir: /s\nrunDir: /r\nbpffs: /b\n"
 		 "clusterCIDRs: [10.244.0.0/16, 'fd00:10::/32']\n"
 		 "sourceCheckExemptNamespaces:\n- vms\ncniConfDir: /n\ncniBinDir: /c\n"
-		 "cniEntry: {failureMode: open}\nlogLevel: debug\nlogFormat: json\n",
+		 "cniEntry: {failureMode: open}\nnodeTaint: true\nlogLevel: debug\nlogFormat: "
+		 "json\n",
 		 &e) < 0)
 		fail_msg("%s", e.msg);
 	assert_string_equal(c.node_name, "n1");
@@ -61,6 +62,7 @@ static void reads_every_key(void **state)
 	assert_string_equal(c.cni_conf_dir, "/n");
 	assert_string_equal(c.cni_bin_dir, "/c");
 	assert_non_null(c.cni_entry);
+	assert_true(c.node_taint);
 	assert_int_equal(c.n_cluster_cidrs, 2);
 	assert_string_equal(cidr_str(c.cluster_cidrs[1]), "fd00:10::/32");
 	assert_int_equal(c.n_source_exempt, 1);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "json/json.h"
 #include "reconcile/api_nodes.h"
+#include "reconcile/api_taint.h"
 #include "reconcile/api_tell.h"
 #include "reconcile/objects.h"
 #include "reconcile/priv.h"
@@ -38,6 +39,7 @@ struct api {
 	struct kube *kube;
 	struct watched watched[OBJECTS_N]; /* but for nodes */
 	struct api_nodes *nodes;
+	struct api_taint *taint; /* NULL: not asked for */
 	struct fetch *fetches;
 	struct api_tell *tell;
 	uint64_t told_of; /* what was looked at last when there was something to tell */
@@ -52,6 +54,7 @@ static void tell(struct api *a)
 {
 	watches_start(a);
 	api_nodes_look(a->nodes);
+	api_taint_look(a->taint);
 	if (objects_changed(a->objects))
 		a->in.changed(a->in.data);
 }
@@ -221,6 +224,7 @@ void api_passed(struct api *a)
 
 		of = hash_bytes(k->addr.b, sizeof(k->addr.b), of * 31 + (uint64_t)k->state);
 	}
+	api_taint_look(a->taint);
 	if (of != a->told_of)
 		api_tell_soon(a->tell);
 	a->told_of = of;
@@ -251,6 +255,8 @@ int api_new(const struct api_in *in, struct api **ret, struct err *e)
 	r = kube_open(a, e);
 	if (r == 0)
 		r = api_tell_new(in->loop, a->kube, in->reconcile, &a->tell, e);
+	if (r == 0 && in->conf->node_taint)
+		r = api_taint_new(in->loop, a->kube, in->reconcile, &a->taint, e);
 	if (r < 0)
 		return r;
 	a->nodes = api_nodes_new(&(struct api_nodes_in){.kube = a->kube,
@@ -275,6 +281,7 @@ void api_free(struct api *a)
 		kube_cancel(a->fetches->call);
 		fetch_end(a->fetches);
 	}
+	api_taint_free(a->taint);
 	api_tell_free(a->tell);
 	kube_free(a->kube);
 	free(a);

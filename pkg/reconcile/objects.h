@@ -43,6 +43,7 @@ enum collection {
 };
 
 #define OBJECT_MAX_IPS 4
+#define OBJECT_TAINT   "sluice.dev/not-ready"
 
 struct object {
 	char *namespace, *name; /* "" for cluster scope */
@@ -57,6 +58,7 @@ struct object {
 	struct addr ips[OBJECT_MAX_IPS];
 	size_t n_ips;
 	bool host_network, deleting;
+	bool tainted; /* a node: it has OBJECT_TAINT */
 	/* the store's own */
 	uint64_t hash;
 	uint64_t version; /* resourceVersion: an event that is not newer says nothing */

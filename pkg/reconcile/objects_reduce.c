@@ -242,6 +242,19 @@ static void note_pod(struct object *obj, const struct json *in)
 		note_ip(obj, json_get(status, "podIP"));
 }
 
+/* Not in what is kept of it: the taint comes and goes without a compile. */
+static void note_node(struct object *obj, const struct json *in)
+{
+	const struct json *list = json_get(json_get(in, "spec"), "taints");
+
+	obj->tainted = false;
+	for (size_t i = 0; i < json_len(list); i++) {
+		const char *key = text_of(json_get(json_at(list, i), "key"));
+
+		obj->tainted |= key && strcmp(key, OBJECT_TAINT) == 0;
+	}
+}
+
 static bool note_status(struct object *obj, const struct json *status)
 {
 	char *text = json_type(status) == JSON_OBJECT ? json_emit(status, 0) : NULL;
@@ -272,6 +285,8 @@ bool object_note(struct object *obj, enum collection c, const struct json *in)
 	changed = generation != obj->generation;
 	if (c == OBJECTS_PODS)
 		note_pod(obj, in);
+	if (c == OBJECTS_NODES)
+		note_node(obj, in);
 	if (c < OBJECTS_NAMESPACES) /* our own kinds */
 		changed |= note_status(obj, json_get(in, "status"));
 	return c < OBJECTS_NAMESPACES && changed;

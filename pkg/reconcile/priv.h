@@ -185,3 +185,6 @@ void keep_free(struct keep *k);
 
 /* publish.c: the snapshot for plugins that find no daemon */
 int publish(struct reconcile *r, struct err *e);
+
+/* ---- status.c: new pods go through the chain, and what is known is in force ---- */
+bool reconcile_takes_pods(const struct reconcile *r);

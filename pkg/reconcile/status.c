@@ -172,6 +172,16 @@ static void conditions_emit(const struct reconcile *r, struct json *list, bool c
 	*ret_ready = kernel && policies && !conflict && !r->forward_drop[0] && chain && told;
 }
 
+bool reconcile_takes_pods(const struct reconcile *r)
+{
+	struct chain_verdict v = {.in_force = true};
+
+	if (r->conf->cni_conf_dir)
+		install_in_force(r->conf, &v);
+	return v.in_force && r->last_ok_at && r->err.code == 0 &&
+	       (!r->policies.objects || objects_all_synced(r->policies.objects));
+}
+
 static size_t pods_governed(const struct reconcile *r, size_t *ret_all)
 {
 	size_t n = 0, all = 0;
