@@ -142,7 +142,7 @@ const struct verb verb_counters = {
 	.name = "counters",
 	.run = run,
 	.help = "counters [--all] [OPTION]…\n"
-		"packets that were dropped, by numbered reason, and what audits would have done\n"
+		"packets dropped, by numbered reason, and what audits would do\n"
 		"\n"
 		"  --all                also the reasons that dropped nothing\n"
 		"\n"

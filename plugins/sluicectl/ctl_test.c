@@ -238,12 +238,26 @@ static void wrong_use_ends_with_2(void **state)
 			fail_msg("'%s' did not end with 2: %s", calls[i], output);
 }
 
-static void every_verb_has_help(void **state)
+static void assert_output_fits(size_t letters)
+{
+	size_t n = 0;
+
+	for (const char *p = output, *line = output; *p; p++) {
+		n = *p == '\n' ? 0 : n + (((unsigned char)*p & 0xc0) != 0x80);
+		if (n > letters)
+			fail_msg("more than %zu letters: %.*s", letters, (int)strcspn(line, "\n"),
+				 line);
+		line = *p == '\n' ? p + 1 : line;
+	}
+}
+
+static void every_verb_has_help_that_fits_a_terminal(void **state)
 {
 	static const char *const verbs[] = {
-		"",	    "status",	    "bindings",	     "explain", "counters",
-		"names",    "check-config", "lint",	     "diff",	"init",
-		"gateways", "policies",	    "support-bundle"};
+		"",	 "status", "gateways", "policies",	 "bindings", "explain",
+		"names", "rules",  "counters", "lint",		 "diff",     "check-config",
+		"drain", "init",   "undrain",  "support-bundle",
+	};
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
 		__cleanup_free char *args = mem_printf("%s --help", verbs[i]);
@@ -251,6 +265,7 @@ static void every_verb_has_help(void **state)
 		assert_int_equal(ctl(args), 0);
 		assert_output("Usage: sluicectl");
 		assert_output("Exit status");
+		assert_output_fits(80);
 	}
 }
 
@@ -461,7 +476,7 @@ int main(void)
 		TEST(an_invalid_folder_is_said_by_explain),
 		TEST(init_writes_files_that_check_config_accepts),
 		TEST(wrong_use_ends_with_2),
-		TEST(every_verb_has_help),
+		TEST(every_verb_has_help_that_fits_a_terminal),
 		TEST(without_a_daemon_status_fails_and_says_so),
 		TEST(policies_stand_in_the_order_in_which_they_are_asked),
 		TEST(what_is_written_wrong_is_answered_by_what_is_near),

@@ -84,8 +84,7 @@ const struct verb verb_lint = {
 		"others hide, that never match or whose time is over; destinations that no rule\n"
 		"names; what is missing; contradictions between a cluster's and a namespace's\n"
 		"rules; names that may share an address. A via for a name while the default\n"
-		"allows is an error. Exit status 1 with an error. Needs neither root nor a "
-		"daemon.\n"
+		"allows is an error. Exit status 1 with an error. Needs no root and no daemon.\n"
 		"\n"
 		"  --strict             exit status 1 with a warning, too\n"
 		"\n",
