@@ -14,6 +14,8 @@
  *   rule 999  fwmark REPLY/M  → table TABLE_REPLY;  rule 1000  fwmark DIVERT/DIVERT → TABLE_DIVERT
  *   TABLE_DIVERT: throw <inside CIDRs>, default via neighbour dev sluice0 onlink (v6: mtu),
  *     unreachable default metric 4096
+ *   rule 1001  fwmark id/M  → table TABLE_WAY + n: on-link prefixes of an interface, default by it,
+ *     unreachable default metric 4096, for addresses that leave by another way than the default
  *   TABLE_REPLY: <cluster CIDRs> via neighbour dev sluice0 onlink; no default: a reverse
  *     path look-up of an outside source must fall through to main
  *   egress addresses owned here, /32 or /128 on their interface (IFA_PROTO)
@@ -38,6 +40,9 @@
 #define DP_RULE_REPLY	999
 #define DP_RULE_DIVERT	1000
 #define DP_METRIC_LAST	4096 /* of the unreachable default */
+#define DP_RULE_WAY	1001 /* an address that does not leave by the node's default route */
+#define DP_TABLE_WAY	5349 /* and those behind it: one for each interface and next hop */
+#define DP_MAX_WAYS	16
 
 /* One pod interface: what ADD programs and CHECK compares. */
 struct dp_attachment {

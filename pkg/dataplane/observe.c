@@ -126,6 +126,27 @@ static int routes_observe(const struct dp_kernel *k, uint32_t table, uint32_t tu
 	return 0;
 }
 
+/* Of the ways out: those that are wanted, and those that some rule of ours leads to. */
+static int ways_observe(const struct dp_kernel *k, const struct dp_observe_in *in, uint32_t tunnel,
+			struct dp_model *m, struct err *e)
+{
+	bool look[DP_MAX_WAYS] = {false};
+	const struct dp_model *both[] = {in->want, m};
+	int r = 0;
+
+	for (size_t b = 0; b < 2; b++)
+		for (size_t i = 0; i < both[b]->n_rules; i++) {
+			uint32_t way = both[b]->rules[i].table - DP_TABLE_WAY;
+
+			if (way < DP_MAX_WAYS)
+				look[way] = true;
+		}
+	for (uint32_t i = 0; r == 0 && i < DP_MAX_WAYS; i++)
+		if (look[i])
+			r = routes_observe(k, DP_TABLE_WAY + i, tunnel, m, e);
+	return r;
+}
+
 static int network_observe(const struct dp_kernel *k, const struct dp_observe_in *in,
 			   struct dp_model *m, struct err *e)
 {
@@ -143,6 +164,8 @@ static int network_observe(const struct dp_kernel *k, const struct dp_observe_in
 		r = routes_observe(k, DP_TABLE_DIVERT, tunnel, m, e);
 	if (r == 0)
 		r = routes_observe(k, DP_TABLE_REPLY, tunnel, m, e);
+	if (r == 0)
+		r = ways_observe(k, in, tunnel, m, e);
 	return r;
 }
 

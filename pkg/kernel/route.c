@@ -201,8 +201,8 @@ static int parse_answer(struct nlmsghdr *h, void *row, const void *arg)
 	return 1;
 }
 
-int route_get(struct rtnl *r, struct addr dst, uint32_t mark, struct route_answer *ret,
-	      struct err *e)
+static int ask(struct rtnl *r, struct addr dst, int attr, uint32_t value, struct route_answer *ret,
+	       struct err *e)
 {
 	struct rtmsg rtm = {
 		.rtm_family = (uint8_t)addr_family(dst),
@@ -214,8 +214,8 @@ int route_get(struct rtnl *r, struct addr dst, uint32_t mark, struct route_answe
 	int rc;
 
 	rtnl_put_addr(m, RTA_DST, dst);
-	if (mark)
-		rtnl_put_u32(m, RTA_MARK, mark);
+	if (value)
+		rtnl_put_u32(m, attr, value);
 	rc = rtnl_ask(r, m, parse_answer, &answer, e);
 	if (rc == 0 && answer.mtu == 0) {
 		rc = link_get(r, answer.ifindex, &link, e);
@@ -228,4 +228,16 @@ int route_get(struct rtnl *r, struct addr dst, uint32_t mark, struct route_answe
 	}
 	*ret = answer;
 	return 0;
+}
+
+int route_get(struct rtnl *r, struct addr dst, uint32_t mark, struct route_answer *ret,
+	      struct err *e)
+{
+	return ask(r, dst, RTA_MARK, mark, ret, e);
+}
+
+int route_get_by(struct rtnl *r, struct addr dst, uint32_t ifindex, struct route_answer *ret,
+		 struct err *e)
+{
+	return ask(r, dst, RTA_OIF, ifindex, ret, e);
 }

@@ -130,6 +130,10 @@ struct route_answer {
 };
 int route_get(struct rtnl *r, struct addr dst, uint32_t mark, struct route_answer *ret,
 	      struct err *e);
+/* The same, among the routes by that interface. IPv4 takes dst for a neighbour where there is
+ * none. */
+int route_get_by(struct rtnl *r, struct addr dst, uint32_t ifindex, struct route_answer *ret,
+		 struct err *e);
 
 /* ---- neighbours ---- */
 

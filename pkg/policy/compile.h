@@ -51,13 +51,14 @@ struct node_view {
 struct egress_addr {
 	struct addr addr;
 	char *gateway;
-	char *owner;	 /* node name by rank among the candidates; NULL = none */
-	char *next;	 /* who would own it if this node were away; NULL: nobody, or it is not
-			    this node's, or its connections are not to be kept there */
-	char *home;	 /* who owns it when all of them live; NULL with addressFrom, too */
-	bool local;	 /* owner is this node */
-	bool assign;	 /* local, and we put it on the interface (false with addressFrom) */
-	char *interface; /* local: where it goes; NULL otherwise */
+	char *owner;	      /* node name by rank among the candidates; NULL = none */
+	char *next;	      /* who would own it if this node were away; NULL: nobody, or it is not
+				 this node's, or its connections are not to be kept there */
+	char *home;	      /* who owns it when all of them live; NULL with addressFrom, too */
+	bool local;	      /* owner is this node */
+	bool assign;	      /* local, and we put it on the interface (false with addressFrom) */
+	char *interface;      /* local: where it goes; NULL otherwise */
+	struct addr next_hop; /* of the gateway, when of this family; zero: none is said */
 	bool announce;
 	bool spare; /* nobody appears as it now; connections that began under it may still be open
 		     */

@@ -131,7 +131,7 @@ void digest_policies(struct compiled *c)
 static uint64_t hash_egress(const struct egress_addr *a, uint64_t h)
 {
 	h = hash_addr(a->endpoint, hash_addr(a->addr, h));
-	h = hash_str(a->next, h);
+	h = hash_addr(a->next_hop, hash_str(a->next, h));
 	h = hash_str(a->interface, hash_str(a->owner, hash_str(a->gateway, h)));
 	h = hash_u64((uint64_t)a->limits.connections << 32 | a->limits.ports, h);
 	h = hash_u64(a->problem | (uint64_t)a->vni << 8, h);

@@ -116,6 +116,7 @@ struct doc_gateway {
 	struct selector node_selector;	    /* absent = every node */
 	struct selector allowed_namespaces; /* absent = ClusterEgressPolicy only; {} = all */
 	char *interface;		    /* NULL = of the address's subnet */
+	struct addr next_hop;		    /* of its family; zero = the route's */
 	enum gateway_spread spread;
 	enum gateway_announce announce;
 	uint16_t tunnel_mtu; /* 0 = from the path */

@@ -112,6 +112,16 @@ static int parse_interface(const struct doc_ctx *c, const struct json *j, void *
 	return doc_interface(c, j, &((struct doc_gateway *)out)->interface);
 }
 
+static int parse_next_hop(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	struct addr *a = &((struct doc_gateway *)out)->next_hop;
+	int r = doc_addr(c, j, a);
+
+	if (r == 0 && (addr_is_unspecified(*a) || addr_is_loopback(*a) || addr_is_multicast(*a)))
+		return doc_fail(c, j, "expected the address of a router, found %s", json_show(j));
+	return r;
+}
+
 static int parse_announce(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	static const struct choice choices[] = {
@@ -296,7 +306,7 @@ static const struct field spec_fields[] = {
 	{.name = "tunnel", .sub = tunnel_fields},
 	{.name = "spread", .parse = parse_spread},
 	{.name = "encryption", .parse = parse_encryption},
-	{.name = "nextHop", .use = FIELD_LATER},
+	{.name = "nextHop", .parse = parse_next_hop},
 	{.name = "failover", .sub = failover_fields},
 	{.name = "limits", .sub = limits_fields},
 	FIELDS_END,

@@ -281,7 +281,7 @@ static void refuses_bad_gateways(void **state)
 		{GATEWAY "{addressFrom: {interface: a}, adresses: []}}",
 		 "a.yaml:2: spec.adresses: unknown field, expected addresses, addressFrom, "
 		 "nodeSelector, allowedNamespaces, interface, announce, transport, tunnel, spread, "
-		 "encryption, failover, limits"},
+		 "encryption, nextHop, failover, limits"},
 		{GATEWAY "{addressFrom: {interface: a}, failover: {interval: 5ms}}}",
 		 "a.yaml:2: spec.failover.interval: expected 10ms to 10s, found string '5ms'"},
 		{GATEWAY "{addressFrom: {interface: a}, failover: {interval: 1s100}}}",
@@ -393,8 +393,6 @@ static void refuses_what_later_versions_bring(void **state)
 	static const struct {
 		const char *head, *fields, *path;
 	} rows[] = {
-		{GATEWAY "{addressFrom: {interface: a}, ", "nextHop: 192.0.2.1}}",
-		 "spec.nextHop: "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "encryption: IPsec}}",
 		 "spec.encryption: 'IPsec' is "},
 		{GATEWAY "{addressFrom: {interface: a}, ", "announce: BGP}}",

@@ -400,6 +400,13 @@ const struct gateway_slot *gateways_find(const struct gateways *g, const char *n
 	return bsearch(name, g->slots, g->n_slots, sizeof(*g->slots), compare_slot);
 }
 
+static struct addr next_hop_of(const struct gateway_addr *a)
+{
+	struct addr hop = a->gateway->next_hop;
+
+	return addr_is_v4(hop) == addr_is_v4(a->addr) ? hop : (struct addr){};
+}
+
 static void addr_emit_to(struct compiled *c, const struct gateway_addr *a, bool spare)
 {
 	c->addrs[c->n_addrs++] = (struct egress_addr){
@@ -411,6 +418,7 @@ static void addr_emit_to(struct compiled *c, const struct gateway_addr *a, bool 
 		.local = a->local,
 		.assign = a->assign,
 		.interface = mem_strdup(a->interface),
+		.next_hop = next_hop_of(a),
 		.announce = a->local && a->gateway->announce == ANNOUNCE_ARP && a->assign,
 		.spare = spare,
 		.endpoint = a->endpoint,

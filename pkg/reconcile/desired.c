@@ -404,6 +404,7 @@ void desired_build(const struct desired_in *in, struct desired **ret)
 	nodes_build(d->model, in);
 	egress_build(d, in);
 	identities_build(d, in);
+	desired_ways(d, in);
 	nft_build(d, in->compiled);
 	dp_model_sort(d->model);
 	*ret = d;

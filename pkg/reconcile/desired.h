@@ -12,6 +12,12 @@
 #include "reconcile/node.h"
 #include "state/ids.h"
 
+/* How packets under an address leave. */
+struct way {
+	uint32_t ifindex; /* 0: as the routing table says */
+	struct addr via;
+};
+
 struct desired_in {
 	const struct compiled *compiled;
 	const struct node_state *node;
@@ -21,6 +27,7 @@ struct desired_in {
 	/* By compiled_addrs index. Local addresses that are not held stay NO_OWNER; those that
 	 * leave are still LOCAL, and those that come still REMOTE. */
 	const struct place *places;
+	const struct way *ways; /* by the same; NULL: none has one of its own */
 };
 
 struct desired {
@@ -38,6 +45,9 @@ DEFINE_CLEANUP(struct desired *, desired_free);
 /* The mark's layout for a mask: shift of the id and the DIVERT bit. */
 void desired_config(const struct compiled *c, const char *node_name, struct slu_config *ret);
 #define DESIRED_MTU_DEFAULT 1500
+
+/* ---- desired_ways.c: what is LOCAL in the model, and has a way of its own ---- */
+void desired_ways(struct desired *d, const struct desired_in *in);
 
 /* ---- desired_inside.c ---- */
 void desired_inside(const struct compiled *c, struct dp_model *m);

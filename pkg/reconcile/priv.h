@@ -92,6 +92,7 @@ struct reconcile {
 	struct claims claims;
 	bool drained;		       /* drain.h */
 	struct membership *membership; /* NULL: without heartbeats */
+	struct way *ways;	       /* ways.c */
 	struct tenures tenures;
 	struct usage usage;
 	struct handover *handover; /* NULL: addresses move without their connections */
@@ -160,8 +161,14 @@ int prog_now(struct reconcile *r, struct prog *p, struct err *e);
 #define PROG_HIDE_AFTER	  60
 #define PROG_RETIRE_AFTER 75
 
+/* ways.c: by compiled address, valid until the next call; an interface whose answers the kernel
+ * drops */
+const struct way *ways_get(struct reconcile *r, const struct place *places);
+bool ways_strict(const struct reconcile *r, char *ret_name, size_t size);
+
 /* status_gateways.c: who has what since when, and how much room is left */
 void gateways_note(struct reconcile *r); /* after a pass that did all */
+void gateways_forget(struct reconcile *r);
 struct json *gateways_status(const struct reconcile *r);
 void address_tenure_emit(const struct reconcile *r, const struct egress_addr *a, struct json *to);
 

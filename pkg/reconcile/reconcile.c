@@ -113,8 +113,7 @@ void reconcile_free(struct reconcile *r)
 	numbers_free(r->counters);
 	refusals_done(r);
 	claims_done(&r->claims);
-	tenures_done(&r->tenures);
-	usage_done(&r->usage);
+	gateways_forget(r);
 	keep_free(r->keep);
 	desired_free(r->desired);
 	dp_model_free(r->known);
@@ -171,6 +170,7 @@ static void want(struct reconcile *r)
 	in.places = places = mem_alloc0((n + 1) * sizeof(*places));
 	claims_update(&r->claims, addrs, n, r->node, places);
 	in.path_mtu = path_mtu(r);
+	in.ways = ways_get(r, places);
 	ids_begin(r->ids);
 	desired_build(&in, &d);
 	ids_sweep(r->ids);

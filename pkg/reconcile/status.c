@@ -110,6 +110,20 @@ static void room_emit(const struct reconcile *r, struct json *list)
 	condition_add(list, "RoomForConnections", !full, full ? "NearlyFull" : "Enough", text);
 }
 
+static void way_emit(const struct reconcile *r, struct json *list)
+{
+	char name[32] = "", text[160] = "no other way out than the default route's is checked";
+	bool strict = ways_strict(r, name, sizeof(name));
+
+	if (strict)
+		snprintf(text, sizeof(text),
+			 "rp_filter of %s is strict: answers that come there are dropped; set "
+			 "net.ipv4.conf.%s.rp_filter=2",
+			 name, name);
+	condition_add(list, "AnswersAccepted", !strict, strict ? "StrictReversePath" : "Accepted",
+		      text);
+}
+
 /* Where the daemon keeps the list, a node is ready only when new pods go through it. */
 static bool chain_emit(const struct reconcile *r, struct json *list)
 {
@@ -165,6 +179,7 @@ static void conditions_emit(const struct reconcile *r, struct json *list, bool c
 	condition_add(list, "AddressesHeld", !conflict, conflict ? "Conflict" : "Held",
 		      conflict ? "somebody else has an address of this node" : "no conflict");
 	room_emit(r, list);
+	way_emit(r, list);
 	condition_add(list, "ForwardAccepted", !r->forward_drop[0],
 		      r->forward_drop[0] ? "PolicyDrop" : "Accept", r->forward_drop);
 	chain = chain_emit(r, list);

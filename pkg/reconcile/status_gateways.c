@@ -56,6 +56,13 @@ void gateways_note(struct reconcile *r)
 	usage_note(r, in.addrs, in.n, in.now);
 }
 
+void gateways_forget(struct reconcile *r)
+{
+	tenures_done(&r->tenures);
+	usage_done(&r->usage);
+	free(r->ways);
+}
+
 /* ---- as JSON ---- */
 
 static void moment_set(struct json *o, const char *key, int64_t ms)
