@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any dump of connections: a list of flows of those sources, or an error. */
+/* Any answers about connections: a list of flows of those sources, or an error. */
 #include <assert.h>
 #include <netinet/in.h>
 
@@ -18,24 +18,56 @@ static bool is_source(const struct addr *sources, size_t n, struct addr a)
 	return false;
 }
 
-static void list(const struct addr *sources, size_t n)
+static void check(const struct ct_flow *f)
+{
+	assert(f->proto == IPPROTO_TCP || f->proto == IPPROTO_UDP || f->proto == IPPROTO_SCTP);
+	assert(addr_is_v4(f->src) == addr_is_v4(f->dst));
+	assert(addr_is_v4(f->src) == addr_is_v4(f->seen));
+}
+
+static void list(const struct addr *addrs, size_t n, bool seen)
 {
 	struct ct_flow *flows = NULL;
 	size_t n_flows = 0, gone = 0;
+	int r = seen ? conntrack_list_seen(addrs, n, &flows, &n_flows, NULL)
+		     : conntrack_list(addrs, n, &flows, &n_flows, NULL);
 
-	if (conntrack_list(sources, n, &flows, &n_flows, NULL) < 0)
+	if (r < 0)
 		return;
 	for (size_t i = 0; i < n_flows; i++) {
-		assert(is_source(sources, n, flows[i].src));
-		assert(flows[i].proto == IPPROTO_TCP || flows[i].proto == IPPROTO_UDP ||
-		       flows[i].proto == IPPROTO_SCTP);
-		assert(addr_is_v4(flows[i].src) == addr_is_v4(flows[i].dst));
+		assert(is_source(addrs, n, seen ? flows[i].seen : flows[i].src));
+		check(&flows[i]);
 	}
 	conntrack_forget(flows, n_flows, &gone, NULL);
 	assert(gone <= n_flows);
 	free(flows);
 }
 
+/* One of each family and protocol, as moves.h brings them. */
+static void make(const struct addr *sources)
+{
+	struct ct_flow flows[3];
+	size_t made = 0;
+
+	for (int i = 0; i < 3; i++)
+		flows[i] = (struct ct_flow){.src = sources[i],
+					    .dst = sources[i],
+					    .seen = sources[i],
+					    .sport = 4000,
+					    .dport = 443,
+					    .seen_port = 4001,
+					    .proto = i ? IPPROTO_TCP : IPPROTO_UDP,
+					    .zone = 16,
+					    .answered = i != 1,
+					    .timeout = 600,
+					    .tcp_state = 3,
+					    .tcp_wscale = {7, TCP_WSCALE_NONE}};
+	if (conntrack_make(flows, 3, &made, NULL) == 0)
+		assert(made <= 3);
+}
+
+/* Bit 0: list, or forget; bit 1: of three, or one; bit 2: by whom the other side sees; bit 3: make
+ */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct addr sources[3];
@@ -48,8 +80,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	addr_parse("fd00:244::5", &sources[2]);
 	n = *data & 2 ? 3 : 1;
 	wire_feed(data + 1, size - 1, true);
-	if (*data & 1)
-		list(sources, n);
+	if (*data & 8)
+		make(sources);
+	else if (*data & 1)
+		list(sources, n, *data & 4);
 	else
 		conntrack_forget_sources(sources, n, &n, NULL);
 	return 0;
