@@ -307,6 +307,10 @@ static const struct record *record_of(const struct reconcile *r, const struct dp
 	return NULL;
 }
 
+/*
+ * Who holds the lock is about to write the record, and asks for what governs the pod itself. What
+ * could not be found out is asked for again: the pod goes on as whom it was until then.
+ */
 static int gate_attach(struct gate *g, const struct dp_attachment *a)
 {
 	const struct record *rec = record_of(g->r, a);
@@ -315,12 +319,17 @@ static int gate_attach(struct gate *g, const struct dp_attachment *a)
 	int rc;
 
 	g->late |= clock_ms() > g->until;
-	if (!rec || g->late ||
-	    journal_lock(g->r->journal, rec->container_id, rec->ifname, 0, &g->lock, NULL) < 0)
+	if (!rec || g->late)
 		return 1;
+	rc = journal_lock(g->r->journal, rec->container_id, rec->ifname, 0, &g->lock, NULL);
+	if (rc < 0) {
+		g->late = rc != -ETIMEDOUT;
+		return 1;
+	}
 	rc = journal_load(g->r->journal, rec->container_id, rec->ifname, &now, NULL);
 	same = rc == 0 && same_interface(now, a) && now->added_at == rec->added_at;
 	record_free(now);
+	g->late = rc < 0 && rc != -ENOENT;
 	if (rc == -ENOENT) /* a DEL was faster: its lock file, made anew by us, goes too */
 		journal_lock_remove(g->r->journal, rec->container_id, rec->ifname);
 	if (!same)
