@@ -19,10 +19,24 @@ static uint64_t hash_addrs(const struct addr *v, size_t n, uint64_t h)
 	return hash_bytes(n ? v : (const void *)"", n * sizeof(*v), hash_u32((uint32_t)n, h));
 }
 
+static uint64_t hash_services(const struct nft_model *m, uint64_t h)
+{
+	h = hash_u32((uint32_t)m->n_services, h);
+	for (size_t i = 0; i < m->n_services; i++) {
+		const struct nft_service *s = &m->services[i];
+
+		h = hash_u32((uint32_t)s->port << 16 | s->endpoint_port, hash_u32(s->proto, h));
+		h = hash_addrs(&s->endpoint, 1, hash_addrs(&s->addr, 1, h));
+	}
+	return h;
+}
+
 static uint64_t model_digest(const struct nft_model *m)
 {
 	uint64_t h = hash_u32(m->mark_mask, m->port);
 
+	_Static_assert(sizeof(*m) == 8 + 7 * (sizeof(void *) + sizeof(size_t)),
+		       "what is new in the model belongs in here");
 	_Static_assert(sizeof(*m->inside) == 17, "padding would be hashed");
 	h = hash_u32((uint32_t)m->n_addresses, h);
 	for (size_t i = 0; i < m->n_addresses; i++)
@@ -37,7 +51,8 @@ static uint64_t model_digest(const struct nft_model *m)
 	h = hash_bytes(m->n_inside ? m->inside : (const void *)"", m->n_inside * sizeof(*m->inside),
 		       hash_u32((uint32_t)m->n_inside, h));
 	h = hash_addrs(m->tunnel_ends, m->n_tunnel_ends, h);
-	return hash_addrs(m->governed, m->n_governed, h) | 1;
+	h = hash_addrs(m->governed, m->n_governed, h);
+	return hash_services(m, h) | 1;
 }
 
 bool nft_known_equal(struct nft *n, const struct nft_model *m)

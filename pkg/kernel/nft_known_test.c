@@ -23,6 +23,7 @@ static uint32_t observe_costs(struct nft *n, const struct nft_model *m, int leve
 static void looks_again_only_when_something_was_changed(void **state)
 {
 	const uint32_t nodes[] = {1, 2};
+	struct nft_service service = {.port = 80, .endpoint_port = 8080, .proto = 6};
 	const struct nft_limit limit = {.id = 16, .connections = 5};
 	struct nft_model m = {.mark_mask = SLU_MARK_MASK_DEFAULT,
 			      .port = SLU_TUNNEL_PORT_DEFAULT,
@@ -47,6 +48,12 @@ static void looks_again_only_when_something_was_changed(void **state)
 	m.n_limits = 1;
 	assert_true(observe_costs(n, &m, 1) > 10);
 	m.n_limits = 0;
+	addr_parse("10.96.0.9", &service.addr);
+	addr_parse("198.51.100.9", &service.endpoint);
+	m.services = &service;
+	m.n_services = 1;
+	assert_true(observe_costs(n, &m, 1) > 10);
+	m.n_services = 0;
 	nft_forget(n);
 	assert_true(observe_costs(n, &m, 0) > 10);
 	sh("nft flush ruleset");
