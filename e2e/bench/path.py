@@ -12,6 +12,7 @@ from measure import Curve, Figure, Section, interleaved
 
 PORT = 7100
 SENDER, RECEIVER = "1", "0"  # processors
+FIRST = "chrt", "-f", "20"  # before whatever else the machine does
 
 
 DEPOT = [  # an egress address of the pods' own node
@@ -31,7 +32,7 @@ class Way:
         self.ext = lab("echo $EXT_V4").strip()
 
     def sender(self, *command, cpu=SENDER):
-        return self.lab.on(self.pod, "taskset", "-c", cpu, *command)
+        return self.lab.on(self.pod, "taskset", "-c", cpu, *FIRST, *command)
 
     def warm(self):
         self.sender(METER, "blast", self.ext, PORT, 20, 18)
@@ -56,7 +57,7 @@ class Way:
 def servers(lab):
     """Ours in place of the lab's own, which looks at every packet."""
     lab("daemon_stop ext-serve")
-    lab.start("ext", "taskset", "-c", RECEIVER, METER, "serve", PORT)
+    lab.start("ext", "taskset", "-c", RECEIVER, *FIRST, METER, "serve", PORT)
 
 
 def sluice_lab(stack, n_policies=1):

@@ -42,13 +42,16 @@
 #define SLU_MARK_MASK_DEFAULT 0xffe00000u
 
 /* What from_pod leaves in the packet's priority, for nft to tell by one comparison. */
-#define SLU_PRIORITY_MASK    0xfffffff0u
-#define SLU_PRIORITY	     0x534c5550u /* these bits: from_pod looked at it */
 #define SLU_PRIORITY_LOCAL   0x534c5550u /* an address that is owned here: DIVERT off */
 #define SLU_PRIORITY_TUNNEL  0x534c5551u /* one that is owned elsewhere: DIVERT is meant */
-#define SLU_PRIORITY_RELEASE 0x534c5552u /* no address, but our bits: DIVERT off */
+#define SLU_PRIORITY_RELEASE 0x534c5552u /* CHECK: DIVERT off */
 #define SLU_PRIORITY_SEEN    0x534c5553u /* no policy decides */
 #define SLU_PRIORITY_PROBE   0x534c5554u /* a test run by sluicectl: nothing is counted or told */
+#define SLU_PRIORITY_VERDICT 0x534c5555u /* a drop reason: DIVERT off */
+
+/* The same from to_tunnel on what it encapsulates; the low bits are those of the inner packet's. */
+#define SLU_PRIORITY_OUTER	0x534c5560u
+#define SLU_PRIORITY_OUTER_MASK 0xfffffff0u
 
 /* The group of the device sluice0: cheaper to compare than its name. */
 #define SLU_DEVICE_GROUP 5347

@@ -72,9 +72,10 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct who
 	else
 		id = SLU_ID_CHECK;
 	/* Into sluice0 and dropped there, unless nft is in force and takes DIVERT off again. */
-	skb->priority = id & OUTCOME_DIVERT ? SLU_PRIORITY_TUNNEL
-			: id < SLU_ID_FIRST ? SLU_PRIORITY_RELEASE
-					    : SLU_PRIORITY_LOCAL;
+	skb->priority = id & OUTCOME_DIVERT  ? SLU_PRIORITY_TUNNEL
+			: id >= SLU_ID_FIRST ? SLU_PRIORITY_LOCAL
+			: id == SLU_ID_CHECK ? SLU_PRIORITY_RELEASE
+					     : SLU_PRIORITY_VERDICT;
 	mark_set(skb, c, c->divert | (id & (SLU_ID_MAX - 1)) << (c->mark_shift & 31));
 	return TC_ACT_UNSPEC;
 }

@@ -9,6 +9,8 @@
  */
 #include "bpf/parse.bpf.h"
 
+#define TC_PRIO_MAX 15 /* linux/pkt_sched.h: above are numbers of classes */
+
 /* Sends the packet to remote from our own address of that family. 0 or a reason. */
 static __always_inline int tunnel_to(struct __sk_buff *skb, const struct slu_config *c,
 				     const struct slu_addr *remote, __u32 vni)
@@ -90,6 +92,8 @@ int slu_to_tunnel(struct __sk_buff *skb)
 	if (bpf_skb_store_bytes(skb, ETH_ALEN, mac, sizeof(mac), 0))
 		return drop(skb, SLU_DROP_MALFORMED);
 	skb->mark = 0; /* the outer packet must meet no rule of ours, or it loops back here */
+	if (skb->priority <= TC_PRIO_MAX) /* else somebody classified it */
+		skb->priority |= SLU_PRIORITY_OUTER;
 	return TC_ACT_UNSPEC;
 }
 
@@ -163,5 +167,6 @@ int slu_from_tunnel(struct __sk_buff *skb)
 		return drop(skb, id ? SLU_DROP_TUNNEL_INNER : SLU_DROP_TUNNEL_ADDRESS);
 	if (!(inside_flags(&p.dst) & SLU_INSIDE_POD) || !is_outside(&p.src))
 		return drop(skb, SLU_DROP_TUNNEL_INNER);
+	skb->priority = 0; /* a request's alone says a node */
 	return from_tunnel_accept(skb, c, 0);
 }

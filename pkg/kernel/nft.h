@@ -6,57 +6,63 @@
  * depends only on the mark mask and the port; what changes lives in sets and maps
  * and is changed element by element. Everything in one batch: all or nothing.
  *
- * Hooks (M = mark mask, ID = M without DIVERT; reasons by name, see drop_reasons.h):
- *  prerouting -300  by from_pod's priority (bpf/abi.h) LOCAL: mark := mark & ~DIVERT, ct original
- *                   zone := id; TUNNEL: zone := id + 1024; RELEASE: mark := mark & ~DIVERT.
- *                   From sluice0 with DIVERT: as LOCAL. So a connection of one identity (or of
- *                   none) never has another's binding
+ * Hooks (M = mark mask, ID = M without DIVERT; reasons by name, see drop_reasons.h). from_pod
+ * has written into the priority of what kind a packet is (bpf/abi.h): LOCAL and TUNNEL have an
+ * identity, RELEASE is CHECK, VERDICT a drop reason, SEEN nothing.
+ *  prerouting -300  LOCAL: mark := mark & ~DIVERT, ct original zone := id; TUNNEL: zone :=
+ *                   id + 1024; RELEASE, VERDICT: mark := mark & ~DIVERT. From sluice0 with
+ *                   DIVERT: as LOCAL. So a connection of one identity (or of none) never has
+ *                   another's binding
  *                   our VXLAN to a tunnel's end (udp dport PORT): notrack; what of it is not
- *                   for this host ends at forward
- *  prerouting -175  (before mangle, where others may set whole marks)
- *                   ct direction reply: mark := mark & ~M; and on a gateway, if
- *                     not from sluice0 and ct mark & M != 0 and ct mark & DIVERT == 0:
- *                     mark |= REPLY; accept
- *                   from sluice0: ct state invalid, untracked → TUNNEL_STATE;
- *                     id >= 16: vmap meta priority (node index, set by from_tunnel) →
- *                       chain that stores the index in ct mark; no entry → TUNNEL_STATE;
- *                     id == 0 (a reply come home, but original direction): TUNNEL_STATE
- *                   id in 1..13: counted and dropped by its reason; REJECTED is
- *                     answered (TCP reset, ICMP prohibited), 100 a second at most
- *                   id >= 16, new: ct mark |= DIVERT (the connection has an identity)
- *                   no mark, priority not SEEN, saddr a governed pod's, daddr outside →
- *                     UNJUDGED: somebody took from_pod off its interface
- *  prerouting -99   any id, ct status dnat, original: daddr inside → mark := mark & ~M,
+ *                   for this host ends at postrouting
+ *  prerouting, nat  (first packets only) LOCAL, TUNNEL: ct mark |= DIVERT (the connection has an
+ *                   identity)
+ *  prerouting -99   (behind translation; mangle at -150 may have set whole marks)
+ *                   id >= 16, ct status dnat, original: daddr inside → mark := mark & ~M,
  *                     from what to what of a Service that was judged as this endpoint:
  *                     as without translation; else → SERVICE_OUTSIDE
- *                   mark id == CHECK: ICMP without a connection to the outside → EXIT_SOURCE
- *                     (an error about a connection with an identity), else mark := mark & ~M
- *  input -150       udp dport PORT: accept (of this chain); daddr in guarded egress
- *                   addresses and ct state new,invalid → INPUT_GUARD (neighbour
- *                   discovery is untracked, ICMP errors are related: they pass)
- *  output -300      saddr a guarded egress address, sent by a process → EXIT_SOURCE
+ *                   LOCAL: accept; were it a reply, that is seen at postrouting
+ *                   from sluice0: ct direction original, id >= 16: vmap meta priority (node
+ *                     index, set by from_tunnel) → chain that stores the index in ct mark;
+ *                     reply: mark := mark & ~M; else → TUNNEL_STATE
+ *                   ct direction reply: mark := mark & ~M; and on a gateway, if
+ *                     ct mark & M != 0 and ct mark & DIVERT == 0: mark |= REPLY; accept
+ *                   VERDICT: counted and dropped by its reason, or EXIT_SOURCE if somebody wrote
+ *                     over it; REJECTED is answered (TCP reset, ICMP prohibited), 100 a second
+ *                   RELEASE: Services as above; ICMP without a connection to the outside →
+ *                     EXIT_SOURCE (an error about a connection with an identity); else
+ *                     mark := mark & ~M
+ *                   another priority, no mark: saddr a governed pod's, daddr outside →
+ *                     UNJUDGED: somebody took from_pod off its interface; ct state invalid
+ *                     and daddr a guarded egress address → INPUT_GUARD
+ *  input, nat       (first packets only) daddr in guarded egress addresses → INPUT_GUARD
+ *                   (neighbour discovery is untracked, ICMP errors are related: they pass)
+ *  output -300      what to_tunnel sends (told by its priority): notrack
+ *                   saddr a guarded egress address, sent by a process → EXIT_SOURCE
  *                   udp dport PORT: sent by a process (it has a uid) → FORGED_TUNNEL;
  *                   else (the kernel's own) notrack
- *  forward -150     udp dport PORT, daddr in tunnel ends (nodes, egress addresses)
- *                   → FORGED_TUNNEL
- *  postrouting -150 (nat: the first packet of a connection) id >= 16 without DIVERT: vmap mark & M
- *                   → chains that count what its source holds (nft_limits.c) → POD_LIMIT;
- *                   DIVERT, to sluice0: snat to itself; id >= 16 without
- *                   DIVERT: snat to map[mark & M]. The translation itself happens at
- *                   100, whatever the priority: that only decides whose rule is first
+ *  postrouting, nat (first packets only) id >= 16 without DIVERT: vmap mark & M → chains that
+ *                   count what its source holds (nft_limits.c) → POD_LIMIT; DIVERT, to sluice0:
+ *                   snat to itself; id >= 16 without DIVERT: snat to map[mark & M]. The
+ *                   translation itself happens at 100, whatever the priority (-150): that only
+ *                   decides whose rule is first
  *  postrouting +150 no mark, ct original, new or established, ct mark & M, daddr outside
  *                     → EXIT_SOURCE: another tool wrote the whole mark. (Related are
  *                     errors: the gateway's own, about answers, never had one)
- *                   DIVERT, not to sluice0 → EXIT_DEVICE; id >= 16 without
- *                   DIVERT: to sluice0 → EXIT_DEVICE; (mark & M . saddr) not in
- *                   the set of addresses → EXIT_SOURCE
+ *                   udp dport PORT, daddr in tunnel ends (nodes, egress addresses), and not
+ *                     encapsulated by sluice0 → FORGED_TUNNEL
+ *                   id >= 16 without DIVERT: to sluice0 → EXIT_DEVICE; (mark & M . saddr) in
+ *                     the set of addresses: accept
+ *                   marked, ct direction reply: an answer to who came from outside: mark :=
+ *                     mark & ~M; accept
+ *                   DIVERT, not to sluice0 → EXIT_DEVICE; id >= 16 → EXIT_SOURCE
  *                   REPLY, to sluice0: mark := node index from ct mark, behind the
  *                   guard, for an index looks like an id; no such node → TUNNEL_NO_ENTRY
  * And in table "bridge sluice", for pods on a bridge with an uplink among its ports:
  *  forward -200     marked, and not CHECK → BRIDGED: a frame that a bridge sends on by
  *                   itself meets none of the hooks above
- * The device is told by its group (SLU_DEVICE_GROUP): an expression costs 7 ns a packet, one that
- * copies the name and compares it 30. Each reason has a named counter "r<number>".
+ * The device is told by its group (SLU_DEVICE_GROUP), which costs a third of copying its name and
+ * comparing it. Each reason has a named counter "r<number>".
  */
 #include <stddef.h>
 #include <stdint.h>

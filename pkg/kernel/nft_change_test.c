@@ -117,12 +117,37 @@ static void a_table_built_anew_under_traffic_leaks_nothing(void **state)
 	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 0);
 }
 
+/* As an update of Sluice does, when running pods have the chains of the one before. */
+static void build_from_another(struct lab *l, unsigned int turn)
+{
+	if (turn % 10 != 0)
+		return;
+	sh("nft 'rename chain inet sluice prerouting_raw raw_before;"
+	   " rename chain inet sluice prerouting_marks marks_before;"
+	   " rename chain inet sluice postrouting_nat nat_before;"
+	   " rename chain inet sluice postrouting_exit exit_before;"
+	   " add chain inet sluice forward_before { type filter hook forward priority -150; };"
+	   " add rule inet sluice forward_before udp dport 5347 drop'");
+	lab_apply(l);
+	sh("! nft list table inet sluice | grep before");
+}
+
+static void other_chains_give_way_to_ours_under_traffic(void **state)
+{
+	struct lab *l = fresh(state);
+
+	lab_mark_pod(LAB_ID(16));
+	assert_int_equal(received_meanwhile(l, build_from_another), FLOOD);
+	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_hundred_changes_under_traffic_lose_nothing),
 		TEST(a_table_built_anew_under_traffic_leaks_nothing),
+		TEST(other_chains_give_way_to_ours_under_traffic),
 	};
 
 	return cmocka_run_group_tests_name("nft changes", tests, NULL, NULL);

@@ -48,17 +48,27 @@ void nft_expr_cmp_u8(struct nftnl_rule *r, uint8_t value)
 	nft_expr_cmp(r, NFT_CMP_EQ, &value, sizeof(value));
 }
 
-/* register := (register & mask) ^ xor */
-void nft_expr_bits(struct nftnl_rule *r, uint32_t mask, uint32_t xor)
+static void put_bits(struct nftnl_rule *r, uint32_t mask, uint32_t xor, uint32_t dreg)
 {
 	struct nftnl_expr *x = nft_expr_add(r, "bitwise");
 
 	nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-	nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+	nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_DREG, dreg);
 	nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_LEN, sizeof(mask));
 	nftnl_expr_set_u32(x, NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_BOOL);
 	nftnl_expr_set(x, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof(mask));
 	nftnl_expr_set(x, NFTNL_EXPR_BITWISE_XOR, &xor, sizeof(xor));
+}
+
+/* register := (register & mask) ^ xor */
+void nft_expr_bits(struct nftnl_rule *r, uint32_t mask, uint32_t xor)
+{
+	put_bits(r, mask, xor, NFT_REG_1);
+}
+
+void nft_expr_bits_to(struct nftnl_rule *r, uint32_t mask, uint32_t dreg)
+{
+	put_bits(r, mask, 0, dreg);
 }
 
 void nft_expr_shift_right(struct nftnl_rule *r, int by)

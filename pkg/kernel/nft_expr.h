@@ -15,6 +15,7 @@ void nft_expr_cmp(struct nftnl_rule *r, uint32_t op, const void *data, uint32_t 
 void nft_expr_cmp_u32(struct nftnl_rule *r, uint32_t op, uint32_t value);
 void nft_expr_cmp_u8(struct nftnl_rule *r, uint8_t value);
 void nft_expr_bits(struct nftnl_rule *r, uint32_t mask, uint32_t xor);
+void nft_expr_bits_to(struct nftnl_rule *r, uint32_t mask, uint32_t dreg);
 void nft_expr_shift_right(struct nftnl_rule *r, int by);
 void nft_expr_meta_store(struct nftnl_rule *r, uint32_t key);
 void nft_expr_payload(struct nftnl_rule *r, uint32_t base, uint32_t offset, uint32_t len,

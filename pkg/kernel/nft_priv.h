@@ -111,6 +111,7 @@ enum nft_set_index {
 	NFT_SET_NODES_IN,
 	NFT_SET_NODES_OUT,
 	NFT_SET_REASONS,
+	NFT_SET_NODES,
 	NFT_SET_N,
 };
 

@@ -5,13 +5,18 @@
 #include <linux/netfilter_bridge.h>
 
 #define RAW	      "prerouting_raw"
+#define FIRST	      "prerouting_first"
 #define MARKS	      "prerouting_marks"
-#define SERVICES      "prerouting_services"
-#define INPUT	      "input_guard"
+#define INPUT	      "input_first"
 #define OUTPUT	      "output_tunnel"
-#define FORWARD	      "forward_tunnel"
 #define NAT	      "postrouting_nat"
 #define EXIT	      "postrouting_exit"
+#define RAW_PLAIN     "raw_plain"
+#define OUTER	      "outer"
+#define PLAIN	      "plain"
+#define CHECKED	      "checked"
+#define JUDGED	      "judged"
+#define ALLOWED	      "allowed"
 #define REPLIES	      "replies"
 #define ARRIVED	      "arrived"
 #define REJECTED      "rejected"
@@ -20,17 +25,20 @@
 #define STRAY	      "stray"
 #define UNJUDGED      "unjudged"
 #define UNMARKED_HERE "unmarked"
-#define LOOKED_AT     "looked_at"
-#define TUNNELLED     "tunnelled"
-#define OUTER	      "outer"
-#define CHECKED	      "checked"
+#define GUARD	      "guard"
 #define MADE_HERE     "made_here"
-#define IDENTITY      "identity"
 #define FORGED	      "forged"
+#define OUTGOING      "outgoing"
 #define BARE	      "bare"
 #define INTO_TUNNEL   "into_tunnel"
 
 static const struct chain_def chains[] = {
+	{RAW_PLAIN, NULL, 0, 0},
+	{OUTER, NULL, 0, 0},
+	{PLAIN, NULL, 0, 0},
+	{CHECKED, NULL, 0, 0},
+	{JUDGED, NULL, 0, 0},
+	{ALLOWED, NULL, 0, 0},
 	{REPLIES, NULL, 0, 0},
 	{ARRIVED, NULL, 0, 0},
 	{REJECTED, NULL, 0, 0},
@@ -39,21 +47,17 @@ static const struct chain_def chains[] = {
 	{STRAY, NULL, 0, 0},
 	{UNJUDGED, NULL, 0, 0},
 	{UNMARKED_HERE, NULL, 0, 0},
-	{LOOKED_AT, NULL, 0, 0},
-	{TUNNELLED, NULL, 0, 0},
-	{OUTER, NULL, 0, 0},
-	{CHECKED, NULL, 0, 0},
+	{GUARD, NULL, 0, 0},
 	{MADE_HERE, NULL, 0, 0},
-	{IDENTITY, NULL, 0, 0},
 	{FORGED, NULL, 0, 0},
+	{OUTGOING, NULL, 0, 0},
 	{BARE, NULL, 0, 0},
 	{INTO_TUNNEL, NULL, 0, 0},
 	{RAW, "filter", NF_INET_PRE_ROUTING, -300},
-	{MARKS, "filter", NF_INET_PRE_ROUTING, -175}, /* mangle (-150) may set whole marks */
-	{SERVICES, "filter", NF_INET_PRE_ROUTING, -99},
-	{INPUT, "filter", NF_INET_LOCAL_IN, -150},
+	{FIRST, "nat", NF_INET_PRE_ROUTING, -150},
+	{MARKS, "filter", NF_INET_PRE_ROUTING, -99}, /* behind translation */
+	{INPUT, "nat", NF_INET_LOCAL_IN, -150},
 	{OUTPUT, "filter", NF_INET_LOCAL_OUT, -300},
-	{FORWARD, "filter", NF_INET_FORWARD, -150},
 	{NAT, "nat", NF_INET_POST_ROUTING, -150},
 	{EXIT, "filter", NF_INET_POST_ROUTING, 150},
 };
@@ -130,6 +134,10 @@ static const struct chain_def chains[] = {
 	{                                             \
 		STEP_PRIORITY, SLU_PRIORITY_##p, NULL \
 	}
+#define PRIORITY_NONE                  \
+	{                              \
+		STEP_PRIORITY, 0, NULL \
+	}
 #define ACCEPT                                \
 	{                                     \
 		STEP_VERDICT, NF_ACCEPT, NULL \
@@ -146,52 +154,92 @@ static const struct chain_def chains[] = {
 	{                           \
 		STEP_GOTO, 0, chain \
 	}
+#define JUMP(chain)                 \
+	{                           \
+		STEP_JUMP, 0, chain \
+	}
+#define SADDR_IN(set)                    \
+	{                                \
+		STEP_SADDR_IN, set, NULL \
+	}
 #define DO(what)                     \
 	{                            \
 		STEP_##what, 0, NULL \
 	}
 
-/* What comes most often first: each rule that a packet need not look at is worth its while. */
+/*
+ * What a packet of an open connection pays for comes first: each rule that is looked at
+ * costs as much as two matches, each chain at a hook as four rules, a look-up as two
+ * (e2e/bench/README.md). So a packet is told by its priority, which from_pod wrote, and
+ * what is decided once for a connection stands in chains of type nat, which the kernel asks
+ * about its first packet only.
+ */
 static const struct rule_def rules[] = {
-	{RAW, "", {DO(FROM_POD), GOTO(LOOKED_AT)}},
-	{RAW, "", {IIF_TUNNEL, GOTO(TUNNELLED)}},
-	{RAW, "", {UDP_PORT, GOTO(OUTER)}},
-
-	{LOOKED_AT,
+	{RAW, "not from a pod", {PRIORITY_NONE, GOTO(RAW_PLAIN)}},
+	{RAW,
 	 "we are in force: DIVERT only where it is meant; an address is a zone",
 	 {PRIORITY(LOCAL), DO(RELEASE_ZONE), ACCEPT}},
-	{LOOKED_AT, "", {PRIORITY(TUNNEL), DO(ZONE), ACCEPT}},
-	{LOOKED_AT, "", {PRIORITY(RELEASE), DO(RELEASE)}},
+	{RAW, "", {PRIORITY(TUNNEL), DO(ZONE), ACCEPT}},
+	{RAW, "a node's request", {IIF_TUNNEL, DIVERTED, DO(RELEASE_ZONE), ACCEPT}},
+	{RAW, "", {PRIORITY(RELEASE), DO(RELEASE), ACCEPT}},
+	{RAW, "", {PRIORITY(VERDICT), DO(RELEASE), ACCEPT}},
+	{RAW, "", {UDP_PORT, GOTO(OUTER)}},
 
-	{TUNNELLED, "", {DIVERTED, DO(RELEASE_ZONE)}},
+	{RAW_PLAIN, "", {UDP_PORT, GOTO(OUTER)}},
 
 	{OUTER, "the tunnel to this host", {DADDR_IN(NFT_SET_ENDS4), DO(NOTRACK)}},
 	{OUTER, "", {DADDR_IN(NFT_SET_ENDS6), DO(NOTRACK)}},
 
-	{MARKS, "replies keep the connection's way", {DIRECTION(REPLY), GOTO(REPLIES)}},
+	{FIRST, "if its mark is lost, it does not leave", {PRIORITY(LOCAL), DO(CT_IDENTITY)}},
+	{FIRST, "", {PRIORITY(TUNNEL), DO(CT_IDENTITY)}},
+
+	{MARKS, "not from a pod", {PRIORITY_NONE, GOTO(PLAIN)}},
+	{MARKS, "", {PRIORITY(LOCAL), DO(AS_SENT), ACCEPT}},
 	{MARKS, "", {IIF_TUNNEL, GOTO(ARRIVED)}},
-	{MARKS, "", {DO(ANY_ID), GOTO(IDENTITY)}},
-	{MARKS, "", {UNMARKED, GOTO(UNMARKED_HERE)}},
-	{MARKS, "", {MARK_IS(SLU_ID_CHECK), ACCEPT}},
-	{MARKS, "", {MARK_IS(SLU_DROP_REJECTED), GOTO(REJECTED)}},
-	{MARKS, "verdicts", {DO(COUNT_REASON), DROP}},
+	{MARKS, "replies keep the connection's way", {DIRECTION(REPLY), GOTO(REPLIES)}},
+	{MARKS, "", {PRIORITY(TUNNEL), DO(AS_SENT), ACCEPT}},
+	{MARKS, "", {PRIORITY(SEEN), ACCEPT}},
+	{MARKS, "", {PRIORITY(RELEASE), GOTO(CHECKED)}},
+	{MARKS, "", {PRIORITY(VERDICT), GOTO(JUDGED)}},
+	{MARKS, "", {GOTO(PLAIN)}},
 
-	{IDENTITY, "if its mark is lost, it does not leave", {STATE(STATE_NEW), DO(CT_IDENTITY)}},
+	{PLAIN, "", {DIRECTION(REPLY), GOTO(REPLIES)}},
+	{PLAIN, "the tunnel itself", {UDP_PORT, STATE(STATE_UNTRACKED), IIF_OTHER, ACCEPT}},
+	{PLAIN, "", {IIF_TUNNEL, GOTO(ARRIVED)}},
+	{PLAIN, "", {UNMARKED, GOTO(UNMARKED_HERE)}},
+	{PLAIN, "translated: judge the new destination", {DO(ANY_ID), DO(DNATTED), GOTO(SERVICE)}},
+	{PLAIN, "no connection, or somebody wrote over the priority", {DO(ANY_ID), ACCEPT}},
+	{PLAIN, "", {GOTO(CHECKED)}},
 
-	{UNMARKED_HERE, "", {PRIORITY(SEEN), ACCEPT}},
-	{UNMARKED_HERE, "the tunnel itself", {UDP_PORT, STATE(STATE_UNTRACKED), ACCEPT}},
-	{UNMARKED_HERE,
-	 "its program was taken off",
-	 {{STEP_SADDR_IN, NFT_SET_GOVERNED4, NULL}, GOTO(UNJUDGED)}},
-	{UNMARKED_HERE, "", {{STEP_SADDR_IN, NFT_SET_GOVERNED6, NULL}, GOTO(UNJUDGED)}},
+	{UNMARKED_HERE, "its program was taken off", {SADDR_IN(NFT_SET_GOVERNED4), GOTO(UNJUDGED)}},
+	{UNMARKED_HERE, "", {SADDR_IN(NFT_SET_GOVERNED6), GOTO(UNJUDGED)}},
+	{UNMARKED_HERE, "", {STATE(STATE_INVALID), GOTO(GUARD)}},
+
+	{CHECKED, "", {MARK_IS(SLU_ID_CHECK), GOTO(ALLOWED)}},
+	{CHECKED, "", {UNMARKED, GOTO(ALLOWED)}},
+	{CHECKED, "", {GOTO(JUDGED)}},
+
+	{JUDGED, "", {MARK_IS(SLU_DROP_REJECTED), GOTO(REJECTED)}},
+	{JUDGED, "", {DO(COUNT_REASON), DROP}},
+	{JUDGED, "somebody wrote over it", {COUNT(EXIT_SOURCE), DROP}},
+
+	{ALLOWED, "translated: judge the new destination", {DO(DNATTED), GOTO(SERVICE)}},
+	{ALLOWED,
+	 "about a connection with an identity: this is none",
+	 {STATE(STATE_INVALID), L4(ICMP), GOTO(STRAY)}},
+	{ALLOWED, "", {STATE(STATE_INVALID), L4(ICMPV6), GOTO(STRAY)}},
+	{ALLOWED, "as the node", {CLEAR}},
 
 	{REPLIES,
 	 "back into the tunnel",
 	 {DO(CT_HAS_NODE), IIF_OTHER, {STEP_MARK, SLU_ID_REPLY, NULL}, ACCEPT}},
 	{REPLIES, "", {CLEAR}},
 
-	{ARRIVED, "", {STATE(STATE_INVALID | STATE_UNTRACKED), COUNT(TUNNEL_STATE), DROP}},
-	{ARRIVED, "remember the pod's node", {DO(ANY_ID), DO(TO_NODE_IN)}},
+	{ARRIVED,
+	 "a request from where the others came",
+	 {DIRECTION(ORIGINAL), DO(SAME_NODE), DO(AS_SENT), ACCEPT}},
+	{ARRIVED, "remember the pod's node", {DIRECTION(ORIGINAL), DO(ANY_ID), DO(TO_NODE_IN)}},
+	{ARRIVED, "", {DIRECTION(REPLY), CLEAR, ACCEPT}},
 	{ARRIVED, "no such node, or a reply nobody asked for", {COUNT(TUNNEL_STATE), DROP}},
 
 	{REJECTED, "", {COUNT(REJECTED)}},
@@ -199,24 +247,13 @@ static const struct rule_def rules[] = {
 	{REJECTED, "", {L4(TCP), DO(RESET)}},
 	{REJECTED, "", {DO(PROHIBITED)}},
 
-	{SERVICES,
-	 "translated: judge the new destination",
-	 {DO(DNATTED), DIRECTION(ORIGINAL), MARKED, GOTO(SERVICE)}},
-	{SERVICES, "", {MARK_IS(SLU_ID_CHECK), GOTO(CHECKED)}},
-
-	{CHECKED,
-	 "about a connection with an identity: this is none",
-	 {STATE(STATE_INVALID), L4(ICMP), GOTO(STRAY)}},
-	{CHECKED, "", {STATE(STATE_INVALID), L4(ICMPV6), GOTO(STRAY)}},
-	{CHECKED, "allowed as the node", {CLEAR}},
-
 	{SERVICE, "", {DADDR_IN(NFT_SET_INSIDE4), CLEAR, ACCEPT}},
 	{SERVICE, "", {DADDR_IN(NFT_SET_INSIDE6), CLEAR, ACCEPT}},
 	{SERVICE, "judged as this endpoint", {SERVICE_IN(NFT_SET_SERVICES4), GOTO(ENDPOINT)}},
 	{SERVICE, "", {SERVICE_IN(NFT_SET_SERVICES6), GOTO(ENDPOINT)}},
 	{SERVICE, "", {COUNT(SERVICE_OUTSIDE), DROP}},
 
-	{ENDPOINT, "", {MARK_IS(SLU_ID_CHECK), GOTO(CHECKED)}},
+	{ENDPOINT, "", {MARK_IS(SLU_ID_CHECK), CLEAR}},
 
 	{STRAY, "", {DADDR_IN(NFT_SET_INSIDE4), CLEAR, ACCEPT}},
 	{STRAY, "", {DADDR_IN(NFT_SET_INSIDE6), CLEAR, ACCEPT}},
@@ -226,29 +263,23 @@ static const struct rule_def rules[] = {
 	{UNJUDGED, "", {DADDR_IN(NFT_SET_INSIDE6), ACCEPT}},
 	{UNJUDGED, "", {COUNT(UNJUDGED), DROP}},
 
-	{INPUT, "", {UDP_PORT, ACCEPT}},
-	{INPUT,
-	 "no binding: not for the gateway itself",
-	 {DADDR_IN(NFT_SET_GUARDED4), STATE(STATE_NEW | STATE_INVALID), COUNT(INPUT_GUARD), DROP}},
-	{INPUT,
-	 "",
-	 {DADDR_IN(NFT_SET_GUARDED6), STATE(STATE_NEW | STATE_INVALID), COUNT(INPUT_GUARD), DROP}},
+	{INPUT, "", {GOTO(GUARD)}},
 
+	{GUARD, "", {UDP_PORT, ACCEPT}},
+	{GUARD,
+	 "no binding: not for the gateway itself",
+	 {DADDR_IN(NFT_SET_GUARDED4), COUNT(INPUT_GUARD), DROP}},
+	{GUARD, "", {DADDR_IN(NFT_SET_GUARDED6), COUNT(INPUT_GUARD), DROP}},
+
+	{OUTPUT, "what to_tunnel sends", {DO(OUTER), DO(NOTRACK), ACCEPT}},
 	{OUTPUT, "", {UDP_PORT, GOTO(MADE_HERE)}},
 	{OUTPUT,
 	 "a process that took an egress address",
-	 {{STEP_SADDR_IN, NFT_SET_GUARDED4, NULL}, DO(PROCESS), COUNT(EXIT_SOURCE), DROP}},
-	{OUTPUT,
-	 "",
-	 {{STEP_SADDR_IN, NFT_SET_GUARDED6, NULL}, DO(PROCESS), COUNT(EXIT_SOURCE), DROP}},
+	 {SADDR_IN(NFT_SET_GUARDED4), DO(PROCESS), COUNT(EXIT_SOURCE), DROP}},
+	{OUTPUT, "", {SADDR_IN(NFT_SET_GUARDED6), DO(PROCESS), COUNT(EXIT_SOURCE), DROP}},
 
 	{MADE_HERE, "by a process", {DO(PROCESS), COUNT(FORGED_TUNNEL), DROP}},
 	{MADE_HERE, "by the kernel", {DO(NOTRACK)}},
-
-	{FORWARD, "", {UDP_PORT, GOTO(FORGED)}},
-
-	{FORGED, "made by a pod", {DADDR_IN(NFT_SET_ENDS4), COUNT(FORGED_TUNNEL), DROP}},
-	{FORGED, "", {DADDR_IN(NFT_SET_ENDS6), COUNT(FORGED_TUNNEL), DROP}},
 
 	{NAT,
 	 "first binding wins: no masquerade after this",
@@ -260,15 +291,26 @@ static const struct rule_def rules[] = {
 	{NAT, "", {ADDRESS_ID, {STEP_SNAT, NFT_SET_SNAT6, NULL}}},
 
 	{EXIT, "", {UNMARKED, GOTO(BARE)}},
+	{EXIT, "its own address", {OIF_OTHER, DO(OTHER_PORT), OWNED_IN(NFT_SET_OWNED4), ACCEPT}},
 	{EXIT, "", {OIF_TUNNEL, GOTO(INTO_TUNNEL)}},
-	{EXIT, "its own address", {OWNED_IN(NFT_SET_OWNED4), ACCEPT}},
+	{EXIT, "", {UDP_PORT, JUMP(FORGED)}},
+	{EXIT, "", {OWNED_IN(NFT_SET_OWNED4), ACCEPT}},
 	{EXIT, "", {OWNED_IN(NFT_SET_OWNED6), ACCEPT}},
+	{EXIT, "an answer to who came from outside", {DIRECTION(REPLY), CLEAR, ACCEPT}},
 	{EXIT, "", {DIVERTED, COUNT(EXIT_DEVICE), DROP}},
 	{EXIT, "", {DO(ANY_ID), COUNT(EXIT_SOURCE), DROP}},
 
+	{BARE, "what to_tunnel sends", {DO(OUTER), ACCEPT}},
 	{BARE,
 	 "somebody took the mark off (the node's own errors have none)",
-	 {DO(CT_MARKED), DIRECTION(ORIGINAL), STATE(STATE_NEW | STATE_BEGUN), GOTO(STRAY)}},
+	 {DIRECTION(ORIGINAL), DO(CT_MARKED), STATE(STATE_NEW | STATE_BEGUN), GOTO(STRAY)}},
+	{BARE, "", {UDP_PORT, GOTO(OUTGOING)}},
+
+	{OUTGOING, "the tunnel's own", {IIF_TUNNEL, ACCEPT}},
+	{OUTGOING, "", {GOTO(FORGED)}},
+
+	{FORGED, "made by a pod", {DADDR_IN(NFT_SET_ENDS4), COUNT(FORGED_TUNNEL), DROP}},
+	{FORGED, "", {DADDR_IN(NFT_SET_ENDS6), COUNT(FORGED_TUNNEL), DROP}},
 
 	{INTO_TUNNEL, "", {DIVERTED, ACCEPT}},
 	{INTO_TUNNEL, "home", {MARK_IS(SLU_ID_REPLY), DO(TO_NODE_OUT)}},
@@ -295,6 +337,7 @@ static const struct rule_def bridge_rules[] = {
 static const struct rule_def node_rules[] = {
 	{NULL, "reply", {MARK_IS(SLU_ID_REPLY), DO(MARK_NODE), ACCEPT}},
 	{NULL, "", {DO(CT_NODE)}},
+	{NULL, "", {DO(DNATTED), GOTO(SERVICE)}},
 };
 
 const struct ruleset nft_ruleset = {chains, ARRAY_SIZE(chains), rules, ARRAY_SIZE(rules)};

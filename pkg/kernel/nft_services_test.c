@@ -55,6 +55,8 @@ static void destinations_are_judged_again_behind_a_service(void **state)
 		lab_mark_pod(marks[i]);
 		lab_datagram(c, "198.51.100.1", 7, outside, NULL);
 		lab_expect_counted(l, SLU_DROP_SERVICE_OUTSIDE, i + 1);
+		/* the second belongs to a connection that has an answer */
+		lab_datagram(c, "198.51.100.2", 7, inside, POD4);
 		lab_datagram(c, "198.51.100.2", 7, inside, POD4);
 		close(c);
 	}
@@ -126,11 +128,31 @@ static void a_service_passes_as_the_endpoint_it_was_judged_as(void **state)
 	close(c), close(outside);
 }
 
+/* And so is what comes by the tunnel, where a gateway translates it. */
+static void a_request_by_the_tunnel_is_judged_behind_a_service_too(void **state)
+{
+	struct lab *l = fresh(state);
+	int outside = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
+	int inside = lab_socket(l->pod, SOCK_DGRAM, POD4, 7);
+	int c = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 0);
+
+	services(l);
+	sh("nft add rule inet t svc ip daddr 198.51.100.3 dnat ip to " POD4);
+	lab_mark_tunnel(LAB_ID(16), 14);
+	for (unsigned int i = 1; i <= 2; i++) {
+		lab_datagram(c, "198.51.100.1", 7, outside, NULL);
+		lab_expect_counted(l, SLU_DROP_SERVICE_OUTSIDE, i);
+		lab_datagram(c, "198.51.100.3", 7, inside, "10.9.0.5");
+	}
+	close(outside), close(inside), close(c);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(destinations_are_judged_again_behind_a_service),
+		TEST(a_request_by_the_tunnel_is_judged_behind_a_service_too),
 		TEST(a_service_passes_as_the_endpoint_it_was_judged_as),
 	};
 

@@ -80,6 +80,8 @@ static const struct set_def sets[NFT_SET_N] = {
 	[NFT_SET_NODES_OUT] = {"nodes_out", NFT_SET_MAP, TYPE_MARK, 4, NFT_DATA_VERDICT, 0,
 			       MAX_NODES},
 	[NFT_SET_REASONS] = {"reasons", NFT_SET_OBJECT, TYPE_MARK, 4, 0, 0},
+	[NFT_SET_NODES] = {"nodes", NFT_SET_CONCAT, TYPE_PAIR(TYPE_CLASSID, TYPE_MARK), 8, 0, 0,
+			   MAX_NODES},
 };
 
 const char *nft_set_name(enum nft_set_index i)
@@ -224,6 +226,7 @@ static void add_node(struct nft_picture *p, uint32_t node, const struct nft_mark
 		e->verdict = NFT_GOTO;
 		nft_node_name(e->name, sizeof(e->name), node);
 	}
+	memcpy(nft_elems_grow(&p->elems[NFT_SET_NODES])->key, keys, sizeof(keys));
 }
 
 static void add_reason(struct nft_picture *p, unsigned int reason, const struct nft_marks *marks)

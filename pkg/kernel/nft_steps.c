@@ -61,16 +61,16 @@ static void step_mark(struct nftnl_rule *r, const struct rule_ctx *c, const stru
 	}
 }
 
-static void step_from_pod(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
-{
-	nft_expr_meta_load(r, NFT_META_PRIORITY);
-	match_bits(r, SLU_PRIORITY_MASK, NFT_CMP_EQ, SLU_PRIORITY);
-}
-
 static void step_priority(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	nft_expr_meta_load(r, NFT_META_PRIORITY);
 	nft_expr_cmp_u32(r, NFT_CMP_EQ, s->arg);
+}
+
+static void step_outer(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	nft_expr_meta_load(r, NFT_META_PRIORITY);
+	match_bits(r, SLU_PRIORITY_OUTER_MASK, NFT_CMP_EQ, SLU_PRIORITY_OUTER);
 }
 
 static void step_release(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
@@ -89,14 +89,24 @@ static void step_set_mark(struct nftnl_rule *r, const struct rule_ctx *c, const 
 	nft_expr_meta_store(r, NFT_META_MARK);
 }
 
+/* The port first: it tells more packets apart than the protocol. */
 static void step_udp_port(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	uint16_t port = htons(c->port);
 
-	nft_expr_meta_load(r, NFT_META_L4PROTO);
-	nft_expr_cmp_u8(r, IPPROTO_UDP);
 	nft_expr_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(port), NFT_REG_1);
 	nft_expr_cmp(r, NFT_CMP_EQ, &port, sizeof(port));
+	nft_expr_meta_load(r, NFT_META_L4PROTO);
+	nft_expr_cmp_u8(r, IPPROTO_UDP);
+}
+
+/* Packets without one, fragments among them, are not told by this. */
+static void step_other_port(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	uint16_t port = htons(c->port);
+
+	nft_expr_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(port), NFT_REG_1);
+	nft_expr_cmp(r, NFT_CMP_NEQ, &port, sizeof(port));
 }
 
 static void step_device(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
@@ -119,6 +129,10 @@ static void step_ct(struct nftnl_rule *r, const struct rule_ctx *c, const struct
 	case STEP_DNATTED:
 		nft_expr_ct_load(r, NFT_CT_STATUS);
 		match_bits(r, IPS_DST_NAT, NFT_CMP_NEQ, 0);
+		break;
+	case STEP_AS_SENT:
+		nft_expr_ct_load(r, NFT_CT_STATUS);
+		match_bits(r, IPS_DST_NAT, NFT_CMP_EQ, 0);
 		break;
 	case STEP_CT_MARKED:
 		nft_expr_ct_load(r, NFT_CT_MARK);
@@ -145,20 +159,33 @@ static void step_l4(struct nftnl_rule *r, const struct rule_ctx *c, const struct
 	nft_expr_cmp_u8(r, (uint8_t)s->arg);
 }
 
+/*
+ * Of IPv4, the family comes last, since almost nothing is in such a set: an IPv6 header has
+ * four bytes there as well.
+ */
 static void step_addr_in(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	bool v4 = nft_expr_set_is_v4(s->arg);
+	bool late = v4 && s->code == STEP_SADDR_IN;
 
-	nft_expr_match_family(r, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+	if (!late)
+		nft_expr_match_family(r, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
 	nft_expr_load_addr(r, v4, s->code == STEP_SADDR_IN, NFT_REG_1);
 	nft_expr_lookup(r, s->arg);
+	if (late)
+		nft_expr_match_family(r, NFPROTO_IPV4);
 }
 
+/*
+ * No family for IPv4: an id belongs to one address, so a packet of IPv6 has another one, and
+ * were it otherwise, then no such address in these four bytes.
+ */
 static void step_owned_in(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	bool v4 = nft_expr_set_is_v4(s->arg);
 
-	nft_expr_match_family(r, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+	if (!v4)
+		nft_expr_match_family(r, NFPROTO_IPV6);
 	nft_expr_meta_load(r, NFT_META_MARK);
 	nft_expr_bits(r, c->marks.mask, 0);
 	nft_expr_load_addr(r, v4, true, NFT_REG32_01);
@@ -197,6 +224,14 @@ static void step_service_in(struct nftnl_rule *r, const struct rule_ctx *c, cons
 	nft_expr_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(uint16_t),
 			 reg32(2 * words + 2));
 	nft_expr_lookup(r, s->arg);
+}
+
+static void step_same_node(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	nft_expr_ct_load(r, NFT_CT_MARK);
+	nft_expr_bits_to(r, c->marks.mask, NFT_REG32_01);
+	nft_expr_meta_load(r, NFT_META_PRIORITY);
+	nft_expr_lookup(r, NFT_SET_NODES);
 }
 
 static void step_over_rate(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
@@ -330,20 +365,23 @@ static void step_reject(struct nftnl_rule *r, const struct rule_ctx *c, const st
 
 static void step_verdict(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
-	nft_expr_verdict(r, s->code == STEP_GOTO ? NFT_GOTO : (int)s->arg, s->chain);
+	int code = s->code == STEP_GOTO ? NFT_GOTO : s->code == STEP_JUMP ? NFT_JUMP : (int)s->arg;
+
+	nft_expr_verdict(r, code, s->chain);
 }
 
 typedef void (*step_fn)(struct nftnl_rule *, const struct rule_ctx *, const struct step *);
 
 static const step_fn steps[] = {
 	[STEP_UDP_PORT] = step_udp_port,
+	[STEP_OTHER_PORT] = step_other_port,
+	[STEP_OUTER] = step_outer,
 	[STEP_MARKED] = step_mark,
 	[STEP_UNMARKED] = step_mark,
 	[STEP_DIVERTED] = step_mark,
 	[STEP_ADDRESS_ID] = step_mark,
 	[STEP_ANY_ID] = step_mark,
 	[STEP_CHECK_UNRELEASED] = step_mark,
-	[STEP_FROM_POD] = step_from_pod,
 	[STEP_PRIORITY] = step_priority,
 	[STEP_RELEASE] = step_release,
 	[STEP_RELEASE_ZONE] = step_zone,
@@ -354,6 +392,7 @@ static const step_fn steps[] = {
 	[STEP_DIRECTION] = step_ct,
 	[STEP_STATE] = step_ct,
 	[STEP_DNATTED] = step_ct,
+	[STEP_AS_SENT] = step_ct,
 	[STEP_CT_HAS_NODE] = step_ct,
 	[STEP_PROCESS] = step_process,
 	[STEP_L4] = step_l4,
@@ -361,6 +400,7 @@ static const step_fn steps[] = {
 	[STEP_SADDR_IN] = step_addr_in,
 	[STEP_OWNED_IN] = step_owned_in,
 	[STEP_SERVICE_IN] = step_service_in,
+	[STEP_SAME_NODE] = step_same_node,
 	[STEP_OVER_RATE] = step_over_rate,
 	[STEP_CLEAR] = step_set_mark,
 	[STEP_MARK] = step_set_mark,
@@ -380,6 +420,7 @@ static const step_fn steps[] = {
 	[STEP_PROHIBITED] = step_reject,
 	[STEP_VERDICT] = step_verdict,
 	[STEP_GOTO] = step_verdict,
+	[STEP_JUMP] = step_verdict,
 };
 
 void nft_step_put(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)

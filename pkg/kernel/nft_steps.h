@@ -15,21 +15,23 @@
 enum step_code {
 	STEP_END,
 	/* matches */
-	STEP_UDP_PORT, /* to the tunnel's port */
-	STEP_MARKED,   /* any of our bits */
+	STEP_UDP_PORT,	 /* to the tunnel's port */
+	STEP_OTHER_PORT, /* to another, and for sure */
+	STEP_MARKED,	 /* any of our bits */
 	STEP_UNMARKED,
 	STEP_DIVERTED,
 	STEP_ADDRESS_ID,       /* id >= 16 without DIVERT: owned here */
 	STEP_ANY_ID,	       /* id >= 16, DIVERT or not */
 	STEP_CHECK_UNRELEASED, /* CHECK with DIVERT */
-	STEP_FROM_POD,	       /* from_pod looked at it */
-	STEP_PRIORITY,	       /* arg: SLU_PRIORITY_* */
+	STEP_PRIORITY,	       /* arg: SLU_PRIORITY_*, 0 = nobody's */
+	STEP_OUTER,	       /* to_tunnel wrote the priority */
 	STEP_MARK_IS,	       /* arg: id, no DIVERT */
 	STEP_IIF,	       /* arg: NFT_CMP_EQ or NEQ to sluice0, by its group */
 	STEP_OIF,
 	STEP_DIRECTION, /* arg: IP_CT_DIR_*; nothing matches without a connection */
 	STEP_STATE,	/* arg: any of these bits */
 	STEP_DNATTED,
+	STEP_AS_SENT,	  /* a connection whose destination was not translated */
 	STEP_CT_HAS_NODE, /* ct mark: a node index, no DIVERT */
 	STEP_CT_MARKED,	  /* ct mark: any of our bits */
 	STEP_PROCESS,	  /* sent by a process: the kernel's own packets have no uid */
@@ -38,6 +40,7 @@ enum step_code {
 	STEP_SADDR_IN,
 	STEP_OWNED_IN,	 /* arg: set of mark . saddr */
 	STEP_SERVICE_IN, /* what was translated, and to what */
+	STEP_SAME_NODE,	 /* ct mark: the node of the priority */
 	STEP_OVER_RATE,
 	/* acts */
 	STEP_CLEAR,
@@ -60,6 +63,7 @@ enum step_code {
 	STEP_PROHIBITED,
 	STEP_VERDICT, /* arg: NF_DROP, NF_ACCEPT */
 	STEP_GOTO,    /* chain */
+	STEP_JUMP,
 };
 
 struct step {

@@ -38,17 +38,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A new socket in the pod for one datagram to the outside server. */
-static void pod_is_seen_as(struct lab *l, bool v4, const char *as)
-{
-	int server = lab_socket(l->ext, SOCK_DGRAM, v4 ? EXT4 : EXT6, 7);
-	int client = lab_socket(l->pod, SOCK_DGRAM, v4 ? POD4 : POD6, 0);
-
-	lab_datagram(client, v4 ? EXT4 : EXT6, 7, server, as);
-	close(client);
-	close(server);
-}
-
 static void an_id_leaves_as_its_address(void **state)
 {
 	struct lab *l = fresh(state);
@@ -56,13 +45,13 @@ static void an_id_leaves_as_its_address(void **state)
 	sh("nft add chain inet t cni '{ type nat hook postrouting priority -10; }' && "
 	   "nft add rule inet t cni oifname e0 masquerade");
 	lab_mark_pod(LAB_ID(16));
-	pod_is_seen_as(l, true, "203.0.113.10");
+	lab_pod_is_seen_as(l, true, "203.0.113.10");
 	sh("conntrack -L -s " POD4 " 2>/dev/null | grep -q zone-orig=16");
 	lab_mark_pod(LAB_ID(18));
-	pod_is_seen_as(l, false, "2001:db8::10");
+	lab_pod_is_seen_as(l, false, "2001:db8::10");
 	sh("conntrack -f ipv6 -L -s " POD6 " 2>/dev/null | grep -q zone-orig=18");
 	lab_mark_pod(0);
-	pod_is_seen_as(l, true, "203.0.113.1");
+	lab_pod_is_seen_as(l, true, "203.0.113.1");
 	assert_false(lab_foreign_lost());
 }
 
@@ -82,26 +71,32 @@ static void another_id_is_another_zone_at_once(void **state)
 	close(server);
 }
 
+/* Invalid to conntrack, so nothing translates it. */
+static void reset_out_of_nowhere(int ns, const char *from, const char *to)
+{
+	static const uint8_t reset[20] = {0x1f, 0x90, 0, 80, [12] = 0x50, [13] = 0x14};
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	int raw = lab_socket(ns, SOCK_RAW, from, 0);
+
+	inet_pton(AF_INET, to, &sa.sin_addr);
+	assert_int_equal(sendto(raw, reset, sizeof(reset), 0, (struct sockaddr *)&sa, sizeof(sa)),
+			 sizeof(reset));
+	close(raw);
+}
+
 static void nothing_leaves_without_its_address(void **state)
 {
 	struct lab *l = fresh(state);
-	static const uint8_t reset[20] = {0x1f, 0x90, 0, 80, [12] = 0x50, [13] = 0x14};
-	struct sockaddr_in to = {.sin_family = AF_INET};
-	int raw = lab_socket(l->pod, SOCK_RAW, POD4, 0);
 
-	inet_pton(AF_INET, EXT4, &to.sin_addr);
 	lab_mark_pod(LAB_ID(20)); /* no such address here */
-	pod_is_seen_as(l, true, NULL);
-	pod_is_seen_as(l, false, NULL);
+	lab_pod_is_seen_as(l, true, NULL);
+	lab_pod_is_seen_as(l, false, NULL);
 	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 2);
 	lab_mark_pod(LAB_ID(16)); /* an address of the other family only */
-	pod_is_seen_as(l, false, NULL);
+	lab_pod_is_seen_as(l, false, NULL);
 	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 3);
-	/* a reset out of nowhere: invalid to conntrack, so nothing translates it */
-	assert_int_equal(sendto(raw, reset, sizeof(reset), 0, (struct sockaddr *)&to, sizeof(to)),
-			 sizeof(reset));
+	reset_out_of_nowhere(l->pod, POD4, EXT4);
 	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 4);
-	close(raw);
 }
 
 static void diverted_packets_enter_the_tunnel_as_the_pod(void **state)
@@ -122,7 +117,7 @@ static void diverted_packets_enter_the_tunnel_as_the_pod(void **state)
 	lab_expect_counted(l, SLU_DROP_TUNNEL_STATE, 0); /* the answers came home */
 	assert_false(lab_foreign_lost());
 	sh("ip rule del fwmark 0x%x/0x%x", LAB_DIVERT, LAB_DIVERT);
-	pod_is_seen_as(l, true, NULL);
+	lab_pod_is_seen_as(l, true, NULL);
 	lab_expect_counted(l, SLU_DROP_EXIT_DEVICE, 1);
 	close(far4), close(far6), close(c4), close(c6);
 }
@@ -140,21 +135,9 @@ static void nothing_leaves_when_the_table_is_gone(void **state)
 	expect_ok(nft_delete(l->n, &l->e), &l->e);
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
 		lab_mark_pod(marks[i]);
-		pod_is_seen_as(l, true, NULL);
+		lab_pod_is_seen_as(l, true, NULL);
 	}
 	close(far);
-}
-
-/* An identity is a property of the connection: what lost its mark must not leave without it. */
-static void a_mark_that_others_wrote_over_costs_the_packet(void **state)
-{
-	struct lab *l = fresh(state);
-
-	sh("nft add chain inet t clobber '{ type filter hook prerouting priority -150; }' && "
-	   "nft add rule inet t clobber meta mark set 1");
-	lab_mark_pod(LAB_ID(16));
-	pod_is_seen_as(l, true, NULL);
-	lab_expect_counted(l, SLU_DROP_EXIT_SOURCE, 1);
 }
 
 static void a_process_does_not_speak_as_an_egress_address(void **state)
@@ -216,6 +199,10 @@ static void a_gateway_sends_replies_back_to_the_node(void **state)
 		lab_datagram(c6, EXT6, 7, s6, "2001:db8::10");
 	}
 	sh("nft list counter inet t home | grep -q 'packets 4 '");
+	/* the pod has moved, and its connection with it */
+	lab_mark_tunnel(LAB_ID(16), nodes[0]);
+	lab_datagram(c4, EXT4, 7, s4, "203.0.113.10");
+	sh("conntrack -L -s 10.9.0.5 2>/dev/null | grep -q 'mark=%u '", LAB_ID(nodes[0]) | 0x77);
 	close(s4), close(s6), close(c4), close(c6);
 }
 
@@ -290,7 +277,7 @@ static void verdicts_are_dropped_and_counted_by_reason(void **state)
 		if (reason == SLU_DROP_REJECTED)
 			continue;
 		lab_mark_pod(LAB_ID(reason));
-		pod_is_seen_as(l, reason % 2, NULL);
+		lab_pod_is_seen_as(l, reason % 2, NULL);
 		lab_expect_counted(l, reason, 1);
 	}
 }
@@ -342,6 +329,8 @@ static void the_gateway_itself_is_not_reached_by_an_egress_address(void **state)
 	assert_null(lab_receive(here, NEVER, NULL));
 	lab_send(c6, "2001:db8::10", 9, "x");
 	lab_expect_counted(l, SLU_DROP_INPUT_GUARD, 2);
+	reset_out_of_nowhere(l->ext, EXT4, "203.0.113.10");
+	lab_expect_counted(l, SLU_DROP_INPUT_GUARD, 3);
 	/* neighbour discovery found it nevertheless */
 	lab_sh(l->ext, "ip -6 neigh show 2001:db8::10 | grep -q lladdr");
 	lab_send(c4, "203.0.113.11", 9, "x"); /* the node's own address as an egress address */
@@ -380,22 +369,35 @@ static void nobody_forges_the_tunnel(void **state)
 	int server = lab_socket(l->ext, SOCK_DGRAM, EXT4, 5347);
 	int process = lab_socket(-1, SOCK_DGRAM, "203.0.113.1", 0);
 	int pod4 = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
-	int pod6 = lab_socket(l->pod, SOCK_DGRAM, POD6, 0);
+	int pod6 = lab_socket(l->pod, SOCK_DGRAM, POD6, 0), far;
 
 	assert_int_equal(lab_send(process, EXT4, 5347, "x"), -EPERM);
 	lab_send(pod4, EXT4, 5347, "x");
 	lab_send(pod6, EXT6, 5347, "x");
 	assert_null(lab_receive(server, NEVER, NULL));
 	lab_expect_counted(l, SLU_DROP_FORGED_TUNNEL, 3);
+	lab_mark_pod(LAB_ID(16)); /* under its egress address, which may be a node's */
+	lab_send(pod4, EXT4, 5347, "x");
+	lab_mark_pod(LAB_ID(SLU_ID_CHECK)); /* or under the node's */
+	lab_send(pod4, EXT4, 5347, "x");
+	lab_mark_pod(0);
+	lab_mark_tunnel(LAB_ID(16), 14); /* or by a tunnel through this gateway */
+	lab_sh(l->tun, "ip addr del " EXT4 "/32 dev lo");
+	far = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 0);
+	lab_send(far, EXT4, 5347, "x");
+	assert_null(lab_receive(server, NEVER, NULL));
+	lab_expect_counted(l, SLU_DROP_FORGED_TUNNEL, 6);
 	/* the kernel's own passes, and nobody tracks it */
 	sh("ip link add vx type vxlan id 5 remote " EXT4 " dstport 5347 local 203.0.113.1 && "
 	   "ip link set vx addrgenmode none && ip addr add 10.77.0.1/24 dev vx && "
-	   "ip link set vx up && ip neigh add 10.77.0.2 lladdr 02:00:00:00:00:01 dev vx");
+	   "ip link set vx group %d && " /* told by it, as sluice0 is */
+	   "ip link set vx up && ip neigh add 10.77.0.2 lladdr 02:00:00:00:00:01 dev vx",
+	   SLU_DEVICE_GROUP);
 	lab_send(pod4, "10.77.0.2", 7, "x");
 	assert_non_null(lab_receive(server, SOON, NULL));
 	sh("! conntrack -L 2>/dev/null | grep dport=5347");
-	lab_expect_counted(l, SLU_DROP_FORGED_TUNNEL, 3);
-	close(server), close(process), close(pod4), close(pod6);
+	lab_expect_counted(l, SLU_DROP_FORGED_TUNNEL, 6);
+	close(server), close(process), close(pod4), close(pod6), close(far);
 }
 
 int main(void)
@@ -407,7 +409,6 @@ int main(void)
 		TEST(nothing_leaves_without_its_address),
 		TEST(diverted_packets_enter_the_tunnel_as_the_pod),
 		TEST(nothing_leaves_when_the_table_is_gone),
-		TEST(a_mark_that_others_wrote_over_costs_the_packet),
 		TEST(a_process_does_not_speak_as_an_egress_address),
 		TEST(a_gateway_sends_replies_back_to_the_node),
 		TEST(a_gateway_says_that_a_reply_is_too_big_for_the_tunnel),

@@ -376,17 +376,24 @@ uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, u
 	return run(prog, p, repeat, &ctx, &r);
 }
 
+uint32_t world_priority(uint32_t id)
+{
+	if (!id)
+		return SLU_PRIORITY_SEEN;
+	if (id & WORLD_DIVERT)
+		return SLU_PRIORITY_TUNNEL;
+	if (id >= SLU_ID_FIRST)
+		return SLU_PRIORITY_LOCAL;
+	return id == SLU_ID_CHECK ? SLU_PRIORITY_RELEASE : SLU_PRIORITY_VERDICT;
+}
+
 /* from_pod: DIVERT always, and a priority that says whether it is meant (abi.h); ARP is let alone
  */
 static uint32_t priority_of(uint32_t mark)
 {
-	if (mark == ALL_OURS)
-		return 0;
-	if (!mark)
-		return SLU_PRIORITY_SEEN;
-	if (mark & WORLD_DIVERT)
-		return SLU_PRIORITY_TUNNEL;
-	return mark < world_mark(SLU_ID_FIRST) ? SLU_PRIORITY_RELEASE : SLU_PRIORITY_LOCAL;
+	return mark == ALL_OURS ? 0
+				: world_priority((mark & WORLD_DIVERT) |
+						 (mark & ~WORLD_DIVERT) / world_mark(1));
 }
 
 /* Our bits are all set on entry, and foreign ones too: the first must go, the others stay. */

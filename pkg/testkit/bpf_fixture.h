@@ -81,6 +81,8 @@ void world_probe(enum bpf_prog prog, const struct packet *p, struct world_run *r
 uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, uint32_t repeat);
 struct slu_addr world_addr(const char *text);
 uint32_t world_mark(uint32_t id); /* id in its place under the default mask */
+/* What from_pod leaves for an id, WORLD_DIVERT or a reason; 0: nothing was decided. */
+uint32_t world_priority(uint32_t id);
 #define WORLD_DIVERT 0x80000000u
 
 /*

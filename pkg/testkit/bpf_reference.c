@@ -398,10 +398,7 @@ struct verdict reference_from_pod(enum world_pod pod, const uint8_t *b, size_t l
 	if (v.reason)
 		return v;
 	id = judge(pod, &p);
-	v.priority = !id		 ? SLU_PRIORITY_SEEN
-		     : id & WORLD_DIVERT ? SLU_PRIORITY_TUNNEL
-		     : id < SLU_ID_FIRST ? SLU_PRIORITY_RELEASE
-					 : SLU_PRIORITY_LOCAL;
+	v.priority = world_priority(id);
 	v.mark = id ? WORLD_DIVERT | world_mark(id & ~WORLD_DIVERT) : 0;
 	return v;
 }
@@ -484,7 +481,7 @@ static unsigned int key_of_id(uint32_t id, struct tunnel_key *ret)
 struct verdict reference_to_tunnel(uint32_t mark, const uint8_t *b, struct tunnel_key *ret)
 {
 	uint32_t id = (mark & SLU_MARK_MASK_DEFAULT & ~WORLD_DIVERT) >> SHIFT;
-	struct verdict v = {0};
+	struct verdict v = {.priority = SLU_PRIORITY_OUTER};
 
 	ret->vni = SLU_VNI_ADDRESS;
 	if (!(mark & SLU_MARK_MASK_DEFAULT) || (be16(b + 12) != 0x0800 && be16(b + 12) != 0x86dd))

@@ -178,6 +178,8 @@ struct lab *lab_new(void)
 	sh("ip -6 rule add fwmark 0x%x/0x%x lookup 5347 && ip -6 route add default via fd99::2 "
 	   "table 5347",
 	   LAB_DIVERT, LAB_DIVERT);
+	sh("for c in 10.0.0.0/16 10.9.0.0/16 fd00::/16 fd09::/16; do "
+	   "ip route add throw $c table 5347; done");
 	sh("ip rule add fwmark 0x%x/0xffe00000 lookup 5348 && ip route add 10.9.0.0/16 via "
 	   "10.99.0.2 table 5348",
 	   LAB_ID(SLU_ID_REPLY));
@@ -206,10 +208,11 @@ void lab_free(struct lab *l)
 
 void lab_mark_pod(uint32_t mark)
 {
-	uint32_t priority = !mark			  ? SLU_PRIORITY_SEEN
-			    : mark & LAB_DIVERT		  ? SLU_PRIORITY_TUNNEL
-			    : mark < LAB_ID(SLU_ID_FIRST) ? SLU_PRIORITY_RELEASE
-							  : SLU_PRIORITY_LOCAL;
+	uint32_t priority = !mark			   ? SLU_PRIORITY_SEEN
+			    : mark & LAB_DIVERT		   ? SLU_PRIORITY_TUNNEL
+			    : mark >= LAB_ID(SLU_ID_FIRST) ? SLU_PRIORITY_LOCAL
+			    : mark == LAB_ID(SLU_ID_CHECK) ? SLU_PRIORITY_RELEASE
+							   : SLU_PRIORITY_VERDICT;
 
 	if (mark)
 		mark |= LAB_DIVERT;
@@ -329,4 +332,14 @@ void lab_datagram(int from, const char *to, uint16_t port, int at, const char *a
 	seen = lab_receive(from, LAB_SOON, NULL);
 	if (!seen || strcmp(seen, to) != 0)
 		fail_msg("to %s: answered from %s", to, seen ? seen : "-");
+}
+
+void lab_pod_is_seen_as(struct lab *l, bool v4, const char *as)
+{
+	int server = lab_socket(l->ext, SOCK_DGRAM, v4 ? LAB_EXT4 : LAB_EXT6, 7);
+	int client = lab_socket(l->pod, SOCK_DGRAM, v4 ? LAB_POD4 : LAB_POD6, 0);
+
+	lab_datagram(client, v4 ? LAB_EXT4 : LAB_EXT6, 7, server, as);
+	close(client);
+	close(server);
 }

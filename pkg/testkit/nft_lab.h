@@ -73,3 +73,5 @@ const char *lab_receive(int fd, int ms, uint16_t *ret_port);
 int lab_connect(int fd, const char *to, uint16_t port, int ms);
 /* One datagram: at `at` it is seen as coming `as` (NULL: it does not arrive), and is answered. */
 void lab_datagram(int from, const char *to, uint16_t port, int at, const char *as);
+/* The same on a new socket of the pod, to the outside server. */
+void lab_pod_is_seen_as(struct lab *l, bool v4, const char *as);
