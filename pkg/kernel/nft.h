@@ -21,7 +21,6 @@
  *                   id >= 16, ct status dnat, original: daddr inside → mark := mark & ~M,
  *                     from what to what of a Service that was judged as this endpoint:
  *                     as without translation; else → SERVICE_OUTSIDE
- *                   LOCAL: accept; were it a reply, that is seen at postrouting
  *                   from sluice0: ct direction original, id >= 16: vmap meta priority (node
  *                     index, set by from_tunnel) → chain that stores the index in ct mark;
  *                     reply: mark := mark & ~M; else → TUNNEL_STATE
@@ -53,8 +52,6 @@
  *                     encapsulated by sluice0 → FORGED_TUNNEL
  *                   id >= 16 without DIVERT: to sluice0 → EXIT_DEVICE; (mark & M . saddr) in
  *                     the set of addresses: accept
- *                   marked, ct direction reply: an answer to who came from outside: mark :=
- *                     mark & ~M; accept
  *                   DIVERT, not to sluice0 → EXIT_DEVICE; id >= 16 → EXIT_SOURCE
  *                   REPLY, to sluice0: mark := node index from ct mark, behind the
  *                   guard, for an index looks like an id; no such node → TUNNEL_NO_ENTRY

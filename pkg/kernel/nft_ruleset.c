@@ -194,7 +194,7 @@ static const struct rule_def rules[] = {
 	{FIRST, "", {PRIORITY(TUNNEL), DO(CT_IDENTITY)}},
 
 	{MARKS, "not from a pod", {PRIORITY_NONE, GOTO(PLAIN)}},
-	{MARKS, "", {PRIORITY(LOCAL), DO(AS_SENT), ACCEPT}},
+	{MARKS, "", {PRIORITY(LOCAL), DO(AS_SENT), DIRECTION(ORIGINAL), ACCEPT}},
 	{MARKS, "", {IIF_TUNNEL, GOTO(ARRIVED)}},
 	{MARKS, "replies keep the connection's way", {DIRECTION(REPLY), GOTO(REPLIES)}},
 	{MARKS, "", {PRIORITY(TUNNEL), DO(AS_SENT), ACCEPT}},
@@ -296,7 +296,6 @@ static const struct rule_def rules[] = {
 	{EXIT, "", {UDP_PORT, JUMP(FORGED)}},
 	{EXIT, "", {OWNED_IN(NFT_SET_OWNED4), ACCEPT}},
 	{EXIT, "", {OWNED_IN(NFT_SET_OWNED6), ACCEPT}},
-	{EXIT, "an answer to who came from outside", {DIRECTION(REPLY), CLEAR, ACCEPT}},
 	{EXIT, "", {DIVERTED, COUNT(EXIT_DEVICE), DROP}},
 	{EXIT, "", {DO(ANY_ID), COUNT(EXIT_SOURCE), DROP}},
 
