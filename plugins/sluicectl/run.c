@@ -68,7 +68,7 @@ static int run(const struct tool *p, struct ctl *ctl)
 	if (!v)
 		return ctl->verb ? verb_unknown(p, ctl->verb) : usage_error("no verb given", NULL);
 	if (ctl->help) {
-		printf("Usage: %s %s\n%s", p->name, v->help, ctl_options_help);
+		printf("Usage: %s %s%s", p->name, v->help, ctl_options_help);
 		return CTL_OK;
 	}
 	if (ctl->n_args < v->min_args)
