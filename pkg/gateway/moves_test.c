@@ -316,7 +316,7 @@ static void mad_talk(void *data, struct channel *c)
 {
 	struct mad *w = data;
 
-	while (w->told < 1000000) {
+	while (w->told < 20000) {
 		struct addr addrs[512];
 		struct move_flow flows[512];
 		size_t n = 0;

@@ -202,18 +202,20 @@ static struct nft_model model_make(void)
 	cidr_parse("fd00::/8", &inside[1]);
 	addr_parse("10.0.0.1", &ends[0]);
 	addr_parse("10.244.1.5", &governed[0]);
-	return (struct nft_model){SLU_MARK_MASK_DEFAULT,
-				  5347,
-				  addresses,
-				  2,
-				  nodes,
-				  2,
-				  inside,
-				  2,
-				  ends,
-				  1,
-				  governed,
-				  1};
+	return (struct nft_model){
+		.mark_mask = SLU_MARK_MASK_DEFAULT,
+		.port = 5347,
+		.addresses = addresses,
+		.n_addresses = 2,
+		.nodes = nodes,
+		.n_nodes = 2,
+		.inside = inside,
+		.n_inside = 2,
+		.tunnel_ends = ends,
+		.n_tunnel_ends = 1,
+		.governed = governed,
+		.n_governed = 1,
+	};
 }
 
 /* Feeds what the model wants but for the edits; whether there were any. */

@@ -307,16 +307,16 @@ static int parse_condition_status(const struct doc_ctx *c, const struct json *j,
 static int parse_condition(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	static const struct field fields[] = {
-		{.name = "type", .parse = parse_condition_type, .use = FIELD_REQUIRED},
-		{.name = "status", .parse = parse_condition_status, .use = FIELD_REQUIRED},
+		{.name = "type", .parse = parse_condition_type},
+		{.name = "status", .parse = parse_condition_status},
 		FIELDS_OPEN_END,
 	};
 	struct node_condition k = {0};
 	struct doc_node *n = out;
 	int r = doc_fields(c, j, fields, &k);
 
-	if (r == 0 && strcmp(k.type, "Ready") == 0)
-		n->not_ready = strcmp(k.status, "True") != 0;
+	if (r == 0 && k.type && strcmp(k.type, "Ready") == 0)
+		n->not_ready = !k.status || strcmp(k.status, "True") != 0;
 	return r;
 }
 
