@@ -131,7 +131,8 @@ static void table_add(struct stream *s, struct nft_batch *b)
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		answer_add(s, b, types[i], NULL);
 	for (size_t i = 0; b->family == NFPROTO_INET && i < NFT_SET_N; i++)
-		answer_add(s, b, NFT_MSG_NEWSETELEM, nft_set_name(i));
+		if (!nft_set_is_dynamic(i)) /* nobody asks */
+			answer_add(s, b, NFT_MSG_NEWSETELEM, nft_set_name(i));
 	generation_add(s);
 }
 
