@@ -1,59 +1,22 @@
 #!/usr/bin/env bats
 # A cluster as it is: three nodes with containerd each, our list beside the bridge plugin's, the
 # daemons on a real API server. Pods are run through CRI; their first process speaks at once.
-load lib/kube
+load lib/cluster
 load lib/runtimes
 
 setup() {
+	local node
 	skip_long
 	kube_or_skip
 	need_containerd
-	LAB_NODES=(node1 gw1 gw2)
-	lab_up "${LAB_NODES[@]}"
-	kube_up
-	kube_crds
-	cluster_objects | kube_apply >/dev/null
-	local node
-	for node in "${LAB_NODES[@]}"; do
-		kube_write_status "/api/v1/nodes/$node" "{\"addresses\": [
-			{\"type\": \"InternalIP\", \"address\": \"${NODE_V4[$node]}\"},
-			{\"type\": \"InternalIP\", \"address\": \"${NODE_V6[$node]}\"}]}" >/dev/null
-		member_up "$node"
-	done
+	cluster_make node1 gw1 gw2
+	gateway_apply office "$EGRESS_V4 $EGRESS_V6"
+	policy_apply web "rules: [{name: never, action: Deny, to: [{cidr: $DENIED_V4/32}]}, {name: out, action: Allow, via: {gateway: office}}]"
+	for node in "${LAB_NODES[@]}"; do member_up "$node"; done
 	for node in "${LAB_NODES[@]}"; do lab_wait 300 in_force "$node" || lab_fail "$(ctl "$node" status)"; done
-	lab_wait 300 has_address gw1 "$EGRESS_V4"
-	lab_wait 300 has_address gw1 "$EGRESS_V6"
+	gateway_wait gw1
 }
 teardown() { lab_teardown; }
-
-cluster_objects() {
-	local node role
-	cat <<-END
-		{apiVersion: sluice.dev/v1alpha1, kind: SluiceConfig, metadata: {name: default},
-		 spec: {clusterCIDRs: [10.244.0.0/16, 10.96.0.0/16, "fd00:244::/32", "fd00:96::/64"]}}
-		---
-		{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
-		---
-		{apiVersion: v1, kind: Namespace, metadata: {name: sluice-system}}
-		---
-		$(cat "$TOP/conf/kubernetes/rbac.yaml")
-		---
-		{apiVersion: sluice.dev/v1alpha1, kind: EgressGateway, metadata: {name: office},
-		 spec: {addresses: [{range: $EGRESS_V4}, {range: "$EGRESS_V6"}], nodeSelector: {matchLabels: {role: gw}}, allowedNamespaces: {}}}
-		---
-		{apiVersion: sluice.dev/v1alpha1, kind: EgressPolicy, metadata: {name: web, namespace: shop},
-		 spec: {subject: {podSelector: {matchLabels: {app: web}}},
-		        rules: [{name: never, action: Deny, to: [{cidr: $DENIED_V4/32}]}, {name: out, action: Allow, via: {gateway: office}}]}}
-	END
-	for node in "${LAB_NODES[@]}"; do
-		[ "$node" = gw1 ] && role=gw || role=none
-		cat <<-END
-			---
-			{apiVersion: v1, kind: Node, metadata: {name: $node, labels: {role: $role}},
-			 spec: {podCIDRs: [10.244.${NODE_NUMBER[$node]}.0/24], podCIDR: 10.244.${NODE_NUMBER[$node]}.0/24}}
-		END
-	done
-}
 
 # member_up NODE: its containerd with the bridge plugin's list, and our daemon, which writes ours
 member_up() {
@@ -64,12 +27,7 @@ member_up() {
 		'{cniConfDir: $net_d, cniEntry: $entry}' >"$ROOM/sluiced.yaml"
 	daemon_start "$node"
 }
-daemon_start() {
-	LAB_CONFIG=$LAB/room-$1/sluiced.yaml node_args "$1"
-	rm -f "$LAB/$1/run/sluiced.sock"
-	daemon "sluiced-$1" on "$1" "${SLUICED:-$BIN/sluiced}" "${NODE_ARGS[@]}" --log-level debug \
-		--kubeconfig "$(kube_kubeconfig sluiced)" --namespace sluice-system
-}
+daemon_start() { LAB_CONFIG=$LAB/room-$1/sluiced.yaml kube_node_start "$1"; }
 in_force() {
 	ctl "$1" status -o json | jq -e '.api.synced' && [ -s "$LAB/room-$1/net.d/00-sluice.conflist" ] &&
 		room_of "$1" && cri network | grep -q sluice
@@ -78,10 +36,7 @@ in_force() {
 # pod_run POD APP NODE: its object, then its sandbox, as a kubelet does; its id in $ID
 pod_run() {
 	local uid
-	kube_apply >/dev/null <<-END
-		{apiVersion: v1, kind: Pod, metadata: {name: $1, namespace: shop, labels: {app: $2}},
-		 spec: {nodeName: $3, containers: [{name: c, image: none}]}}
-	END
+	pod_object "$@" >/dev/null
 	uid=$(kube_get "/api/v1/namespaces/shop/pods/$1" | jq -r .metadata.uid)
 	room_of "$3"
 	ID=$(sandbox_run "shop/$1" "uid=$uid")
@@ -90,7 +45,7 @@ pod_run() {
 pod_end() {
 	room_of "$2"
 	sandboxes_remove
-	kube_delete "/api/v1/namespaces/shop/pods/$1?gracePeriodSeconds=0" >/dev/null
+	pod_forget "$1"
 	lab_wait 300 nothing_left "$2" || nothing_left "$2"
 }
 heard() { [ "$(seen tcp "$EGRESS_V4")" -ge "$1" ] && [ "$(seen tcp "$EGRESS_V6")" -ge "$1" ]; }

@@ -2,26 +2,21 @@
 # shellcheck disable=SC2016 # jq's variables
 # kubectl sluice on a real API server: what it says of a cluster is what its daemons do, with the
 # rights of its ClusterRole and no more, and what is wrong is said so that somebody can mend it.
-load lib/kube
+load lib/cluster
 
 setup_file() {
-	kube_assets || return 0
-	lab_up node1 gw1
-	kube_up
-	kube_crds
-	cluster_objects | kube_apply
-	bind sluice-kubectl viewer
-	nodes_tell
+	cluster_make node1 gw1
+	[ -n "$LAB" ] || return 0
+	objects | kube_apply
+	pod_object web-7d9f web
+	pod_object near-5c8b web gw1
+	pod_object plain other
+	bind ClusterRoleBinding sluice-kubectl viewer
 	kube_node_start node1 gw1
 	kube_kubeconfig viewer
 	kube_kubeconfig nobody
-	export EXT_V4 EXT_V6 DENIED_V4
 }
-setup() {
-	kube_or_skip
-	LAB_NODES=(node1 gw1)
-	export POD_NAMESPACE=shop
-}
+setup() { suite_test_begin node1 gw1; }
 teardown() {
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || [ -z "${LAB:-}" ] || LAB_TAIL=30 lab_dump
 }
@@ -29,16 +24,8 @@ teardown_file() { lab_destroy; }
 
 # ---- the cluster ----
 
-cluster_objects() {
-	local node
+objects() {
 	cat <<-END
-		{apiVersion: sluice.dev/v1alpha1, kind: SluiceConfig, metadata: {name: default},
-		 spec: {clusterCIDRs: [10.244.0.0/16, 10.96.0.0/16, "fd00:244::/32", "fd00:96::/64"]}}
-		---
-		{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: payments}}}
-		---
-		{apiVersion: v1, kind: Namespace, metadata: {name: sluice-system}}
-		---
 		{apiVersion: sluice.dev/v1alpha1, kind: EgressGateway, metadata: {name: office},
 		 spec: {addresses: [{range: $EGRESS_V4}, {range: 172.31.7.60-172.31.7.63}], allowedNamespaces: {},
 		        nodeSelector: {matchLabels: {kubernetes.io/hostname: gw1}}}}
@@ -57,38 +44,7 @@ cluster_objects() {
 		        rules: [{name: no-smtp, action: Deny, ports: [{protocol: TCP, port: 25}]}]}}
 		---
 	END
-	cat "$TOP/conf/kubernetes/rbac.yaml"
-	echo ---
 	cat "$TOP/conf/kubernetes/roles.yaml"
-	for node in "${LAB_NODES[@]}"; do
-		cat <<-END
-			---
-			{apiVersion: v1, kind: Node, metadata: {name: $node, labels: {kubernetes.io/hostname: $node}},
-			 spec: {podCIDRs: [10.244.${NODE_NUMBER[$node]}.0/24], podCIDR: 10.244.${NODE_NUMBER[$node]}.0/24}}
-		END
-	done
-	pod web-7d9f web node1
-	pod near-5c8b web gw1
-	pod plain other node1
-}
-
-# pod NAME APP NODE
-pod() {
-	cat <<-END
-		---
-		{apiVersion: v1, kind: Pod, metadata: {name: $1, namespace: shop, labels: {app: $2}},
-		 spec: {nodeName: $3, containers: [{name: c, image: none}]}}
-	END
-}
-
-nodes_tell() {
-	local node
-	for node in "${LAB_NODES[@]}"; do
-		kube_write_status "/api/v1/nodes/$node" "{\"addresses\": [
-			{\"type\": \"InternalIP\", \"address\": \"${NODE_V4[$node]}\"},
-			{\"type\": \"InternalIP\", \"address\": \"${NODE_V6[$node]}\"}],
-			\"conditions\": [{\"type\": \"Ready\", \"status\": \"True\"}]}" >/dev/null || return
-	done
 }
 
 # The pod of the DaemonSet, which runs outside of any pod here: daemon_pod NODE True|False
@@ -102,27 +58,6 @@ daemon_pod() {
 		\"conditions\": [{\"type\": \"Ready\", \"status\": \"$2\"}],
 		\"containerStatuses\": [{\"name\": \"sluiced\", \"image\": \"i\", \"imageID\": \"\", \"ready\": false,
 			\"restartCount\": 7, \"state\": {\"waiting\": {\"reason\": \"CrashLoopBackOff\"}}}]}" >/dev/null
-}
-
-bind() {
-	kube_apply <<-END
-		apiVersion: rbac.authorization.k8s.io/v1
-		kind: ClusterRoleBinding
-		metadata: {name: $2-$1}
-		roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: $1}
-		subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: $2}]
-	END
-}
-
-kube_node_start() {
-	local node
-	kube_kubeconfig sluiced
-	for node in "$@"; do
-		node_args "$node"
-		daemon "sluiced-$node" on "$node" "$BIN/sluiced" "${NODE_ARGS[@]}" \
-			--kubeconfig "$KUBE/sluiced.kubeconfig" --namespace sluice-system
-	done
-	for node in "$@"; do lab_wait 100 node_answers "$node" || lab_fail "sluiced on $node does not answer"; done
 }
 
 # sluice VERB…: as the user of $AS, viewer
@@ -277,13 +212,7 @@ all_told() {
 	done
 	[[ $output == *"  get pods in namespace shop"* && $output == *"  list nodes"* ]]
 	# a team, with no more than the cluster's own view of its namespace
-	kube_apply <<-END
-		apiVersion: rbac.authorization.k8s.io/v1
-		kind: RoleBinding
-		metadata: {name: editor-view, namespace: shop}
-		roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: sluice-view}
-		subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: editor}]
-	END
+	bind RoleBinding sluice-view editor shop
 	kube_kubeconfig editor
 	AS=editor run -0 sluice policies -n shop
 	[[ $output == *shop/web* && $output == *"without the cluster's own policies"* ]]

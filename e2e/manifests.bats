@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # What installs Sluice in a cluster: conf/kubernetes and conf/helm on a real API server, the roles
 # as tokens of those who have them, and the daemon with no more than its DaemonSet gives it.
-load lib/kube
+load lib/cluster
 
 MANIFESTS=$TOP/e2e/tools/manifests.py
 
@@ -47,17 +47,6 @@ cluster_up() {
 	"$MANIFESTS" base | kube_apply
 	kube_crds
 	echo '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}' | kube_apply
-}
-
-# bind KIND ROLE USER [NAMESPACE]
-bind() {
-	kube_apply <<-END
-		apiVersion: rbac.authorization.k8s.io/v1
-		kind: $1
-		metadata: {name: $3-$2${4:+, namespace: $4}}
-		roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: $2}
-		subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: $3}]
-	END
 }
 
 # rules USER NAMESPACE: all that the server lets a user do, beside what it lets everybody
