@@ -237,7 +237,6 @@ struct json *membership_status(const struct membership *ms)
 				 : ms->err.code ? ms->err.msg
 				 : on		? "on"
 						: "off: no other gateway"));
-	json_set(o, "drained", json_new_bool(ms && ms->facts.drained));
 	json_set(o, "secure", json_new_bool(ms && ms->in.conf->gateway_key_file));
 	if (on) {
 		json_set(o, "state",

@@ -110,6 +110,7 @@ struct json *gateways_status(const struct reconcile *r)
 	const struct takeover *last = tenures_latest(&r->tenures);
 	struct json *o = membership_status(r->membership), *table = json_new_object();
 
+	json_set(o, "drained", json_new_bool(r->drained));
 	json_set(o, "failovers", json_new_int((int64_t)r->tenures.failovers));
 	json_set(o, "moves", json_new_int((int64_t)r->tenures.moves));
 	json_set(o, "announcements", json_new_int((int64_t)r->claims.announcements));
