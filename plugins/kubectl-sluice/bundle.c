@@ -135,6 +135,14 @@ static void on_object(void *data, const struct json *o)
 		json_append(c->list, c->part->keep(o));
 }
 
+static void too_many(struct bundle *b, const char *kind, size_t n)
+{
+	__cleanup_free char *rest = mem_printf("%s: all but the first %d", kind, OBJECTS_MAX);
+	__cleanup_free char *why = mem_printf("there are %zu", n);
+
+	bundle_missing(b, rest, why);
+}
+
 static void objects_add(struct bundle *b, struct api *a)
 {
 	struct collected found[N_PARTS];
@@ -156,9 +164,11 @@ static void objects_add(struct bundle *b, struct api *a)
 		if (asks[i].code) {
 			bundle_missing(b, name, asks[i].e.msg);
 			json_free(found[i].list);
-		} else {
-			bundle_add_json(b, name, found[i].list);
+			continue;
 		}
+		bundle_add_json(b, name, found[i].list);
+		if (found[i].n > OBJECTS_MAX)
+			too_many(b, parts[i].name, found[i].n);
 	}
 }
 
@@ -205,13 +215,10 @@ static void verbs_add(struct bundle *b, const struct ctl *ctl)
 
 		k.ctl.json = true;
 		k.ctl.n_args = 0;
-		if (capture(verb_child, &k, BUNDLE_FILE_MAX, &c, &e) < 0)
+		if (capture(verb_child, &k, BUNDLE_FILE_MAX + 1, &c, &e) < 0)
 			bundle_missing(b, verbs[i].name, e.msg);
-		else if (c.out_len)
-			bundle_add(b, verbs[i].name, c.out, c.out_len);
 		else
-			bundle_missing(b, verbs[i].name,
-				       *c.err ? c.err : "it was ended before it said anything");
+			bundle_add_said(b, verbs[i].name, &c);
 	}
 }
 

@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kubectl-sluice against an API server that does what no real one does when it is asked to. */
-#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "testkit/fake_api.h"
-#include "testkit/netns_fixture.h"
+#include "testkit/run_fixture.h"
 
-static char folder[64], output[1 << 16];
 static struct fake_api *api;
 static unsigned int busy; /* how many requests are answered so */
 
@@ -95,16 +89,34 @@ static void no_json(struct fake_conn *c, const struct fake_request *r, void *dat
 	fake_answer(c, 200, "text/html", "", "<html>please log in</html>");
 }
 
-/* ---- the program ---- */
-
-static void write_file(const char *name, const char *text)
+/* More of one kind than a file of a bundle has room for. */
+static void crowded(struct fake_conn *c, const struct fake_request *r, void *data)
 {
-	__cleanup_free char *path = mem_printf("%s/%s", folder, name);
-	__cleanup_file FILE *f = fopen(path, "w");
+	static const char begins[] = "/apis/sluice.dev/v1alpha1/egresspolicies?";
+	__cleanup_free char *note = NULL;
 
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
+	if (strncmp(r->path, begins, strlen(begins)) != 0) {
+		usual(c, r, data);
+		return;
+	}
+	note = mem_alloc0(200000);
+	memset(note, 'n', 199999);
+	fake_head(c, 200, "application/json");
+	fake_printf(c, "{\"kind\": \"List\", \"metadata\": {\"resourceVersion\": \"7\"}, "
+		       "\"items\": [");
+	for (int i = 0; i < 60; i++) {
+		fake_printf(c,
+			    "%s{\"metadata\": {\"name\": \"p%d\", \"namespace\": \"shop\"}, "
+			    "\"spec\": {\"note\": \"",
+			    i ? "," : "", i);
+		fake_chunk(c, note, 199999);
+		fake_printf(c, "\"}}");
+	}
+	fake_printf(c, "]}");
+	fake_end(c);
 }
+
+/* ---- the program ---- */
 
 static void serve(fake_handler *handler)
 {
@@ -119,56 +131,13 @@ static void serve(fake_handler *handler)
 		"clusters: [{name: c, cluster: {server: '%s', certificate-authority: ca}}]\n"
 		"users: [{name: u, user: {token: '%s'}}]\n",
 		conf.server, conf.token);
-	write_file("config", text);
-	write_file("ca", fake_api_ca(api));
-}
-
-/* Of build/VARIANT/plugins/kubectl-sluice/x_test: build/VARIANT/bin/, or build/bin/. */
-static char *binary(void)
-{
-	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	char *cut, *found;
-
-	assert_true(n > 0);
-	path[n] = 0;
-	cut = strstr(path, "/plugins/kubectl-sluice/");
-	assert_non_null(cut);
-	*cut = 0;
-	found = mem_printf("%s/bin/kubectl-sluice", path);
-	if (access(found, X_OK) == 0)
-		return found;
-	free(found);
-	cut = strrchr(path, '/');
-	assert_non_null(cut);
-	*cut = 0;
-	return mem_printf("%s/bin/kubectl-sluice", path);
+	run_put("config", text);
+	run_put("ca", fake_api_ca(api));
 }
 
 static int ask(const char *args)
 {
-	__cleanup_free char *program = binary();
-	__cleanup_free char *command = mem_printf("cd %s && %s %s --kubeconfig config 2>&1", folder,
-						  program, args);
-	FILE *f = popen(command, "r");
-	size_t n;
-
-	assert_non_null(f);
-	n = fread(output, 1, sizeof(output) - 1, f);
-	output[n] = 0;
-	return WEXITSTATUS(pclose(f));
-}
-
-#define assert_output(text)                                       \
-	do {                                                      \
-		if (!strstr(output, text))                        \
-			fail_msg("no '%s' in: %s", text, output); \
-	} while (0)
-
-static int start(void **state)
-{
-	strcpy(folder, "/tmp/kubectl-sluice-test-XXXXXX");
-	return mkdtemp(folder) ? 0 : -1;
+	return run_shell("%s %s --kubeconfig config", run_program("kubectl-sluice"), args);
 }
 
 static int stop(void **state)
@@ -176,8 +145,7 @@ static int stop(void **state)
 	fake_api_stop(api);
 	api = NULL;
 	busy = 0;
-	sh("rm -rf %s", folder);
-	return 0;
+	return run_folder_remove(state);
 }
 
 /* ---- tests ---- */
@@ -217,7 +185,7 @@ static void a_node_that_only_a_pod_tells_of_is_there(void **state)
 	assert_output("nobody writes it");
 	assert_output("policies    1, 0 in force, 1 not judged yet");
 	assert_output("gateways    1, 0 in force, 1 not judged yet");
-	assert_null(strstr(output, "(null)"));
+	assert_null(strstr(run_output, "(null)"));
 }
 
 static void a_server_that_is_busy_is_asked_again(void **state)
@@ -257,6 +225,18 @@ static void a_server_that_is_not_there_is_said_at_once(void **state)
 		"kubectl sluice: GET /apis/sluice.dev/v1alpha1/egressgateways: https://127.0.0.1");
 }
 
+static void what_a_bundle_has_no_room_for_is_said_and_the_rest_is_json(void **state)
+{
+	serve(crowded);
+	assert_int_equal(ask("support-bundle out.tar.gz"), 0);
+	assert_output("without what follows the first 41 of its list");
+	assert_int_equal(run_shell("mkdir x && tar -C x --strip-components=1 -xzf out.tar.gz"), 0);
+	assert_int_equal(run_shell("jq -r 'length, .[40].metadata.name' x/egresspolicies.json"), 0);
+	assert_string_equal(run_output, "41\np40\n");
+	assert_int_equal(run_shell("jq -r '.[] | select(.leftOut).name' x/contents.json"), 0);
+	assert_string_equal(run_output, "egresspolicies.json\n");
+}
+
 /* ---- by way of kubectl ---- */
 
 #define KUBECTL                                                                                    \
@@ -283,17 +263,17 @@ static void a_server_that_is_not_there_is_said_at_once(void **state)
 
 static void a_kubeconfig_with_a_plug_in_is_asked_by_kubectl(void **state)
 {
-	write_file("config",
-		   "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
-		   "clusters: [{name: c, cluster: {server: 'https://cloud.test'}}]\n"
-		   "users: [{name: u, user: {exec: {command: cloud}}}]\n");
+	run_put("config",
+		"current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+		"clusters: [{name: c, cluster: {server: 'https://cloud.test'}}]\n"
+		"users: [{name: u, user: {exec: {command: cloud}}}]\n");
 	setenv("PATH", "/nowhere", 1);
 	assert_int_equal(ask("gateways"), 1);
 	assert_output("users[0].user.exec: plug-ins are not run");
 	setenv("PATH", "/usr/bin:/bin", 1);
-	write_file("kubectl", KUBECTL);
-	sh("chmod +x %s/kubectl", folder);
-	setenv("PATH", folder, 1);
+	run_put("kubectl", KUBECTL);
+	assert_int_equal(run_shell("chmod +x kubectl"), 0);
+	setenv("PATH", run_folder, 1);
 	assert_int_equal(ask("gateways"), 0);
 	assert_output("office   203.0.113.10               gw1   Carried");
 	assert_output("second: no daemon has judged it yet");
@@ -303,7 +283,7 @@ static void a_kubeconfig_with_a_plug_in_is_asked_by_kubectl(void **state)
 	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, run_folder_make, stop)
 
 int main(void)
 {
@@ -315,6 +295,7 @@ int main(void)
 		TEST(crds_that_are_not_there_are_said),
 		TEST(an_answer_that_is_no_api_s_is_said),
 		TEST(a_server_that_is_not_there_is_said_at_once),
+		TEST(what_a_bundle_has_no_room_for_is_said_and_the_rest_is_json),
 		TEST(a_kubeconfig_with_a_plug_in_is_asked_by_kubectl),
 	};
 

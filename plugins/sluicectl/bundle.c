@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "capture.h"
+#include "json/cut.h"
 #include "tar.h"
 
 static int output_open(struct bundle *b, struct err *e)
@@ -40,13 +42,16 @@ int bundle_open(struct bundle *b, const char *name, const char *path, struct err
 	return r < 0 ? r : tar_open(r, &b->tar, e);
 }
 
-static void note(struct bundle *b, const char *name, const char *key, struct json *take_value)
+/* One of contents.json; what more is to be said of it is the caller's. */
+static struct json *note(struct bundle *b, const char *name, const char *key,
+			 struct json *take_value)
 {
 	struct json *o = json_new_object();
 
 	json_set(o, "name", json_new_string(name));
 	json_set(o, key, take_value);
 	json_append(b->contents, o);
+	return o;
 }
 
 void bundle_missing(struct bundle *b, const char *name, const char *why)
@@ -58,27 +63,81 @@ void bundle_missing(struct bundle *b, const char *name, const char *why)
 	fprintf(stderr, "  %-28s not read: %s\n", name, line);
 }
 
-/* The end of a log is what matters, and the beginning of everything else. */
-void bundle_add(struct bundle *b, const char *name, const char *text, size_t len)
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), k = strlen(end);
+
+	return n > k && strcmp(s + n - k, end) == 0;
+}
+
+/* left_out: NULL, all of it is here. */
+static void add(struct bundle *b, const char *name, const char *text, size_t len,
+		const char *left_out)
 {
 	__cleanup_free char *path = mem_printf("%s/%s", b->folder, name), *clean = NULL;
-	size_t n = 0, ext = strlen(name);
-	bool is_log = ext > 4 && strcmp(name + ext - 4, ".log") == 0;
-	bool cut = len > BUNDLE_FILE_MAX;
+	struct json *o;
+	size_t n = 0;
 
-	if (b->total >= BUNDLE_TOTAL_MAX) {
-		bundle_missing(b, name, "the bundle has its full size");
-		return;
-	}
-	if (cut && is_log)
-		text += len - BUNDLE_FILE_MAX;
-	if (cut)
-		len = BUNDLE_FILE_MAX;
 	clean = redact(&b->redactor, text, len, &n);
 	tar_add(b->tar, path, clean, n);
 	b->total += n;
-	note(b, name, "bytes", json_new_int((int64_t)n));
-	fprintf(stderr, "  %-28s %zu KiB%s\n", name, (n + 1023) / 1024, cut ? ", cut" : "");
+	o = note(b, name, "bytes", json_new_int((int64_t)n));
+	if (left_out)
+		json_set(o, "leftOut", json_new_string(left_out));
+	fprintf(stderr, "  %-28s %zu KiB%s%s\n", name, (n + 1023) / 1024,
+		left_out ? ", without " : "", left_out ?: "");
+}
+
+/* Of a list its first elements, so that it is JSON still. */
+static void add_list(struct bundle *b, const char *name, const char *text, size_t len)
+{
+	__cleanup(json_cut_done) struct json_cut cut = {0};
+	__cleanup_free char *left_out = NULL;
+
+	json_cut(text, len, BUNDLE_FILE_MAX, &cut);
+	if (cut.text)
+		left_out = mem_printf("what follows the first %zu of %s", cut.kept,
+				      *cut.where ? cut.where : "its list");
+	add(b, name, cut.text ?: text, cut.text ? cut.len : len, left_out);
+}
+
+/* The end of a log is what matters, and the beginning of everything else. */
+static void add_part(struct bundle *b, const char *name, const char *text, size_t len)
+{
+	bool is_log = ends_with(name, ".log");
+	size_t beyond = len - BUNDLE_FILE_MAX;
+	__cleanup_free char *left_out = mem_printf("its %s %zu bytes", is_log ? "first" : "last",
+						   beyond);
+
+	add(b, name, is_log ? text + beyond : text, BUNDLE_FILE_MAX, left_out);
+}
+
+static bool is_full(struct bundle *b, const char *name)
+{
+	if (b->total < BUNDLE_TOTAL_MAX)
+		return false;
+	bundle_missing(b, name, "the bundle has its full size");
+	return true;
+}
+
+void bundle_add(struct bundle *b, const char *name, const char *text, size_t len)
+{
+	if (is_full(b, name))
+		return;
+	if (len <= BUNDLE_FILE_MAX)
+		add(b, name, text, len, NULL);
+	else if (ends_with(name, ".json"))
+		add_list(b, name, text, len);
+	else
+		add_part(b, name, text, len);
+}
+
+void bundle_add_said(struct bundle *b, const char *name, const struct captured *c)
+{
+	if (!c->out_len)
+		bundle_missing(b, name, *c->err ? c->err : "it was ended before it said anything");
+	else if (!is_full(b, name))
+		add_list(b, name, c->out, c->out_len);
 }
 
 void bundle_add_json(struct bundle *b, const char *name, struct json *take_tree)
@@ -96,7 +155,9 @@ int bundle_close(struct bundle *b)
 	int r = 0;
 
 	if (begun) {
-		bundle_add_json(b, "contents.json", json_dup(b->contents));
+		__cleanup_free char *contents = json_emit(b->contents, 2);
+
+		add(b, "contents.json", contents, strlen(contents), NULL); /* in a full one, too */
 		r = tar_close(TAKE(b->tar), &e);
 	}
 	if (r < 0 && to_file)

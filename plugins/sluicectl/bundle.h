@@ -21,6 +21,9 @@ struct bundle {
 /* path NULL: sluice-support-NAME-TIME.tar.gz here. -EEXIST: it is there. */
 int bundle_open(struct bundle *b, const char *name, const char *path, struct err *e);
 void bundle_add(struct bundle *b, const char *name, const char *text, size_t len);
+/* JSON that a verb said, whole or as far as it came. */
+struct captured;
+void bundle_add_said(struct bundle *b, const char *name, const struct captured *c);
 void bundle_add_json(struct bundle *b, const char *name, struct json *take_tree);
 /* Why it is not there. */
 void bundle_missing(struct bundle *b, const char *name, const char *why);

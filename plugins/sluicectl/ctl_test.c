@@ -5,90 +5,32 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "json/json.h"
+#include "testkit/run_fixture.h"
 
-static char folder[64], output[1 << 16];
-
-/* Of build/VARIANT/plugins/sluicectl/x_test: build/VARIANT/bin/sluicectl, or build/bin/sluicectl.
- */
-static const char *binary(void)
-{
-	static char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
-	char *cut;
-
-	assert_true(n > 0);
-	path[n] = 0;
-	cut = strstr(path, "/plugins/sluicectl/");
-	assert_non_null(cut);
-	strcpy(cut, "/bin/sluicectl");
-	if (access(path, X_OK) == 0)
-		return path;
-	*cut = 0;
-	cut = strrchr(path, '/');
-	assert_non_null(cut);
-	strcpy(cut, "/bin/sluicectl");
-	return path;
-}
-
-/* Both streams into output; the exit status. %s of fmt is the test's folder. */
+/* Both streams into run_output; the exit status. */
 static int ctl(const char *args)
 {
-	__cleanup_free char *command = mem_printf(
-		"cd %s && %s %s --policy-dir %s/p --state-dir %s/s --run-dir %s/r 2>&1", folder,
-		binary(), args, folder, folder, folder);
-	FILE *f = popen(command, "r");
-	size_t n;
-
-	assert_non_null(f);
-	n = fread(output, 1, sizeof(output) - 1, f);
-	output[n] = 0;
-	return WEXITSTATUS(pclose(f));
+	return run_shell("%s %s --policy-dir %s/p --state-dir %s/s --run-dir %s/r",
+			 run_program("sluicectl"), args, run_folder, run_folder, run_folder);
 }
-
-#define assert_output(text)                                       \
-	do {                                                      \
-		if (!strstr(output, text))                        \
-			fail_msg("no '%s' in: %s", text, output); \
-	} while (0)
 
 static void put(const char *name, const char *text)
 {
-	__cleanup_free char *path = mem_printf("%s/p/%s", folder, name);
-	FILE *f = fopen(path, "w");
+	__cleanup_free char *path = mem_printf("p/%s", name);
 
-	assert_non_null(f);
-	fputs(text, f);
-	assert_int_equal(fclose(f), 0);
+	run_put(path, text);
 }
 
 static int folder_make(void **state)
 {
-	__cleanup_free char *path = NULL;
-
-	strcpy(folder, "/tmp/sluicectl-test-XXXXXX");
-	if (!mkdtemp(folder))
-		return -1;
-	path = mem_printf("%s/p", folder);
-	return mkdir(path, 0755);
-}
-
-static int folder_remove(void **state)
-{
-	__cleanup_free char *command = mem_printf("rm -rf '%s'", folder);
-	FILE *f = popen(command, "r");
-
-	return f ? pclose(f) : -1;
+	return run_folder_make(state) || run_shell("mkdir p") ? -1 : 0;
 }
 
 #define GATEWAY                                                                                 \
@@ -139,7 +81,7 @@ static void explain_takes_labels_from_the_pod_object(void **state)
 			"labels: {app: web}}\n");
 	assert_int_equal(ctl("explain shop/a '[2001:db8::1]:443'"), 0);
 	assert_output("dropped: denied");
-	assert_null(strstr(output, "judged without labels"));
+	assert_null(strstr(run_output, "judged without labels"));
 	assert_int_equal(ctl("explain shop/b 198.51.100.7"), 0);
 	assert_output("judged without labels");
 }
@@ -162,7 +104,7 @@ static void json_is_json(void **state)
 		struct err e = {0};
 
 		assert_int_equal(ctl(calls[i]), 0);
-		if (json_parse(output, strlen(output), &tree, &e) < 0)
+		if (json_parse(run_output, strlen(run_output), &tree, &e) < 0)
 			fail_msg("%s: %s", calls[i], e.msg);
 	}
 }
@@ -178,7 +120,7 @@ static void check_config_names_every_files_mistake(void **state)
 	assert_output("p/a.yaml:6");
 	assert_output("rulez");
 	assert_output("p/b.yaml:");
-	assert_null(strstr(output, "c.yaml"));
+	assert_null(strstr(run_output, "c.yaml"));
 }
 
 static void check_config_warns_of_what_is_surely_not_meant(void **state)
@@ -235,14 +177,14 @@ static void wrong_use_ends_with_2(void **state)
 
 	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		if (ctl(calls[i]) != 2)
-			fail_msg("'%s' did not end with 2: %s", calls[i], output);
+			fail_msg("'%s' did not end with 2: %s", calls[i], run_output);
 }
 
 static void assert_output_fits(size_t letters)
 {
 	size_t n = 0;
 
-	for (const char *p = output, *line = output; *p; p++) {
+	for (const char *p = run_output, *line = run_output; *p; p++) {
 		n = *p == '\n' ? 0 : n + (((unsigned char)*p & 0xc0) != 0x80);
 		if (n > letters)
 			fail_msg("more than %zu letters: %.*s", letters, (int)strcspn(line, "\n"),
@@ -290,15 +232,15 @@ static void policies_stand_in_the_order_in_which_they_are_asked(void **state)
 		      "{matchExpressions: [{key: x, operator: NotIn, values: [b, c]}, "
 		      "{key: y, operator: Exists}]}}, rules: [{action: Deny}]}\n");
 	assert_int_equal(ctl("policies"), 0);
-	first = strstr(output, "Admin     500   z         all in a=b");
-	second = strstr(output, "Pods      500   shop/web  app=web");
-	third = strstr(output, "Baseline  500   a         x notin (b,c),y");
+	first = strstr(run_output, "Admin     500   z         all in a=b");
+	second = strstr(run_output, "Pods      500   shop/web  app=web");
+	third = strstr(run_output, "Baseline  500   a         x notin (b,c),y");
 	if (!first || !second || !third || first > second || second > third)
-		fail_msg("%s", output);
+		fail_msg("%s", run_output);
 	assert_output("no: MissingGateway  a.yaml:1");
 	assert_output("shop/web: EgressGateway office is missing");
 	assert_int_equal(ctl("policies -n other -o wide"), 0);
-	assert_null(strstr(output, "shop/web"));
+	assert_null(strstr(run_output, "shop/web"));
 	assert_output("MODE     RULES");
 }
 
@@ -311,7 +253,7 @@ static void what_is_written_wrong_is_answered_by_what_is_near(void **state)
 	assert_int_equal(ctl("explain -n shop payments 198.51.100.7"), 0); /* as it begins */
 	assert_output("did you mean 'shop/payments-1'?");
 	assert_int_equal(ctl("explain -n shop unrelated 198.51.100.7"), 0);
-	assert_null(strstr(output, "did you mean"));
+	assert_null(strstr(run_output, "did you mean"));
 	assert_int_equal(ctl("stauts"), 2);
 	assert_output("did you mean 'status'?");
 	assert_int_equal(ctl("status --otuput json"), 2);
@@ -366,28 +308,6 @@ static void diff_tells_which_decisions_change(void **state)
 
 /* ---- support-bundle ---- */
 
-static void put_at(const char *name, const char *text)
-{
-	__cleanup_free char *path = mem_printf("%s/%s", folder, name);
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	assert_int_equal(fclose(f), 0);
-}
-
-static int shell(const char *fmt)
-{
-	__cleanup_free char *command = mem_printf("cd %s && { %s\n} 2>&1", folder, fmt);
-	FILE *f = popen(command, "r");
-	size_t n;
-
-	assert_non_null(f);
-	n = fread(output, 1, sizeof(output) - 1, f);
-	output[n] = 0;
-	return WEXITSTATUS(pclose(f));
-}
-
 #define CONFLIST                                                                                \
 	"{\"cniVersion\": \"1.0.0\", \"name\": \"c\", \"plugins\": [{\"type\": \"calico\", "    \
 	"\"k8s_auth_token\": \"SECRET-1-calico\", \"kept\": \"kept-1\", \"policy\": "           \
@@ -401,21 +321,21 @@ static void everything_that_is_secret_is_planted(void)
 	__cleanup_free char *config = mem_printf(
 		"gatewayKeyFile: %s/key\nkubeconfig: %s/kubeconfig\n"
 		"cniConfDir: %s/n\n",
-		folder, folder, folder);
+		run_folder, run_folder, run_folder);
 
-	assert_int_equal(shell("mkdir n"), 0);
-	put_at("config.yaml", config);
-	put_at("key", "SECRET-6-gateway-key\n");
-	put_at("token", "SECRET-7-of-a-file\n");
-	put_at("kubeconfig", "users:\n- name: u\n  user:\n    token: SECRET-8-kubeconfig\n"
-			     "    client-key-data: SECRET-9-key-data\n");
-	put_at("n/10-c.conflist", CONFLIST);
-	put_at("plugin.log",
-	       "level=info token=SECRET-10 next=kept-4\nGET / Authorization: Bearer SECRET-11\n"
-	       "url=https://me:SECRET-12@host/kept-5 SECRET-6-gateway-key SECRET-8-kubeconfig "
-	       "kept-6\n"
-	       "eyJhbGciOiJSUzI1NiJ9.eyJTRUNSRVQtMTMiOiJ4In0.c2lnbmF0dXJl kept-7\n"
-	       "-----BEGIN PRIVATE KEY-----\nSECRET-14\n-----END PRIVATE KEY-----\nkept-8\n");
+	assert_int_equal(run_shell("mkdir n"), 0);
+	run_put("config.yaml", config);
+	run_put("key", "SECRET-6-gateway-key\n");
+	run_put("token", "SECRET-7-of-a-file\n");
+	run_put("kubeconfig", "users:\n- name: u\n  user:\n    token: SECRET-8-kubeconfig\n"
+			      "    client-key-data: SECRET-9-key-data\n");
+	run_put("n/10-c.conflist", CONFLIST);
+	run_put("plugin.log",
+		"level=info token=SECRET-10 next=kept-4\nGET / Authorization: Bearer SECRET-11\n"
+		"url=https://me:SECRET-12@host/kept-5 SECRET-6-gateway-key SECRET-8-kubeconfig "
+		"kept-6\n"
+		"eyJhbGciOiJSUzI1NiJ9.eyJTRUNSRVQtMTMiOiJ4In0.c2lnbmF0dXJl kept-7\n"
+		"-----BEGIN PRIVATE KEY-----\nSECRET-14\n-----END PRIVATE KEY-----\nkept-8\n");
 	put("a.yaml", GATEWAY "# password: SECRET-15\n");
 	put("b.yaml", "a:\n  secret: |\n    SECRET-16\n\n    SECRET-17\n  kept: kept-9\n"
 		      "b: {token: SECRET-18, kept: kept-10}\nc: {passphrase: 'SECRET-19'}\n");
@@ -428,41 +348,42 @@ static void a_support_bundle_has_no_secret_and_all_the_rest(void **state)
 					   "kept-9", "kept-10", "office", "\"tokens\": 5"};
 
 	everything_that_is_secret_is_planted();
-	shell("sed -i \"s|plugin.log|$PWD/plugin.log|\" n/10-c.conflist");
+	run_shell("sed -i \"s|plugin.log|$PWD/plugin.log|\" n/10-c.conflist");
 	assert_int_equal(ctl("support-bundle out.tar.gz --config config.yaml"), 0);
 	assert_output("status.json                  not read: sluicectl: sluiced does not answer");
 	assert_output("out.tar.gz\n");
 	assert_int_equal(ctl("support-bundle out.tar.gz --config config.yaml"), 1); /* is there */
-	assert_int_equal(shell("mkdir x && tar -C x --strip-components=1 -xzf out.tar.gz"), 0);
-	if (shell("grep -rE 'SECRET|eyJhbG' x") != 1)
-		fail_msg("%s", output);
+	assert_int_equal(run_shell("mkdir x && tar -C x --strip-components=1 -xzf out.tar.gz"), 0);
+	if (run_shell("grep -rE 'SECRET|eyJhbG' x") != 1)
+		fail_msg("%s", run_output);
 	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
 		__cleanup_free char *grep = mem_printf("grep -rqF '%s' x", kept[i]);
 
-		if (shell(grep) != 0)
+		if (run_shell("%s", grep) != 0)
 			fail_msg("no %s", kept[i]);
 	}
-	shell("for f in x/*.json x/net.d/*; do jq . $f >/dev/null || echo $f: no JSON; done; "
-	      "jq -r '.[] | select(.missing).name' x/contents.json");
-	assert_null(strstr(output, "no JSON"));
+	run_shell("for f in x/*.json x/net.d/*; do jq . $f >/dev/null || echo $f: no JSON; done; "
+		  "jq -r '.[] | select(.missing).name' x/contents.json");
+	assert_null(strstr(run_output, "no JSON"));
 	assert_output("status.json");
 }
 
 /* One of each feature, beside the sources: as the README says, they are accepted. */
 static void the_samples_are_accepted(void **state)
 {
-	__cleanup_free char *root = mem_strdup(binary()), *args = NULL, *lint = NULL;
+	__cleanup_free char *root = mem_strdup(run_program("sluicectl")), *args = NULL,
+			    *lint = NULL;
 
 	*strstr(root, "/build/") = 0;
 	args = mem_printf("check-config %s/conf/samples", root);
 	assert_int_equal(ctl(args), 0);
-	assert_null(strstr(output, "warning"));
+	assert_null(strstr(run_output, "warning"));
 	lint = mem_printf("lint --strict %s/conf/samples", root);
 	if (ctl(lint) != 0)
-		fail_msg("%s", output);
+		fail_msg("%s", run_output);
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, folder_make, folder_remove)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, folder_make, run_folder_remove)
 
 int main(void)
 {

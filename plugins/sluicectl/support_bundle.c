@@ -175,12 +175,10 @@ static void verb_add(struct bundle *b, const struct ctl *ctl, const struct verb 
 
 	k.ctl.json = k.ctl.all = k.ctl.hits = true;
 	k.ctl.n_args = 0;
-	if (capture(verb_child, &k, BUNDLE_FILE_MAX, &c, &e) < 0)
+	if (capture(verb_child, &k, BUNDLE_FILE_MAX + 1, &c, &e) < 0)
 		bundle_missing(b, name, e.msg);
-	else if (c.out_len)
-		bundle_add(b, name, c.out, c.out_len);
 	else
-		bundle_missing(b, name, *c.err ? c.err : "it was ended before it said anything");
+		bundle_add_said(b, name, &c);
 }
 
 /* ---- what the machine says ---- */
@@ -243,7 +241,7 @@ static void programs_add(struct bundle *b)
 		struct err e = {0};
 
 		memcpy(argv, list[i].argv, sizeof(list[i].argv));
-		if (capture_program(argv, BUNDLE_FILE_MAX, &c, &e) < 0)
+		if (capture_program(argv, BUNDLE_FILE_MAX + 1, &c, &e) < 0)
 			bundle_missing(b, list[i].name, e.msg);
 		else if (c.status != 0)
 			bundle_missing(b, list[i].name, *c.err ? c.err : "it took too long");
