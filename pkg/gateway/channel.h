@@ -7,22 +7,24 @@
  *	each side, first	"SLGW" version(1) 0 0 0 nonce(16)
  *	a frame			length of the payload (4, network order) type(1) 0 0 0
  *				payload, mac(16)
- *	mac			the first half of HMAC-SHA256 over the name of this protocol, the
- *				side, both nonces, the frame's number, its head and its payload
+ *	mac			the first half of HMAC-SHA256 under one of the shared keys, over
+ *				the name of this protocol, the side, both nonces, the frame's
+ *				number, its head and its payload
  *
+ * It stays with the key of its first frame, and ends when that one is not good any more.
  * A side that sends something else, too much, or nothing for CHANNEL_SILENT_MS is cut off.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/keyring.h"
 #include "inet/addr.h"
 #include "loop/loop.h"
 
 #define CHANNEL_MAX_FRAME (64u << 10)
 #define CHANNEL_MAX_OPEN  64
 #define CHANNEL_SILENT_MS 15000
-#define CHANNEL_KEY_MIN	  16 /* bytes */
 
 struct channel;
 struct channels;
@@ -37,10 +39,16 @@ struct channel_ops {
 	void (*closed)(void *data, struct channel *c, const char *why);
 };
 
+struct channel_keys {
+	const struct keyring *ring; /* lives longer; may change at any time, but never be empty */
+	/* The id of the key that a peer has surely, 0 = not known. NULL: nobody knows of any. */
+	uint64_t (*heard_under)(void *data, struct addr peer);
+	void *data;
+};
+
 struct channels_in {
 	struct loop *loop;
-	const void *key; /* copied */
-	size_t key_len;
+	struct channel_keys keys;
 	uint16_t port; /* to listen on, all addresses; 0: any, see channels_port */
 	const struct channel_ops *ops;
 	void *data;

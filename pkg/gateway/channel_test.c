@@ -14,13 +14,15 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "testkit/gateway_fixture.h"
 
-#define KEY	 "0123456789abcdef"
 #define LIMIT_MS 30000
 
 /* One side: what it was told. */
 struct side {
 	struct loop *loop;
+	struct keyring ring;
+	uint64_t heard; /* the id of the key that the other one was heard under */
 	struct channels *all;
 	struct channel *c; /* the last that opened */
 	size_t opened, frames, closed, bytes;
@@ -82,13 +84,19 @@ static void on_limit(void *data)
 	fail_msg("nothing happened for %d ms", LIMIT_MS);
 }
 
+static uint64_t heard_under(void *data, struct addr peer)
+{
+	return ((struct side *)data)->heard;
+}
+
 static void side_start(struct world *w, struct side *s, const char *key)
 {
 	struct channels_in in = {
-		.loop = w->loop, .key = key, .key_len = strlen(key), .ops = &ops, .data = s};
+		.loop = w->loop, .keys = {&s->ring, heard_under, s}, .ops = &ops, .data = s};
 	struct err e = {0};
 
 	s->loop = w->loop;
+	s->ring = gateway_ring(key);
 	assert_int_equal(channels_new(&in, &s->all, &e), 0);
 }
 
@@ -134,7 +142,7 @@ static void says_what_it_was_given_in_order(void **state)
 {
 	struct world w = {.a = {.greet = "hello", .greet_times = 3}, .b = {.until_frames = 3}};
 
-	world_start(&w, KEY, KEY);
+	world_start(&w, GATEWAY_KEY, GATEWAY_KEY);
 	open_towards_b(&w);
 	world_run(&w);
 	assert_int_equal(w.b.bytes, 15);
@@ -150,7 +158,7 @@ static void carries_more_than_a_socket_holds(void **state)
 	struct world w = {.a = {.greet = big, .greet_times = 200}, .b = {.until_frames = 200}};
 
 	memset(big, 'x', CHANNEL_MAX_FRAME - 1);
-	world_start(&w, KEY, KEY);
+	world_start(&w, GATEWAY_KEY, GATEWAY_KEY);
 	open_towards_b(&w);
 	world_run(&w);
 	assert_int_equal(w.b.bytes, 200 * (CHANNEL_MAX_FRAME - 1));
@@ -162,7 +170,7 @@ static void refuses_who_has_another_key(void **state)
 {
 	struct world w = {.a = {.greet = "hello", .greet_times = 1}, .b = {.until_closed = 1}};
 
-	world_start(&w, KEY, "another key, and a long one");
+	world_start(&w, GATEWAY_KEY, "another key, and a long one");
 	open_towards_b(&w);
 	world_run(&w);
 	assert_int_equal(w.b.frames, 0);
@@ -171,11 +179,59 @@ static void refuses_who_has_another_key(void **state)
 	world_end(&w);
 }
 
+#define NEW_KEY "the key of this year"
+
+/* Which of the two has changed its file first does not matter, nor who speaks first. */
+static void two_of_which_one_has_another_key_by_now_understand_each_other(void **state)
+{
+	static const char *const files[][2] = {
+		{GATEWAY_KEY, NEW_KEY "\n" GATEWAY_KEY},
+		{NEW_KEY "\n" GATEWAY_KEY, GATEWAY_KEY},
+		{GATEWAY_KEY "\n" NEW_KEY, NEW_KEY "\n" GATEWAY_KEY},
+	};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct world w = {.a = {.greet = "hello", .greet_times = 3, .until_frames = 1},
+				  .b = {.until_frames = 3}};
+
+		world_start(&w, files[i][0], files[i][1]);
+		w.a.heard = gateway_ring(files[i][1]).keys[0].id; /* it may be one that a lacks */
+		if (!keyring_find(&w.a.ring, w.a.heard) || i == 1)
+			w.a.heard = gateway_ring(GATEWAY_KEY).keys[0].id;
+		open_towards_b(&w);
+		world_run(&w);
+		assert_int_equal(channel_send(w.b.c, 7, "x", 1), 0);
+		world_run(&w);
+		assert_int_equal(w.b.frames, 3);
+		assert_int_equal(channels_refused(w.a.all) + channels_refused(w.b.all), 0);
+		world_end(&w);
+	}
+}
+
+static void a_channel_ends_with_its_key(void **state)
+{
+	struct world w = {.a = {.greet = "hello", .greet_times = 1}, .b = {.until_frames = 1}};
+
+	world_start(&w, GATEWAY_KEY, GATEWAY_KEY);
+	open_towards_b(&w);
+	world_run(&w);
+	w.a.ring = w.b.ring = gateway_ring(NEW_KEY);
+	w.a.until_closed = 1;
+	assert_int_equal(channel_send(w.b.c, 7, "x", 1), -EPIPE);
+	assert_non_null(strstr(w.b.why, "not good any more"));
+	world_run(&w);
+	w.b.until_frames = 2;
+	w.a.until_closed = 0;
+	open_towards_b(&w);
+	world_run(&w);
+	world_end(&w);
+}
+
 static void a_frame_that_is_not_liked_ends_it(void **state)
 {
 	struct world w = {.b = {.until_frames = 1}, .a = {.until_closed = 1}};
 
-	world_start(&w, KEY, KEY);
+	world_start(&w, GATEWAY_KEY, GATEWAY_KEY);
 	w.a.greet = "x";
 	w.a.greet_times = 0;
 	open_towards_b(&w);
@@ -218,7 +274,7 @@ static void cuts_off_garbage_and_frames_that_are_too_long(void **state)
 	struct world w = {.b = {.until_closed = 1}};
 	int fd;
 
-	world_start(&w, KEY, KEY);
+	world_start(&w, GATEWAY_KEY, GATEWAY_KEY);
 	fd = stranger(&w, noise, sizeof(noise));
 	world_run(&w);
 	assert_non_null(strstr(w.b.why, "not a gateway"));
@@ -245,7 +301,7 @@ static void what_was_said_before_is_nothing_when_said_again(void **state)
 	struct channel *c;
 	ssize_t n = 0, part;
 
-	world_start(&w, KEY, KEY);
+	world_start(&w, GATEWAY_KEY, GATEWAY_KEY);
 	assert_int_equal(bind(listening, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(listen(listening, 1), 0);
 	getsockname(listening, (struct sockaddr *)&sa, &len);
@@ -286,6 +342,8 @@ int main(void)
 		cmocka_unit_test(says_what_it_was_given_in_order),
 		cmocka_unit_test(carries_more_than_a_socket_holds),
 		cmocka_unit_test(refuses_who_has_another_key),
+		cmocka_unit_test(two_of_which_one_has_another_key_by_now_understand_each_other),
+		cmocka_unit_test(a_channel_ends_with_its_key),
 		cmocka_unit_test(a_frame_that_is_not_liked_ends_it),
 		cmocka_unit_test(cuts_off_garbage_and_frames_that_are_too_long),
 		cmocka_unit_test(what_was_said_before_is_nothing_when_said_again),

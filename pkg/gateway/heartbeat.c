@@ -2,19 +2,14 @@
 #include "gateway/heartbeat.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
-#include "base/atomic_file.h"
-#include "base/cleanup.h"
 #include "base/hash.h"
 #include "gateway/mac.h"
 
-#define MAGIC	 0x534c4842u		  /* SLHB */
-#define FILE_MAX (HEARTBEAT_KEY_MAX + 64) /* white space at the end */
+#define MAGIC 0x534c4842u /* SLHB */
 
 struct wire {
 	uint32_t magic;
@@ -99,25 +94,4 @@ int heartbeat_parse(const void *buf, size_t len, const struct heartbeat_key *key
 	};
 	memcpy(ret->macs, w.macs, sizeof(ret->macs));
 	return 0;
-}
-
-int heartbeat_key_load(const char *path, struct heartbeat_key *ret, struct err *e)
-{
-	__cleanup_free char *text = NULL;
-	size_t len = 0;
-	int r = atomic_file_load(AT_FDCWD, path, FILE_MAX, &text, &len, e);
-
-	if (r < 0)
-		return r;
-	while (len && isspace((unsigned char)text[len - 1]))
-		len--;
-	if (len < HEARTBEAT_KEY_MIN || len > HEARTBEAT_KEY_MAX) {
-		r = err_set(e, -EINVAL, "%s: expected a key of %d to %d bytes, found %zu", path,
-			    HEARTBEAT_KEY_MIN, HEARTBEAT_KEY_MAX, len);
-	} else {
-		*ret = (struct heartbeat_key){.len = len};
-		memcpy(ret->bytes, text, len);
-	}
-	explicit_bzero(text, len);
-	return r;
 }

@@ -3,7 +3,7 @@
 /*
  * What gateways tell one another several times a second: one UDP packet of fixed length for
  * each peer, in network byte order, under HMAC-SHA256 (RFC 2104, the tag cut to 16 bytes) with
- * the cluster's shared key. PURE, but for reading the key. What the fields are for is said in
+ * one of the cluster's shared keys (keyring.h). PURE. What the fields are for is said in
  * members.h.
  */
 #include <stdbool.h>
@@ -37,6 +37,9 @@ struct heartbeat {
 	uint8_t state, flags;
 	uint8_t n_macs; /* under which it answers for its addresses */
 	uint8_t macs[HEARTBEAT_MACS][6];
+	/* Not in the packet: the key that it came under; of one that goes out, the one that was
+	 * last heard from its peer, 0 = none (keyring.h). */
+	uint64_t key;
 };
 
 #define HEARTBEAT_KEY_MIN 16
@@ -52,6 +55,3 @@ void heartbeat_emit(const struct heartbeat *h, const struct heartbeat_key *key,
 /* 0; -EBADMSG: no heartbeat; -EKEYREJECTED: of another key, or changed on its way */
 int heartbeat_parse(const void *buf, size_t len, const struct heartbeat_key *key,
 		    struct heartbeat *ret);
-
-/* A file of 16 to 256 bytes, without the white space at its end. */
-int heartbeat_key_load(const char *path, struct heartbeat_key *ret, struct err *e);

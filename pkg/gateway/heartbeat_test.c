@@ -5,9 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "gateway/heartbeat.h"
 
@@ -93,33 +91,6 @@ static void another_key_and_another_length_are_refused(void **state)
 	assert_int_equal(heartbeat_parse(buf, HEARTBEAT_LEN, &key, &got), -EBADMSG);
 }
 
-static int load(const char *text, struct heartbeat_key *ret, struct err *e)
-{
-	char path[] = "/tmp/heartbeat_test.XXXXXX";
-	int fd = mkstemp(path), r;
-
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-	r = heartbeat_key_load(path, ret, e);
-	unlink(path);
-	return r;
-}
-
-static void a_key_is_a_file_of_some_length(void **state)
-{
-	struct heartbeat_key a, b;
-	struct err e = {0};
-
-	assert_int_equal(load("0123456789abcdef", &a, &e), 0);
-	assert_int_equal(load("0123456789abcdef \n", &b, &e), 0);
-	assert_memory_equal(&a, &b, sizeof(a));
-	assert_int_equal(load("0123456789abcdeg", &b, &e), 0);
-	assert_memory_not_equal(&a, &b, sizeof(a));
-	assert_int_equal(load("short\n", &a, &e), -EINVAL);
-	assert_non_null(strstr(e.msg, "expected a key of 16 to 256 bytes, found 5"));
-	assert_true(heartbeat_key_load("/nonexistent/key", &a, &e) < 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,7 +98,6 @@ int main(void)
 		cmocka_unit_test(the_bytes_are_the_same_for_ever),
 		cmocka_unit_test(a_changed_bit_anywhere_is_refused),
 		cmocka_unit_test(another_key_and_another_length_are_refused),
-		cmocka_unit_test(a_key_is_a_file_of_some_length),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -329,6 +329,7 @@ static void peer_update(struct members *m, struct member *p, const struct heartb
 	p->state = h->state;
 	p->flags = h->flags;
 	p->config = h->config;
+	p->key = h->key;
 	p->clock_off_ms = (int64_t)(h->time_ms - m->self.time_ms);
 	p->announced_ms = h->interval_ms < ANNOUNCED_MAX_MS ? h->interval_ms : ANNOUNCED_MAX_MS;
 	p->n_macs = h->n_macs;
@@ -397,6 +398,7 @@ bool members_send(struct members *m, int64_t now, size_t *ret_peer, struct heart
 			.flags = (p->heard ? HEARTBEAT_HEARD : 0) |
 				 (p->taken ? HEARTBEAT_TAKEN : 0),
 			.n_macs = m->self.n_macs,
+			.key = p->key,
 		};
 		memcpy(ret->macs, m->self.macs, sizeof(ret->macs));
 		*ret_peer = i;

@@ -101,6 +101,7 @@ struct member_view {
 	int64_t clock_off_ms;	 /* its wall clock minus ours, when it was heard last */
 	uint8_t n_macs;
 	uint8_t macs[HEARTBEAT_MACS][6];
+	uint64_t key; /* that it was heard under last, as heartbeats say; 0 = never */
 };
 size_t members_count(const struct members *m);
 void members_get(const struct members *m, size_t i, struct member_view *ret);

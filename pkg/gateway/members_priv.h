@@ -12,7 +12,7 @@ struct member {
 	int64_t heard_at; /* -1 = never */
 	int64_t since;	  /* tier */
 	int64_t send_at;
-	uint64_t config;
+	uint64_t config, key;
 	int64_t clock_off_ms;
 	uint32_t announced_ms;
 	uint8_t state, flags, tier;

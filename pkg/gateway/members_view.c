@@ -23,6 +23,7 @@ void members_get(const struct members *m, size_t i, struct member_view *ret)
 		.since = p->since,
 		.clock_off_ms = p->clock_off_ms,
 		.n_macs = p->n_macs,
+		.key = p->key,
 	};
 	memcpy(ret->macs, p->macs, sizeof(ret->macs));
 }

@@ -450,8 +450,7 @@ int moves_new(const struct moves_in *in, struct moves **ret, struct err *e)
 	struct moves *m = mem_alloc0(sizeof(*m));
 	const struct channels_in channels = {
 		.loop = in->loop,
-		.key = in->key,
-		.key_len = in->key_len,
+		.keys = in->keys,
 		.port = in->port,
 		.ops = &channel_ops,
 		.data = m,

@@ -53,8 +53,7 @@ struct moves_more {
 
 struct moves_in {
 	struct loop *loop;
-	const void *key;
-	size_t key_len;
+	struct channel_keys keys;
 	uint16_t port;	    /* the same on every gateway */
 	uint16_t peer_port; /* 0: the same; another one in tests on one machine */
 	const struct moves_ops *ops;

@@ -9,6 +9,7 @@
  * The loop, the clock and whom a connection leads to are this file's.
  */
 #include "gateway/channel.c"
+#include "gateway/channels.c"
 
 #include <sys/syscall.h>
 #include <time.h>
@@ -41,6 +42,7 @@ struct loop {
 
 static struct loop the_loop;
 static struct channels *the_channels;
+static struct keyring ring;
 static int64_t now_ms; /* libFuzzer asks for another clock */
 
 int clock_gettime(clockid_t id, struct timespec *ts)
@@ -154,7 +156,7 @@ static void end_say(struct end *k, const void *bytes, size_t n)
 	while (recv(k->fd, heard, sizeof(heard), MSG_DONTWAIT) > 0)
 		;
 	if (send(k->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
-		on_ready(k->c->fd, EPOLLIN, k->c);
+		channel_on_ready(k->c->fd, EPOLLIN, k->c);
 	timers_run(&the_loop);
 }
 
@@ -166,7 +168,7 @@ static struct end *end_free(unsigned int which)
 
 	end_close(k);
 	if (alive(c))
-		on_ready(c->fd, EPOLLIN, c);
+		channel_on_ready(c->fd, EPOLLIN, c);
 	timers_run(&the_loop);
 	return k;
 }
@@ -219,7 +221,8 @@ static void end_frame(struct end *k, uint8_t type, const void *payload, size_t n
 	memcpy(h.len, &len, sizeof(len));
 	memcpy(buf, &h, sizeof(h));
 	memcpy(buf + sizeof(h), payload, n);
-	frame_mac(k->c, false, buf, sizeof(h) + n, buf + sizeof(h) + n);
+	frame_mac(k->c, &ring.keys[0].key, false, &(struct iovec){buf, sizeof(h) + n},
+		  buf + sizeof(h) + n);
 	end_say(k, buf, sizeof(h) + n + MAC_SIZE);
 }
 
@@ -411,11 +414,12 @@ static void act(struct moves *m, struct input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct moves_in conf = {
-		.loop = &the_loop, .key = KEY, .key_len = sizeof(KEY) - 1, .ops = &ops};
+	const struct moves_in conf = {.loop = &the_loop, .keys.ring = &ring, .ops = &ops};
 	struct input in = {data, size};
 	struct moves *m = NULL;
 
+	ring.n = 0;
+	keyring_add(&ring, KEY, sizeof(KEY) - 1);
 	now_ms = START;
 	connected = -1;
 	for (size_t i = 0; i < ENDS; i++)

@@ -12,8 +12,8 @@
 
 #include "base/mem.h"
 #include "gateway/moves_wire.h"
+#include "testkit/gateway_fixture.h"
 
-#define KEY	 "0123456789abcdef"
 #define LIMIT_MS 30000
 
 static struct addr A(const char *s) {
@@ -23,29 +23,10 @@ static struct addr A(const char *s) {
 	return a;
 }
 
-static struct move_flow
-flow_of(const char *seen, uint16_t port)
-{
-	return (struct move_flow){
-		.src = A("10.244.1.5"),
-		.dst = A("198.51.100.7"),
-		.seen = A(seen),
-		.node = A("172.31.7.11"),
-		.sport = port,
-		.dport = 443,
-		.seen_port = port,
-		.proto = IPPROTO_TCP,
-		.tcp_state = 3,
-		.tcp_wscale = {7, 8},
-		.answered = true,
-		.assured = true,
-		.timeout = 600,
-	};
-}
-
 /* A gateway: a pass asks for the one address of these tests. */
 struct gw {
 	struct loop *loop;
+	struct keyring ring;
 	struct moves *m;
 	struct addr addr, peer;
 	bool leaves, comes; /* what it is asked in a pass */
@@ -65,7 +46,7 @@ static int gw_list(void *data, const struct addr *addrs, size_t n, struct move_f
 
 	*ret = mem_alloc0((g->own + 1) * sizeof(**ret));
 	for (size_t i = 0; i < g->own; i++)
-		(*ret)[i] = flow_of(addr_str(addrs[0]), (uint16_t)(1000 + i));
+		(*ret)[i] = gateway_flow(addr_str(addrs[0]), (uint16_t)(1000 + i));
 	*ret_n = g->own;
 	g->own += g->late;
 	g->late = false;
@@ -77,7 +58,7 @@ static void gw_make(void *data, const struct move_flow *flows, size_t n)
 	struct gw *g = data;
 
 	for (size_t i = 0; i < n; i++) {
-		struct move_flow want = flow_of("203.0.113.10", flows[i].sport);
+		struct move_flow want = gateway_flow("203.0.113.10", flows[i].sport);
 
 		assert_memory_equal(&flows[i], &want, sizeof(want));
 		g->port = flows[i].sport;
@@ -136,14 +117,14 @@ static void on_limit(void *data)
 static void gw_start(struct world *w, struct gw *g, const char *key, uint16_t peer_port)
 {
 	const struct moves_in in = {.loop = w->loop,
-				    .key = key,
-				    .key_len = strlen(key),
+				    .keys.ring = &g->ring,
 				    .peer_port = peer_port,
 				    .ops = &ops,
 				    .data = g};
 	struct err e = {0};
 
 	g->loop = w->loop;
+	g->ring = gateway_ring(key);
 	g->addr = A("203.0.113.10");
 	g->peer = A("127.0.0.1");
 	assert_int_equal(moves_new(&in, &g->m, &e), 0);
@@ -154,7 +135,7 @@ static void world_start(struct world *w, const char *key)
 	assert_int_equal(loop_new(&w->loop, NULL), 0);
 	assert_int_equal(loop_timer_new(w->loop, on_limit, w->loop, &w->limit, NULL), 0);
 	gw_start(w, &w->new, key, 0);
-	gw_start(w, &w->old, KEY, moves_port(w->new.m));
+	gw_start(w, &w->old, GATEWAY_KEY, moves_port(w->new.m));
 	w->old.has = w->old.leaves = true;
 }
 
@@ -176,7 +157,7 @@ static void an_address_moves_with_its_connections(void **state)
 {
 	struct world w = {.old = {.own = 3000, .late = true}, .new = {.comes = true, .own = 7}};
 
-	world_start(&w, KEY);
+	world_start(&w, GATEWAY_KEY);
 	gw_pass(&w.new);
 	assert_false(w.new.has);
 	gw_pass(&w.old);
@@ -194,7 +175,7 @@ static void it_does_not_matter_who_learns_first(void **state)
 {
 	struct world w = {.old = {.own = 5}, .new = {.comes = true, .deaf = true}};
 
-	world_start(&w, KEY);
+	world_start(&w, GATEWAY_KEY);
 	w.old.deaf = false;
 	gw_pass(&w.old);
 	/* what is told before anybody asks is kept */
@@ -237,7 +218,7 @@ static void a_move_that_was_called_off_leaves_nothing_behind(void **state)
 {
 	struct world w = {.old = {.own = 5}, .new = {.comes = true, .deaf = true}};
 
-	world_start(&w, KEY);
+	world_start(&w, GATEWAY_KEY);
 	gw_pass(&w.old);
 	run_until_told(&w, 1);
 	assert_int_equal(moves_coming(w.new.m, w.new.addr, true), MOVE_TAKE);
@@ -262,7 +243,7 @@ static void nobody_waits_for_ever_for_who_is_silent(void **state)
 {
 	struct world w = {.new = {.comes = true}};
 
-	world_start(&w, KEY);
+	world_start(&w, GATEWAY_KEY);
 	gw_pass(&w.new);
 	world_run(&w);
 	assert_true(w.new.has &&w.new.probed);
@@ -283,7 +264,7 @@ static void an_address_is_let_go_of_though_nobody_takes_it(void **state)
 
 static void refuses_connections_that_cannot_be(void **state)
 {
-	struct move_flow f = flow_of("203.0.113.10", 7), got;
+	struct move_flow f = gateway_flow("203.0.113.10", 7), got;
 	uint8_t buf[MOVE_FLOW_SIZE];
 
 	move_flow_put(&f, buf);
@@ -292,15 +273,15 @@ static void refuses_connections_that_cannot_be(void **state)
 	f.dst = A("2001:db8::1");
 	move_flow_put(&f, buf);
 	assert_false(move_flow_get(buf, &got));
-	f = flow_of("203.0.113.10", 7);
+	f = gateway_flow("203.0.113.10", 7);
 	f.proto = IPPROTO_ICMP;
 	move_flow_put(&f, buf);
 	assert_false(move_flow_get(buf, &got));
-	f = flow_of("203.0.113.10", 7);
+	f = gateway_flow("203.0.113.10", 7);
 	f.timeout = 1u << 31;
 	move_flow_put(&f, buf);
 	assert_false(move_flow_get(buf, &got));
-	f = flow_of("203.0.113.10", 0);
+	f = gateway_flow("203.0.113.10", 0);
 	move_flow_put(&f, buf);
 	assert_false(move_flow_get(buf, &got));
 }
@@ -327,7 +308,7 @@ static void mad_talk(void *data, struct channel *c)
 			snprintf(text, sizeof(text), "10.%zu.%zu.%zu", w->told >> 16,
 				 w->told >> 8 & 255, w->told & 255);
 			addrs[n] = A(text);
-			flows[n] = flow_of(text, 7);
+			flows[n] = gateway_flow(text, 7);
 		}
 		if ((w->flows ? move_flows_send(c, flows, n)
 			      : move_addrs_send(c, FRAME_READY, addrs, n)) < 0)
@@ -355,12 +336,12 @@ static void who_tells_of_addresses_without_end_is_cut_off(void **state)
 	for (int i = 0; i < 2; i++) {
 		struct world w = {.old = {.deaf = true}};
 		struct mad mad = {.flows = i};
-		struct channels_in in = {
-			.key = KEY, .key_len = strlen(KEY), .ops = &mad_ops, .data = &mad};
+		struct keyring ring = gateway_ring(GATEWAY_KEY);
+		struct channels_in in = {.keys.ring = &ring, .ops = &mad_ops, .data = &mad};
 		struct channels *all;
 		struct channel *c;
 
-		world_start(&w, KEY);
+		world_start(&w, GATEWAY_KEY);
 		in.loop = mad.loop = w.loop;
 		assert_int_equal(channels_new(&in, &all, NULL), 0);
 		assert_int_equal(channel_open(all, A("127.0.0.1"), moves_port(w.new.m), &c, NULL),

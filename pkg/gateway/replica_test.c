@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-#define KEY	 "0123456789abcdef"
+#include "testkit/gateway_fixture.h"
+
 #define LIMIT_MS 30000
 #define SEEN	 "203.0.113.10"
 #define SEEN_TOO "2001:db8::10"
@@ -23,32 +24,10 @@ static struct addr A(const char *s) {
 	return a;
 }
 
-static struct move_flow
-flow_of(const char *seen, uint16_t port)
-{
-	bool v4 = !strchr(seen, ':');
-
-	return (struct move_flow){
-		.src = A(v4 ? "10.244.1.5" : "fd00::5"),
-		.dst = A(v4 ? "198.51.100.7" : "2001:db8:1::7"),
-		.seen = A(seen),
-		.node = A("172.31.7.11"),
-		.sport = port,
-		.dport = 443,
-		.seen_port = port,
-		.proto = IPPROTO_TCP,
-		.tcp_state = 3,
-		.tcp_wscale = {7, 8},
-		.answered = true,
-		.assured = true,
-		.timeout = 600,
-	};
-}
-
 /* ---- two gateways ---- */
 
-static int no_list(void *data, const struct addr *addrs, size_t n, struct move_flow **ret,
-		   size_t *ret_n)
+static int
+no_list(void *data, const struct addr *addrs, size_t n, struct move_flow **ret, size_t *ret_n)
 {
 	return -1;
 }
@@ -68,6 +47,7 @@ static void no_change(void *data)
 static const struct moves_ops moves_ops = {no_list, no_make, no_forget, no_change};
 
 struct gw {
+	struct keyring ring;
 	struct replica *replica;
 	struct moves *moves;
 	size_t again;
@@ -92,14 +72,14 @@ static void gw_new(struct world *w, struct gw *g, uint16_t port, uint16_t peer_p
 {
 	const struct replica_in in = {w->loop, peer_port, on_again, g};
 	struct moves_in moves = {.loop = w->loop,
-				 .key = KEY,
-				 .key_len = sizeof(KEY),
+				 .keys.ring = &g->ring,
 				 .port = port,
 				 .peer_port = peer_port,
 				 .ops = &moves_ops,
 				 .data = g};
 	struct err e = {0};
 
+	g->ring = gateway_ring(GATEWAY_KEY);
 	assert_int_equal(replica_new(&in, &g->replica, &e), 0);
 	moves.more = replica_more(g->replica);
 	assert_int_equal(moves_new(&moves, &g->moves, &e), 0);
@@ -210,7 +190,7 @@ static void targets(struct world *w, size_t n)
 static void tell(struct world *w, const char *seen, uint16_t from, uint16_t to)
 {
 	for (uint16_t port = from; port < to; port++) {
-		struct move_flow f = flow_of(seen, port);
+		struct move_flow f = gateway_flow(seen, port);
 
 		replica_flow(w->owner.replica, &f);
 	}
@@ -221,7 +201,7 @@ static void tell(struct world *w, const char *seen, uint16_t from, uint16_t to)
 static void what_begins_is_kept_and_what_ends_is_not(void **state)
 {
 	struct world *w = *state;
-	struct move_flow *got, want = flow_of(SEEN, 1000);
+	struct move_flow *got, want = gateway_flow(SEEN, 1000);
 
 	targets(w, 2);
 	assert_int_equal(w->owner.again, 1);
@@ -230,7 +210,7 @@ static void what_begins_is_kept_and_what_ends_is_not(void **state)
 	keeps(w, 150);
 	tell(w, SEEN, 1100, 1110);
 	for (uint16_t port = 1001; port < 1100; port++) {
-		struct move_flow f = flow_of(SEEN, port);
+		struct move_flow f = gateway_flow(SEEN, port);
 
 		replica_gone(w->owner.replica, &f);
 	}
@@ -250,7 +230,7 @@ static void what_ends_at_once_is_never_told(void **state)
 	tell(w, SEEN, 1, 2);
 	keeps(w, 1);
 	for (uint16_t port = 1000; port < 2000; port++) {
-		struct move_flow f = flow_of(SEEN, port);
+		struct move_flow f = gateway_flow(SEEN, port);
 
 		replica_flow(w->owner.replica, &f);
 		replica_gone(w->owner.replica, &f);

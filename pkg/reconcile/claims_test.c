@@ -289,7 +289,6 @@ static void what_is_wanted_no_more_is_forgotten(void **state)
 
 /* ---- among gateways ---- */
 
-static const struct heartbeat_key key = {{7}, 32};
 static const struct member_conf list[] = {{"a", 100, 300, 1}, {"b", 100, 300, 1}};
 static struct membership ms;
 static struct members *other;
@@ -300,7 +299,7 @@ static int begin_two(void **state)
 	struct members_self self = {0};
 
 	begin(state);
-	ms = (struct membership){.key = key, .n = 1, .fds = {-1, -1}};
+	ms = (struct membership){.n = 1, .fds = {-1, -1}};
 	ms.m = members_new(1, &self, now_ms);
 	members_configure(ms.m, "a", list, 2, now_ms);
 	self.n_macs = 1;

@@ -229,6 +229,7 @@ static void on_hup(int signo, void *data)
 
 	if (event_log_reopen(d->events, &e) < 0)
 		log_warn("event log not opened again", "error=%s", log_quote(e.msg));
+	membership_keys_read(d->membership);
 	reconcile_forget(d->r);
 	pass_soon(d);
 }
@@ -331,11 +332,9 @@ static bool node_gone(void *data, const char *node)
 /* Without a key anybody could tell us connections. */
 static int handover_open(struct daemon *d, struct err *e)
 {
-	const struct heartbeat_key *key = membership_key(d->membership);
 	const struct handover_in in = {.loop = d->loop,
 				       .reconcile = d->r,
-				       .key = key->bytes,
-				       .key_len = key->len,
+				       .keys = membership_keys(d->membership),
 				       .port = d->conf->gateway_port,
 				       .gone = node_gone,
 				       .changed = pass_soon,

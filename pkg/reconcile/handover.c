@@ -201,8 +201,7 @@ int handover_new(const struct handover_in *in, struct handover **ret, struct err
 	struct handover *h = mem_alloc0(sizeof(*h));
 	struct moves_in moves = {
 		.loop = in->loop,
-		.key = in->key,
-		.key_len = in->key_len,
+		.keys = in->keys,
 		.port = in->port,
 		.peer_port = in->port,
 		.ops = &moves_ops,

@@ -6,6 +6,7 @@
  * gateway/moves.h, what a pass does with an address in claims.h.
  */
 #include "base/cleanup.h"
+#include "gateway/channel.h"
 #include "loop/loop.h"
 #include "reconcile/reconcile.h"
 
@@ -14,8 +15,7 @@ struct handover;
 struct handover_in {
 	struct loop *loop;
 	struct reconcile *reconcile;
-	const void *key; /* that the gateways share */
-	size_t key_len;
+	struct channel_keys keys;
 	uint16_t port;				    /* TCP */
 	bool (*gone)(void *data, const char *node); /* it is known to have nothing to tell */
 	void (*changed)(void *data);		    /* a pass is due */

@@ -54,7 +54,7 @@ void membership_free(struct membership *ms)
 	members_free(ms->m);
 	free(ms->self);
 	free(ms->kept);
-	explicit_bzero(&ms->key, sizeof(ms->key));
+	membership_keys_close(ms);
 	free(ms);
 }
 
@@ -63,7 +63,7 @@ void membership_free(struct membership *ms)
 static void take_in(struct membership *ms, const void *buf, size_t len)
 {
 	struct heartbeat h;
-	int r = heartbeat_parse(buf, len, &ms->key, &h);
+	int r = keyring_heartbeat(&ms->ring, buf, len, &h);
 	enum members_fate fate;
 
 	if (r < 0)
@@ -132,8 +132,10 @@ static void send_all(struct membership *ms)
 	size_t peer;
 
 	while (members_send(ms->m, clock_ms(), &peer, &h)) {
-		heartbeat_emit(&h, &ms->key, buf);
-		send_one(ms, &ms->peers[peer].node, buf);
+		for (size_t i = 0; i < keyring_tells(&ms->ring, h.key); i++) {
+			heartbeat_emit(&h, &ms->ring.keys[i].key, buf);
+			send_one(ms, &ms->peers[peer].node, buf);
+		}
 	}
 }
 
@@ -198,25 +200,17 @@ static void on_packet(int fd, uint32_t events, void *data)
 int membership_new(const struct membership_in *in, struct membership **ret, struct err *e)
 {
 	__cleanup(membership_freep) struct membership *ms = mem_alloc0(sizeof(*ms));
-	int r = 0;
+	int r;
 
 	ms->in = *in;
 	ms->fds[0] = ms->fds[1] = -1;
-	if (in->conf->gateway_key_file)
-		r = heartbeat_key_load(in->conf->gateway_key_file, &ms->key, e);
-	else
-		ms->key.len = HEARTBEAT_KEY_MIN; /* of zeros, as everybody knows */
+	r = membership_keys_open(ms, e);
 	if (r == 0 && in->loop)
 		r = loop_timer_new(in->loop, on_timer, ms, &ms->timer, e);
 	if (r < 0)
-		return err_wrap(e, "gatewayKeyFile");
+		return r;
 	*ret = TAKE(ms);
 	return 0;
-}
-
-const struct heartbeat_key *membership_key(const struct membership *ms)
-{
-	return &ms->key;
 }
 
 static int socket_open(struct membership *ms, int f, struct err *e)

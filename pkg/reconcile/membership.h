@@ -7,6 +7,7 @@
  */
 #include "base/cleanup.h"
 #include "config/daemon_conf.h"
+#include "gateway/channel.h"
 #include "gateway/members.h"
 #include "json/json.h"
 #include "loop/loop.h"
@@ -25,7 +26,12 @@ struct membership_in {
 int membership_new(const struct membership_in *in, struct membership **ret, struct err *e);
 void membership_free(struct membership *ms);
 DEFINE_CLEANUP(struct membership *, membership_free);
-const struct heartbeat_key *membership_key(const struct membership *ms);
+/* What channels to other gateways are opened with; valid as long as ms. */
+struct channel_keys membership_keys(struct membership *ms);
+/* Reads gatewayKeyFile anew. */
+void membership_keys_read(struct membership *ms);
+/* Why keys of before are still in use, NULL: they are not. */
+const char *membership_keys_problem(const struct membership *ms);
 
 /* ---- in a pass; all but run may be asked of NULL: everybody lives ---- */
 

@@ -2,13 +2,18 @@
 #pragma once
 /* What membership.c, which speaks, and membership_view.c, which says what follows, share. */
 #include "base/err.h"
+#include "gateway/keyring.h"
 #include "reconcile/membership.h"
+#include "source/file_watch.h"
 
 #define MAX_UPLINKS 16
 
 struct membership {
 	struct membership_in in;
-	struct heartbeat_key key;
+	struct keyring ring; /* never empty */
+	struct file_watch *key_watch;
+	struct loop_timer *key_timer;
+	struct err key_err; /* of the file, as it is now */
 	struct members *m;
 	struct loop_timer *timer;
 	int fds[2]; /* IPv4, IPv6; -1 = no such address */
@@ -31,6 +36,9 @@ struct membership {
 	struct err err; /* of the sockets */
 };
 
+int membership_keys_open(struct membership *ms, struct err *e);
+void membership_keys_close(struct membership *ms);
+struct json *membership_keys_status(const struct membership *ms);
 const char *membership_state_text(uint8_t state);
 /* Addresses that we put on this node's interfaces, those of sluice0 aside: into ret, which has
  * room for all that the node has. */

@@ -238,6 +238,8 @@ struct json *membership_status(const struct membership *ms)
 				 : on		? "on"
 						: "off: no other gateway"));
 	json_set(o, "secure", json_new_bool(ms && ms->in.conf->gateway_key_file));
+	if (ms && ms->in.conf->gateway_key_file)
+		json_set(o, "keys", membership_keys_status(ms));
 	if (on) {
 		json_set(o, "state",
 			 json_new_string(membership_state_text(members_self_state(ms->m))));

@@ -124,6 +124,16 @@ static void way_emit(const struct reconcile *r, struct json *list)
 		      text);
 }
 
+static void keys_emit(const struct reconcile *r, struct json *list)
+{
+	const char *problem = membership_keys_problem(r->membership);
+
+	if (r->membership && r->conf->gateway_key_file)
+		condition_add(list, "GatewayKeysRead", !problem,
+			      problem ? "KeysOfBeforeInForce" : "Read",
+			      problem ?: "the keys of gatewayKeyFile are in force");
+}
+
 /* Where the daemon keeps the list, a node is ready only when new pods go through it. */
 static bool chain_emit(const struct reconcile *r, struct json *list)
 {
@@ -180,6 +190,7 @@ static void conditions_emit(const struct reconcile *r, struct json *list, bool c
 		      conflict ? "somebody else has an address of this node" : "no conflict");
 	room_emit(r, list);
 	way_emit(r, list);
+	keys_emit(r, list);
 	condition_add(list, "ForwardAccepted", !r->forward_drop[0],
 		      r->forward_drop[0] ? "PolicyDrop" : "Accept", r->forward_drop);
 	chain = chain_emit(r, list);

@@ -45,7 +45,8 @@ struct interests {
 
 struct file_watch {
 	struct loop *loop;
-	char *path; /* absolute */
+	char *path;  /* absolute */
+	bool single; /* it is no folder */
 	void (*changed)(void *data);
 	void *data;
 	int inotify;
@@ -198,7 +199,7 @@ static int walk_again(struct file_watch *w, struct err *e)
 
 	strcpy(todo, w->path);
 	r = walk(&list, w->inotify, at, todo);
-	if (r > 0) {
+	if (r > 0 && !w->single) {
 		r = interests_add(&list, w->inotify, at, NULL);
 		if (r == 0)
 			r = walk_files(&list, w->inotify, at);
@@ -263,8 +264,9 @@ static void on_quiet(void *data)
 	w->burst_since = 0;
 	if (walk_again(w, NULL) < 0)
 		loop_timer_arm(w->timer, RETRY_MS);
-	policy_fingerprint(w->path, &fingerprint, NULL);
-	changed = w->content || fingerprint != w->fingerprint;
+	if (!w->single)
+		policy_fingerprint(w->path, &fingerprint, NULL);
+	changed = w->single || w->content || fingerprint != w->fingerprint;
 	w->content = false;
 	w->fingerprint = fingerprint;
 	if (changed)
@@ -295,18 +297,17 @@ static int start(struct file_watch *w, struct err *e)
 		r = walk_again(w, e);
 	if (r == 0)
 		r = loop_add_fd(w->loop, w->inotify, EPOLLIN, on_events, w, e);
-	if (r == 0)
+	if (r == 0 && !w->single)
 		policy_fingerprint(w->path, &w->fingerprint, NULL);
 	return r;
 }
 
-int file_watch_new(struct loop *l, const char *path, void (*changed)(void *data), void *data,
-		   struct file_watch **ret, struct err *e)
+/* Takes w over. */
+static int watch(struct file_watch *w, const char *path, struct file_watch **ret, struct err *e)
 {
-	struct file_watch *w = mem_alloc0(sizeof(*w));
 	int r;
 
-	*w = (struct file_watch){.loop = l, .changed = changed, .data = data, .inotify = -1};
+	w->inotify = -1;
 	w->path = absolute(path);
 	r = start(w, e);
 	if (r < 0) {
@@ -315,6 +316,24 @@ int file_watch_new(struct loop *l, const char *path, void (*changed)(void *data)
 	}
 	*ret = w;
 	return 0;
+}
+
+int file_watch_new(struct loop *l, const char *path, void (*changed)(void *data), void *data,
+		   struct file_watch **ret, struct err *e)
+{
+	struct file_watch *w = mem_alloc0(sizeof(*w));
+
+	*w = (struct file_watch){.loop = l, .changed = changed, .data = data};
+	return watch(w, path, ret, e);
+}
+
+int file_watch_one(struct loop *l, const char *path, void (*changed)(void *data), void *data,
+		   struct file_watch **ret, struct err *e)
+{
+	struct file_watch *w = mem_alloc0(sizeof(*w));
+
+	*w = (struct file_watch){.loop = l, .changed = changed, .data = data, .single = true};
+	return watch(w, path, ret, e);
 }
 
 void file_watch_free(struct file_watch *w)

@@ -13,4 +13,7 @@ struct file_watch;
 
 int file_watch_new(struct loop *l, const char *path, void (*changed)(void *data), void *data,
 		   struct file_watch **ret, struct err *e);
+/* The same of one file of any name; changed() is also called where it may be as it was. */
+int file_watch_one(struct loop *l, const char *path, void (*changed)(void *data), void *data,
+		   struct file_watch **ret, struct err *e);
 void file_watch_free(struct file_watch *w); /* not from within changed() */

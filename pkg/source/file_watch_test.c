@@ -116,6 +116,28 @@ static void tells_of_policy_files_only(void **state)
 	RUN_STEPS(steps);
 }
 
+static void tells_of_one_file_of_any_name(void **state)
+{
+	static const struct step steps[] = {
+		{"true", 0},
+		{"echo b >p", 1},
+		{"echo c >p", 1},
+		{"echo x >other; echo x >q; mv q r", 0},
+		{"echo d >q; mv q p", 1},
+		{"rm p", 1},
+		{"echo e >p", 1},
+		/* as kubelet has it */
+		{"mkdir ..1 && echo f >..1/p && ln -s ..1 ..data && ln -sf ..data/p p", 1},
+		{"mkdir ..2 && echo g >..2/p && ln -s ..2 ..tmp && mv -T ..tmp ..data", 1},
+		{"rm -r ..1", 0},
+		{"echo h >..2/p", 1},
+	};
+
+	sh("echo a >%s", path);
+	expect_ok(file_watch_one(l, path, on_change, NULL, &w, &e), &e);
+	RUN_STEPS(steps);
+}
+
 static void the_folder_may_come_and_go(void **state)
 {
 	static const struct step steps[] = {
@@ -270,6 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(tells_of_policy_files_only),
+		TEST(tells_of_one_file_of_any_name),
 		TEST(the_folder_may_come_and_go),
 		TEST(a_path_of_missing_parents_is_found_when_it_appears),
 		TEST(follows_the_swap_of_a_config_map),
