@@ -155,8 +155,9 @@ kube_failed() {
 kube_token() { echo "$1-of-$P"; }
 
 kube_kubeconfig() {
-	local file=$KUBE/$1.kubeconfig
-	cat >"$file" <<-END
+	local file=$KUBE/$1.kubeconfig new=$KUBE/.$1.$BASHPID
+	# by rename: others read it meanwhile
+	cat >"$new" <<-END
 		apiVersion: v1
 		kind: Config
 		current-context: lab
@@ -172,7 +173,7 @@ kube_kubeconfig() {
 		- name: $1
 		  user: {token: $(kube_token "$1")}
 	END
-	echo "$file"
+	mv "$new" "$file" && echo "$file"
 }
 
 # kube_cert USER [GROUP]: $KUBE/USER.crt and .key, for a kubeconfig with a client certificate
