@@ -108,16 +108,63 @@ reaches() {
 	lab_wait 100 said IPAssigned "$EGRESS_V4 is carried by node gw1" || kube_get /api/v1/events
 }
 
-@test "who writes status is taken over for when it dies (long)" {
-	local lease=/apis/coordination.k8s.io/v1/namespaces/sluice-system/leases/sluiced leader
+# The server's own account of requests: who asked, by address, and when. audit_start; audit
+audit_start() {
+	cat >"$LAB/audit.yaml" <<-END
+		apiVersion: audit.k8s.io/v1
+		kind: Policy
+		omitStages: [RequestReceived]
+		rules:
+		- {level: Metadata, verbs: [create, update, patch], resources: [{group: coordination.k8s.io}, {group: sluice.dev}]}
+		- {level: None}
+	END
+	kube_api_stop
+	kube_api_start --audit-policy-file="$LAB/audit.yaml" --audit-log-path="$LAB/audit.log" --audit-log-mode=blocking
+}
+# WHO-WRITES-STATUS SECONDS-SINCE-IT-HAD-THE-LEASE, or "two" in the place of who: a line for each write
+writers() {
+	jq -rs 'def t: capture("^(?<s>[^.]*)[.](?<f>[0-9]*)Z") | (.s + "Z" | fromdate) + ("0." + .f | tonumber);
+		[.[] | select(.responseStatus.code < 300) | .requestURI as $u | .sourceIPs[0] as $by |
+			if .objectRef.resource == "leases" then {at: (.stageTimestamp | t), $by, lease: true}
+			elif ($u | test("/status.fieldManager=sluice&")) then {at: (.requestReceivedTimestamp | t), $by}
+			else empty end] | sort_by(.at) |
+		foreach .[] as $e ({}; if $e.lease then {by: $e.by, at: $e.at} else . + {told: (if .by == $e.by then .by else "two" end),
+			since: ($e.at - (.at // 0) | floor)} end; select($e.lease | not) | "\(.told) \(.since)")' "$LAB/audit.log"
+}
+
+@test "who writes status is taken over for when it dies or sleeps, and there are never two (long)" {
+	local lease=/apis/coordination.k8s.io/v1/namespaces/sluice-system/leases/sluiced web=namespaces/shop/egresspolicies/web
+	local first second from
 	skip_long
+	audit_start
 	cluster_up
-	condition_wait namespaces/shop/egresspolicies/web Accepted "True Accepted"
-	leader=$(kube_get "$lease" | jq -r .spec.holderIdentity)
-	node_stop "$leader" KILL
+	condition_wait $web Accepted "True Accepted"
+	leader() { kube_get "$lease" | jq -r .spec.holderIdentity; }
+	first=$(leader)
+	[ "$first" = node1 ] && second=gw1 || second=node1
+	kill -STOP "$(cat "$LAB/pids/sluiced-$first")"
+	from=$EPOCHREALTIME
 	policy_apply web "rules: [{name: bank, action: Allow, to: [{destination: {name: bank}}]}]"
-	condition_wait namespaces/shop/egresspolicies/web Accepted "False MissingDestination"
-	same "the same leader" false "$(kube_get "$lease" | jq --arg was "$leader" '.spec.holderIdentity == $was')"
+	condition_wait $web Accepted "False MissingDestination"
+	echo "# written by another $(bc <<<"($EPOCHREALTIME - $from) / 1") s after the first one said nothing more" >&3
+	same leader "$second" "$(leader)"
+	# it wakes up in the belief that all is as it was
+	kill -CONT "$(cat "$LAB/pids/sluiced-$first")"
+	policy_apply web "$AS_OFFICE"
+	condition_wait $web Accepted "True Accepted"
+	sleep 5
+	same "leader still" "$second" "$(leader)"
+	node_stop "$second" KILL
+	policy_apply web "rules: [{name: bank, action: Allow, to: [{destination: {name: bank}}]}]"
+	condition_wait $web Accepted "False MissingDestination"
+	same "leader again" "$first" "$(leader)"
+	writers >"$LAB/log/writers"
+	cat "$LAB/log/writers"
+	same "all who wrote" 2 "$(cut -d' ' -f1 "$LAB/log/writers" | sort -u | wc -l)"
+	run ! grep two "$LAB/log/writers"
+	[ "$(cut -d' ' -f2 "$LAB/log/writers" | sort -n | tail -n 1)" -le 15 ]
+	kube_api_stop
+	kube_api_start
 }
 
 @test "an invalid update keeps the last good version, over a restart, and status says so" {
