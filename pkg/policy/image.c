@@ -93,7 +93,7 @@ int image_open(struct image *img, const void *data, size_t len, struct err *e)
 		return err_set(e, -EINVAL, "policy image: a string does not end");
 	if (h.checksum != image_checksum(data, len))
 		return err_set(e, -EINVAL, "policy image: checksum is wrong");
-	*img = (struct image){data, len};
+	*img = (struct image){.data = data, .len = len, .from_api = !h.fingerprint};
 	return 0;
 }
 

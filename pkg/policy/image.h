@@ -37,6 +37,7 @@ struct image_info {
 struct image {
 	const uint8_t *data;
 	size_t len;
+	bool from_api; /* what a pod's object does not say is not known: no folder said it all */
 };
 
 /* *ret_data is malloc'd. Same inputs, same bytes. */
@@ -45,6 +46,7 @@ int image_build(const struct compiled *c, const struct image_info *info,
 		size_t *ret_len);
 /* The subjects of c alone, what policy_resolve reads: image_build adds the rest to them. */
 void image_build_subjects(const struct compiled *c, uint8_t **ret_data, size_t *ret_len);
+struct image image_of(const struct compiled *c, bool from_api); /* these, as c has them: its own */
 /* Checks magic, version, length, section bounds. -EINVAL, -EPROTO for another version. */
 int image_open(struct image *img, const void *data, size_t len, struct err *e);
 void image_info_get(const struct image *img, struct image_info *ret); /* without source_exempt */

@@ -17,7 +17,7 @@
 
 struct bytes {
 	uint8_t *data;
-	size_t len;
+	size_t len, room;
 };
 
 struct member {
@@ -61,13 +61,16 @@ uint64_t image_bucket_hash(enum image_bucket_kind kind, const char *namespace, c
 	return hash_str(value, hash_str(key, hash_str(namespace, kind)));
 }
 
-/* Capacity is the next power of two of what is there, as in MEM_GROW. */
+static void reserve(struct bytes *b, size_t room)
+{
+	b->data = mem_resize(b->data, room, 1);
+	b->room = room;
+}
+
 static void put(struct bytes *b, const void *data, size_t len)
 {
-	size_t have = b->len ? 1ull << (64 - __builtin_clzll(b->len)) : 0;
-
-	if (b->len + len >= have || !b->data)
-		b->data = mem_resize(b->data, 1ull << (64 - __builtin_clzll(b->len + len + 1)), 1);
+	if (b->len + len > b->room)
+		reserve(b, (b->len + len) * 3 / 2 + 64);
 	if (len)
 		memcpy(b->data + b->len, data, len);
 	b->len += len;
@@ -299,6 +302,16 @@ static void put_section(struct bytes *out, struct image_header *h, enum image_se
 	put(out, content->data, content->len);
 }
 
+/* Of the sections with what they are padded with: it may be large, and twice is too much. */
+static size_t image_size(const struct bytes sections[IMAGE_SECTIONS])
+{
+	size_t size = sizeof(struct image_header);
+
+	for (enum image_section s = 0; s < IMAGE_SECTIONS; s++)
+		size += sections[s].len + 7;
+	return size;
+}
+
 /* The header goes in last: it tells where everything came to lie. */
 static void finish(struct bytes *out, struct image_header *h, uint8_t **ret_data, size_t *ret_len)
 {
@@ -321,15 +334,21 @@ void image_build_subjects(const struct compiled *c, uint8_t **ret_data, size_t *
 	add_string(&b, "");
 	add_policies(&b, c);
 	add_objects(&b, c->set);
+	hash_index_done(&b.strings);
+	free(b.string_offsets);
+	free(b.members);
+	reserve(&out, image_size(b.sections));
 	put(&out, &h, sizeof(h));
 	for (enum image_section s = 0; s < IMAGE_SECTIONS; s++) {
 		put_section(&out, &h, s, &b.sections[s]);
 		free(b.sections[s].data);
 	}
-	hash_index_done(&b.strings);
-	free(b.string_offsets);
-	free(b.members);
 	finish(&out, &h, ret_data, ret_len);
+}
+
+struct image image_of(const struct compiled *c, bool from_api)
+{
+	return (struct image){c->subjects, c->subjects_len, from_api};
 }
 
 void image_subjects_digests(struct compiled *c)
@@ -402,6 +421,7 @@ int image_build(const struct compiled *c, const struct image_info *info,
 	h.digest = info->digest;
 	h.mark_mask = info->mark_mask;
 	h.checksum = 0;
+	reserve(&out, c->subjects_len + p.len + x.len + 2 * 7);
 	put(&out, c->subjects, c->subjects_len);
 	put_section(&out, &h, IMAGE_PROGRAMS, &p);
 	put_section(&out, &h, IMAGE_EXEMPT, &x);

@@ -21,7 +21,7 @@ uint32_t pod_tenant(const char *namespace)
 static int resolve(const struct compiled *c, const struct pod_info *pod, bool audit,
 		   struct binding *ret)
 {
-	struct image img = {c->subjects, c->subjects_len};
+	struct image img = {.data = c->subjects, .len = c->subjects_len};
 	struct image_bindings both;
 	int r = image_match(&img, pod, &both);
 

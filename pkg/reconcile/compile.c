@@ -34,7 +34,7 @@ struct objects *reconcile_objects(struct reconcile *r)
 
 struct image subjects_image(const struct reconcile *r)
 {
-	return (struct image){r->subjects, r->subjects_len};
+	return image_of(r->compiled, !r->policies.fingerprint);
 }
 
 static bool cidrs_said(const struct reconcile *r)
@@ -71,14 +71,6 @@ static const struct cidr *nothing_inside(size_t *ret_n)
 	return &own;
 }
 
-static int subjects_build(const struct reconcile *r, const struct compiled *c, uint8_t **ret,
-			  size_t *ret_len)
-{
-	const struct image_info info = {.fingerprint = r->policies.fingerprint};
-
-	return image_build(c, &info, NULL, 0, ret, ret_len);
-}
-
 /* To the second: time() may still tell the one before. */
 static int64_t clock_now(void)
 {
@@ -96,7 +88,7 @@ static bool schedule_due(const struct reconcile *r)
 	return now >= r->edge || now < r->compiled_at;
 }
 
-static void compiled_replace(struct reconcile *r, struct compiled *c, uint8_t *subjects, size_t len)
+static void compiled_replace(struct reconcile *r, struct compiled *c)
 {
 	for (size_t i = 0; i < r->n_progs; i++) {
 		binding_done(&r->progs[i].binding); /* its indexes were the old list's */
@@ -106,11 +98,8 @@ static void compiled_replace(struct reconcile *r, struct compiled *c, uint8_t *s
 	free(r->name_ids);
 	r->name_ids = NULL;
 	compiled_free(r->compiled);
-	free(r->subjects);
 	r->compiled = c;
 	r->compiled_serial++;
-	r->subjects = subjects;
-	r->subjects_len = len;
 	doc_set_free(r->held_set);
 	r->held_set = NULL;
 }
@@ -177,20 +166,13 @@ static int compile_now(struct reconcile *r, const struct cidr *cidrs, size_t n, 
 		.now = clock_now(),
 	};
 	struct compiled *c = NULL;
-	uint8_t *subjects = NULL;
-	size_t len = 0;
 	int rc;
 
 	membership_view(r->membership, r->node, &view);
 	rc = policy_compile_again(r->policies.set, &view, r->compiled, &c, e);
 	if (rc < 0)
 		return rc;
-	rc = subjects_build(r, c, &subjects, &len);
-	if (rc < 0) {
-		compiled_free(c);
-		return err_sys(e, rc, "build the image of the policies");
-	}
-	compiled_replace(r, c, subjects, len);
+	compiled_replace(r, c);
 	r->compiled_at = view.now;
 	r->edge = compiled_next_edge(c);
 	log_info("policies compiled", "policies=%zu digest=%016llx", compiled_policy_count(c),

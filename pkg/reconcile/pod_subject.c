@@ -45,12 +45,10 @@ static void subject_make(const struct image *img, const struct record *rec, bool
 	const char *namespace = rec->namespace && *rec->namespace ? rec->namespace : "default";
 	const char *name = rec->pod ? rec->pod : "";
 	struct labels labels = {0};
-	struct image_info info;
 	bool object;
 
-	image_info_get(img, &info);
 	object = objects && *name && image_pod_labels(img, namespace, name, &labels) == 0;
-	if (info.fingerprint || !object)
+	if (!img->from_api || !object)
 		given_set(&labels, rec->labels);
 	implied_set(&labels, LABEL_POD, name);
 	implied_set(&labels, LABEL_NETWORK, rec->network);
@@ -59,7 +57,7 @@ static void subject_make(const struct image *img, const struct record *rec, bool
 		.namespace = namespace,
 		.name = name,
 		.labels = labels,
-		.labels_known = info.fingerprint || object,
+		.labels_known = !img->from_api || object,
 	};
 }
 

@@ -75,8 +75,6 @@ struct reconcile {
 	uint64_t compiled_fingerprint, compiled_inputs; /* of the folder, of node and CIDRs */
 	bool cidrs_derived;
 	int64_t compiled_at, edge; /* seconds since 1970; when a schedule begins or ends to hold */
-	uint8_t *subjects;	   /* image without programs: whom policies select */
-	size_t subjects_len;
 	struct node_state *node;
 	struct pod *pods;
 	size_t n_pods;
@@ -102,8 +100,7 @@ struct reconcile {
 	uint64_t addr_digest;	/* address → id of the last pass */
 	struct dp_model *known; /* maps as we left them; NULL: read them */
 	int64_t known_at;
-	uint8_t *published;
-	size_t published_len;
+	uint64_t published; /* a digest of the snapshot; 0: not known yet */
 	uint64_t generation;
 	uint64_t published_of; /* what it was made of, 0 = not known */
 	bool unpublished;

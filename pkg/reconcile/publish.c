@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/atomic_file.h"
+#include "base/digest.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "reconcile/priv.h"
@@ -35,25 +36,28 @@ static size_t programs_list(const struct reconcile *r, struct image_program **re
 	return kept;
 }
 
+/* Pods' labels are in it: nobody may be able to make one look like another. */
+static uint64_t snapshot_digest(const void *data, size_t len)
+{
+	return digest_of(data, len, 0) | 1;
+}
+
 /* What an earlier process left: its generation goes on, and equal content is not written again. */
 static void published_load(struct reconcile *r)
 {
 	struct image_info info;
 	struct image img;
-	char *data = NULL;
+	__cleanup_free char *data = NULL;
 	size_t len = 0;
 
 	if (atomic_file_load(journal_state_dirfd(r->journal), SNAPSHOT, SNAPSHOT_MAX, &data, &len,
 			     NULL) < 0)
 		return;
-	if (image_open(&img, data, len, NULL) < 0) {
-		free(data);
+	if (image_open(&img, data, len, NULL) < 0)
 		return;
-	}
 	image_info_get(&img, &info);
 	r->generation = info.generation;
-	r->published = (uint8_t *)data;
-	r->published_len = len;
+	r->published = snapshot_digest(data, len);
 }
 
 struct content {
@@ -102,44 +106,43 @@ static int image_make(const struct reconcile *r, const struct content *c, uint64
 
 static int snapshot_store(struct reconcile *r, const struct content *c, struct err *e)
 {
-	uint8_t *data = NULL;
+	__cleanup_free uint8_t *data = NULL;
 	size_t len = 0;
 	int rc = image_make(r, c, r->generation + 1, &data, &len);
 
 	if (rc == 0)
 		rc = atomic_file_store(journal_state_dirfd(r->journal), SNAPSHOT, data, len, 0644,
 				       e);
-	if (rc < 0) {
-		free(data);
+	if (rc < 0)
 		return rc;
-	}
-	free(r->published);
-	r->published = data;
-	r->published_len = len;
+	r->published = snapshot_digest(data, len);
 	r->generation++;
 	return 0;
 }
 
-static bool published_same(const struct reconcile *r, const uint8_t *data, size_t len)
+/* What is published says the same as an image of this moment would. */
+static int published_same(const struct reconcile *r, const struct content *c, struct err *e)
 {
-	return r->published && len == r->published_len && memcmp(data, r->published, len) == 0;
+	__cleanup_free uint8_t *data = NULL;
+	size_t len = 0;
+	int rc = image_make(r, c, r->generation, &data, &len);
+
+	return rc < 0 ? err_sys(e, rc, "build the snapshot")
+		      : r->published == snapshot_digest(data, len);
 }
 
 int publish(struct reconcile *r, struct err *e)
 {
 	__cleanup(content_done) struct content c = {0};
-	__cleanup_free uint8_t *data = NULL;
-	size_t len = 0;
 	int rc;
 
 	if (!r->published)
 		published_load(r);
 	content_make(r, &c);
 	if (c.of != r->published_of) {
-		rc = image_make(r, &c, r->generation, &data, &len);
-		if (rc < 0)
-			return err_sys(e, rc, "build the snapshot");
-		rc = published_same(r, data, len) ? 0 : snapshot_store(r, &c, e);
+		rc = published_same(r, &c, e);
+		if (rc == 0)
+			rc = snapshot_store(r, &c, e);
 		if (rc < 0)
 			return rc;
 	}

@@ -122,8 +122,6 @@ void reconcile_free(struct reconcile *r)
 	policies_done(&r->policies);
 	doc_set_free(r->held_set);
 	free(r->node_name);
-	free(r->subjects);
-	free(r->published);
 	node_free(r->node);
 	ids_free(r->ids);
 	nft_close(r->k.nft);
