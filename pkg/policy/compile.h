@@ -192,6 +192,8 @@ const char *const *compiled_names(const struct compiled *c, size_t *ret_n);
 uint16_t
 compiled_tunnel_mtu(const struct compiled *c);	    /* smallest that a gateway asks for, 0 = none */
 uint64_t compiled_digest(const struct compiled *c); /* equal inputs, equal digest */
+/* A connection may be worth an event: a rule has `log`, or something is only audited. */
+bool compiled_tells(const struct compiled *c);
 
 /* ---- a pod ---- */
 

@@ -117,6 +117,25 @@ uint64_t compiled_digest(const struct compiled *c)
 	return c->digest;
 }
 
+static bool policy_tells(const struct doc_policy *p)
+{
+	bool tells = p->audit;
+
+	for (size_t i = 0; i < p->n_rules && !tells; i++)
+		tells = p->rules[i].log;
+	return tells;
+}
+
+bool compiled_tells(const struct compiled *c)
+{
+	const struct doc_config *conf = compiled_config(c);
+	bool tells = conf && conf->audit;
+
+	for (size_t i = 0; i < c->n_policies && !tells; i++)
+		tells = policy_tells(c->policies[i].doc);
+	return tells;
+}
+
 const struct doc_policy *compiled_policy(const struct compiled *c, uint32_t index)
 {
 	return index < c->n_policies ? c->policies[index].doc : NULL;

@@ -27,6 +27,8 @@ struct event_log {
 	struct reconcile *r;
 	struct bpf_events *events; /* NULL: could not be opened */
 	unsigned int pins;
+	uint64_t asked_at; /* compiled_serial when it was asked whether there may be some */
+	bool wanted;	   /* then there were, and may still be */
 	char *path;
 	int fd;
 	/* from pods whose records have not been read yet; told after the next pass */
@@ -272,12 +274,24 @@ static void ring_close(struct event_log *log)
 	log->events = NULL;
 }
 
+/* The ring is two megabytes of memory once it is mapped: not before a rule may fill it. */
+static bool is_wanted(struct event_log *log)
+{
+	const struct reconcile *r = log->r;
+
+	if (!log->wanted && r->compiled && log->asked_at != r->compiled_serial) {
+		log->wanted = compiled_tells(r->compiled);
+		log->asked_at = r->compiled_serial;
+	}
+	return log->wanted;
+}
+
 int event_log_follow(struct event_log *log, struct err *e)
 {
 	int rc;
 
 	early_write(log);
-	if (log->events && log->pins == log->r->pins_opened)
+	if (!is_wanted(log) || (log->events && log->pins == log->r->pins_opened))
 		return 0;
 	ring_close(log);
 	rc = bpf_events_open(log->r->k.pins, on_event, log, &log->events, e);
