@@ -18,6 +18,8 @@
 #define LOG_TEMP ".objects.log.tmp"
 #define LOG_MAX	 (1u << 30)
 #define HASH_LEN 16
+#define WRITE_AT (128 * 1024) /* bytes: a first list of very many need not be held until its end \
+			       */
 
 struct object_log {
 	int dirfd, fd; /* fd -1: only read */
@@ -25,6 +27,7 @@ struct object_log {
 	int64_t size; /* of what is in the file */
 	char *buf;
 	size_t n, cap;
+	bool unsynced; /* some of it was written since the last sync */
 };
 
 /* ---- reading ---- */
@@ -137,6 +140,34 @@ void object_log_free(struct object_log *l)
 
 /* ---- writing ---- */
 
+static int write_all(int fd, const char *p, size_t n, int64_t at)
+{
+	while (n) {
+		ssize_t done = pwrite(fd, p, n, at);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
+		p += done;
+		n -= (size_t)done;
+		at += done;
+	}
+	return 0;
+}
+
+static int buffer_write(struct object_log *l)
+{
+	int r = write_all(l->fd, l->buf, l->n, l->size);
+
+	if (r < 0)
+		return r;
+	l->unsynced |= l->n > 0;
+	l->size += (int64_t)l->n;
+	l->n = 0;
+	return 0;
+}
+
 int64_t object_log_append(struct object_log *l, const struct json *j, uint32_t *ret_len)
 {
 	__cleanup_free char *text = json_emit(j, 0);
@@ -156,40 +187,26 @@ int64_t object_log_append(struct object_log *l, const struct json *j, uint32_t *
 	l->buf[need - 1] = '\n';
 	*ret_len = (uint32_t)(need - l->n);
 	l->n = need;
+	if (l->n >= WRITE_AT)
+		buffer_write(l); /* if it cannot be, the sync says so */
 	return at;
-}
-
-static int write_all(int fd, const char *p, size_t n, int64_t at)
-{
-	while (n) {
-		ssize_t done = pwrite(fd, p, n, at);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return done < 0 ? -errno : -EIO;
-		p += done;
-		n -= (size_t)done;
-		at += done;
-	}
-	return 0;
 }
 
 int object_log_sync(struct object_log *l, struct err *e)
 {
 	int r;
 
-	if (!l->n || l->fd < 0)
+	if ((!l->n && !l->unsynced) || l->fd < 0)
 		return 0;
-	r = write_all(l->fd, l->buf, l->n, l->size);
+	r = buffer_write(l);
 	if (r == 0 && fdatasync(l->fd) < 0)
 		r = -errno;
 	if (r < 0)
 		return err_sys(e, r, "write " OBJECT_LOG);
-	l->size += (int64_t)l->n;
+	l->unsynced = false;
 	free(l->buf); /* most often there is little to write */
 	l->buf = NULL;
-	l->n = l->cap = 0;
+	l->cap = 0;
 	return 0;
 }
 

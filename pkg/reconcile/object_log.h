@@ -31,7 +31,7 @@ int object_log_open(int dirfd, bool writable, const struct object_log_reader *re
 void object_log_free(struct object_log *l);
 DEFINE_CLEANUP(struct object_log *, object_log_free);
 
-/* Buffered until object_log_sync: where it will stand. */
+/* Where it will stand; safely after object_log_sync. */
 int64_t object_log_append(struct object_log *l, const struct json *j, uint32_t *ret_len);
 int object_log_sync(struct object_log *l, struct err *e);
 int64_t object_log_size(const struct object_log *l);
