@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reconcile/api.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ struct api {
 	struct api_tell *tell;
 	uint64_t told_of; /* what was looked at last when there was something to tell */
 	bool in_trouble;
+	bool listed; /* a list came since the last pass */
 };
 
 /* ---- watches ---- */
@@ -94,6 +96,7 @@ static void on_synced(void *data)
 	struct watched *w = data;
 
 	objects_synced(w->api->objects, w->c);
+	w->api->listed = true;
 	tell(w->api);
 }
 
@@ -228,6 +231,9 @@ void api_passed(struct api *a)
 	if (of != a->told_of)
 		api_tell_soon(a->tell);
 	a->told_of = of;
+	if (a->listed)
+		malloc_trim(0); /* of each item there was more than is kept */
+	a->listed = false;
 }
 
 bool api_end(struct api *a, void (*done)(void *data), void *data)
