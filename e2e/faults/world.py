@@ -139,6 +139,13 @@ class Pod:
         ip(f"link set eth0 up\n{addresses}{self.neighbours}route add default via 10.244.1.1\n"
            "route add default via fd00:244:1::1\n", f"{prefix}-{self.name}")
         self.ifindex = socket.if_nametoindex(self.veth)
+        # an address is there at once, the route by which answers to it are taken a moment later
+        wait_for(lambda: self.answers_taken(f"{prefix}-{self.name}"), f"{self.name} does not take answers")
+
+    def answers_taken(self, netns):
+        local = subprocess.run(["ip", "-n", netns, "-6", "route", "show", "table", "local"], capture_output=True,
+                               text=True, check=True).stdout
+        return all(f"local {a['address'].split('/')[0]} " in local for a in self.result["ips"] if ":" in a["address"])
 
 
 class World:
