@@ -2,7 +2,8 @@
 /*
  * One pod interface. A program without its map entry drops everything with
  * UNKNOWN_INTERFACE, so the entry is there first and goes last: the pod's packets
- * are judged or dropped, never let through. A macvlan has no host side: two
+ * are judged or dropped, never let through. A change of the entry comes after all else that may
+ * fail. A macvlan has no host side: two
  * programs on the parent serve all its pods, so the last one to go removes them.
  */
 #include "dataplane/attach.h"
@@ -111,6 +112,43 @@ static int hooks_attach(struct bpf_pins *pins, const struct dp_attachment *a, st
 	return 0;
 }
 
+static bool same_pod(const struct slu_pod *a, const struct slu_pod *b)
+{
+	return a->naddr == b->naddr && memcmp(a->mac, b->mac, sizeof(a->mac)) == 0 &&
+	       memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+}
+
+/*
+ * The pod's own entry is there and judges it meanwhile. Once that is the new one it stays, whatever
+ * follows: a pod that went back to its policy of before would change it twice.
+ */
+static int attach_known(struct bpf_pins *pins, const struct dp_attachment *a,
+			const struct slu_pod *old, struct err *e)
+{
+	union pod_key key;
+	enum bpf_map map = attach_key(a, &key);
+	int r = hooks_attach(pins, a, e);
+
+	if (r == 0 && memcmp(old, &a->pod, sizeof(*old)))
+		r = bpf_map_set(pins, map, &key, &a->pod, e);
+	return r;
+}
+
+/* A program that is there already stays when another one fails: it drops what has no entry. */
+static int attach_new(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e)
+{
+	union pod_key key;
+	enum bpf_map map = attach_key(a, &key);
+	int r = bpf_map_set(pins, map, &key, &a->pod, e);
+
+	if (r < 0)
+		return r;
+	r = hooks_attach(pins, a, e);
+	if (r < 0)
+		bpf_map_delete(pins, map, &key, NULL);
+	return r;
+}
+
 int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e)
 {
 	union pod_key key;
@@ -121,22 +159,14 @@ int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *
 
 	r = bpf_map_lookup(pins, map, &key, &old, e);
 	had = r == 0;
-	if (r == -ENOENT || (had && memcmp(&old, &a->pod, sizeof(old))))
-		r = bpf_map_set(pins, map, &key, &a->pod, e);
-	if (r < 0) {
-		err_wrap(e, "interface %u", a->ifindex);
-		return r;
-	}
-	r = hooks_attach(pins, a, e);
+	if (had && same_pod(&old, &a->pod))
+		r = attach_known(pins, a, &old, e);
+	else if (had || r == -ENOENT)
+		r = attach_new(pins, a, e);
 	if (r == 0 && had && !a->macvlan && !a->names)
 		r = hook_detach(a->ifindex, &veth_hooks[1], e);
-	if (r < 0) {
-		if (had)
-			bpf_map_set(pins, map, &key, &old, NULL);
-		else
-			dp_detach(pins, a, NULL);
+	if (r < 0)
 		err_wrap(e, "interface %u", a->ifindex);
-	}
 	return r;
 }
 

@@ -11,7 +11,10 @@
 
 /* For who has not compiled the policies: a->names by what the kernel has of them. */
 int dp_names_of(struct bpf_pins *pins, struct dp_attachment *a, struct err *e);
-/* Map entry, then attach. Idempotent. On failure undoes what this call did. */
+/*
+ * Map entry, then attach. Idempotent. After a failure a pod that had an entry has that one or the
+ * new one; another's entry is gone, and what was attached stays: dp_detach takes it off.
+ */
 int dp_attach(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);
 /*
  * For an interface that is about to go with its pod: the map entry alone. What sends

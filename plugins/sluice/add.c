@@ -91,8 +91,10 @@ static int kernel_apply(struct plugin *p, struct record *rec, struct err *e)
 		r = dp_names_of(pins, &a, e);
 	if (r == 0)
 		r = dp_attach(pins, &a, e);
-	if (r == -TC_UNREACHED)
+	if (r == -TC_UNREACHED) {
+		dp_detach(pins, &a, NULL);
 		return unreached(p, rec, e);
+	}
 	return r < 0 ? (int)cni_code_from(r, CNI_DATAPLANE) : 0;
 }
 
