@@ -187,12 +187,13 @@ void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
 	claims_sweep(c);
 }
 
-bool claims_failed(const struct claims *c)
+/* Also when the last update had no time to ask again: what is blocked behind a link in order is. */
+const struct claim *claims_failed(const struct claims *c)
 {
 	for (size_t i = 0; i < c->n; i++)
-		if (c->items[i].ask && c->items[i].state == CLAIM_BLOCKED)
-			return true;
-	return false;
+		if (c->items[i].running && c->items[i].state == CLAIM_BLOCKED)
+			return &c->items[i];
+	return NULL;
 }
 
 int64_t claims_retry_at(const struct claims *c)

@@ -101,8 +101,8 @@ void claims_settled(struct claims *c);
 /* Sends what is due. Returns the time of the next announcement or retry (ms, CLOCK_MONOTONIC), 0 =
  * none. */
 int64_t claims_run(struct claims *c, int64_t now);
-/* An address could not be asked for in the last update: that may be otherwise in a second. */
-bool claims_failed(const struct claims *c);
+/* One that could not be asked for: that may be otherwise in a second. NULL: there is none. */
+const struct claim *claims_failed(const struct claims *c);
 /* When something is to be probed again, 0 = nothing is. */
 int64_t claims_retry_at(const struct claims *c);
 const struct claim *claims_find(const struct claims *c, struct addr addr);

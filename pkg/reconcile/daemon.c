@@ -472,10 +472,14 @@ int daemon_once(const struct daemon_conf *conf, struct err *e)
 		reconcile_join(r, ms);
 	for (int i = 0, again = ONCE_AGAIN; i < ONCE_PASSES; i++) {
 		rc = reconcile_pass(r, e);
-		if (rc < 0 || (rc == 0 && !(reconcile_unasked(r) && again-- > 0)))
+		if (rc < 0)
 			return rc;
-		if (rc == 0)
-			nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+		if (rc > 0)
+			continue;
+		rc = reconcile_unasked(r, e);
+		if (rc == 0 || again-- == 0)
+			return rc;
+		nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
 	}
 	return err_set(e, -ETIMEDOUT, "addresses are still being probed after %d passes",
 		       ONCE_PASSES);

@@ -37,8 +37,8 @@ void reconcile_join(struct reconcile *r, struct membership *ms);
 void reconcile_told(struct reconcile *r);
 /* In how many ms an address is to be probed again, at most so many. */
 int64_t reconcile_retry(const struct reconcile *r, int64_t most);
-/* The segment could not be asked for an address: the next try is due in a second. */
-bool reconcile_unasked(const struct reconcile *r);
+/* -EIO: the segment could not be asked for an address, the next try is due in a second. */
+int reconcile_unasked(const struct reconcile *r, struct err *e);
 /* Steps that the last pass carried out: 0 = there was nothing to do. */
 size_t reconcile_changes(const struct reconcile *r);
 /* Announcements that are due; ms until the next thing by time, -1 = none. */

@@ -68,9 +68,13 @@ void reconcile_told(struct reconcile *r)
 		membership_holds(r->membership, r->compiled, r->node);
 }
 
-bool reconcile_unasked(const struct reconcile *r)
+int reconcile_unasked(const struct reconcile *r, struct err *e)
 {
-	return claims_failed(&r->claims);
+	const struct claim *k = claims_failed(&r->claims);
+
+	if (!k)
+		return 0;
+	return err_set(e, -EIO, "address %s is not claimed: %s", addr_str(k->addr), k->problem);
 }
 
 int64_t reconcile_retry(const struct reconcile *r, int64_t most)
