@@ -7,6 +7,17 @@ import time
 from world import INJECT, KILLED, OFFICE, Problem, require, wait_for
 
 
+class Call:
+    """The nth system call of a run; which of its kind it is tells it from others in any other run, too."""
+
+    def __init__(self, line, met):
+        n, self.name, self.kind, short = line.split()
+        self.n, self.short = int(n), short == "1"
+        key = f"{self.name}/{self.kind}"
+        met[key] = met.get(key, 0) + 1
+        self.id = f"{key}/{met[key]}"
+
+
 def verdict(run, why, stdout_hit=False):
     """A verb of the plugin succeeded (True), or failed as the specification says. stdout_hit: the
     fault was in telling it."""
@@ -25,6 +36,8 @@ class Case:
     daemon = False
     pod_stays = False  # from begin() to end()
     faults_per_call = None  # all of them; where a run takes long, so many, in turn
+    shards = 1  # that share its runs, each in a world of its own
+    starts = True  # a program: its first calls are the dynamic linker's
 
     def __init__(self, world):
         self.w = world
@@ -46,25 +59,28 @@ class Case:
                 self.w.sluiced("--once")
                 self.added("mend")
 
+    def listed(self):
+        met = {}
+        return [Call(line, met) for line in self.w.report.read_text().splitlines() if " " in line]
+
     def calls(self):
-        """(n, name, class, can be short) of an undisturbed run."""
+        """Those of an undisturbed run."""
         self.prepare()
         self.act(0, "none")
-        listed = [line.split() for line in self.w.report.read_text().splitlines()]
+        listed = self.listed()
         self.recover("undisturbed")
-        return [(int(n), name, kind, short == "1") for n, name, kind, short in listed]
+        return listed
 
     def prepare(self):
         pass
 
     def once(self, call, fault):
-        n, name, kind, _ = call
-        self.early = n < self.main_at
-        self.stdout_hit = name == "write" and kind in ("1", "2")  # a pipe
+        self.early = call.n < self.main_at
+        self.stdout_hit = call.name == "write" and call.kind in ("1", "2")  # a pipe
         # a lock file may stay: it is empty, nobody holds it, and the next one takes it away
-        self.lock_hit = name == "unlinkat" and n == self.last_unlink
+        self.lock_hit = call.name == "unlinkat" and call.n == self.last_unlink
         self.prepare()
-        run = self.act(n, fault)
+        run = self.act(call.id, fault)
         if self.early and run.rc not in (0, 1):
             run.rc = KILLED  # before main() nobody is there to say anything
         self.judge(run)
@@ -125,7 +141,7 @@ class AddSnapshot(Add):
 
 
 class AddOnce(Add):
-    name, faults_per_call = "ADD that runs sluiced --once", 3
+    name, faults_per_call, shards = "ADD that runs sluiced --once", 3, 2
 
     def prepare(self):
         self.w.policy_toggle()
@@ -226,7 +242,7 @@ class CheckAlone(Check):
 
 class Once(Case):
     """The pod is governed and sends; the policies have changed since."""
-    name, faults_per_call = "sluiced --once, the policies changed", 3
+    name, faults_per_call, shards = "sluiced --once, the policies changed", 3, 6
     pod_stays = True
 
     def begin(self):
@@ -261,7 +277,7 @@ class Once(Case):
 
 
 class OnceCold(Once):
-    name, faults_per_call = "sluiced --once on a node where nothing is yet", 1
+    name, faults_per_call, shards = "sluiced --once on a node where nothing is yet", 1, 6
 
     def prepare(self):
         run = self.w.sluiced("--cleanup")
@@ -275,8 +291,9 @@ class OnceCold(Once):
 
 class Pass(Case):
     """A running daemon, from the moment that the policies change until all is in force."""
-    name, daemon, faults_per_call = "a pass of the daemon", True, 3
-    pod_stays = True
+    name, daemon, faults_per_call, shards = "a pass of the daemon", True, 3, 6
+    pod_stays, starts = True, False
+    REST = 0.5  # seconds that a pass takes at most from when packets show it, and the next one starts
 
     def recover(self, why):
         wait_for(self.converged, why)
@@ -317,22 +334,31 @@ class Pass(Case):
         self.attach(0, "none")
         self.w.policy_toggle()
         wait_for(self.converged, "undisturbed")
-        time.sleep(0.1)
+        time.sleep(self.REST / 2)
         self.let_go()
-        lines = [line.split() for line in self.w.report.read_text().splitlines() if " " in line]
-        return [(int(n), name, kind, short == "1") for n, name, kind, short in lines]
+        return self.listed()
 
     def once(self, call, fault):
         with self.w.flood:
-            self.attach(call[0], fault)
+            self.attach(call.id, fault)
             self.w.policy_toggle()
             try:
                 wait_for(self.converged, f"not in force {self.w.office} after a fault in a pass")
+                self.rest_of_pass()
             finally:
                 self.let_go()
         self.w.in_force("after a pass")
         wait_for(self.checks, "CHECK after a pass")
+        return self.happened()
+
+    def happened(self):
         return "fault" in self.w.report.read_text()
+
+    def rest_of_pass(self):
+        """Packets go as they should before the pass has written down what is in force."""
+        end = time.monotonic() + self.REST
+        while not self.happened() and time.monotonic() < end:
+            time.sleep(0.01)
 
     def end(self):
         self.deleted("end")

@@ -193,7 +193,7 @@ END""")
     # ---- programs ----
 
     def call(self, argv, conf="", environment=None, n=None, fault="none"):
-        """Runs it, with the fault in its nth system call if given; n = 0 lists them in self.report."""
+        """Runs it, with the fault in its system call n if given (see slinject); 0 lists them in self.report."""
         if n is not None:
             argv = [INJECT, self.report, "run", n, fault, *argv]
         p = subprocess.Popen([str(a) for a in [*self.under, *argv]], env=environment, text=True, stdin=subprocess.PIPE,
@@ -236,15 +236,16 @@ END""")
     def policy_set(self, office):
         """Pods with app=web leave as OFFICE[office]."""
         self.office = office
-        self.lab(f"""policy 20-web.yaml <<'END'
-apiVersion: sluice.dev/v1alpha1
+        fresh = self.path / "policies/.20-web.yaml.new"
+        fresh.write_text(f"""apiVersion: sluice.dev/v1alpha1
 kind: EgressPolicy
 metadata: {{name: web, namespace: default}}
 spec:
   subject: {{podSelector: {{matchLabels: {{app: web}}}}}}
   rules:
   - {{name: out, action: Allow, via: {{gateway: office, addresses: [{OFFICE[office][4]}, "{OFFICE[office][6]}"]}}}}
-END""")
+""")
+        fresh.rename(self.path / "policies/20-web.yaml")
 
     def policy_toggle(self):
         self.policy_set(1 - self.office)

@@ -2,15 +2,16 @@
 /*
  * slinject: one fault in one system call of a program, by ptrace.
  *
- *	slinject REPORT run N FAULT PROGRAM [ARGUMENT…]
- *	slinject REPORT attach N FAULT PID
+ *	slinject REPORT run CALL FAULT PROGRAM [ARGUMENT…]
+ *	slinject REPORT attach CALL FAULT PID
  *
- * N counts the calls the program itself makes (its children run free) from its
- * first one, or from the moment "attached" stands in REPORT; attached is left
- * alone after the fault, and when slinject gets SIGTERM. FAULT is the name of an
- * error, which the call returns without being done (but close closes); "short", a read or write of
- * half as much; "kill", SIGKILL at the call's entry (at its exit is at the entry of
- * the next); "none".
+ * CALL is N, which counts the calls the program itself makes (its children run free) from its
+ * first one, or from the moment "attached" stands in REPORT; or NAME/CLASS/N, the Nth of those
+ * of that name and class, which is the same one when another run makes a few calls more before
+ * it. Attached is left alone after the fault, and when slinject gets SIGTERM. FAULT is the name of
+ *an error, which the call returns without being done (but close closes); "short", a read or write
+ *of half as much; "kill", SIGKILL at the call's entry (at its exit is at the entry of the next);
+ *"none".
  *
  * REPORT gets "fault N NAME" when it happened; with N = 0 a line
  * "N NAME CLASS SHORT" for every call, CLASS what tells calls of one name apart and
@@ -39,7 +40,9 @@ enum kind { NONE, ERROR, SHORT, KILL };
 static struct {
 	FILE *report;
 	pid_t pid;
-	unsigned long when, count;
+	unsigned long when, count, met; /* the call that fails, all calls, those like it */
+	char name[32];			/* of the call; empty: any */
+	long class;
 	enum kind kind;
 	int error;
 	bool once;		       /* leave the process alone after the fault */
@@ -75,6 +78,16 @@ static void fault_parse(const char *name)
 	}
 	errno = EINVAL;
 	fail(name);
+}
+
+static void call_parse(const char *text)
+{
+	int named = sscanf(text, "%31[a-z0-9_-]/%ld/%lu", job.name, &job.class, &job.when);
+
+	if (named == 3)
+		return;
+	job.name[0] = '\0';
+	job.when = strtoul(text, NULL, 10);
 }
 
 static void regs_get(struct user_regs_struct *r)
@@ -137,6 +150,16 @@ static void call_list(const struct ptrace_syscall_info *info)
 		call_can_be_short(job.pid, info->entry.nr, info->entry.args));
 }
 
+/* Whether it is the one that fails. */
+static bool is_it(const struct ptrace_syscall_info *info)
+{
+	if (!job.name[0])
+		return job.count == job.when;
+	return strcmp(job.name, call_name(info->entry.nr)) == 0 &&
+	       job.class == call_class(job.pid, info->entry.nr, info->entry.args) &&
+	       ++job.met == job.when;
+}
+
 /* Entry or exit of a call; 1 = the fault is over. */
 static int on_call(void)
 {
@@ -155,7 +178,7 @@ static int on_call(void)
 	job.count++;
 	if (!job.when)
 		call_list(&info);
-	if (job.count != job.when || job.kind == NONE)
+	if (job.kind == NONE || !is_it(&info))
 		return 0;
 	pending = fault(&info);
 	return !pending;
@@ -230,15 +253,15 @@ int main(int argc, char **argv)
 	int fd;
 
 	if (argc < 6) {
-		fprintf(stderr, "usage: slinject REPORT run N FAULT PROGRAM [ARGUMENT…]\n"
-				"       slinject REPORT attach N FAULT PID\n");
+		fprintf(stderr, "usage: slinject REPORT run CALL FAULT PROGRAM [ARGUMENT…]\n"
+				"       slinject REPORT attach CALL FAULT PID\n");
 		return FAILED;
 	}
 	fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	job.report = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!job.report)
 		fail(argv[1]);
-	job.when = strtoul(argv[3], NULL, 10);
+	call_parse(argv[3]);
 	fault_parse(argv[4]);
 	if (!job.when)
 		setvbuf(job.report, NULL, _IOLBF, 0);
