@@ -71,7 +71,7 @@ class Node:
         """The node after a reboot: records and policies are there, nothing else."""
         self.calls(([SLUICED, "--cleanup", "--log-level", "error", *self.args], "/dev/null", {}, None))
         (self.home / "state/snapshot").unlink()
-        shutil.rmtree(self.home / "bpf/v4", ignore_errors=True)
+        shutil.rmtree(self.home / "bpf/v5", ignore_errors=True)
         cost = self.once()
         for what in ("wall", "cpu", "rss"):
             self.costs[f"cold {what}"].append(cost[what])

@@ -36,7 +36,7 @@
 #endif
 
 #ifndef SLU_ABI /* e2e builds another one to upgrade to */
-#define SLU_ABI 4
+#define SLU_ABI 5
 #endif
 
 #define SLU_MARK_MASK_DEFAULT 0xffe00000u
@@ -66,7 +66,7 @@
 #define SLU_MAX_PODS		4096
 #define SLU_MAX_POLICIES	8192
 #define SLU_MAX_IDENTITIES	4096
-#define SLU_MAX_PICKS		65536
+#define SLU_MAX_PICKS		262144
 #define SLU_MAX_RANGES		262144
 #define SLU_MAX_RULES		262144
 #define SLU_MAX_COUNTERS	16384

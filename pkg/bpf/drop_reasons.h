@@ -17,7 +17,8 @@
 	X(8, FRAGMENT, "fragment", "a fragment that conntrack did not put together")              \
 	X(9, LINK_LOCAL_VIA, "link-local-via", "link-local destinations never get an identity")   \
 	X(10, NO_POLICY, "no-policy", "the pod's policy is not in the map (yet)")                 \
-	X(11, NO_ID, "no-id", "this node has no free id for the egress address")                  \
+	X(11, NO_ID, "no-id",                                                                     \
+	  "this node has no free id for the address, or no room for its table")                   \
 	X(16, MALFORMED, "malformed", "not ARP, IPv4 or IPv6, or it cannot be parsed")            \
 	X(17, SPOOFED_MAC, "spoofed-mac", "source MAC is not the pod's")                          \
 	X(18, SPOOFED_SOURCE, "spoofed-source", "source address is not the pod's")                \

@@ -79,6 +79,8 @@ struct identity {
 	uint32_t n_picks[2];
 	uint8_t none[2]; /* enum slu_reason used when n_picks is 0 */
 };
+/* Others have taken all picks that the kernel's map has room for. */
+bool identity_has_no_room(const struct identity *id);
 
 /* A rule in evaluation order; `default` blocks are rules of their own step. */
 struct flat_rule {

@@ -243,6 +243,11 @@ static void cap_picks(struct identities *ids, struct identity *id)
 	id->none[0] = id->none[1] = SLU_DROP_NO_ID;
 }
 
+bool identity_has_no_room(const struct identity *id)
+{
+	return !id->n_picks[0] && !id->n_picks[1] && id->none[0] == SLU_DROP_NO_ID;
+}
+
 uint32_t identities_get(struct identities *ids, const struct doc_policy *policy,
 			const struct doc_via *via)
 {

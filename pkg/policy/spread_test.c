@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "bpf/abi.h"
+#include "bpf/drop_reasons.h"
 #include "policy/compile.h"
 #include "testkit/policy_fixture.h"
 
@@ -84,6 +85,51 @@ static void an_address_that_is_added_takes_its_share_and_moves_nothing_else(void
 	policy_fixture_done(&after);
 }
 
+/* So many gateways, each with a pair of addresses, and a policy for each. */
+static void crowd(struct policy_fixture *f, unsigned int n)
+{
+	__cleanup_free char *yaml = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&yaml, &len);
+
+	for (unsigned int i = 0; i < n; i++)
+		fprintf(out,
+			"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressGateway\nmetadata: "
+			"{name: g%04u}\nspec: {spread: Connection, addresses: [{range: "
+			"203.0.%u.%u}, {range: '2001:db8::%x'}]}\n---\napiVersion: "
+			"sluice.dev/v1alpha1\nkind: ClusterEgressPolicy\nmetadata: {name: "
+			"p%04u}\nspec: {subject: {podSelector: {matchLabels: {app: a%u}}}, rules: "
+			"[{name: r, via: {gateway: g%04u}}]}\n",
+			i, 120 + i / 200, 10 + i % 200, 0x10 + i, i, i, i);
+	fclose(out);
+	policy_fixture_init(f, yaml, "n1", "eth1 203.0.120.2/16 2001:db8::2/64");
+}
+
+/* What is one too many is dropped by its reason, and takes no place of the others'. */
+static void more_tables_than_there_is_room_for_are_dropped_and_told_apart(void **state)
+{
+	const unsigned int most = SLU_MAX_PICKS / (2 * 256);
+	const struct identity *list;
+	struct policy_fixture f;
+	size_t n, n_rules;
+
+	crowd(&f, most + 2);
+	list = compiled_identities(f.c, &n);
+	assert_int_equal(n, most + 3);
+	for (unsigned int i = 0; i < most + 2; i++) {
+		const struct identity *id =
+			&list[compiled_policy_rules(f.c, i, &n_rules)[0].identity];
+		bool fits = i < most;
+
+		assert_int_equal(id->n_picks[0], fits ? 256 : 0);
+		assert_int_equal(id->n_picks[1], fits ? 256 : 0);
+		assert_int_equal(identity_has_no_room(id), !fits);
+		if (!fits)
+			assert_int_equal(id->none[0], SLU_DROP_NO_ID);
+	}
+	policy_fixture_done(&f);
+}
+
 static void addresses_at_the_same_place_of_both_lists_are_a_pair(void **state)
 {
 	static const char *const spreads[] = {"Policy", "Pod", "Connection"};
@@ -132,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_address_has_about_its_share_of_the_slots),
 		cmocka_unit_test(an_address_that_is_added_takes_its_share_and_moves_nothing_else),
+		cmocka_unit_test(more_tables_than_there_is_room_for_are_dropped_and_told_apart),
 		cmocka_unit_test(addresses_at_the_same_place_of_both_lists_are_a_pair),
 		cmocka_unit_test(
 			an_address_that_nobody_may_carry_is_left_out_while_there_are_others),

@@ -225,7 +225,7 @@ static void loads_again_what_was_unpinned(void **state)
 	rnode_policy("web.yaml", POLICY("web", DENY_DOCS AS_OFFICE));
 	pod = rnode_pod("p1", 5, WEB);
 	rnode_settle();
-	sh("rm -r " RNODE "/bpf/v4");
+	sh("rm -r " RNODE "/bpf/v%d", SLU_ABI);
 	rnode_settle();
 	assert_int_equal(rnode_decision(entry(pod).policy, "203.0.113.9", &id), SLU_DENY);
 }
@@ -448,7 +448,7 @@ static void takes_everything_away(void **state)
 	assert_int_not_equal(sh_status("ip -6 rule show | grep -q 'lookup 534'"), 0);
 	assert_int_not_equal(sh_status("ip route show table all | grep -q 'table 534'"), 0);
 	assert_int_not_equal(sh_status("ip addr show dev eth0 | grep -q '192.0.2.50'"), 0);
-	assert_int_not_equal(sh_status("ls " RNODE "/bpf/v4"), 0);
+	assert_int_not_equal(sh_status("ls " RNODE "/bpf/v%d", SLU_ABI), 0);
 	expect_ok(reconcile_cleanup(rnode_conf(), &e), &e); /* nothing there: fine, too */
 	rnode_restart();
 	rnode_settle();

@@ -124,6 +124,34 @@ static void way_emit(const struct reconcile *r, struct json *list)
 		      text);
 }
 
+/* What has no room is dropped, whatever else there is; never sent as somebody else. */
+static void numbers_emit(const struct reconcile *r, struct json *list)
+{
+	char text[256] = "every address, and every table of spread: Connection, has its place";
+	const struct identity *ids, *none = NULL;
+	size_t n = 0, without = r->desired ? r->desired->n_without_id : 0, left = 0;
+
+	ids = r->compiled ? compiled_identities(r->compiled, &n) : NULL;
+	for (size_t i = 0; i < n; i++)
+		if (identity_has_no_room(&ids[i])) {
+			none = none ?: &ids[i];
+			left++;
+		}
+	if (none)
+		snprintf(text, sizeof(text),
+			 "%zu policies have no room for their addresses, the first one those of "
+			 "gateway %.64s: more than %d places in tables of gateways with spread: "
+			 "Pod or Connection; what needs them is dropped (no-id)",
+			 left, none->gateway, SLU_MAX_PICKS);
+	else if (without)
+		snprintf(text, sizeof(text),
+			 "%zu addresses beyond the %d that a node can tell apart: what needs them "
+			 "is dropped (no-id)",
+			 without, SLU_ID_MAX - SLU_ID_FIRST);
+	condition_add(list, "RoomForAddresses", !none && !without,
+		      none || without ? "Full" : "Enough", text);
+}
+
 static void keys_emit(const struct reconcile *r, struct json *list)
 {
 	const char *problem = membership_keys_problem(r->membership);
@@ -190,6 +218,7 @@ static void conditions_emit(const struct reconcile *r, struct json *list, bool c
 		      conflict ? "somebody else has an address of this node" : "no conflict");
 	room_emit(r, list);
 	way_emit(r, list);
+	numbers_emit(r, list);
 	keys_emit(r, list);
 	condition_add(list, "ForwardAccepted", !r->forward_drop[0],
 		      r->forward_drop[0] ? "PolicyDrop" : "Accept", r->forward_drop);
