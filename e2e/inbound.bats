@@ -2,23 +2,10 @@
 # What comes from outside, and Services: replies are never touched; a Service's
 # destination is judged after translation.
 load lib/lab
+load lib/services
 
 setup() { lab_up; }
 teardown() { lab_teardown; }
-
-# kube_proxy_like NODE RULE…: DNAT as kube-proxy does it, in prerouting and output
-services() {
-	local node=$1 rule
-	shift
-	{
-		echo "table ip services {"
-		echo "chain pre { type nat hook prerouting priority dstnat;"
-		for rule; do echo "$rule"; done
-		echo "}; chain out { type nat hook output priority -100;"
-		for rule; do echo "$rule"; done
-		echo "}; }"
-	} | on "$node" nft -f -
-}
 
 @test "NodePort: the answer goes back the way it came, TCP and UDP" {
 	office_up
@@ -92,24 +79,6 @@ gateway_mac() { ip -n "$P-node1" -j link show cni0 | jq -r '.[0].address'; }
 	same "ungoverned" "${NODE_V4[node1]}" "$(ASK_PORT=53 ask plain udp 10.96.0.10)"
 }
 
-# service_outside NAME CLUSTERIP ENDPOINT…: port 53, UDP and TCP, is $PORT there
-service_outside() {
-	local name=$1 ip=$2
-	shift 2
-	policy "60-$name.yaml" <<-END
-		apiVersion: v1
-		kind: Service
-		metadata: {name: $name, namespace: default}
-		spec: {clusterIP: $ip, ports: [{name: q, port: 53, protocol: UDP}, {name: t, port: 53, protocol: TCP}]}
-		---
-		apiVersion: discovery.k8s.io/v1
-		kind: EndpointSlice
-		metadata: {name: $name-1, namespace: default, labels: {kubernetes.io/service-name: $name}}
-		addressType: IPv4
-		endpoints: [$(printf '{addresses: [%s]}, ' "$@")]
-		ports: [{name: q, port: $PORT, protocol: UDP}, {name: t, port: $PORT, protocol: TCP}]
-	END
-}
 by_service() { ASK_PORT=53 ask "$1" "$2" "$3" timeout=500; }
 # the files are read one after the other: until the last one counts, the Service itself is the reason
 denied_by_service() { ! by_service web udp 10.96.0.11 && dropped_some node1 denied 1; }

@@ -1,7 +1,9 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2034,SC2153 # what lib/lab reads and has
 # existingConnections: an edit of who a pod is concerns new connections; those that are
 # open keep the address they began with, until they end. A verdict concerns them at once.
 load lib/lab
+load lib/services
 
 setup() {
 	lab_up node1 gw1
@@ -156,6 +158,50 @@ edit() {
 	web_as ""
 	lab_wait 30 asks_as web "${NODE_V6[node1]}" "$EXT_V6"
 	stays6 "${v6}0" "${NODE_V6[node1]}"
+}
+
+# What is asked is a Service's address from here on, with two endpoints behind it.
+by_service() {
+	local endpoint=$EXT_V4
+	services node1 "ip daddr 10.96.0.10 udp dport 53 dnat to $EXT_V4:$PORT" \
+		"ip daddr 10.96.0.10 tcp dport 53 dnat to $EXT_V4:$PORT"
+	EXT_V4=10.96.0.10 ASK_PORT=53
+	service_outside store "$EXT_V4" "$endpoint" 172.31.7.102
+}
+
+@test "what is open through a Service that leads outside stays what it began as, too" {
+	gateways_up
+	by_service
+	web_as "$HERE_A"
+	begins "$A"
+	edit "$A" "$B" "$HERE_B"
+	[ "$(kept)" -ge 2 ]
+	edit "$A" "$C" "$THERE"
+	edit "$A" "$NODE" ""
+	rm "$LAB/policies/20-web.yaml"
+	lab_wait 30 asks_as web "$NODE"
+	stays "$A" "$NODE"
+	web_as "$THERE"
+	lab_wait 30 asks_as web "$C"
+	stays "$A" "$C"
+	ACTION=Deny web_as "$HERE_B"
+	in_force node1
+	same "denied, the open connection" "$A dead" "$(talk web)"
+	same "denied, the open flow" timeout "$(ask web udp "$EXT_V4" sport=6001 timeout=300)"
+}
+
+@test "what began by tunnel through a Service that leads outside stays so; Reset ends it" {
+	gateways_up
+	by_service
+	web_as "$THERE"
+	begins "$C"
+	edit "$C" "$A" "$HERE_A"
+	web_as "$HERE_B" "existingConnections: Reset"
+	lab_wait 30 asks_as web "$B"
+	same "the open connection" "$C dead" "$(talk web)"
+	same "the open flow" "$B" "$(udp_flow)"
+	only_from "$A" "$B" "$C"
+	same kept 0 "$(kept)"
 }
 
 @test "a verdict ends it at once, whatever it was kept as" {

@@ -384,7 +384,7 @@ declare -gA TALK=()
 talk_open() {
 	local fd
 	mkfifo "$LAB/$1.in"
-	daemon "$1-talk" on "$1" sh -c "exec '$PROBE' talk ${2:-$EXT_V4} $PORT ${3:+n=$3} ${TALK_PUSH:-} <'$LAB/$1.in'"
+	daemon "$1-talk" on "$1" sh -c "exec '$PROBE' talk ${2:-$EXT_V4} ${ASK_PORT:-$PORT} ${3:+n=$3} ${TALK_PUSH:-} <'$LAB/$1.in'"
 	exec {fd}>"$LAB/$1.in"
 	TALK[$1]=$fd
 	lab_wait 20 grep -q open "$LAB/log/$1-talk"

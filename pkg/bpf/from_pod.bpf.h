@@ -52,8 +52,12 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct who
 					 struct pkt *p)
 {
 	struct slu_config *c = config_get();
-	__u32 judged = judge(skb, c, pod, p), reason = JUDGED_REASON(judged), id;
+	__u32 judged, reason, id, id_kept = 0;
+	/* before the judge looks behind a Service's address */
+	bool is_kept = kept_id(skb, pod, p, &id_kept);
 
+	judged = judge(skb, c, pod, p);
+	reason = JUDGED_REASON(judged);
 	if (!c || reason >= SLU_MARK_REASONS)
 		return drop(skb, reason ? reason : SLU_DROP_NO_POLICY);
 	if (judged & JUDGED_UNTOUCHED) {
@@ -65,8 +69,8 @@ static __always_inline int from_pod_mark(struct __sk_buff *skb, const struct who
 		return drop(skb, SLU_DROP_NO_POLICY);
 	if (reason)
 		id = reason;
-	else if (!(judged & JUDGED_INSIDE) && kept_id(skb, pod, p, &id))
-		id = id ? address_mark(id, false) : SLU_ID_CHECK;
+	else if (!(judged & JUDGED_INSIDE) && is_kept)
+		id = id_kept ? address_mark(id_kept, false) : SLU_ID_CHECK;
 	else if (JUDGED_IDENTITY(judged))
 		id = identify(pod, p, JUDGED_IDENTITY(judged));
 	else

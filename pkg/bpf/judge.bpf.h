@@ -364,8 +364,12 @@ static __always_inline __u32 judge_unruled(struct __sk_buff *skb, const struct s
 	if (pod->flags & SLU_POD_QUARANTINE && inside & SLU_INSIDE_SERVICE &&
 	    (p->flags & PKT_FRAG_LATER || service_of(p)))
 		return SLU_DROP_QUARANTINE;
-	if (inside_by(inside, p))
-		return governed(pod) ? JUDGED_INSIDE : JUDGED_UNTOUCHED;
+	if (inside_by(inside, p)) {
+		if (!governed(pod))
+			return JUDGED_UNTOUCHED;
+		/* what is open to a Service that leads outside may be kept as what it began as */
+		return inside & SLU_INSIDE_SERVICE && service_of(p) ? 0 : JUDGED_INSIDE;
+	}
 	if (pod->flags & SLU_POD_QUARANTINE)
 		return SLU_DROP_QUARANTINE;
 	if (governed(pod) && p->flags & PKT_FRAG_LATER)

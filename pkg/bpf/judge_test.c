@@ -302,32 +302,9 @@ static void judges_by_the_kind_of_pod(void **state)
 	}
 }
 
-static void keep_proto(uint8_t proto, const char *dst, uint16_t sport, uint32_t id)
-{
-	struct slu_flow f = {.local = world_addr(strchr(dst, ':') ? POD_V6 : POD_V4),
-			     .remote = world_addr(dst),
-			     .lport = htons(sport),
-			     .rport = htons(443),
-			     .proto = proto};
-	struct err e = {0};
-
-	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_KEPT, &f, &id, &e), 0);
-}
-
 static void keep(const char *dst, uint16_t sport, uint32_t id)
 {
-	keep_proto(IPPROTO_UDP, dst, sport, id);
-}
-
-static void keep_pod(enum world_pod kind, uint32_t policy)
-{
-	uint32_t lo = 1;
-	struct slu_pod pod = world_pod_make(kind, 0);
-	struct err e = {0};
-
-	pod.flags |= SLU_POD_KEEP;
-	pod.policy = policy;
-	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_PODS, &lo, &pod, &e), 0);
+	world_keep(IPPROTO_UDP, sport, dst, 443, id);
 }
 
 /* existingConnections: Keep. The verdict is of today, the identity of the connection's beginning.
@@ -344,7 +321,7 @@ static void keeps_the_identity_of_open_connections(void **state)
 	keep(denied, 5000, 18);
 	for (int flagged = 0; flagged < 2; flagged++) {
 		if (flagged)
-			keep_pod(POD_GOVERNED, 1);
+			world_pod_kept(POD_GOVERNED, 1);
 		else
 			world_pod_set(POD_GOVERNED, 0);
 		world_frame(&p, POD_V4, local);
@@ -368,7 +345,7 @@ static void keeps_the_identity_of_open_connections(void **state)
 	keep(local, 5000, 22);
 	pass(&p, world_mark(SLU_DROP_NO_ID), "its address is gone");
 	keep(local, 5000, 16);
-	keep_pod(POD_FREE, 0);
+	world_pod_kept(POD_FREE, 0);
 	pass(&p, world_mark(16), "no policy selects the pod any more");
 	world_frame(&p, POD_V4, local);
 	packet_udp(&p, 5001, 443, 10);
@@ -391,8 +368,8 @@ static void a_syn_ends_what_was_kept(void **state)
 
 	world();
 	world_net(NET_LOCAL, 0, local);
-	keep_proto(IPPROTO_TCP, local, 5000, 18);
-	keep_pod(POD_GOVERNED, 1);
+	world_keep(IPPROTO_TCP, 5000, local, 443, 18);
+	world_pod_kept(POD_GOVERNED, 1);
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		world_frame(&p, POD_V4, local);
 		packet_tcp(&p, 5000, 443, t[i].flags);

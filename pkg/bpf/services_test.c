@@ -133,11 +133,37 @@ static void what_nobody_may_judge_does_not_pass_by_a_service(void **state)
 	expect_mark(53, world_mark(SLU_DROP_NO_POLICY), "its policy is not there");
 }
 
+/* By the Service's address and port, as the pod sends it and conntrack knows it. */
+static void keeps_what_is_open_to_a_service_that_leads_outside(void **state)
+{
+	struct slu_endpoint to[2] = {udp_in(NET_LOCAL, 5353), udp_in(NET_LOCAL, 5354)};
+	struct packet p;
+
+	world();
+	service_set(to, 2);
+	world_udp(&p, POD_V4, SERVICE, 53);
+	world_keep(IPPROTO_UDP, WORLD_UDP_SPORT, SERVICE, 53, 18);
+	world_pod_set(POD_GOVERNED, 0);
+	expect_mark(53, world_mark(16), "the pod is not flagged");
+	world_pod_kept(POD_GOVERNED, 1);
+	expect_mark(53, REMOTE, "what it began as");
+	expect_mark(54, CHECK, "no port of the Service");
+	to[1] = udp_in(NET_DENIED, 5354);
+	service_set(to, 2);
+	expect_drop(SLU_DROP_SERVICE_OUTSIDE, "its endpoints do not agree any more");
+	service_set(&to[1], 1);
+	expect_mark(53, world_mark(SLU_DROP_DENIED), "a verdict counts at once");
+	world_pod_kept(POD_FREE, 0);
+	expect_mark(53, REMOTE, "no policy selects the pod any more");
+	expect_mark(54, CHECK, "nor what is inside");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(judges_a_service_as_its_endpoint_outside),
 		cmocka_unit_test(endpoints_that_are_judged_differently_close_a_service),
+		cmocka_unit_test(keeps_what_is_open_to_a_service_that_leads_outside),
 		cmocka_unit_test(what_nobody_may_judge_does_not_pass_by_a_service),
 	};
 

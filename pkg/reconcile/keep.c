@@ -161,24 +161,50 @@ static uint32_t flow_now(const struct keep_in *in, const struct keep_pod *p,
 	return identity_now(in, p, &in->identities[d.identity], f);
 }
 
+/* As the kernel judges a Service that leads outside: its endpoints must agree, and the last of them
+ * is where at leads. */
+static bool service_agrees(const struct keep_in *in, const struct keep_pod *p,
+			   const struct compiled_service *s, struct ct_flow *at)
+{
+	struct decision first = {0}, d;
+
+	for (size_t i = 0; i < s->n; i++) {
+		at->dst = s->endpoints[i].addr;
+		at->dport = (uint16_t)s->endpoints[i].l4_key;
+		if (!p->program)
+			continue;
+		d = flow_decision(in, p, at);
+		if (i == 0)
+			first = d;
+		if (d.verdict != first.verdict || d.identity != first.identity)
+			return false;
+	}
+	return true;
+}
+
 enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *f, uint32_t *ret_id)
 {
+	const struct compiled_service *service = compiled_service(in->compiled, f->dst,
+								  L4_KEY(f->proto, f->dport));
 	const struct keep_pod *p = pod_find(in, f->src);
+	struct ct_flow at = *f;
 	uint32_t began, now;
 	bool reset;
 
-	if (!p || f->ended || f->sport == 0 || !outside(in, f))
+	if (!p || f->ended || f->sport == 0 || !(service || outside(in, f)))
+		return KEEP_NOTHING;
+	if (service && !service_agrees(in, p, service, &at))
 		return KEEP_NOTHING;
 	began = flow_began(f);
-	now = flow_now(in, p, f, &reset);
+	now = flow_now(in, p, &at, &reset);
 	if (now == NOBODY || now == began)
 		return KEEP_NOTHING;
 	if (!p->stranger && !reset && id_stands(in, f, began)) {
 		*ret_id = began;
 		return KEEP_OPEN;
 	}
-	/* a service's endpoint would be picked anew, too, and its mark is cleared in any case */
-	return f->dnat ? KEEP_NOTHING : KEEP_ANEW;
+	/* an endpoint inside would be picked anew, too, and its mark is cleared in any case */
+	return f->dnat && !service ? KEEP_NOTHING : KEEP_ANEW;
 }
 
 /* ---- all of them ---- */

@@ -14,18 +14,19 @@
 #include "reconcile/desired.h"
 #include "testkit/policy_fixture.h"
 
-#define POD   "10.244.1.5"
-#define POD6  "fd00:244::5"
-#define OUT   "198.51.100.9"
-#define OUT6  "2001:db8:5::9"
-#define A     "203.0.113.10"
-#define B     "203.0.113.11"
-#define C     "203.0.113.20"
-#define A6    "2001:db8::10"
-#define LOST  "203.0.113.99"
-#define DNS   "198.51.100.53"
-#define VIA_A "via: {gateway: here, addresses: [" A "]}"
-#define VIA_B "via: {gateway: here, addresses: [" B "]}"
+#define POD	"10.244.1.5"
+#define POD6	"fd00:244::5"
+#define OUT	"198.51.100.9"
+#define OUT6	"2001:db8:5::9"
+#define A	"203.0.113.10"
+#define B	"203.0.113.11"
+#define C	"203.0.113.20"
+#define A6	"2001:db8::10"
+#define LOST	"203.0.113.99"
+#define DNS	"198.51.100.53"
+#define SERVICE "10.96.0.10" /* port 53, leads to port 443 of OUT and the one after it */
+#define VIA_A	"via: {gateway: here, addresses: [" A "]}"
+#define VIA_B	"via: {gateway: here, addresses: [" B "]}"
 
 static const char cluster[] =
 	"{apiVersion: sluice.dev/v1alpha1, kind: SluiceConfig, metadata: {name: default},\n"
@@ -46,7 +47,15 @@ static const char cluster[] =
 	"  nodeSelector: {matchLabels: {gw: there}}}}\n"
 	"---\n"
 	"{apiVersion: sluice.dev/v1alpha1, kind: EgressGateway, metadata: {name: closed},\n"
-	" spec: {addresses: [{range: 203.0.113.30}]}}\n";
+	" spec: {addresses: [{range: 203.0.113.30}]}}\n"
+	"---\n"
+	"{apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop},\n"
+	" spec: {clusterIP: " SERVICE ", ports: [{name: t, port: 53, protocol: TCP}]}}\n"
+	"---\n"
+	"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4,\n"
+	" metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}},\n"
+	" endpoints: [{addresses: [" OUT "]}, {addresses: [198.51.100.10]}],\n"
+	" ports: [{name: t, port: 443, protocol: TCP}]}\n";
 
 /* One node with a pod whose policy has these rules; NULL: none selects it. */
 struct world {
@@ -289,6 +298,43 @@ static void begins_anew_where_reset_is_said_or_the_address_is_gone(void **state)
 	}
 }
 
+static void a_service_that_leads_outside_is_its_endpoints_if_they_agree(void **state)
+{
+	static const struct {
+		const char *rules, *more, *began;
+		enum keep_answer want;
+	} t[] = {
+		{RULE(VIA_B), "", A, KEEP_OPEN},
+		{RULE(VIA_B), "", C, KEEP_OPEN},
+		{RULE(VIA_B), "", B, KEEP_NOTHING},
+		{RULE(VIA_B), "", NULL, KEEP_OPEN},
+		{RULE(VIA_B), "", LOST, KEEP_ANEW},
+		{RULE(VIA_B), "existingConnections: Reset,", A, KEEP_ANEW},
+		{RULE(VIA_B ", ports: [{protocol: TCP, port: 443}]"), "", A, KEEP_OPEN},
+		{RULE(VIA_B ", ports: [{protocol: TCP, port: 53}]"), "", NULL, KEEP_NOTHING},
+		{NULL, "", A, KEEP_OPEN},
+		{"{action: Deny}", "", A, KEEP_NOTHING},
+		/* they do not: what comes is dropped */
+		{"{action: Deny, to: [{cidr: " OUT "/32}]}, " RULE(VIA_B), "", A, KEEP_NOTHING},
+		{RULE(VIA_B ", to: [{cidr: " OUT "/32}]"), "", A, KEEP_NOTHING},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct world w;
+		struct ct_flow f;
+
+		world_init(&w, t[i].rules, t[i].more);
+		f = flow_of(&w, t[i].began);
+		f.dst = addr_of(SERVICE);
+		f.dport = 53;
+		f.dnat = true;
+		expect_answer(&w, &f, t[i].want);
+		f.dport = 54; /* by this port it leads nowhere outside */
+		expect_answer(&w, &f, KEEP_NOTHING);
+		world_done(&w);
+	}
+}
+
 static void an_id_that_stands_for_another_address_now_is_not_kept(void **state)
 {
 	struct world w;
@@ -360,6 +406,7 @@ int main(void)
 		cmocka_unit_test(what_is_dropped_now_is_not_kept_out_of_the_way),
 		cmocka_unit_test(only_open_connections_of_pods_to_the_outside_count),
 		cmocka_unit_test(begins_anew_where_reset_is_said_or_the_address_is_gone),
+		cmocka_unit_test(a_service_that_leads_outside_is_its_endpoints_if_they_agree),
 		cmocka_unit_test(an_id_that_stands_for_another_address_now_is_not_kept),
 		cmocka_unit_test(what_a_predecessor_left_is_forgotten),
 		cmocka_unit_test(selects_each_connection_once_as_the_map_wants_it),

@@ -295,6 +295,27 @@ void world_pod_set(enum world_pod kind, uint32_t spread)
 	set(BPF_MAP_PODS, &lo, &pod);
 }
 
+void world_pod_kept(enum world_pod kind, uint32_t policy)
+{
+	struct slu_pod pod = world_pod_make(kind, 0);
+	uint32_t lo = 1;
+
+	pod.flags |= SLU_POD_KEEP;
+	pod.policy = policy;
+	set(BPF_MAP_PODS, &lo, &pod);
+}
+
+void world_keep(uint8_t proto, uint16_t sport, const char *dst, uint16_t dport, uint32_t id)
+{
+	const struct slu_flow f = {.local = world_addr(strchr(dst, ':') ? POD_V6 : POD_V4),
+				   .remote = world_addr(dst),
+				   .lport = htons(sport),
+				   .rport = htons(dport),
+				   .proto = proto};
+
+	set(BPF_MAP_KEPT, &f, &id);
+}
+
 void world_frame(struct packet *p, const char *src, const char *dst)
 {
 	packet_eth(p, POD_MAC, GATEWAY_MAC, 0);
@@ -304,7 +325,7 @@ void world_frame(struct packet *p, const char *src, const char *dst)
 void world_udp(struct packet *p, const char *src, const char *dst, uint16_t port)
 {
 	world_frame(p, src, dst);
-	packet_udp(p, 40000, port, 10);
+	packet_udp(p, WORLD_UDP_SPORT, port, 10);
 	packet_finish(p);
 }
 

@@ -71,6 +71,10 @@ void world(void);
 struct bpf_pins *world_pins(void);
 void world_pod_set(enum world_pod kind, uint32_t spread);
 struct slu_pod world_pod_make(enum world_pod kind, uint32_t spread);
+/* The same with SLU_POD_KEEP, and what is kept: who a flow of the pod's began as. */
+void world_pod_kept(enum world_pod kind, uint32_t policy);
+void world_keep(uint8_t proto, uint16_t sport, const char *dst, uint16_t dport, uint32_t id);
+#define WORLD_UDP_SPORT 40000		   /* of world_udp() */
 uint64_t world_drops(unsigned int reason); /* packets so far */
 /* Waits until there are so many, some seconds at most. */
 void world_drops_soon(unsigned int reason, uint64_t packets);
