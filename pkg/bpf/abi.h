@@ -4,7 +4,7 @@
  * What the BPF programs and the rest agree on: maps, their keys and values, and
  * the meaning of the mark. Included by both sides; explicit padding; sizes
  * asserted. Any change of layout is a new SLU_ABI, which is part of the pin path
- * (BPFFS/v4/…), so that two versions never share a map.
+ * (BPFFS/v5/…), so that two versions never share a map.
  *
  * THE MARK. Within mark_mask (default 0xffe00000) the highest bit is DIVERT, the
  * other ten are an id:

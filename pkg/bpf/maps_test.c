@@ -17,7 +17,7 @@
 #include "testkit/netns_fixture.h"
 
 #define DIR  "/tmp/loader"
-#define PINS DIR "/v5"
+#define PINS DIR ABI_FOLDER
 
 static uint32_t prog_id(const char *dir, enum bpf_prog prog)
 {
@@ -39,7 +39,7 @@ static void says_that_nothing_is_loaded(void **state)
 	world();
 	expect_rc(bpf_pins_open("/tmp/nowhere", &p, &e), -ENOENT, &e);
 	assert_null(p);
-	assert_non_null(strstr(e.msg, "/tmp/nowhere/v5"));
+	assert_non_null(strstr(e.msg, "/tmp/nowhere" ABI_FOLDER));
 	expect_ok(bpf_unload("/tmp/nowhere", &e), &e);
 }
 
@@ -149,12 +149,12 @@ static void mounts_bpffs_and_leaves_nothing_behind(void **state)
 
 	world();
 	expect_ok(bpf_load("/tmp/a/b/c", &e), &e);
-	assert_int_equal(stat("/tmp/a/b/c/v5/config", &st), 0);
+	assert_int_equal(stat("/tmp/a/b/c" ABI_FOLDER "/config", &st), 0);
 	expect_ok(bpf_unload("/tmp/a/b/c", &e), &e);
-	assert_int_equal(stat("/tmp/a/b/c/v5", &st), -1);
+	assert_int_equal(stat("/tmp/a/b/c" ABI_FOLDER, &st), -1);
 	assert_int_equal(mount("tmpfs", "/sys/fs/bpf", "tmpfs", 0, NULL), 0);
 	expect_ok(bpf_load("/sys/fs/bpf/sluice-test", &e), &e);
-	assert_int_equal(stat("/sys/fs/bpf/sluice-test/v4/config", &st), 0);
+	assert_int_equal(stat("/sys/fs/bpf/sluice-test" ABI_FOLDER "/config", &st), 0);
 	expect_ok(bpf_unload("/sys/fs/bpf/sluice-test", &e), &e);
 	assert_int_equal(stat("/sys/fs/bpf/sluice-test", &st), -1);
 	umount2("/sys/fs/bpf", MNT_DETACH);

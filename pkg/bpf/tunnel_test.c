@@ -72,9 +72,10 @@ static void lab(void)
 	sh("echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter");
 	sh("ip addr add 169.254.83.1/32 dev sluice0 && ip link set sluice0 up");
 	sh("tc qdisc add dev sluice0 clsact");
-	sh("tc filter add dev sluice0 egress bpf da object-pinned " WORLD_DIR "/v4/slu_to_tunnel");
-	sh("tc filter add dev sluice0 ingress bpf da object-pinned " WORLD_DIR
-	   "/v4/slu_from_tunnel");
+	sh("tc filter add dev sluice0 egress bpf da object-pinned " WORLD_DIR ABI_FOLDER
+	   "/slu_to_tunnel");
+	sh("tc filter add dev sluice0 ingress bpf da object-pinned " WORLD_DIR ABI_FOLDER
+	   "/slu_from_tunnel");
 	sh("nft 'add table inet t; add chain inet t c { type filter hook prerouting priority -300; "
 	   "}'");
 	own("203.0.113.1", SLU_VNI_ADDRESS, 16);

@@ -50,8 +50,8 @@ static void lab(enum world_pod kind)
 		sh("echo 1 > /proc/sys/net/ipv6/conf/pod0/disable_ipv6");
 		sh("ip link set host0 up && ip link set pod0 up");
 		sh("tc qdisc add dev host0 clsact");
-		sh("tc filter add dev host0 ingress bpf da object-pinned " WORLD_DIR
-		   "/v4/slu_from_pod");
+		sh("tc filter add dev host0 ingress bpf da object-pinned " WORLD_DIR ABI_FOLDER
+		   "/slu_from_pod");
 		sh("nft 'add table inet t; "
 		   "add chain inet t c { type filter hook prerouting priority -300; }'");
 		pod = pod_socket();

@@ -13,6 +13,11 @@
 
 #define WORLD_DIR "/tmp/bpf" /* on a tmpfs of the test's own */
 
+/* The folder of this ABI below another one: "/v5". */
+#define ABI_FOLDER_(n)	 "/v" #n
+#define ABI_FOLDER_OF(n) ABI_FOLDER_(n)
+#define ABI_FOLDER	 ABI_FOLDER_OF(SLU_ABI)
+
 #define POD_MAC	       "02:00:00:00:00:05"
 #define POD_V4	       "10.1.0.5"
 #define POD_V6	       "fd00:1::5"
