@@ -44,6 +44,8 @@ LIBS_NFT    := -lnftnl -lmnl
 LIBS_CRYPTO := -lcrypto
 # only who speaks to the Kubernetes API has it (and the thirty libraries behind it) loaded
 LIBS_CURL   := -Wl,--as-needed -lcurl -Wl,--no-as-needed
+# the daemon alone listens
+LIBS_HTTP   := -Wl,--as-needed -lmicrohttpd -Wl,--no-as-needed
 
 SRCS      := $(filter-out %_test.c %_fuzz.c %.bpf.c pkg/testkit/%,$(wildcard pkg/*/*.c))
 OBJS      := $(SRCS:%.c=$(B)/%.o)
@@ -105,7 +107,7 @@ $(BIN)/sluice: $(PLUGIN_OBJS) $(LIB)
 
 $(BIN)/sluiced: $(DAEMON_OBJS) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -o $@
+	$(Q)$(CC) $(SANLD) $(LDFLAGS) $^ $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) $(LIBS_HTTP) -o $@
 
 $(BIN)/sluicectl: $(CTL_OBJS) $(LIB)
 	@mkdir -p $(@D)
@@ -120,7 +122,7 @@ $(API_TESTS): LIBS_TEST := -lssl
 
 $(B)/%_test: %_test.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $< $(filter %.o,$^) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) $(LIBS_TEST) -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP $< $(filter %.o,$^) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) $(LIBS_HTTP) $(LIBS_TEST) -o $@
 
 # it listens to what the parser's files ask of each other
 $(B)/pkg/policy/crd_test: LDFLAGS += $(foreach f,fields list int choice,-Wl,--wrap=doc_$(f))
@@ -142,7 +144,7 @@ FUZZ_PLUGIN = $(patsubst %.c,$(FZ)/%.o,$(filter-out %_test.c %_fuzz.c %/main.c,$
 FUZZ_SAN  := address,undefined -fno-sanitize=pointer-overflow -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FUZZ_CC    = $(CLANG) -std=gnu11 -D_GNU_SOURCE -Ipkg -I$(B)/gen -I/usr/include/libnl3 -O1 -g -DSLUICE_VERSION='"fuzz"' \
              -DSLUICE_PREFIX='"$(PREFIX)"'
-FUZZ_LIBS := -lcrypto -ljson-c -lcmocka -Wl,--as-needed -lyaml -lnl-3 -lnftnl -lmnl -lbpf -lelf -lz -lcurl
+FUZZ_LIBS := -lcrypto -ljson-c -lcmocka -Wl,--as-needed -lyaml -lnl-3 -lnftnl -lmnl -lbpf -lelf -lz -lcurl -lmicrohttpd
 
 $(filter $(FZ)/pkg/bpf/%.o,$(FUZZ_OBJS)): $(SKELS)
 
@@ -210,7 +212,7 @@ e2e-tools: build/e2e/slprobe build/e2e/cnirun build/e2e/slmeter build/e2e/slinje
 # what one run of from_pod costs, and a large feed: worlds of the unit tests, for the benchmarks
 build/e2e/from_pod build/e2e/feed: build/e2e/%: e2e/bench/%.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) $(LIBS_HTTP) -o $@
 
 # what a large list of the Kubernetes API costs
 build/e2e/kube_list: e2e/bench/kube_list.c $(LIB) $(FAKE_API) $(TESTKIT)

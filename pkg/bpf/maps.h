@@ -116,3 +116,8 @@ struct addr slu_addr_get(struct slu_addr a);
 struct slu_lpm_key slu_lpm_key_make(struct cidr c);
 const char *drop_reason_name(unsigned int reason); /* "denied"; "unknown" */
 const char *drop_reason_text(unsigned int reason);
+/* Of enum slu_audit_outcome and enum slu_names_count. */
+const char *audit_name(unsigned int outcome); /* "would-allow" */
+const char *audit_text(unsigned int outcome);
+const char *names_count_name(unsigned int what); /* "answers" */
+const char *names_count_text(unsigned int what);

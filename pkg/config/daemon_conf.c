@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -137,6 +138,54 @@ static int port_parse(struct daemon_conf *c, void *field, const struct json *j, 
 	return r;
 }
 
+/* Brackets around an IPv4 address, too: who fills in "[$(HOST_IP)]" need not know what it is. */
+static int host_parse(const char *s, size_t len, struct addr *ret)
+{
+	char host[ADDR_STRLEN];
+	bool brackets = len >= 2 && s[0] == '[' && s[len - 1] == ']';
+
+	*ret = (struct addr){0};
+	if (len == 0)
+		return 0;
+	s += brackets;
+	len -= brackets ? 2 : 0;
+	if (len >= sizeof(host) || (!brackets && memchr(s, ':', len)))
+		return -EINVAL;
+	memcpy(host, s, len);
+	host[len] = '\0';
+	return addr_parse(host, ret);
+}
+
+int daemon_conf_metrics(struct daemon_conf *c, const char *value, struct err *e)
+{
+	const char *colon = strrchr(value, ':');
+	unsigned long port = 0;
+	struct addr a;
+	char *end;
+
+	if (colon && colon[1] >= '0' && colon[1] <= '9')
+		port = strtoul(colon + 1, &end, 10);
+	if (!port || *end || port > UINT16_MAX ||
+	    host_parse(value, (size_t)(colon - value), &a) < 0)
+		return err_set(e, -EINVAL,
+			       "'%s': expected an address and a port, such as 127.0.0.1:5347, "
+			       "[::1]:5347 or :5347",
+			       value);
+	c->metrics_addr = a;
+	c->metrics_port = (uint16_t)port;
+	return 0;
+}
+
+static int metrics_parse(struct daemon_conf *c, void *field, const struct json *j, struct err *e)
+{
+	const char *s;
+	int r = json_string(j, &s, e);
+
+	if (r == 0 && daemon_conf_metrics(c, s, e) < 0)
+		return err_wrap(e, "%s", json_path(j));
+	return r;
+}
+
 static int level_parse(struct daemon_conf *c, void *field, const struct json *j, struct err *e)
 {
 	const char *s;
@@ -223,6 +272,7 @@ static const struct key {
 	{"gatewayKeyFile", offsetof(struct daemon_conf, gateway_key_file), folder_parse},
 	{"gatewayInsecure", offsetof(struct daemon_conf, gateway_insecure), bool_parse},
 	{"gatewayPort", offsetof(struct daemon_conf, gateway_port), port_parse},
+	{"metricsAddress", offsetof(struct daemon_conf, metrics_addr), metrics_parse},
 	{"logLevel", offsetof(struct daemon_conf, log_level), level_parse},
 	{"logFormat", offsetof(struct daemon_conf, log_format), format_parse},
 };

@@ -37,6 +37,9 @@ struct daemon_conf {
 	bool node_taint;	/* nodeTaint: take sluice.dev/not-ready off the Node when ready */
 	bool gateway_insecure;	/* gatewayInsecure: heartbeats that anybody could forge */
 	uint16_t gateway_port;	/* gatewayPort: UDP and TCP, the same on all gateways */
+	/* metricsAddress: "127.0.0.1:5347", "[fd00::1]:5347"; ":5347": all addresses */
+	struct addr metrics_addr;
+	uint16_t metrics_port; /* 0, the default: none are served */
 	enum log_level log_level;
 	enum log_format log_format;
 };
@@ -69,6 +72,9 @@ void daemon_conf_done(struct daemon_conf *c);
  * plugin's `sluiced --once` must be the same node as the unit's.
  */
 int daemon_conf_load(struct daemon_conf *c, const char *path, struct err *e);
+
+/* --metrics-address, metricsAddress. -EINVAL. */
+int daemon_conf_metrics(struct daemon_conf *c, const char *value, struct err *e);
 
 /* An entry of ours as somebody gives it: an object, of our type or none, and as the plugin reads
  * it. */

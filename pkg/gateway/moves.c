@@ -47,6 +47,7 @@ struct moves {
 	size_t n_leaving, n_coming, n_pending;
 	struct loop_timer *timer, *tell;
 	struct moves_more *more;
+	struct moves_counts *counts;
 };
 
 static struct leaving *leaving_find(struct moves *m, struct addr a)
@@ -81,6 +82,8 @@ static struct coming *coming_get(struct moves *m, struct addr a, int64_t wait)
 static void coming_remove(struct moves *m, struct coming *k)
 {
 	m->n_pending -= k->n;
+	m->counts->came += k->taken;
+	m->counts->came_alone += k->alone && !k->taken;
 	free(k->flows);
 	*k = m->coming[--m->n_coming];
 }
@@ -115,8 +118,9 @@ static void timer_arm(struct moves *m)
 
 /* ---- leaving ---- */
 
-static void leave_gone(struct leaving *l)
+static void leave_gone(struct moves *m, struct leaving *l)
 {
+	*(l->state == LEAVE_TAKEN ? &m->counts->left : &m->counts->left_alone) += 1;
 	l->state = LEAVE_GONE;
 	l->until = clock_ms() + MOVE_LINGER_MS;
 }
@@ -192,7 +196,7 @@ void moves_let(struct moves *m, struct addr a)
 
 	if (!l || l->state != LEAVE_TAKEN)
 		return;
-	leave_gone(l);
+	leave_gone(m, l);
 	timer_arm(m);
 	m->ops->changed(m->data);
 }
@@ -212,7 +216,7 @@ enum move_leaving moves_leaving(struct moves *m, struct addr a, struct addr to)
 		.addr = a, .to = to, .channel = c, .until = clock_ms() + MOVE_LEAVE_MS};
 	loop_timer_arm(m->tell, 0);
 	if (!c)
-		leave_gone(l);
+		leave_gone(m, l);
 	timer_arm(m);
 	return leaving_as(l);
 }
@@ -363,7 +367,7 @@ static void on_closed(void *data, struct channel *c, const char *why)
 			continue;
 		l->channel = NULL;
 		if (l->state != LEAVE_GONE) {
-			leave_gone(l);
+			leave_gone(m, l);
 			lost = true;
 		}
 	}
@@ -373,9 +377,8 @@ static void on_closed(void *data, struct channel *c, const char *why)
 		if (k->channel != c)
 			continue;
 		k->channel = NULL;
-		if (!k->ready) { /* what has been told is not all of it */
+		if (!k->ready) /* what has been told is not all of it */
 			k->alone = lost = true;
-		}
 	}
 	if (lost)
 		log_warn("addresses move without all of their connections", "peer=%s reason=%s",
@@ -400,9 +403,9 @@ static void on_timer(void *data)
 
 		if (l->until > now)
 			continue;
-		changed |= l->state != LEAVE_GONE;
 		if (l->state != LEAVE_GONE) {
-			leave_gone(l);
+			leave_gone(m, l);
+			changed = true;
 			continue;
 		}
 		m->ops->forget(m->data, l->addr);
@@ -447,6 +450,7 @@ void moves_drop(struct moves *m, struct addr a)
 
 int moves_new(const struct moves_in *in, struct moves **ret, struct err *e)
 {
+	static struct moves_counts nobodys;
 	struct moves *m = mem_alloc0(sizeof(*m));
 	const struct channels_in channels = {
 		.loop = in->loop,
@@ -459,6 +463,7 @@ int moves_new(const struct moves_in *in, struct moves **ret, struct err *e)
 
 	*m = (struct moves){
 		.ops = in->ops, .data = in->data, .peer_port = in->peer_port, .more = in->more};
+	m->counts = in->counts ?: &nobodys;
 	r = loop_timer_new(in->loop, on_timer, m, &m->timer, e);
 	if (r == 0)
 		r = loop_timer_new(in->loop, on_tell, m, &m->tell, e);

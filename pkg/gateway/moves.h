@@ -51,6 +51,12 @@ struct moves_more {
 	struct channels *channels; /* set by moves_new */
 };
 
+/* Addresses, since the start. */
+struct moves_counts {
+	uint64_t left, left_alone; /* taken by the next one; let go without a word of it */
+	uint64_t came, came_alone; /* with all of their connections; without */
+};
+
 struct moves_in {
 	struct loop *loop;
 	struct channel_keys keys;
@@ -58,7 +64,8 @@ struct moves_in {
 	uint16_t peer_port; /* 0: the same; another one in tests on one machine */
 	const struct moves_ops *ops;
 	void *data;
-	struct moves_more *more; /* NULL: nobody does */
+	struct moves_more *more;     /* NULL: nobody does */
+	struct moves_counts *counts; /* NULL: nobody asks */
 };
 
 struct moves;

@@ -236,6 +236,11 @@ void api_passed(struct api *a)
 	a->listed = false;
 }
 
+bool api_leads(const struct api *a)
+{
+	return api_tell_leads(a->tell);
+}
+
 bool api_end(struct api *a, void (*done)(void *data), void *data)
 {
 	return api_tell_end(a->tell, done, data);

@@ -32,5 +32,6 @@ DEFINE_CLEANUP(struct api *, api_free);
 bool api_fetch_pod(struct api *a, uint64_t question, const struct json *request);
 /* Lets go what others wait for; then done, once, from the loop. False: nothing is to be done. */
 bool api_end(struct api *a, void (*done)(void *data), void *data);
+bool api_leads(const struct api *a); /* it holds the Lease */
 /* After each pass. */
 void api_passed(struct api *a);

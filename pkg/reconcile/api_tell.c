@@ -449,6 +449,11 @@ void api_tell_free(struct api_tell *t)
 	free(t);
 }
 
+bool api_tell_leads(const struct api_tell *t)
+{
+	return api_lease_held(t->lease);
+}
+
 bool api_tell_end(struct api_tell *t, void (*done)(void *data), void *data)
 {
 	return api_lease_release(t->lease, done, data);

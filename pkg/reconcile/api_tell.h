@@ -18,5 +18,6 @@ void api_tell_free(struct api_tell *t);
 DEFINE_CLEANUP(struct api_tell *, api_tell_free);
 /* Something changed that may have to be told: soon, and once for many. */
 void api_tell_soon(struct api_tell *t);
+bool api_tell_leads(const struct api_tell *t); /* we hold the Lease */
 /* As api_lease_release. */
 bool api_tell_end(struct api_tell *t, void (*done)(void *data), void *data);

@@ -31,6 +31,7 @@
 #include "reconcile/membership.h"
 #include "reconcile/objects.h"
 #include "reconcile/reconcile.h"
+#include "reconcile/scrape.h"
 #include "reconcile/server.h"
 #include "source/file_watch.h"
 #include "state/retired.h"
@@ -67,6 +68,7 @@ struct daemon {
 	struct file_watch *policies;
 	struct membership *membership; /* NULL: without heartbeats */
 	struct handover *handover;     /* NULL: addresses move without their connections */
+	struct scrape *scrape;	       /* NULL: nobody asks for numbers */
 	struct keeper *keeper;	       /* of our list in cniConfDir; NULL: others keep it */
 	struct loop_timer *soon, *safety, *timers, *end;
 	int rtnl_fd, nft_fd, records_fd, lock_fd, clock_fd;
@@ -382,6 +384,7 @@ static int loop_open(struct daemon *d, struct err *e)
 
 static void daemon_done(struct daemon *d)
 {
+	scrape_free(d->scrape);
 	api_free(d->api);
 	server_free(d->server);
 	event_log_free(d->events);
@@ -400,6 +403,13 @@ static void daemon_done(struct daemon *d)
 	cleanup_closep(&d->records_fd);
 	cleanup_closep(&d->lock_fd);
 	cleanup_closep(&d->clock_fd);
+}
+
+static int scrape_open(struct daemon *d, struct err *e)
+{
+	const struct scrape_in in = {d->loop, d->conf, d->r, d->events, d->api};
+
+	return d->conf->metrics_port ? scrape_new(&in, &d->scrape, e) : 0;
 }
 
 int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *e)
@@ -438,6 +448,8 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 	in.loop = d.loop;
 	in.reconcile = d.r;
 	rc = server_new(&in, &d.server, e);
+	if (rc == 0)
+		rc = scrape_open(&d, e);
 	if (rc == 0 && conf->cni_conf_dir) /* pods come once they can be served */
 		rc = keeper_new(d.loop, conf, &d.keeper, e);
 	if (rc < 0)

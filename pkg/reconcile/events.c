@@ -251,6 +251,11 @@ static void on_ready(int fd, uint32_t events, void *data)
 	log->lost_said = log->lost;
 }
 
+uint64_t event_log_lost(const struct event_log *log)
+{
+	return log->lost;
+}
+
 int event_log_reopen(struct event_log *log, struct err *e)
 {
 	__cleanup_close int fd = -1;

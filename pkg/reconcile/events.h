@@ -25,6 +25,7 @@ int event_log_new(struct loop *loop, struct reconcile *r, const char *path, stru
 		  struct err *e);
 void event_log_free(struct event_log *log);
 DEFINE_CLEANUP(struct event_log *, event_log_free);
+uint64_t event_log_lost(const struct event_log *log); /* lines, since the start */
 int event_log_reopen(struct event_log *log, struct err *e);
 /* After each pass: tells what was waiting for it, reads from the maps that are in force now. */
 int event_log_follow(struct event_log *log, struct err *e);

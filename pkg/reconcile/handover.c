@@ -27,6 +27,8 @@ struct handover {
 	struct former *formers; /* sorted by addr */
 	size_t n_formers;
 	uint64_t serial; /* of the compiled that they are of */
+	struct moves_counts counts;
+	uint64_t told, made; /* connections */
 };
 
 /* ---- who had it ---- */
@@ -160,7 +162,9 @@ static int flows_list(void *data, const struct addr *addrs, size_t n, struct mov
 
 	if (r == 0 && moving_divert(h->r->desired->model, *ret, *ret_n, &e) < 0)
 		log_warn("connections of own pods not prepared", "error=%s", log_quote(e.msg));
-	if (r < 0)
+	if (r == 0)
+		h->told += *ret_n;
+	else
 		log_warn("connections not told", "error=%s", log_quote(e.msg));
 	return r;
 }
@@ -169,10 +173,11 @@ static void flows_make(void *data, const struct move_flow *flows, size_t n)
 {
 	struct handover *h = data;
 	struct err e = {0};
-	size_t made;
+	size_t made = 0;
 
 	if (moving_make(h->r->desired->model, flows, n, &made, &e) < 0)
 		log_warn("connections not taken over", "error=%s", log_quote(e.msg));
+	h->made += made;
 	log_info("connections taken over", "told=%zu made=%zu", n, made);
 }
 
@@ -205,6 +210,7 @@ int handover_new(const struct handover_in *in, struct handover **ret, struct err
 		.port = in->port,
 		.peer_port = in->port,
 		.ops = &moves_ops,
+		.counts = &h->counts,
 		.data = h,
 	};
 	int rc;
@@ -246,4 +252,15 @@ void handover_free(struct handover *h)
 struct json *handover_status(const struct handover *h)
 {
 	return replicate_status(h->replicate);
+}
+
+void handover_counts(const struct handover *h, struct handover_counts *ret)
+{
+	*ret = (struct handover_counts){
+		.moves = h->counts,
+		.refused = channels_refused(replicate_more(h->replicate)->channels),
+		.told = h->told,
+		.made = h->made,
+	};
+	replicate_counts(h->replicate, &ret->replica, &ret->restored, &ret->overruns);
 }

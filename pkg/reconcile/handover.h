@@ -7,6 +7,8 @@
  */
 #include "base/cleanup.h"
 #include "gateway/channel.h"
+#include "gateway/moves.h"
+#include "gateway/replica.h"
 #include "loop/loop.h"
 #include "reconcile/reconcile.h"
 
@@ -26,3 +28,12 @@ int handover_new(const struct handover_in *in, struct handover **ret, struct err
 void handover_free(struct handover *h);
 DEFINE_CLEANUP(struct handover *, handover_free);
 struct json *handover_status(const struct handover *h); /* of what is replicated */
+
+struct handover_counts {
+	struct moves_counts moves;
+	uint64_t refused;    /* channels_refused */
+	uint64_t told, made; /* connections of planned moves, since the start */
+	struct replica_stats replica;
+	uint64_t restored, overruns; /* see replicate_counts */
+};
+void handover_counts(const struct handover *h, struct handover_counts *ret);

@@ -121,8 +121,8 @@ static void send_one(struct membership *ms, const struct compiled_node *to,
 		return;
 	len = sockaddr_fill(&sa, a, ms->in.conf->gateway_port);
 	/* one that is lost is one of those that may be */
-	(void)!sendto(ms->fds[v4 ? 0 : 1], buf, HEARTBEAT_LEN, MSG_DONTWAIT,
-		      (const struct sockaddr *)&sa, len);
+	ms->sent += sendto(ms->fds[v4 ? 0 : 1], buf, HEARTBEAT_LEN, MSG_DONTWAIT,
+			   (const struct sockaddr *)&sa, len) == HEARTBEAT_LEN;
 }
 
 static void send_all(struct membership *ms)

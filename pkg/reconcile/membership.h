@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "config/daemon_conf.h"
 #include "gateway/channel.h"
+#include "gateway/heartbeat.h"
 #include "gateway/members.h"
 #include "json/json.h"
 #include "loop/loop.h"
@@ -63,3 +64,12 @@ void membership_holds(struct membership *ms, const struct compiled *c,
 		      const struct node_state *node);
 
 struct json *membership_status(const struct membership *ms);
+
+#define MEMBERSHIP_STATES (HEARTBEAT_DRAINED + 1) /* enum heartbeat_state; 0: it is not heard */
+struct membership_counts {
+	uint64_t sent, fates[MEMBERS_FATES]; /* packets */
+	size_t states[MEMBERSHIP_STATES];    /* peers */
+};
+void membership_counts(const struct membership *ms, struct membership_counts *ret);
+const char *membership_state_text(uint8_t state);	  /* "Away", "Live" … */
+const char *membership_fate_text(enum members_fate fate); /* "accepted", "strangers" … */

@@ -31,7 +31,7 @@ struct membership {
 	uint32_t uplinks[MAX_UPLINKS]; /* interfaces that have had addresses of gateways */
 	size_t n_uplinks;
 	struct members_self facts;
-	uint64_t fates[MEMBERS_FATES];
+	uint64_t fates[MEMBERS_FATES], sent;
 	bool too_many;
 	struct err err; /* of the sockets */
 };
@@ -39,7 +39,6 @@ struct membership {
 int membership_keys_open(struct membership *ms, struct err *e);
 void membership_keys_close(struct membership *ms);
 struct json *membership_keys_status(const struct membership *ms);
-const char *membership_state_text(uint8_t state);
 /* Addresses that we put on this node's interfaces, those of sluice0 aside: into ret, which has
  * room for all that the node has. */
 size_t membership_ours(const struct node_state *node, struct addr *ret);

@@ -224,10 +224,34 @@ static void peers_emit(const struct membership *ms, struct json *to)
 	json_set(to, "peers", list);
 }
 
+const char *membership_fate_text(enum members_fate fate)
+{
+	static const char *const texts[MEMBERS_FATES] = {
+		[MEMBERS_TAKEN_IN] = "accepted", [MEMBERS_STRANGER] = "strangers",
+		[MEMBERS_REPLAYED] = "replayed", [MEMBERS_UNPROVEN] = "unproven",
+		[MEMBERS_GARBAGE] = "garbage",	 [MEMBERS_WRONG_KEY] = "wrongKey",
+	};
+
+	return fate < MEMBERS_FATES ? texts[fate] : "unknown";
+}
+
+void membership_counts(const struct membership *ms, struct membership_counts *ret)
+{
+	struct member_view v;
+
+	*ret = (struct membership_counts){0};
+	if (!ms || !ms->m)
+		return;
+	ret->sent = ms->sent;
+	memcpy(ret->fates, ms->fates, sizeof(ret->fates));
+	for (size_t i = 0; i < ms->n; i++) {
+		members_get(ms->m, i, &v);
+		ret->states[v.state < MEMBERSHIP_STATES ? v.state : 0]++;
+	}
+}
+
 struct json *membership_status(const struct membership *ms)
 {
-	static const char *const fates[MEMBERS_FATES] = {"accepted", "strangers", "replayed",
-							 "unproven", "garbage",	  "wrongKey"};
 	struct json *o = json_new_object(), *counts = json_new_object();
 	bool on = ms && ms->m && ms->n;
 
@@ -247,7 +271,9 @@ struct json *membership_status(const struct membership *ms)
 		peers_emit(ms, o);
 	}
 	for (size_t i = 0; ms && i < MEMBERS_FATES; i++)
-		json_set(counts, fates[i], json_new_int((int64_t)ms->fates[i]));
+		json_set(counts, membership_fate_text(i), json_new_int((int64_t)ms->fates[i]));
+	if (ms)
+		json_set(counts, "sent", json_new_int((int64_t)ms->sent));
 	json_set(o, "packets", counts);
 	return o;
 }

@@ -255,6 +255,8 @@ struct object *object_replay(struct objects *o, enum collection c, const struct 
 void objects_put(struct objects *o, enum collection c, const struct json *object)
 {
 	object_replay(o, c, object);
+	o->of[c].objects++;
+	o->told_at = wall_ms();
 }
 
 void objects_unreadable(struct objects *o, enum collection c, const char *namespace,

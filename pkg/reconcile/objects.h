@@ -152,6 +152,14 @@ uint64_t objects_status_serial(const struct objects *o);
 /* For people: per collection, how many there are, whether all were told, what is wrong. */
 struct json *objects_status(const struct objects *o);
 
+struct objects_counts {
+	size_t n, refused, unadopted;
+	uint64_t lists, told, errors; /* since the start */
+};
+void objects_counts(const struct objects *o, enum collection c, struct objects_counts *ret);
+/* When an object or the end of a list was told last, ms since 1970; 0: never. */
+int64_t objects_told_at(const struct objects *o);
+
 /* Borrowed until the next of the calls above; ordered by namespace and name. */
 const struct object *objects_find(const struct objects *o, enum collection c, const char *namespace,
 				  const char *name);

@@ -167,8 +167,10 @@ void objects_trouble(struct objects *o, enum collection c, const struct err *e)
 {
 	free(o->of[c].trouble);
 	o->of[c].trouble = e ? mem_strdup(e->msg) : NULL;
-	if (e)
-		o->of[c].halved = false; /* it may take long */
+	if (!e)
+		return;
+	o->of[c].errors++;
+	o->of[c].halved = false; /* it may take long */
 }
 
 const char *objects_troubled(const struct objects *o)
@@ -179,17 +181,37 @@ const char *objects_troubled(const struct objects *o)
 	return NULL;
 }
 
+void objects_counts(const struct objects *o, enum collection c, struct objects_counts *ret)
+{
+	const struct objects_of *of = &o->of[c];
+
+	*ret = (struct objects_counts){
+		.n = of->n, .lists = of->lists, .told = of->objects, .errors = of->errors};
+	for (size_t i = 0; i < of->n; i++) {
+		ret->refused += of->list[i]->refused || of->list[i]->conflict;
+		ret->unadopted += of->list[i]->unadopted;
+	}
+}
+
+int64_t objects_told_at(const struct objects *o)
+{
+	return o->told_at;
+}
+
 static struct json *collection_status(const struct objects *o, enum collection c, size_t *refused)
 {
 	const struct objects_of *of = &o->of[c];
 	struct json *j = json_new_object();
+	struct objects_counts counts;
 
-	for (size_t i = 0; i < of->n; i++)
-		*refused += of->list[i]->refused || of->list[i]->conflict;
+	objects_counts(o, c, &counts);
+	*refused += counts.refused;
 	json_set(j, "name", json_new_string(objects_resource(c)));
 	json_set(j, "count", json_new_int((int64_t)of->n));
 	json_set(j, "synced", json_new_bool(of->synced));
 	json_set(j, "error", json_new_string(of->trouble));
+	json_set(j, "lists", json_new_int((int64_t)counts.lists));
+	json_set(j, "errors", json_new_int((int64_t)counts.errors));
 	return j;
 }
 

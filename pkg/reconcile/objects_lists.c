@@ -3,6 +3,7 @@
  * Lists: what is not in them is gone. A collection may be told in parts by several watches, which
  * overlap; then an object is there for as long as one of them tells it.
  */
+#include "base/clock.h"
 #include "reconcile/objects_priv.h"
 
 void objects_speaker(struct objects *o, unsigned int source)
@@ -55,12 +56,14 @@ void objects_begin(struct objects *o, enum collection c)
 	for (size_t i = 0; i < o->of[c].n; i++)
 		o->of[c].list[i]->listed &= ~o->speaker;
 	o->of[c].listing |= o->speaker;
+	o->of[c].lists++;
 }
 
 void objects_synced(struct objects *o, enum collection c)
 {
 	struct objects_of *of = &o->of[c];
 
+	o->told_at = wall_ms();
 	for (size_t i = of->n; of->listing & o->speaker && i-- > 0;)
 		if (!(of->list[i]->listed & o->speaker))
 			untell(o, c, i, o->speaker);
@@ -75,6 +78,8 @@ void objects_gone(struct objects *o, enum collection c, const char *namespace, c
 {
 	size_t i = objects_index(o, c, namespace, name);
 
+	o->of[c].objects++;
+	o->told_at = wall_ms();
 	if (i != SIZE_MAX)
 		untell(o, c, i, o->speaker | SOURCE_LOG);
 }

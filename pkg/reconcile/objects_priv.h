@@ -16,6 +16,7 @@ struct objects_of {	      /* one collection */
 	bool halved; /* it was whole, and one that must has not told its part yet */
 	struct object_entry known_at;
 	char *trouble;
+	uint64_t lists, objects, errors; /* begun; told; since the start */
 };
 
 struct objects {
@@ -24,6 +25,7 @@ struct objects {
 	struct doc_set *whole; /* given out last */
 	bool changed, gateways_changed, replaying;
 	uint64_t status_serial, nodes_serial;
+	int64_t told_at;   /* ms since 1970; 0: nothing was told in this life */
 	uint64_t speaker;  /* by bit */
 	size_t n_to_nodes; /* policies that name nodes as destinations */
 	size_t n_services; /* policies and slices that name Services */

@@ -106,6 +106,10 @@ struct reconcile {
 	bool unpublished;
 	int64_t adopt_at; /* when to look again for pods without a record (ms) */
 	/* what people are told */
+	struct {
+		uint64_t ok, failed, changes;
+		int64_t us, last_us; /* that they took */
+	} passes;		     /* since the start */
 	size_t changes;
 	struct err err;		  /* of the last pass */
 	struct refusal *refusals; /* of the last plan: their pods keep what they had */
@@ -162,6 +166,20 @@ int prog_now(struct reconcile *r, struct prog *p, struct err *e);
  * drops */
 const struct way *ways_get(struct reconcile *r, const struct place *places);
 bool ways_strict(const struct reconcile *r, char *ret_name, size_t size);
+
+/* status.c */
+void pass_note(struct reconcile *r, int rc, int64_t us); /* it is over, and took so long */
+#define ADDRESS_STATES 6
+extern const char *const address_states[ADDRESS_STATES]; /* "Local", … */
+const char *address_state(const struct reconcile *r, const struct egress_addr *a);
+/* [{"type", "status": "True"|"False", "reason", "message"}] */
+struct json *node_conditions(const struct reconcile *r, bool *ret_ready);
+bool condition_counts(const char *type); /* without it a node is not ready */
+/* Of those alive; quarantined are not governed. */
+struct pods_count {
+	size_t all, governed, quarantined;
+};
+void pods_count(const struct reconcile *r, struct pods_count *ret);
 
 /* status_gateways.c: who has what since when, and how much room is left */
 void gateways_note(struct reconcile *r); /* after a pass that did all */

@@ -451,6 +451,7 @@ static void others_forget(struct reconcile *r, int rc)
 int reconcile_pass(struct reconcile *r, struct err *e)
 {
 	struct err own = {0};
+	int64_t began = clock_us();
 	int rc;
 
 	r->changes = 0;
@@ -467,6 +468,7 @@ int reconcile_pass(struct reconcile *r, struct err *e)
 		gateways_note(r);
 	}
 	others_forget(r, rc);
+	pass_note(r, rc, clock_us() - began);
 	r->err = rc < 0 ? own : (struct err){0};
 	if (e)
 		*e = own;

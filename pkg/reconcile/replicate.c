@@ -298,6 +298,14 @@ void replicate_own(struct replicate *p, struct addr a)
 	replica_take(p->replica, a, &flows);
 }
 
+void replicate_counts(const struct replicate *p, struct replica_stats *ret, uint64_t *ret_restored,
+		      uint64_t *ret_overruns)
+{
+	replica_stats(p->replica, ret);
+	*ret_restored = p->made;
+	*ret_overruns = p->overruns;
+}
+
 struct json *replicate_status(const struct replicate *p)
 {
 	struct json *o = json_new_object();

@@ -25,4 +25,7 @@ void replicate_look(struct replicate *p);
 void replicate_seize(struct replicate *p, struct addr a);
 /* It is this node's, whoever has told it: what others said of it is of no use any more. */
 void replicate_own(struct replicate *p, struct addr a);
+/* restored: connections made after a crash; overruns: times that news were lost */
+void replicate_counts(const struct replicate *p, struct replica_stats *ret, uint64_t *ret_restored,
+		      uint64_t *ret_overruns);
 struct json *replicate_status(const struct replicate *p);

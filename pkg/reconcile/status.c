@@ -22,16 +22,29 @@ static void condition_add(struct json *list, const char *type, bool yes, const c
 	json_append(list, o);
 }
 
-static const char *address_state(const struct reconcile *r, const struct egress_addr *a,
-				 const struct claim *k)
+enum { LOCAL, PENDING, CONFLICT, LEAVING, REMOTE, UNASSIGNED };
+
+const char *const address_states[ADDRESS_STATES] = {
+	[LOCAL] = "Local",     [PENDING] = "Pending", [CONFLICT] = "Conflict",
+	[LEAVING] = "Leaving", [REMOTE] = "Remote",   [UNASSIGNED] = "Unassigned",
+};
+
+static const struct claim *claim_of(const struct reconcile *r, const struct egress_addr *a)
 {
+	return a->assign || !a->local ? claims_find(&r->claims, a->addr) : NULL;
+}
+
+const char *address_state(const struct reconcile *r, const struct egress_addr *a)
+{
+	const struct claim *k = claim_of(r, a);
+
 	if (a->problem || !a->owner)
-		return "Unassigned";
+		return address_states[UNASSIGNED];
 	if (!a->local)
-		return k && k->leaves ? "Leaving" : "Remote";
+		return address_states[k && k->leaves ? LEAVING : REMOTE];
 	if (k && k->state == CLAIM_CONFLICT)
-		return "Conflict";
-	return !k || k->state == CLAIM_HELD ? "Local" : "Pending";
+		return address_states[CONFLICT];
+	return address_states[!k || k->state == CLAIM_HELD ? LOCAL : PENDING];
 }
 
 static struct json *limits_emit(const struct doc_limits *l)
@@ -47,8 +60,8 @@ static struct json *limits_emit(const struct doc_limits *l)
 
 static struct json *address_emit(const struct reconcile *r, const struct egress_addr *a)
 {
-	const struct claim *k = a->assign || !a->local ? claims_find(&r->claims, a->addr) : NULL;
-	const char *state = address_state(r, a, k);
+	const struct claim *k = claim_of(r, a);
+	const char *state = address_state(r, a);
 	struct json *o = json_new_object();
 
 	json_set(o, "address", json_new_string(addr_str(a->addr)));
@@ -69,23 +82,34 @@ static struct json *address_emit(const struct reconcile *r, const struct egress_
 	return o;
 }
 
-static struct json *addresses_emit(const struct reconcile *r, bool *ret_conflict)
+static struct json *addresses_emit(const struct reconcile *r)
 {
 	struct json *list = json_new_array();
 	const struct egress_addr *addrs;
 	size_t n = 0;
 
-	*ret_conflict = false;
+	addrs = r->compiled ? compiled_addrs(r->compiled, &n) : NULL;
+	for (size_t i = 0; i < n; i++)
+		if (!addrs[i].spare)
+			json_append(list, address_emit(r, &addrs[i]));
+	return list;
+}
+
+static bool addresses_conflict(const struct reconcile *r)
+{
+	const struct egress_addr *addrs;
+	size_t n = 0;
+
 	addrs = r->compiled ? compiled_addrs(r->compiled, &n) : NULL;
 	for (size_t i = 0; i < n; i++) {
-		const struct claim *k = claims_find(&r->claims, addrs[i].addr);
+		const struct claim *k = addrs[i].assign && !addrs[i].spare
+						? claims_find(&r->claims, addrs[i].addr)
+						: NULL;
 
-		if (addrs[i].spare)
-			continue;
-		*ret_conflict |= addrs[i].assign && k && k->state == CLAIM_CONFLICT;
-		json_append(list, address_emit(r, &addrs[i]));
+		if (k && k->state == CLAIM_CONFLICT)
+			return true;
 	}
-	return list;
+	return false;
 }
 
 /* Not a matter of being ready: what is open goes on, and there is room elsewhere. */
@@ -193,9 +217,10 @@ static bool api_emit(const struct reconcile *r, struct json *list)
 	return told;
 }
 
-static void conditions_emit(const struct reconcile *r, struct json *list, bool conflict,
-			    bool *ret_ready)
+struct json *node_conditions(const struct reconcile *r, bool *ret_ready)
 {
+	struct json *list = json_new_array();
+	bool conflict = addresses_conflict(r);
 	const char *why = "every object of the node is as it must be";
 	bool kernel = r->last_ok_at && r->err.code == 0;
 	bool policies = r->policies.set && !r->policies.err.code;
@@ -225,6 +250,20 @@ static void conditions_emit(const struct reconcile *r, struct json *list, bool c
 	chain = chain_emit(r, list);
 	told = api_emit(r, list);
 	*ret_ready = kernel && policies && !conflict && !r->forward_drop[0] && chain && told;
+	return list;
+}
+
+bool condition_counts(const char *type)
+{
+	static const char *const types[] = {
+		"KernelInSync",	   "PoliciesAccepted", "AddressesHeld",
+		"ForwardAccepted", "ChainInForce",     "ObjectsTold",
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(type, types[i]) == 0)
+			return true;
+	return false;
 }
 
 bool reconcile_takes_pods(const struct reconcile *r)
@@ -237,26 +276,28 @@ bool reconcile_takes_pods(const struct reconcile *r)
 	       (!r->policies.objects || objects_all_synced(r->policies.objects));
 }
 
-static size_t pods_governed(const struct reconcile *r, size_t *ret_all)
+void pods_count(const struct reconcile *r, struct pods_count *ret)
 {
-	size_t n = 0, all = 0;
-
+	*ret = (struct pods_count){0};
 	for (size_t i = 0; i < r->n_pods; i++) {
-		all += !r->pods[i].dead;
-		n += !r->pods[i].dead && r->pods[i].key != 0;
+		const struct pod *p = &r->pods[i];
+
+		if (p->dead)
+			continue;
+		ret->all++;
+		ret->governed += p->key != 0;
+		ret->quarantined += p->key == 0 && (p->flags & SLU_POD_QUARANTINE);
 	}
-	*ret_all = all;
-	return n;
 }
 
 struct json *reconcile_status(struct reconcile *r)
 {
-	struct json *o = json_new_object(), *conditions = json_new_array();
-	bool conflict, ready;
-	size_t pods, governed = pods_governed(r, &pods);
-	struct json *addresses = addresses_emit(r, &conflict);
+	struct json *o = json_new_object(), *conditions;
+	struct pods_count pods;
+	bool ready;
 
-	conditions_emit(r, conditions, conflict, &ready);
+	pods_count(r, &pods);
+	conditions = node_conditions(r, &ready);
 	json_set(o, "v", json_new_int(1));
 	json_set(o, "ok", json_new_bool(true));
 	json_set(o, "node", json_new_string(r->node_name ? r->node_name : r->conf->node_name));
@@ -265,16 +306,25 @@ struct json *reconcile_status(struct reconcile *r)
 	json_set(o, "generation", json_new_int((int64_t)r->generation));
 	json_set(o, "policies",
 		 json_new_int(r->compiled ? (int64_t)compiled_policy_count(r->compiled) : 0));
-	json_set(o, "pods", json_new_int((int64_t)pods));
-	json_set(o, "governed", json_new_int((int64_t)governed));
+	json_set(o, "pods", json_new_int((int64_t)pods.all));
+	json_set(o, "governed", json_new_int((int64_t)pods.governed));
 	json_set(o, "programs", json_new_int((int64_t)r->n_progs));
 	json_set(o, "conditions", conditions);
 	if (r->policies.objects)
 		json_set(o, "api", objects_status(r->policies.objects));
 	json_set(o, "lastError", r->err.code ? json_new_string(r->err.msg) : json_new_null());
-	json_set(o, "addresses", addresses);
+	json_set(o, "addresses", addresses_emit(r));
 	json_set(o, "gateways", gateways_status(r));
 	return o;
+}
+
+void pass_note(struct reconcile *r, int rc, int64_t us)
+{
+	r->passes.ok += rc >= 0;
+	r->passes.failed += rc < 0;
+	r->passes.changes += r->changes;
+	r->passes.us += us;
+	r->passes.last_us = us;
 }
 
 size_t reconcile_changes(const struct reconcile *r)

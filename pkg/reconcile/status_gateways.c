@@ -105,6 +105,22 @@ static struct json *takeover_emit(const struct takeover *t, const char *node)
 	return o;
 }
 
+static struct json *planned_emit(const struct handover *h)
+{
+	struct json *o = json_new_object();
+	struct handover_counts c;
+
+	handover_counts(h, &c);
+	json_set(o, "left", json_new_int((int64_t)c.moves.left));
+	json_set(o, "leftAlone", json_new_int((int64_t)c.moves.left_alone));
+	json_set(o, "came", json_new_int((int64_t)c.moves.came));
+	json_set(o, "cameAlone", json_new_int((int64_t)c.moves.came_alone));
+	json_set(o, "told", json_new_int((int64_t)c.told));
+	json_set(o, "made", json_new_int((int64_t)c.made));
+	json_set(o, "channelsRefused", json_new_int((int64_t)c.refused));
+	return o;
+}
+
 struct json *gateways_status(const struct reconcile *r)
 {
 	const struct takeover *last = tenures_latest(&r->tenures);
@@ -118,6 +134,7 @@ struct json *gateways_status(const struct reconcile *r)
 	json_set(table, "count", json_new_int(r->usage.count));
 	json_set(table, "max", json_new_int(r->usage.max));
 	json_set(o, "conntrack", table);
+	json_set(o, "planned", r->handover ? planned_emit(r->handover) : json_new_null());
 	json_set(o, "replication", r->handover ? handover_status(r->handover) : json_new_null());
 	return o;
 }

@@ -21,14 +21,6 @@ static int nft_read(struct nft_count *counts, struct err *e)
 	return r;
 }
 
-/* What policies in mode Audit, and denials that SluiceConfig's audit suspends, would have done. */
-static const struct {
-	const char *name, *text;
-} audits[SLU_AUDIT_MAX] = {
-	[SLU_AUDIT_WOULD_ALLOW] = {"would-allow", "dropped, and with the audited policies not"},
-	[SLU_AUDIT_WOULD_DENY] = {"would-deny", "passed, and without the audit not"},
-};
-
 static int bpf_read(const char *bpffs, struct slu_count *counts, struct slu_count *audited,
 		    struct err *e)
 {
@@ -70,8 +62,8 @@ static void print_audits(const struct slu_count *audited, bool all)
 	for (size_t i = 0; i < SLU_AUDIT_MAX; i++)
 		if (audited[i].packets || all)
 			printf("audit: %s %" PRIu64 " packets, %" PRIu64 " bytes: %s\n",
-			       audits[i].name, (uint64_t)audited[i].packets,
-			       (uint64_t)audited[i].bytes, audits[i].text);
+			       audit_name((unsigned int)i), (uint64_t)audited[i].packets,
+			       (uint64_t)audited[i].bytes, audit_text((unsigned int)i));
 }
 
 static void append_audits(struct json *list, const struct slu_count *audited, bool all)
@@ -82,10 +74,10 @@ static void append_audits(struct json *list, const struct slu_count *audited, bo
 		if (!audited[i].packets && !all)
 			continue;
 		o = json_new_object();
-		json_set(o, "audit", json_new_string(audits[i].name));
+		json_set(o, "audit", json_new_string(audit_name((unsigned int)i)));
 		json_set(o, "packets", json_new_int((int64_t)audited[i].packets));
 		json_set(o, "bytes", json_new_int((int64_t)audited[i].bytes));
-		json_set(o, "meaning", json_new_string(audits[i].text));
+		json_set(o, "meaning", json_new_string(audit_text((unsigned int)i)));
 		json_append(list, o);
 	}
 }

@@ -28,23 +28,6 @@ struct view {
 	uint64_t counts[SLU_NAMES_MAX];
 };
 
-static const struct {
-	const char *name, *text;
-} counts[SLU_NAMES_MAX] = {
-	[SLU_NAMES_ANSWERS] = {"answers", "messages from resolvers that were read"},
-	[SLU_NAMES_LEARNED] = {"learned", "addresses that were learned from them"},
-	[SLU_NAMES_FAILED] = {"failed", "no answer, or one that says no"},
-	[SLU_NAMES_TRUNCATED] = {"truncated", "asked again by TCP"},
-	[SLU_NAMES_MALFORMED] = {"malformed", "read up to what could not be understood"},
-	[SLU_NAMES_LONG] = {"long", "fragments, or over 4096 bytes: the rest was not read"},
-	[SLU_NAMES_FOREIGN] = {"foreign", "packets from port 53 of others than dns.resolvers"},
-	[SLU_NAMES_REBOUND] = {"rebound", "inside, loopback or link-local: never learned"},
-	[SLU_NAMES_EXPIRED] = {"expired", "addresses whose time was over, forgotten to make room"},
-	[SLU_NAMES_PUSHED] = {"pushed", "forgotten early: their namespace has more than its share"},
-	[SLU_NAMES_FULL] = {"full", "not learned: there was no room at all"},
-	[SLU_NAMES_UNREAD] = {"unread", "by TCP, and the beginning had not been seen"},
-};
-
 static void view_done(struct view *v)
 {
 	for (uint32_t i = 0; i < v->n_patterns; i++)
@@ -160,7 +143,8 @@ static void print_table(const struct view *v)
 	}
 	for (size_t i = 0; i < SLU_NAMES_MAX; i++) {
 		char number[32];
-		const char *cells[] = {counts[i].name, number, counts[i].text};
+		const char *cells[] = {names_count_name((unsigned int)i), number,
+				       names_count_text((unsigned int)i)};
 
 		snprintf(number, sizeof(number), "%" PRIu64, v->counts[i]);
 		if (v->counts[i])
@@ -188,7 +172,8 @@ static void print_json(const struct view *v)
 		json_append(list, row);
 	}
 	for (size_t i = 0; i < SLU_NAMES_MAX; i++)
-		json_set(numbers, counts[i].name, json_new_int((int64_t)v->counts[i]));
+		json_set(numbers, names_count_name((unsigned int)i),
+			 json_new_int((int64_t)v->counts[i]));
 	json_set(o, "names", list);
 	json_set(o, "counts", numbers);
 	ctl_print_json(o);

@@ -31,6 +31,9 @@ const char options_help[] =
 	"  --cleanup            remove everything of Sluice from the kernel, then end\n"
 	"  --event-log FILE     what rules with log tell, JSON lines (default: -, standard "
 	"output)\n"
+	"  --metrics-address ADDRESS:PORT\n"
+	"                       serve /metrics, /healthz and /readyz there, such as\n"
+	"                       127.0.0.1:5347; :5347 is all addresses (default: do not)\n"
 	"  --log-level LEVEL    error, warn, info or debug (default: info)\n"
 	"  --log-format FORMAT  logfmt or json (default: logfmt)\n"
 	"  --help, --version\n"
@@ -53,6 +56,7 @@ enum option_id {
 	OPT_ONCE,
 	OPT_CLEANUP,
 	OPT_EVENT_LOG,
+	OPT_METRICS_ADDRESS,
 	OPT_LOG_LEVEL,
 	OPT_LOG_FORMAT,
 	OPT_HELP,
@@ -75,6 +79,7 @@ static const struct option long_options[] = {
 	{"once", no_argument, NULL, OPT_ONCE},
 	{"cleanup", no_argument, NULL, OPT_CLEANUP},
 	{"event-log", required_argument, NULL, OPT_EVENT_LOG},
+	{"metrics-address", required_argument, NULL, OPT_METRICS_ADDRESS},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"log-format", required_argument, NULL, OPT_LOG_FORMAT},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -157,6 +162,10 @@ static int value_set(struct options *o, int id, const char *value, bool *first_c
 	case OPT_EVENT_LOG:
 		return strcmp(value, "-") == 0 ? text_set(&c->event_log, "event-log", value, e)
 					       : dir_set(&c->event_log, "event-log", value, e);
+	case OPT_METRICS_ADDRESS:
+		if (daemon_conf_metrics(c, value, e) < 0)
+			return err_wrap(e, "--metrics-address");
+		return 0;
 	case OPT_CLUSTER_CIDR:
 		return cidr_add(c, value, first_cidr, e);
 	case OPT_LOG_LEVEL:

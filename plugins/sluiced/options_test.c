@@ -35,6 +35,7 @@ static void has_defaults_that_work(void **state)
 	assert_string_equal(o.conf.policy_dir, CONF_POLICY_DIR);
 	assert_string_equal(o.conf.bpffs, CONF_BPFFS);
 	assert_true(strlen(o.conf.node_name) > 0);
+	assert_int_equal(o.conf.metrics_port, 0);
 	options_done(&o);
 }
 
@@ -86,6 +87,7 @@ static void refuses_what_it_does_not_understand(void **state)
 		{"--state-dir", "", "expected an absolute path"},
 		{"--cluster-cidr", "10.0.0.1/8", "--cluster-cidr '10.0.0.1/8': host bits"},
 		{"--cluster-cidr", "x", "--cluster-cidr 'x'"},
+		{"--metrics-address", "localhost:80", "--metrics-address: 'localhost:80'"},
 		{"--log-level", "loud", "expected error, warn, info or debug"},
 		{"--log-format", "xml", "expected logfmt or json"},
 		{"--config", "/nonexistent/sluiced.yaml", "/nonexistent/sluiced.yaml"},
