@@ -61,7 +61,7 @@ int ct_socket_open(struct ct_socket *s, struct err *e)
 
 struct nlmsghdr *ct_message(struct ct_socket *s, uint16_t cmd, uint16_t flags, uint8_t family)
 {
-	struct nlmsghdr *h = mnl_nlmsg_put_header(s->buf);
+	struct nlmsghdr *h = mnl_nlmsg_put_header(s->buf + s->used);
 	struct nfgenmsg *nfg;
 
 	h->nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | cmd);
@@ -240,33 +240,30 @@ static void entry_found(const struct nlmsghdr *h, const struct nlattr *tuple, vo
 		en->id = mnl_attr_get_u32(id);
 }
 
-static int entry_delete(struct ct_socket *s, const struct entry *en)
+static struct nlmsghdr *entry_message(struct ct_socket *s, size_t i, const void *data)
 {
-	struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, en->family);
+	const struct entry *en = (const struct entry *)data + i;
+	struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_DELETE, 0, en->family);
 
 	mnl_attr_put(h, CTA_TUPLE_ORIG | NLA_F_NESTED, en->tuple_len, en->tuple);
 	if (en->zone)
 		mnl_attr_put_u16(h, CTA_ZONE, htons(en->zone));
 	if (en->has_id)
 		mnl_attr_put_u32(h, CTA_ID, en->id);
-	return ct_exchange(s, h, NULL, NULL);
+	return h;
+}
+
+bool ct_ended_by_itself(int r)
+{
+	return r == -ENOENT;
 }
 
 static int delete_all(struct ct_socket *s, const struct found *found, size_t *ret_n, struct err *e)
 {
-	size_t n = 0;
+	const struct ct_batch b = {entry_message, ct_ended_by_itself, found->entries};
+	int r = ct_batch(s, &b, found->n, ret_n);
 
-	for (size_t i = 0; i < found->n; i++) {
-		int r = entry_delete(s, &found->entries[i]);
-
-		if (r == -ENOENT) /* ended by itself */
-			continue;
-		if (r < 0)
-			return err_sys(e, r, "forget a connection");
-		n++;
-	}
-	*ret_n = n;
-	return 0;
+	return r < 0 ? err_sys(e, r, "forget connections") : 0;
 }
 
 int conntrack_forget_sources(const struct addr *sources, size_t n, size_t *ret_n, struct err *e)

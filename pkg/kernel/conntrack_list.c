@@ -163,33 +163,28 @@ void ct_put_tuple(struct nlmsghdr *h, const struct ct_flow *f, bool reply, uint1
 	mnl_attr_nest_end(h, tuple);
 }
 
-static int flow_forget(struct ct_socket *s, const struct ct_flow *f)
+static struct nlmsghdr *forget_message(struct ct_socket *s, size_t i, const void *data)
 {
-	struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_DELETE, NLM_F_ACK,
-					(uint8_t)addr_family(f->src));
+	const struct ct_flow *f = (const struct ct_flow *)data + i;
+	struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_DELETE, 0, (uint8_t)addr_family(f->src));
 
 	ct_put_tuple(h, f, false, 0);
 	if (f->zone)
 		mnl_attr_put_u16(h, CTA_ZONE, htons(f->zone));
 	if (f->id)
 		mnl_attr_put_u32(h, CTA_ID, htonl(f->id));
-	return ct_exchange(s, h, NULL, NULL);
+	return h;
 }
 
 int conntrack_forget(const struct ct_flow *flows, size_t n, size_t *ret_n, struct err *e)
 {
 	__cleanup(ct_socket_done) struct ct_socket s = {0};
-	size_t done = 0;
+	const struct ct_batch b = {forget_message, ct_ended_by_itself, flows};
 	int r = n ? ct_socket_open(&s, e) : 0;
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = flow_forget(&s, &flows[i]);
-		done += r == 0;
-		if (r == -ENOENT) /* ended by itself */
-			r = 0;
-		if (r < 0)
-			err_sys(e, r, "forget a connection of %s", addr_str(flows[i].src));
-	}
-	*ret_n = done;
-	return r;
+	*ret_n = 0;
+	if (r < 0 || n == 0)
+		return r;
+	r = ct_batch(&s, &b, n, ret_n);
+	return r < 0 ? err_sys(e, r, "forget connections") : 0;
 }

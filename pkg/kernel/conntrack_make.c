@@ -55,9 +55,10 @@ static void put_tcp(struct nlmsghdr *h, const struct ct_flow *f)
 	mnl_attr_nest_end(h, info);
 }
 
-static int flow_make(struct ct_socket *s, const struct ct_flow *f)
+static struct nlmsghdr *make_message(struct ct_socket *s, size_t i, const void *data)
 {
-	struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK,
+	const struct ct_flow *f = (const struct ct_flow *)data + i;
+	struct nlmsghdr *h = ct_message(s, IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL,
 					(uint8_t)addr_family(f->src));
 	uint32_t status = IPS_CONFIRMED;
 
@@ -73,7 +74,7 @@ static int flow_make(struct ct_socket *s, const struct ct_flow *f)
 	mnl_attr_put_u32(h, CTA_MARK, htonl(f->mark));
 	if (f->proto == IPPROTO_TCP)
 		put_tcp(h, f);
-	return ct_exchange(s, h, NULL, NULL);
+	return h;
 }
 
 /* What one connection is like is the matter, not the table. */
@@ -85,17 +86,12 @@ static bool refuses_one(int r)
 int conntrack_make(const struct ct_flow *flows, size_t n, size_t *ret_n, struct err *e)
 {
 	__cleanup(ct_socket_done) struct ct_socket s = {0};
+	const struct ct_batch b = {make_message, refuses_one, flows};
 	int r = n ? ct_socket_open(&s, e) : 0;
 
 	*ret_n = 0;
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = flow_make(&s, &flows[i]);
-		if (r == 0)
-			++*ret_n;
-		else if (refuses_one(r))
-			r = 0;
-		else
-			err_sys(e, r, "take over a connection of %s", addr_str(flows[i].src));
-	}
-	return r;
+	if (r < 0 || n == 0)
+		return r;
+	r = ct_batch(&s, &b, n, ret_n);
+	return r < 0 ? err_sys(e, r, "take over connections") : 0;
 }

@@ -14,14 +14,28 @@ struct ct_socket {
 	struct mnl_socket *nl;
 	uint32_t seq;
 	char *buf;
+	size_t used; /* of buf, by messages that are still to be sent */
 };
 
 int ct_socket_open(struct ct_socket *s, struct err *e);
 void ct_socket_done(struct ct_socket *s);
-/* A fresh message in the socket's buffer. */
+/* A fresh message in the socket's buffer, behind those that are there. */
 struct nlmsghdr *ct_message(struct ct_socket *s, uint16_t cmd, uint16_t flags, uint8_t family);
 /* Sends and takes the answers until the last. -errno of the kernel. */
 int ct_exchange(struct ct_socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data);
+
+/* One message for each of many things (conntrack_batch.c). */
+struct ct_batch {
+	/* by ct_message, without NLM_F_ACK; for the i-th of them */
+	struct nlmsghdr *(*message)(struct ct_socket *s, size_t i, const void *data);
+	bool (*spares)(int r); /* this refusal is the matter of one, and no reason to stop */
+	const void *data;
+};
+/* *ret_done: how many were not refused, also when it fails. -errno of the kernel. */
+int ct_batch(struct ct_socket *s, const struct ct_batch *b, size_t n, size_t *ret_done);
+
+/* What of a refused deletion is no failure. */
+bool ct_ended_by_itself(int r);
 
 /* NULL = it is not there. */
 const struct nlattr *ct_nested(const struct nlattr *nest, int type);

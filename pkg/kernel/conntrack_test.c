@@ -5,8 +5,10 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "testkit/netns_fixture.h"
 
@@ -232,6 +234,55 @@ static void leaves_out_a_connection_whose_port_is_taken(void **state)
 	free(flows);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* More than one batch, some of which are there: each answer finds the one that it is about. */
+static void makes_and_forgets_thousands_that_are_partly_there(void **state)
+{
+	enum { N = 5000 };
+	struct ct_flow *flows = calloc(N, sizeof(*flows));
+	size_t made = 0, gone = 0;
+	struct err e = {0};
+	uint64_t began;
+
+	need_conntrack();
+	for (size_t i = 0; i < N; i++)
+		flows[i] = (struct ct_flow){.src = A(i % 2 ? "10.0.0.5" : "fd00::5"),
+					    .dst = A(i % 2 ? "192.0.2.1" : "fd00::99"),
+					    .seen = A(i % 2 ? "203.0.113.9" : "2001:db8::9"),
+					    .sport = (uint16_t)(1000 + i),
+					    .dport = 443,
+					    .seen_port = (uint16_t)(1000 + i),
+					    .proto = i % 3 ? IPPROTO_TCP : IPPROTO_UDP,
+					    .zone = 17,
+					    .answered = true,
+					    .assured = true,
+					    .timeout = 600,
+					    .tcp_state = 3,
+					    .tcp_wscale = {7, 7}};
+	expect_ok(conntrack_make(&flows[100], 63, &made, &e), &e);
+	assert_int_equal(made, 63);
+	expect_ok(conntrack_make(&flows[400], 1, &made, &e), &e);
+	assert_int_equal(made, 1);
+	began = now_ns();
+	expect_ok(conntrack_make(flows, N, &made, &e), &e);
+	print_message("# %.1f us a connection\n", (double)(now_ns() - began) / 1e3 / N);
+	assert_int_equal(made, N - 64);
+	sh("test $(conntrack -C) = %d", N);
+	expect_ok(conntrack_forget(&flows[200], 300, &gone, &e), &e);
+	assert_int_equal(gone, 300);
+	expect_ok(conntrack_forget(flows, N, &gone, &e), &e);
+	assert_int_equal(gone, N - 300);
+	sh("test $(conntrack -C) = 0");
+	free(flows);
+}
+
 static void knows_none_where_there_is_none(void **state)
 {
 	struct err e = {0};
@@ -251,6 +302,7 @@ int main(void)
 		cmocka_unit_test(forgets_one_connection_and_not_its_twin_in_another_zone),
 		cmocka_unit_test(makes_what_another_gateway_had),
 		cmocka_unit_test(leaves_out_a_connection_whose_port_is_taken),
+		cmocka_unit_test(makes_and_forgets_thousands_that_are_partly_there),
 		cmocka_unit_test(knows_none_where_there_is_none),
 	};
 
