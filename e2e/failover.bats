@@ -4,32 +4,14 @@
 # median of the gaps and the longest.
 # shellcheck disable=SC2016,SC2119,SC2120 # conditions for lab_wait, optional arguments
 load lib/lab
+load lib/gateways
 
-GATEWAYS=(gw1 gw2 gw3)
-
-setup() {
-	local node
-	lab_up node1 "${GATEWAYS[@]}"
-	echo "a key that only these gateways have" >"$LAB/key"
-	echo "gatewayKeyFile: $LAB/key" >"$LAB/sluiced.yaml"
-	export LAB_CONFIG=$LAB/sluiced.yaml
-	# who still sends to a gateway that let go is told so by the node itself, as the node
-	for node in "${GATEWAYS[@]}"; do on "$node" sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0; done
-}
+setup() { gateways_lab node1 gw1 gw2 gw3; }
 teardown() { lab_teardown; }
 
-# gateways_up [INTERVAL]: office on all three, and a pod that uses it
+# gateways_up: office on all three, and a pod that uses it
 gateways_up() {
-	policy 10-gateway.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressGateway
-		metadata: {name: office}
-		spec:
-		  addresses: [{range: $EGRESS_V4}, {range: "$EGRESS_V6"}]
-		  nodeSelector: {matchLabels: {role: gw}}
-		  allowedNamespaces: {}
-		  failover: {interval: ${1:-100ms}, holdDown: 1s}
-	END
+	office "interval: 100ms, holdDown: 1s"
 	web_policy
 	node_start "${LAB_NODES[@]}"
 	lab_wait 300 all_at_home || lab_fail "the addresses are not where they belong"
@@ -40,34 +22,12 @@ gateways_up() {
 	HOME_V6=$(owner_of "$EGRESS_V6")
 }
 
-owners_of() {
-	local node
-	for node in "${GATEWAYS[@]}"; do
-		! has_address "$node" "$1" || echo "$node"
-	done
-}
-owner_of() {
-	local owners
-	owners=$(owners_of "$1")
-	[ -n "$owners" ] && [[ $owners != *$'\n'* ]] && echo "$owners"
-}
 # moved ADDR FROM: somebody else has it, and nobody but that one
 moved() {
 	local owner
 	owner=$(owner_of "$1") && [ "$owner" != "$2" ]
 }
 is_with() { [ "$(owner_of "$1")" = "$2" ]; }
-
-# Every gateway hears all others, and each address is at home: none is on its way.
-all_at_home() {
-	local node
-	for node in "${GATEWAYS[@]}"; do
-		ctl "$node" status -o json | jq -e '.gateways.settled and .gateways.state == "Live" and
-			([.gateways.peers[] | select(.state == "Live" and .agrees)] | length) == 2 and
-			all(.addresses[]; .state == "Local" or .state == "Remote")' || return
-	done
-	owner_of "$EGRESS_V4" && owner_of "$EGRESS_V6"
-}
 
 cut() { ip -n "$P-seg" link set "p-$1" down; }
 join() { ip -n "$P-seg" link set "p-$1" up; }
@@ -195,30 +155,5 @@ whole() { ip -n "$P-seg" link set "p-$1" master br0; }
 	same "IPv6" "$HOME_V6" "$(owners_of "$EGRESS_V6")"
 	same "claims" "$before" "$(claims_of "$EGRESS_V4")"
 	same "answered" "$(awk 'END { print $2 }' "$LAB/log/web-flood")" "$(awk 'END { print $4 }' "$LAB/log/web-flood")"
-	only_from "$EGRESS_V4" "$EGRESS_V6"
-}
-
-# away_and_back: the owner is cut off under traffic; what the prober saw is in the file gaps
-away_and_back() {
-	probers
-	sleep 0.3
-	cut "$HOME_V4"
-	lab_wait 300 moved "$EGRESS_V4" "$HOME_V4"
-	lab_wait 300 passes 4
-	sleep 0.3
-	probers_stop
-	echo "$GAP_V4" >>"$LAB/gaps"
-	join "$HOME_V4"
-	lab_wait 300 is_with "$EGRESS_V4" "$HOME_V4"
-	lab_wait 300 all_at_home
-}
-
-@test "many times: the owner is cut off and comes back (long)" {
-	skip_long
-	gateways_up "${FAILOVER_INTERVAL:-100ms}"
-	local i
-	for ((i = 0; i < ${FAILOVER_REPEAT:-10}; i++)); do away_and_back; done
-	sort -n "$LAB/gaps" | awk -v interval="${FAILOVER_INTERVAL:-100ms}" '{ gap[NR] = $1 }
-		END { printf "# %d failovers at %s: median %d ms, longest %d ms\n", NR, interval, gap[int((NR + 1) / 2)], gap[NR] }' >&3
 	only_from "$EGRESS_V4" "$EGRESS_V6"
 }

@@ -2,13 +2,9 @@
 # Addresses that go from one living gateway to another: no packet is lost, no connection is cut.
 # shellcheck disable=SC2016,SC2034,SC2119,SC2120 # conditions for lab_wait, the lab's settings, optional arguments
 load lib/lab
+load lib/gateways
 
-setup() {
-	lab_up node1 gw1 gw2
-	echo "a key that only these gateways have" >"$LAB/key"
-	echo "gatewayKeyFile: $LAB/key" >"$LAB/sluiced.yaml"
-	LAB_CONFIG=$LAB/sluiced.yaml
-}
+setup() { gateways_lab node1 gw1 gw2; }
 teardown() { lab_teardown; }
 
 has_both() { has_address "$1" "$EGRESS_V4" && has_address "$1" "$EGRESS_V6"; }
@@ -77,16 +73,8 @@ drained_to() {
 }
 
 @test "a drained gateway hands its addresses over, and has them again when it is drained no longer" {
-	policy 10-gateway.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressGateway
-		metadata: {name: office}
-		spec:
-		  addresses: [{range: $EGRESS_V4}, {range: "$EGRESS_V6"}]
-		  nodeSelector: {matchLabels: {role: gw}}
-		  allowedNamespaces: {}
-		  failover: {holdDown: 1s}
-	END
+	# nothing is lost over it, so who is busy must not be taken for dead
+	office "interval: 500ms, missed: 6, holdDown: 1s"
 	web_policy
 	node_start "${LAB_NODES[@]}"
 	ctl gw2 drain

@@ -3,57 +3,17 @@
 # under the next one, which has been told of them all the time.
 # shellcheck disable=SC2016,SC2034,SC2119,SC2120 # conditions for lab_wait, the lab's settings, optional arguments
 load lib/lab
+load lib/gateways
 
-GATEWAYS=(gw1 gw2 gw3)
-
-setup() {
-	lab_up node1 "${GATEWAYS[@]}"
-	echo "a key that only these gateways have" >"$LAB/key"
-	echo "gatewayKeyFile: $LAB/key" >"$LAB/sluiced.yaml"
-	LAB_CONFIG=$LAB/sluiced.yaml
-}
+setup() { gateways_lab node1 gw1 gw2 gw3; }
 teardown() { lab_teardown; }
 
-# office REPLICATE: on all three; with time enough for heartbeats on a busy machine, since whoever
-# is missed is next no more
-office() {
-	policy 10-gateway.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressGateway
-		metadata: {name: office}
-		spec:
-		  addresses: [{range: $EGRESS_V4}, {range: "$EGRESS_V6"}]
-		  nodeSelector: {matchLabels: {role: gw}}
-		  allowedNamespaces: {}
-		  failover: {interval: 500ms, missed: 6, holdDown: 1s, replicate: $1}
-	END
-}
+# replicated BOOL: with time enough for heartbeats on a busy machine, since whoever is missed is
+# next no more
+replicated() { office "interval: 500ms, missed: 6, holdDown: 1s, replicate: $1"; }
 
-owners_of() {
-	local node
-	for node in "${GATEWAYS[@]}"; do ! has_address "$node" "$1" || echo "$node"; done
-}
-owner_of() {
-	local owners
-	owners=$(owners_of "$1")
-	[ -n "$owners" ] && [[ $owners != *$'\n'* ]] && echo "$owners"
-}
-# Each hears all others, and whoever has an address is who is to have it, as all see it.
-all_at_home() {
-	local node addr owner
-	for node in "${GATEWAYS[@]}"; do
-		ctl "$node" status -o json >"$LAB/status-$node" && jq -e '.gateways.settled and .gateways.state == "Live" and
-			([.gateways.peers[] | select(.state == "Live" and .agrees)] | length) == 2' "$LAB/status-$node" || return
-	done
-	for addr in "$EGRESS_V4" "$EGRESS_V6"; do
-		owner=$(owner_of "$addr") || return
-		for node in "${GATEWAYS[@]}"; do
-			jq -e --arg a "$addr" --arg o "$owner" '[.addresses[] | select(.address == $a)][0].owner == $o' "$LAB/status-$node" || return
-		done
-	done
-}
 gateways_up() {
-	office "$1"
+	replicated "$1"
 	web_policy
 	node_start "${LAB_NODES[@]}"
 	lab_wait 300 all_at_home || lab_fail "the addresses are not where they belong"
@@ -165,9 +125,9 @@ keeper() {
 	node_start "$keeper"
 	lab_wait 300 all_at_home
 	kept_soon "$TALKS_N"
-	office false
+	replicated false
 	lab_wait 300 kept_none
-	office true
+	replicated true
 	kept_soon "$TALKS_N"
 	# what has ended is kept no longer
 	kill -TERM "$(cat "$LAB/pids/idle-node1-talk")"

@@ -32,9 +32,11 @@ EXEC='' # "exec" below daemon
 LAB='' P=''
 LABS=${SLUICE_LAB:-${SLUICE_E2E_DIR:-${TMPDIR:-/tmp}}}
 
-declare -gA NODE_NUMBER=([node1]=1 [gw1]=2 [gw2]=3 [gw3]=4)
-declare -gA NODE_V4=([node1]=172.31.7.11 [gw1]=172.31.7.21 [gw2]=172.31.7.22 [gw3]=172.31.7.23)
-declare -gA NODE_V6=([node1]=fd31:7::11 [gw1]=fd31:7::21 [gw2]=fd31:7::22 [gw3]=fd31:7::23)
+declare -gA NODE_NUMBER=([node1]=1) NODE_V4=([node1]=172.31.7.11) NODE_V6=([node1]=fd31:7::11)
+for gw in {1..16}; do
+	NODE_NUMBER[gw$gw]=$((gw + 1)) NODE_V4[gw$gw]=172.31.7.$((gw + 20)) NODE_V6[gw$gw]=fd31:7::$((gw + 20))
+done
+unset gw
 EGRESS_V4=172.31.7.50 EGRESS_V6=fd31:7::50
 
 lab_fail() {

@@ -47,7 +47,7 @@ static int on_answer(const struct nlmsghdr *h, void *data)
 
 static int answers_take(struct ct_socket *s, struct answers *a)
 {
-	const mnl_cb_t control[] = {[NLMSG_ERROR] = on_answer};
+	mnl_cb_t control[] = {[NLMSG_ERROR] = on_answer};
 	unsigned int portid = mnl_socket_get_portid(s->nl);
 
 	while (!a->last) {

@@ -3,7 +3,9 @@
  * flood: UDP at a steady rate. "flows=N" uses N source ports in turn; "fresh"
  * takes a new source port for every datagram, so that each is a connection's
  * first packet. Ends after SECONDS or with SIGTERM and prints
- * "sent N answered N refused N gap MS": the longest time between two answers. Without "fresh"
+ * "sent N answered N refused N gap MS": the longest time between two answers. SIGUSR1 ends a
+ * piece: "piece sent N answered N gap US idle US" says how long in it no answer came, and how long
+ * nothing was sent (that is the machine, not the path); the next one begins. Without "fresh"
  * every answer can be told from a lost one: then what the machine gave no time for is not made
  * up for by a burst, which queues on the way would lose, and the last answers are waited for.
  */
@@ -22,7 +24,7 @@
 #define PAUSE_NS  300000000
 #define PAUSES	  20 /* without an answer, while some are missing */
 
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, piece_over;
 
 static struct flood {
 	struct sockaddr_storage to;
@@ -33,11 +35,26 @@ static struct flood {
 	bool fresh, over; /* over: only the last answers are waited for */
 	uint64_t sent, answered, refused;
 	uint64_t answered_at, gap; /* ns */
+	struct {
+		uint64_t sent, answered; /* before it */
+		uint64_t sent_at, answered_at, gap, idle;
+	} piece;
 } flood = {.flows = 1, .size = 32};
 
 static void stop(int signal_number)
 {
 	stopped = 1;
+}
+
+static void end_piece(int signal_number)
+{
+	piece_over = 1;
+}
+
+static void longer(uint64_t *longest, uint64_t since, uint64_t now)
+{
+	if (since && now - since > *longest)
+		*longest = now - since;
 }
 
 static int flow_open(void)
@@ -58,9 +75,30 @@ static void answer_note(void)
 {
 	uint64_t now = now_ns();
 
-	if (flood.answered++ && !flood.over && now - flood.answered_at > flood.gap)
-		flood.gap = now - flood.answered_at;
-	flood.answered_at = now;
+	flood.answered++;
+	if (!flood.over)
+		longer(&flood.gap, flood.answered_at, now);
+	longer(&flood.piece.gap, flood.piece.answered_at, now);
+	flood.answered_at = flood.piece.answered_at = now;
+}
+
+static void piece_tell(void)
+{
+	uint64_t now = now_ns();
+
+	longer(&flood.piece.gap, flood.piece.answered_at, now);
+	longer(&flood.piece.idle, flood.piece.sent_at, now);
+	printf("piece sent %llu answered %llu gap %llu idle %llu\n",
+	       (unsigned long long)(flood.sent - flood.piece.sent),
+	       (unsigned long long)(flood.answered - flood.piece.answered),
+	       (unsigned long long)flood.piece.gap / 1000,
+	       (unsigned long long)flood.piece.idle / 1000);
+	fflush(stdout);
+	flood.piece.sent = flood.sent;
+	flood.piece.answered = flood.answered;
+	flood.piece.sent_at = flood.piece.answered_at = now;
+	flood.piece.gap = flood.piece.idle = 0;
+	piece_over = 0;
 }
 
 static void flow_drain(int fd)
@@ -124,9 +162,15 @@ static void flood_run(long pps, uint64_t start, uint64_t end)
 			late += due - flood.sent - BURST;
 			due = flood.sent + BURST;
 		}
+		if (flood.sent < due) {
+			longer(&flood.piece.idle, flood.piece.sent_at, now_ns());
+			flood.piece.sent_at = now_ns();
+		}
 		while (flood.sent < due && !stopped)
 			flow_send((long)(flood.sent % (uint64_t)flood.flows));
 		heard();
+		if (piece_over)
+			piece_tell();
 		nanosleep(&tick, NULL);
 	}
 	flood.over = true;
@@ -156,6 +200,7 @@ int flood_main(int argc, char **argv)
 		flood.fds[i] = flow_open();
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
+	signal(SIGUSR1, end_piece);
 	start = now_ns();
 	flood_run(number_of(argv[2]), start, start + (uint64_t)number_of(argv[3]) * 1000000000u);
 	printf("sent %llu answered %llu refused %llu gap %llu\n", (unsigned long long)flood.sent,
