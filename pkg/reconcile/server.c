@@ -13,9 +13,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "state/socket.h"
 
 #define SOCKET_NAME "sluiced.sock"
-#define MESSAGE_MAX 65536
+#define MESSAGE_MAX SOCKET_PIECE
+#define UNREAD_MAX  (8 << 20) /* of an answer: who asks reads it later */
 #define BACKLOG	    128
 #define CLIENTS_MAX 256
 
@@ -105,12 +107,25 @@ static struct client *client_of(struct server *s, int fd)
 	return NULL;
 }
 
+/* The last piece is one that is not full: white space, where nothing is left. */
+static bool answer_send(int fd, const char *text)
+{
+	size_t len = strlen(text), n = SOCKET_PIECE;
+
+	for (size_t at = 0; n == SOCKET_PIECE; at += n) {
+		n = len - at < SOCKET_PIECE ? len - at : SOCKET_PIECE;
+		if (send(fd, n ? text + at : " ", n ? n : 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+			return false;
+	}
+	return true;
+}
+
 static void reply(struct server *s, int fd, struct json *take_answer)
 {
 	__cleanup_json struct json *j = take_answer;
 	__cleanup_free char *text = json_emit(j, 0);
 
-	if (send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (!answer_send(fd, text))
 		client_drop(s, fd);
 	s->in.asked(s->in.data);
 }
@@ -177,11 +192,11 @@ static void client_new(int fd, uint32_t events, void *data)
 {
 	struct server *s = data;
 	int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int size = 4 * MESSAGE_MAX;
+	int size = UNREAD_MAX;
 
 	if (c < 0)
 		return;
-	setsockopt(c, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	setsockopt(c, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	if (s->n_clients == CLIENTS_MAX ||
 	    loop_add_fd(s->in.loop, c, EPOLLIN, client_ready, s, NULL) < 0) {
 		close(c);

@@ -12,8 +12,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define SOCKET_NAME    "sluiced.sock"
-#define SOCKET_MAX_MSG 65536
+#define SOCKET_NAME "sluiced.sock"
+#define ANSWER_MAX  (64u << 20)
 
 /* What is left of the deadline as the timeout of both directions; a zero timeval would mean "for
  * ever". */
@@ -61,7 +61,7 @@ static int message_send(int fd, const struct json *request)
 	size_t len = strlen(text);
 	ssize_t n;
 
-	if (len > SOCKET_MAX_MSG)
+	if (len > SOCKET_PIECE)
 		return -EMSGSIZE;
 	do {
 		n = send(fd, text, len, MSG_NOSIGNAL);
@@ -71,21 +71,42 @@ static int message_send(int fd, const struct json *request)
 	return 0;
 }
 
-static int message_receive(int fd, struct json **ret, struct err *e)
+/* *ret_n: of a piece, which has SOCKET_PIECE + 1 bytes of room. */
+static int piece_receive(int fd, char *to, size_t *ret_n, struct err *e)
 {
-	__cleanup_free char *buf = mem_resize(NULL, SOCKET_MAX_MSG + 1, 1);
 	ssize_t n;
 
 	do {
-		n = recv(fd, buf, SOCKET_MAX_MSG + 1, 0);
+		n = recv(fd, to, SOCKET_PIECE + 1, 0);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_sys(e, errno == EAGAIN ? -ETIMEDOUT : -errno, "no answer");
 	if (n == 0)
 		return err_set(e, -ECONNRESET, "closed without an answer");
-	if (n > SOCKET_MAX_MSG)
-		return err_set(e, -EMSGSIZE, "the answer is longer than %d bytes", SOCKET_MAX_MSG);
-	return json_parse(buf, (size_t)n, ret, e);
+	if (n > SOCKET_PIECE)
+		return err_set(e, -EMSGSIZE, "a message is longer than %d bytes", SOCKET_PIECE);
+	*ret_n = (size_t)n;
+	return 0;
+}
+
+static int message_receive(int fd, struct json **ret, struct err *e)
+{
+	__cleanup_free char *buf = NULL;
+	size_t len = 0, n = 0;
+
+	do {
+		int r;
+
+		if (len > ANSWER_MAX)
+			return err_set(e, -EMSGSIZE, "the answer is longer than %u bytes",
+				       ANSWER_MAX);
+		buf = mem_resize(buf, len + SOCKET_PIECE + 1, 1);
+		r = piece_receive(fd, buf + len, &n, e);
+		if (r < 0)
+			return r;
+		len += n;
+	} while (n == SOCKET_PIECE);
+	return json_parse(buf, len, ret, e);
 }
 
 static int exchange(int fd, const char *run_dir, const struct json *request, int64_t deadline,

@@ -48,6 +48,16 @@ static void listen_in_folder(void)
 	assert_int_equal(chdir(cwd), 0);
 }
 
+/* As the daemon does: the last one is not full. */
+static void pieces_send(int fd, const char *answer)
+{
+	size_t len = strlen(answer), at = 0;
+
+	for (; len - at >= SOCKET_PIECE; at += SOCKET_PIECE)
+		send(fd, answer + at, SOCKET_PIECE, 0);
+	send(fd, at < len ? answer + at : " ", at < len ? len - at : 1, 0);
+}
+
 /* Answers one request with the given bytes; NULL closes without an answer. */
 static void serve(const char *answer)
 {
@@ -60,7 +70,7 @@ static void serve(const char *answer)
 		return;
 	fd = accept(listener, NULL, NULL);
 	if (recv(fd, buf, sizeof(buf), 0) > 0 && answer)
-		send(fd, answer, strlen(answer), 0);
+		pieces_send(fd, answer);
 	_exit(0);
 }
 
@@ -113,6 +123,27 @@ static void returns_the_answer(void **state)
 	assert_false(ok);
 }
 
+static void takes_an_answer_of_many_pieces(void **state)
+{
+	static const size_t lengths[] = {SOCKET_PIECE - 1, SOCKET_PIECE, SOCKET_PIECE + 1,
+					 3 * SOCKET_PIECE, 20 * SOCKET_PIECE + 7};
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		__cleanup_free char *answer = mem_printf("{\"v\":1,\"x\":\"%*s\"}",
+							 (int)lengths[i] - 14, "");
+		__cleanup_json struct json *a = NULL;
+		const char *x = "";
+
+		assert_int_equal(strlen(answer), lengths[i]);
+		folder_make(false);
+		serve(answer);
+		assert_int_equal(ask(30000, &a, NULL), 0);
+		assert_int_equal(json_string(json_get(a, "x"), &x, NULL), 0);
+		assert_int_equal(strlen(x), lengths[i] - 14);
+		teardown(state);
+	}
+}
+
 static void reaches_a_folder_with_a_long_name(void **state)
 {
 	__cleanup_json struct json *a = NULL;
@@ -151,9 +182,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_teardown(fn, teardown)
 	const struct CMUnitTest tests[] = {
-		T(says_that_there_is_no_daemon),      T(returns_the_answer),
-		T(reaches_a_folder_with_a_long_name), T(gives_up_at_the_deadline),
-		T(refuses_what_is_no_answer),
+		T(says_that_there_is_no_daemon),   T(returns_the_answer),
+		T(takes_an_answer_of_many_pieces), T(reaches_a_folder_with_a_long_name),
+		T(gives_up_at_the_deadline),	   T(refuses_what_is_no_answer),
 	};
 
 	return cmocka_run_group_tests_name("state/socket", tests, NULL, NULL);
