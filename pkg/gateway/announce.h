@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "inet/addr.h"
 
@@ -26,9 +27,30 @@ struct probe {
 };
 
 /*
+ * The sockets. The kernel takes 10 to 20 ms to close one that frames come by (until no processor
+ * can be in the middle of a packet for it): a long time between a probe and the claim, and for
+ * each of many announcements. So the one that sends is kept, and those of a probe are
+ * closed when there is time.
+ */
+struct announcer;
+
+struct announcer *announcer_new(void);
+void announcer_free(struct announcer *an);
+DEFINE_CLEANUP(struct announcer *, announcer_free);
+/* Nothing else is to be done now: closes what probes have left open. */
+void announcer_rest(struct announcer *an);
+
+/*
  * Asks all of them, three times spread over timeout_ms, which is how long it takes. meanwhile
  * is called every few milliseconds: who listens has other things to do. Sorts list.
  */
-void announce_probe_all(struct probe *list, size_t n, int timeout_ms, void (*meanwhile)(void *data),
-			void *data);
-int announce_send(uint32_t ifindex, const uint8_t own_mac[6], struct addr addr, struct err *e);
+struct probe_round {
+	struct probe *list;
+	size_t n;
+	int timeout_ms;
+	void (*meanwhile)(void *data); /* NULL: nothing */
+	void *data;
+};
+void announce_probe_all(struct announcer *an, const struct probe_round *round);
+int announce_send(struct announcer *an, uint32_t ifindex, const uint8_t own_mac[6],
+		  struct addr addr, struct err *e);

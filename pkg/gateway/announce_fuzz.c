@@ -3,9 +3,10 @@
  * Any frame of the segment, read as an answer to a probe. What is said beside it is the
  * RFCs' list again, by offsets into the bytes: 1 = somebody has, or wants, the address.
  */
-#include "gateway/announce.c"
+#include "gateway/announce_frame.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -47,10 +48,10 @@ static void check(const uint8_t *b, size_t len, const char *text)
 	addr_parse(text, &a);
 	if (addr_is_v4(a)) {
 		says = arp_says(b, len, addr_bytes(&a));
-		read = read_arp(f, len, a, mac);
+		read = segment_frame_arp(f, len, a, mac);
 	} else {
 		says = nd_says(b, len, addr_bytes(&a), &mac_at);
-		read = read_nd(f, len, a, mac);
+		read = segment_frame_nd(f, len, a, mac);
 	}
 	if (says != read || (says && memcmp(mac, b + mac_at, MAC_LEN) != 0))
 		abort();
@@ -63,8 +64,9 @@ static void round_trip(const uint8_t *data, size_t size)
 	struct addr a = addr_from_v6(data);
 	uint8_t mac[MAC_LEN] = {0};
 	union frame f;
-	size_t len = make(&f, own, a, data[size - 1] & 1);
-	bool read = addr_is_v4(a) ? read_arp(&f, len, a, mac) : read_nd(&f, len, a, mac);
+	size_t len = segment_frame_make(&f, own, a, data[size - 1] & 1);
+	bool read = addr_is_v4(a) ? segment_frame_arp(&f, len, a, mac)
+				  : segment_frame_nd(&f, len, a, mac);
 
 	if (!read || memcmp(mac, own, MAC_LEN) != 0)
 		abort();

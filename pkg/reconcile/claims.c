@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/announce.h"
@@ -13,9 +14,17 @@
 static const int announce_after[] = {0, 100, 1000, 1100}; /* at 0, 0.1, 1.1 and 2.2 s */
 #define N_ANNOUNCE ((int)(sizeof(announce_after) / sizeof(announce_after[0])))
 
+static uint64_t addr_hash(struct addr a)
+{
+	return hash_bytes(a.b, sizeof(a.b), 0);
+}
+
 static struct claim *claim_find(const struct claims *c, struct addr addr)
 {
-	for (size_t i = 0; i < c->n; i++)
+	const struct hash_index *ix = &c->index;
+
+	for (uint32_t i = hash_index_first(ix, addr_hash(addr)); i != HASH_INDEX_END;
+	     i = hash_index_next(ix, i))
 		if (addr_eq(c->items[i].addr, addr))
 			return &c->items[i];
 	return NULL;
@@ -33,6 +42,7 @@ static struct claim *claim_get(struct claims *c, struct addr addr)
 	if (k)
 		return k;
 	MEM_GROW(c->items, c->n);
+	hash_index_add(&c->index, addr_hash(addr));
 	c->items[c->n] = (struct claim){.addr = addr};
 	return &c->items[c->n++];
 }
@@ -117,7 +127,12 @@ static void claims_sweep(struct claims *c)
 	for (size_t i = 0; i < c->n; i++)
 		if (c->items[i].seen)
 			c->items[kept++] = c->items[i];
+	if (kept == c->n)
+		return;
 	c->n = kept;
+	hash_index_done(&c->index);
+	for (size_t i = 0; i < c->n; i++)
+		hash_index_add(&c->index, addr_hash(c->items[i].addr));
 }
 
 /* Not ours any more: it stays while its connections go to who is to have it. */
@@ -232,7 +247,7 @@ static void claim_announce(struct claims *c, struct claim *k, int64_t now)
 {
 	struct err e = {0};
 
-	if (announce_send(k->ifindex, k->mac, k->addr, &e) < 0)
+	if (announce_send(claims_announcer(c), k->ifindex, k->mac, k->addr, &e) < 0)
 		log_warn("announcement failed", "address=%s error=%s", addr_str(k->addr),
 			 log_quote(e.msg));
 	else
@@ -256,8 +271,24 @@ int64_t claims_run(struct claims *c, int64_t now)
 	return next;
 }
 
+struct announcer *claims_announcer(struct claims *c)
+{
+	if (!c->announcer)
+		c->announcer = announcer_new();
+	return c->announcer;
+}
+
+void claims_rest(struct claims *c)
+{
+	if (c->announcer)
+		announcer_rest(c->announcer);
+}
+
 void claims_done(struct claims *c)
 {
+	announcer_free(c->announcer);
+	c->announcer = NULL;
+	hash_index_done(&c->index);
 	free(c->items);
 	c->items = NULL;
 	c->n = 0;

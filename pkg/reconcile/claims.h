@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "gateway/moves.h"
 #include "policy/compile.h"
+#include "policy/hash_index.h"
 #include "reconcile/membership.h"
 #include "reconcile/node.h"
 
@@ -75,6 +76,8 @@ struct claims_segment {
 struct claims {
 	struct claim *items;
 	size_t n;
+	struct hash_index index;       /* of items, by address */
+	struct announcer *announcer;   /* NULL: nothing was asked or announced yet */
 	struct membership *membership; /* NULL: without heartbeats */
 	struct claims_segment segment;
 	uint64_t returns;		  /* membership_returns, when all was announced last */
@@ -101,6 +104,8 @@ void claims_settled(struct claims *c);
 /* Sends what is due. Returns the time of the next announcement or retry (ms, CLOCK_MONOTONIC), 0 =
  * none. */
 int64_t claims_run(struct claims *c, int64_t now);
+/* Nothing else is urgent now. */
+void claims_rest(struct claims *c);
 /* One that could not be asked for: that may be otherwise in a second. NULL: there is none. */
 const struct claim *claims_failed(const struct claims *c);
 /* When something is to be probed again, 0 = nothing is. */
@@ -111,4 +116,5 @@ void claims_done(struct claims *c);
 /* ---- claims_probe.c ---- */
 /* Asks for all that have `ask` set, and says what became of them. */
 void claims_probe(struct claims *c);
+struct announcer *claims_announcer(struct claims *c);
 void claim_blocked(struct claim *k, int64_t now, const char *text);

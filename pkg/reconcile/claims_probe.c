@@ -202,7 +202,10 @@ void claims_probe(struct claims *c)
 	for (size_t i = 0; i < c->n && alone; i++)
 		if (c->items[i].ask)
 			segment_put(c, &r, &c->items[i]);
-	announce_probe_all(r.list, r.n, PROBE_MS, meanwhile, c->membership);
+	if (r.n)
+		announce_probe_all(
+			claims_announcer(c),
+			&(struct probe_round){r.list, r.n, PROBE_MS, meanwhile, c->membership});
 	segments_judge(&r);
 	for (size_t i = 0; i < c->n; i++) {
 		if (c->items[i].ask)

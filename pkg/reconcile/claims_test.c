@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/mem.h"
 #include "gateway/announce.h"
 #include "reconcile/membership_priv.h"
 
@@ -50,10 +51,25 @@ static bool on_segment(struct addr a, size_t *ret)
 	return false;
 }
 
-void announce_probe_all(struct probe *list, size_t n, int timeout_ms, void (*meanwhile)(void *data),
-			void *data)
+struct announcer *announcer_new(void)
 {
-	for (size_t i = n; i-- > 0;) {
+	return mem_alloc0(1);
+}
+
+void announcer_free(struct announcer *an)
+{
+	free(an);
+}
+
+void announcer_rest(struct announcer *an)
+{
+}
+
+void announce_probe_all(struct announcer *an, const struct probe_round *round)
+{
+	struct probe *list = round->list;
+
+	for (size_t i = round->n; i-- > 0;) {
 		size_t at;
 
 		assert_int_equal(list[i].ifindex, UPLINK);
@@ -68,7 +84,8 @@ void announce_probe_all(struct probe *list, size_t n, int timeout_ms, void (*mea
 	}
 }
 
-int announce_send(uint32_t ifindex, const uint8_t mac[6], struct addr addr, struct err *e)
+int announce_send(struct announcer *an, uint32_t ifindex, const uint8_t mac[6], struct addr addr,
+		  struct err *e)
 {
 	n_sent++;
 	return 0;

@@ -479,6 +479,7 @@ int64_t reconcile_timers(struct reconcile *r)
 {
 	int64_t now = clock_ms(), next = claims_run(&r->claims, now);
 
+	claims_rest(&r->claims);
 	return !next ? -1 : next > now ? next - now : 0;
 }
 
