@@ -73,6 +73,7 @@ class World:
         lab = self.lab
         lab(". $TOP/e2e/lib/gateways.bash", "gateways_lab " + " ".join(self.nodes))
         lab.prefix, lab.path = lab("echo $P $LAB").split()
+        print(f"# {lab.path}", flush=True)
         # the judge, like the probers, is not what is measured
         lab("chrt -f -p 40 $(cat $LAB/pids/ext-serve)")
         return self
