@@ -203,6 +203,14 @@ static bool someone_says(const struct members *m, uint8_t flag, bool value)
 	return false;
 }
 
+static bool someone_lives(const struct members *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->peers[i].heard && m->peers[i].state == HEARTBEAT_LIVE)
+			return true;
+	return false;
+}
+
 static void join(struct members *m, int64_t at)
 {
 	state_set(m, HEARTBEAT_JOINING);
@@ -281,7 +289,8 @@ static void state_step(struct members *m, int64_t now)
 	}
 	if (m->state != HEARTBEAT_JOINING)
 		return;
-	if (m->away && someone_says(m, HEARTBEAT_HEARD, false))
+	if ((m->away && someone_says(m, HEARTBEAT_HEARD, false)) ||
+	    (m->self.doubted && someone_lives(m)))
 		m->join_at = now + m->conf.hold_down_ms;
 	else if (now >= m->join_at) {
 		/* TAKEN is said until all have heard this; if it does not end, it begins anew */

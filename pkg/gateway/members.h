@@ -18,6 +18,8 @@
  *     and lets go what it may have itself. Once all hear it again, and its hold-down is over, it
  *     is LIVE, and they let go. (From one whom it heard all the time an edit or a drain took the
  *     address, and that one hands it over: nobody joins.)
+ * One whose own Node is not ready (doubted) goes on joining while it hears one that is LIVE: it
+ * keeps what it has, but takes nothing back. What others think of that does not matter.
  * A node that is DRAINED is like one that joins, for as long as that lasts.
  * A node with addresses on an interface without carrier is BLIND, and none of the owners.
  *
@@ -53,6 +55,7 @@ struct members_self {
 	bool blind;   /* an interface for addresses has no carrier */
 	bool holds;   /* it has addresses: at the start, those of a daemon before */
 	bool drained; /* it is to have none where another node may have them */
+	bool doubted; /* it is to take none while another node may have them */
 	uint64_t time_ms, config;
 	uint8_t n_macs;
 	uint8_t macs[HEARTBEAT_MACS][6];

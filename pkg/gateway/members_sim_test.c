@@ -2,7 +2,8 @@
 /*
  * Gateways in a world of its own time: packets are lost, late, in another order, replayed by a
  * stranger; nodes crash and come back, daemons are killed, clocks are set, the segment falls
- * apart, one-way too, with and without carrier. Then, as members.h promises: never two owners
+ * apart, one-way too, with and without carrier; Node objects are not ready, and some learn it later
+ * than others. Then, as members.h promises: never two owners
  * for longer than the bound once connectivity is whole, never none while somebody sees the
  * segment, and in the end all at home. The same seed gives the same world.
  *
@@ -38,6 +39,7 @@
 				 */
 #define BOUND_NONE \
 	(BOUND_TWO + HELD_BACK + 2 * INTERVAL + PROBE + 2 * RETRY + 2 * PASS + MISSED * INTERVAL)
+#define LAG 300 /* between two nodes that learn of the same object */
 #define OLD 512 /* packets that the stranger remembers */
 
 #ifdef __SANITIZE_ADDRESS__
@@ -74,7 +76,9 @@ struct world {
 	struct node nodes[NODES];
 	int group[NODES]; /* of the segment; the router is in group 0 */
 	bool deaf[NODES][NODES];
-	uint32_t loss; /* percent */
+	bool ready[NODES], seen_ready[NODES][NODES]; /* the object; as each node knows it */
+	int64_t learns_at[NODES][NODES];	     /* 0: it knows */
+	uint32_t loss;				     /* percent */
 	struct flying *air;
 	size_t n_air;
 	struct flying old[OLD];
@@ -114,9 +118,15 @@ static bool sees_router(const struct world *w, size_t i)
 static struct members_self self_of(const struct world *w, const struct node *n)
 {
 	struct members_self s = {.blind = !n->carrier, .time_ms = (uint64_t)(w->now + n->clock)};
+	size_t self = (size_t)(n - w->nodes);
+
+	bool others = false;
 
 	for (size_t a = 0; a < ADDRS; a++)
 		s.holds = s.holds || n->held[a];
+	for (size_t k = 0; k < w->n; k++)
+		others = others || (k != self && w->seen_ready[self][k]);
+	s.doubted = !w->seen_ready[self][self] && others;
 	return s;
 }
 
@@ -160,6 +170,8 @@ static void node_think(struct world *w, struct node *n)
 			if (strcmp(v.name, names[i]) == 0)
 				tiers[i] = v.tier;
 		}
+		if (!w->seen_ready[n - w->nodes][i] && tiers[i] > RANK_KEEPING)
+			tiers[i] = RANK_KEEPING;
 	}
 	rank_assign(&in, n->home, n->owner);
 }
@@ -234,6 +246,17 @@ static void node_pass(struct world *w, size_t i)
 	members_set_self(n->m, &self, local(w, n));
 }
 
+static void learn(struct world *w, size_t i)
+{
+	for (size_t k = 0; k < w->n; k++) {
+		if (!w->learns_at[i][k] || w->learns_at[i][k] > w->now)
+			continue;
+		w->learns_at[i][k] = 0;
+		w->seen_ready[i][k] = w->ready[k];
+		w->nodes[i].serial = UINT64_MAX; /* to think again */
+	}
+}
+
 static void send_all(struct world *w, size_t i)
 {
 	struct flying f;
@@ -281,10 +304,18 @@ static void node_crash(struct node *n)
 	memset(n->held, 0, sizeof(n->held));
 }
 
+static void say_ready(struct world *w, size_t k, bool ready, uint32_t lag)
+{
+	w->ready[k] = ready;
+	for (size_t i = 0; i < w->n; i++)
+		w->learns_at[i][k] = w->now + 1 + below(w, lag);
+	w->changed = w->now + lag;
+}
+
 static void event(struct world *w)
 {
 	struct node *n = &w->nodes[below(w, (uint32_t)w->n)];
-	uint32_t what = below(w, 9);
+	uint32_t what = below(w, 10);
 
 	w->changed = w->now;
 	if (tell)
@@ -310,6 +341,8 @@ static void event(struct world *w)
 		n->clock += (int64_t)below(w, 7200000) - 3600000;
 		memset(w->group, 0, sizeof(w->group));
 		memset(w->deaf, 0, sizeof(w->deaf));
+	} else if (what == 9) {
+		say_ready(w, (size_t)(n - w->nodes), !w->ready[n - w->nodes], LAG);
 	}
 }
 
@@ -323,6 +356,7 @@ static void heal(struct world *w)
 		struct node *n = &w->nodes[i];
 
 		n->up = n->carrier = true;
+		say_ready(w, i, true, 1);
 		if (!n->m)
 			daemon_start(w, n);
 	}
@@ -405,6 +439,8 @@ static void world_init(struct world *w, uint64_t seed)
 	for (int i = 0; i < 8; i++)
 		below(w, 2);
 	w->n = 2 + below(w, NODES - 1);
+	memset(w->ready, true, sizeof(w->ready));
+	memset(w->seen_ready, true, sizeof(w->seen_ready));
 	for (size_t i = 0; i < w->n; i++) {
 		struct node *n = &w->nodes[i];
 
@@ -422,6 +458,7 @@ static void step(struct world *w, uint64_t seed)
 	for (size_t i = 0; i < w->n; i++) {
 		struct node *n = &w->nodes[i];
 
+		learn(w, i);
 		if (!n->m)
 			continue;
 		members_tick(n->m, local(w, n));

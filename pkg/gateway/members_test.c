@@ -316,6 +316,33 @@ static void a_drained_node_is_there_and_wants_nothing(void **state)
 	pair_done(&p);
 }
 
+static void who_is_doubted_keeps_what_it_has_and_takes_nothing_back(void **state)
+{
+	struct members_self self = {.holds = true, .doubted = true};
+	struct pair p;
+
+	pair_init(&p, true);
+	intervals(&p, 10, true, true);
+	members_set_self(p.a, &self, p.now);
+	intervals(&p, 10, true, true);
+	assert_int_equal(tier_of(p.b), RANK_LIVE);
+	intervals(&p, 5, false, false);
+	members_set_taken(p.b, "a", true); /* b has taken over */
+	intervals(&p, 60, true, true);
+	assert_int_equal(members_self_tier(p.a), RANK_JOINING);
+	assert_int_equal(tier_of(p.b), RANK_JOINING);
+	/* there is nobody else any more */
+	intervals(&p, 20, false, false);
+	assert_int_equal(members_self_tier(p.a), RANK_LIVE);
+	intervals(&p, 10, true, true);
+	assert_int_equal(members_self_tier(p.a), RANK_JOINING);
+	self.doubted = false;
+	members_set_self(p.a, &self, p.now);
+	intervals(&p, 20, true, true);
+	assert_int_equal(tier_of(p.b), RANK_LIVE);
+	pair_done(&p);
+}
+
 static void what_an_edit_brings_home_makes_nobody_join(void **state)
 {
 	struct pair p;
@@ -371,6 +398,7 @@ int main(void)
 		cmocka_unit_test(a_slower_peer_is_given_its_own_time),
 		cmocka_unit_test(who_leaves_the_list_is_forgotten_and_alone_a_node_is_live),
 		cmocka_unit_test(a_drained_node_is_there_and_wants_nothing),
+		cmocka_unit_test(who_is_doubted_keeps_what_it_has_and_takes_nothing_back),
 		cmocka_unit_test(what_an_edit_brings_home_makes_nobody_join),
 		cmocka_unit_test(who_is_drained_no_longer_waits_for_nothing),
 	};

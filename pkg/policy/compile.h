@@ -183,6 +183,7 @@ const struct compiled_node *compiled_nodes(const struct compiled *c, size_t *ret
 struct compiled_peer {
 	struct compiled_node node;
 	struct doc_failover failover;
+	bool not_ready; /* its Node object says so */
 };
 void compiled_peers(const struct compiled *c, struct compiled_peer **ret, size_t *ret_n);
 const struct doc_config *compiled_config(const struct compiled *c); /* NULL when none */

@@ -52,14 +52,19 @@ static uint8_t tier_of(const struct node_view *view, const char *name)
 /*
  * What the Node object adds. One that is to be taken away is worth what one that joins is: its
  * addresses go, as planned, to whom else there is. One that its kubelet does not speak for is
- * only away if its heartbeats say so; where there are none, that word is all there is.
+ * only away if its heartbeats say so, and keeps what it has, but takes in nothing of others;
+ * where there are no heartbeats, that word is all there is.
  */
 static uint8_t tier_with_object(const struct node_view *view, const struct doc_node *doc,
 				uint8_t tier)
 {
-	bool doubted = doc && (doc->leaving || (doc->not_ready && !view->n_tiers));
+	uint8_t most = RANK_LIVE;
 
-	return doubted && tier > RANK_JOINING ? RANK_JOINING : tier;
+	if (doc && (doc->leaving || (doc->not_ready && !view->n_tiers)))
+		most = RANK_JOINING;
+	else if (doc && doc->not_ready)
+		most = RANK_KEEPING;
+	return tier < most ? tier : most;
 }
 
 static struct candidates candidates_get(const struct compiled *c, const struct node_view *view,

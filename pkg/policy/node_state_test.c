@@ -30,21 +30,24 @@ static char *node(const char *name, const char *addr, const char *spec, const ch
 
 #define ADDRS 32
 
-/* How many addresses `name` owns, as n1 sees it, when n2's object says this. */
-static size_t owned(const char *name, const char *spec, const char *status, bool heartbeats)
+/* How many addresses `name` owns, as n1 sees it, when n2's object says this and n1 is of a tier by
+ * its heartbeats. */
+static size_t owned_beside(const char *name, const char *spec, const char *status,
+			   const struct node_tier *tiers)
 {
 	__cleanup_free char *n1 = node("n1", "192.0.2.1", "", "");
 	__cleanup_free char *n2 = node("n2", "192.0.2.2", spec, status);
-	__cleanup_free char *yaml = mem_printf("%s%s%s", GATEWAY, n1, n2);
-	const struct node_tier live[] = {{"n1", RANK_LIVE}, {"n2", RANK_LIVE}};
+	__cleanup_free char *n3 = node("n3", "192.0.2.3", "", "");
+	__cleanup_free char *yaml = mem_printf("%s%s%s%s", GATEWAY, n1, n2,
+					       tiers && tiers[2].name ? n3 : "");
 	struct policy_fixture f = {0};
 	const struct egress_addr *addrs;
 	size_t n, count = 0;
 
 	policy_fixture_node(&f, "n1", "eth1 203.0.113.2/24 2001:db8::2/64");
 	f.set = docs_from_yaml(yaml);
-	f.node.tiers = live;
-	f.node.n_tiers = heartbeats ? 2 : 0;
+	f.node.tiers = tiers;
+	f.node.n_tiers = !tiers ? 0 : tiers[2].name ? 3 : 2;
 	policy_fixture_compile(&f);
 	addrs = compiled_addrs(f.c, &n);
 	assert_int_equal(n, ADDRS);
@@ -52,6 +55,13 @@ static size_t owned(const char *name, const char *spec, const char *status, bool
 		count += addrs[i].owner && strcmp(addrs[i].owner, name) == 0;
 	policy_fixture_done(&f);
 	return count;
+}
+
+static size_t owned(const char *name, const char *spec, const char *status, bool heartbeats)
+{
+	static const struct node_tier live[3] = {{"n1", RANK_LIVE}, {"n2", RANK_LIVE}};
+
+	return owned_beside(name, spec, status, heartbeats ? live : NULL);
 }
 
 static void a_node_that_is_cordoned_or_to_be_taken_away_carries_nothing(void **state)
@@ -106,6 +116,26 @@ static void a_kubelet_that_is_silent_counts_where_nobody_is_heard(void **state)
 			24);
 }
 
+#define NOT_READY ", conditions: [{type: Ready, status: 'False'}]"
+
+static void who_is_not_ready_keeps_what_it_has_and_gets_nothing_of_the_dead(void **state)
+{
+	static const struct node_tier live[3] = {
+		{"n1", RANK_LIVE}, {"n2", RANK_LIVE}, {"n3", RANK_LIVE}};
+	static const struct node_tier dead[3] = {
+		{"n1", RANK_LIVE}, {"n2", RANK_LIVE}, {"n3", RANK_AWAY}};
+	static const struct node_tier last[3] = {
+		{"n1", RANK_AWAY}, {"n2", RANK_LIVE}, {"n3", RANK_AWAY}};
+	size_t before = owned_beside("n2", "", "", live);
+
+	assert_int_equal(owned_beside("n2", "", NOT_READY, live), before);
+	assert_true(owned_beside("n2", "", "", dead) > before);
+	assert_int_equal(owned_beside("n2", "", NOT_READY, dead), before);
+	assert_int_equal(owned_beside("n1", "", NOT_READY, dead), ADDRS - before);
+	/* and all of it when there is nobody else */
+	assert_int_equal(owned_beside("n2", "", NOT_READY, last), ADDRS);
+}
+
 static void a_node_whose_object_is_gone_owns_nothing_in_its_own_eyes(void **state)
 {
 	__cleanup_free char *n2 = node("n2", "192.0.2.2", "", "");
@@ -127,6 +157,7 @@ int main(void)
 		cmocka_unit_test(a_node_that_is_cordoned_or_to_be_taken_away_carries_nothing),
 		cmocka_unit_test(where_all_are_cordoned_they_keep_what_they_have),
 		cmocka_unit_test(a_kubelet_that_is_silent_counts_where_nobody_is_heard),
+		cmocka_unit_test(who_is_not_ready_keeps_what_it_has_and_gets_nothing_of_the_dead),
 		cmocka_unit_test(a_node_whose_object_is_gone_owns_nothing_in_its_own_eyes),
 	};
 

@@ -33,7 +33,11 @@ void compiled_peers(const struct compiled *c, struct compiled_peer **ret, size_t
 		if (!by_node[k].missed)
 			continue;
 		MEM_GROW(list, n);
-		list[n++] = (struct compiled_peer){c->nodes[k], by_node[k]};
+		list[n++] = (struct compiled_peer){
+			.node = c->nodes[k],
+			.failover = by_node[k],
+			.not_ready = c->node_docs[k] && c->node_docs[k]->not_ready,
+		};
 	}
 	if (n == 1)
 		n = 0;

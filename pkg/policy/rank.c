@@ -380,6 +380,14 @@ static void open_best(struct rank *r)
 	}
 }
 
+static bool stays_home(const struct rank *r, size_t addr)
+{
+	uint32_t node = r->owner[addr];
+
+	return r->open[class_of(r, addr) * r->in->n_nodes + node] ||
+	       r->in->tiers[node] == RANK_KEEPING;
+}
+
 static int by_name(const void *a, const void *b, void *arg)
 {
 	const struct rank_in *in = arg;
@@ -441,8 +449,7 @@ void rank_assign(const struct rank_in *in, uint32_t *ret_home, uint32_t *ret_own
 	if (!all_live(in)) {
 		open_best(&r);
 		for (size_t a = 0; a < in->n_addrs; a++)
-			if (r.owner[a] != RANK_NONE &&
-			    !r.open[class_of(&r, a) * in->n_nodes + r.owner[a]])
+			if (r.owner[a] != RANK_NONE && !stays_home(&r, a))
 				r.owner[a] = RANK_NONE;
 		place(&r);
 	}

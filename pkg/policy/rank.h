@@ -22,8 +22,11 @@
 
 #define RANK_NONE UINT32_MAX
 
-/* An address goes to the best of those it may go to: a node that is joining is better than none. */
-enum rank_tier { RANK_AWAY, RANK_JOINING, RANK_LIVE };
+/*
+ * An address goes to the best of those it may go to: a node that is joining is better than none.
+ * One that is KEEPING is the home that it was where others are better, and takes in no orphan.
+ */
+enum rank_tier { RANK_AWAY, RANK_JOINING, RANK_KEEPING, RANK_LIVE };
 
 struct rank_in {
 	const struct addr *addrs; /* no two are the same */

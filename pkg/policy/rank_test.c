@@ -317,6 +317,31 @@ static void a_node_that_dies_moves_only_its_own_and_takes_them_back(void **state
 	}
 }
 
+static void a_node_that_is_keeping_is_home_and_takes_in_nobody(void **state)
+{
+	static struct world w;
+
+	for (seed = 9; seed < 200000; seed += 103) {
+		uint64_t was = seed;
+		uint32_t keeping, dead;
+
+		world_init(&w, false, true);
+		keeping = below((uint32_t)w.in.n_nodes);
+		dead = below((uint32_t)w.in.n_nodes);
+		w.tiers[keeping] = RANK_KEEPING;
+		if (dead != keeping)
+			w.tiers[dead] = RANK_AWAY;
+		assign(&w);
+		for (size_t a = 0; a < w.in.n_addrs; a++) {
+			if (w.home[a] == keeping) /* whoever else there is */
+				assert_int_equal(w.owner[a], keeping);
+			else if (best_tier(&w, a) == RANK_LIVE)
+				assert_int_not_equal(w.owner[a], keeping);
+		}
+		seed = was;
+	}
+}
+
 /* It takes its share along, and a few that did not get where they rank highest. */
 static void a_node_that_is_taken_away_for_good_moves_few_others(void **state)
 {
@@ -404,6 +429,7 @@ int main(void)
 		cmocka_unit_test(no_node_holds_more_than_its_share_if_that_can_be_helped),
 		cmocka_unit_test(every_address_is_with_one_it_may_go_to_and_only_then_with_nobody),
 		cmocka_unit_test(a_node_that_dies_moves_only_its_own_and_takes_them_back),
+		cmocka_unit_test(a_node_that_is_keeping_is_home_and_takes_in_nobody),
 		cmocka_unit_test(a_node_that_is_taken_away_for_good_moves_few_others),
 		cmocka_unit_test(nobody_owns_without_candidates),
 		cmocka_unit_test(ranks_are_the_same_for_ever),

@@ -321,6 +321,19 @@ static const struct compiled_node *node_of(const struct compiled *c, const char 
 	return NULL;
 }
 
+/* Not ready by its object, while there are others that are. */
+static bool is_doubted(const struct compiled_peer *list, size_t n, const char *self)
+{
+	bool doubted = false, others = false;
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(list[i].node.name, self) == 0)
+			doubted = list[i].not_ready;
+		else
+			others = others || !list[i].not_ready;
+	return doubted && others;
+}
+
 bool membership_configure(struct membership *ms, const struct compiled *c, const char *self,
 			  const struct node_state *node)
 {
@@ -337,6 +350,7 @@ bool membership_configure(struct membership *ms, const struct compiled *c, const
 		ms->m = members_new((uint64_t)wall_ms(), &ms->facts, clock_ms());
 	}
 	compiled_peers(c, &list, &n);
+	ms->facts.doubted = is_doubted(list, n, self);
 	digest = peers_digest(list, n, self);
 	if (digest == ms->configured) {
 		free(list);
