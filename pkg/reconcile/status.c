@@ -186,6 +186,21 @@ static void keys_emit(const struct reconcile *r, struct json *list)
 			      problem ?: "the keys of gatewayKeyFile are in force");
 }
 
+/*
+ * The device on which kube-proxy has Services' addresses in ipvs mode: packets to them are
+ * delivered here and translated then, behind the rules that hold translations to what was judged.
+ */
+#define IPVS_DEVICE "kube-ipvs0"
+
+static void proxy_emit(const struct reconcile *r, struct json *list)
+{
+	if (r->node && node_link_name(r->node, IPVS_DEVICE))
+		condition_add(list, "ServicesJudged", false, "Ipvs",
+			      "kube-proxy is in ipvs mode (" IPVS_DEVICE "): what pods send to a "
+			      "Service whose endpoints lie outside is held to no policy; use its "
+			      "iptables or nftables mode, or have no such Services");
+}
+
 /* Where the daemon keeps the list, a node is ready only when new pods go through it. */
 static bool chain_emit(const struct reconcile *r, struct json *list)
 {
@@ -245,6 +260,7 @@ struct json *node_conditions(const struct reconcile *r, bool *ret_ready)
 	way_emit(r, list);
 	numbers_emit(r, list);
 	keys_emit(r, list);
+	proxy_emit(r, list);
 	condition_add(list, "ForwardAccepted", !r->forward_drop[0],
 		      r->forward_drop[0] ? "PolicyDrop" : "Accept", r->forward_drop);
 	chain = chain_emit(r, list);
