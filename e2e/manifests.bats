@@ -20,7 +20,12 @@ print(json.dumps([t for t in yaml.safe_load_all(sys.stdin) if t and t["kind"] ==
 
 @test "the chart and the kustomize base are the same objects" {
 	run -0 "$MANIFESTS" compare
-	[ "${output%% *}" -ge 17 ]
+	[ "${lines[0]%% *}" -ge 17 ]
+	same 'objects with metrics' "$((${lines[0]%% *} + 1)) objects" "${lines[1]}"
+	run -0 "$MANIFESTS" helm '{"metrics": {"enabled": true, "port": 9100}}'
+	[[ $output == *--metrics-address=\[?\(HOST_IP\)\]:9100*"containerPort: 9100"* && $output != *PodMonitor* ]]
+	run -0 "$MANIFESTS" helm '{"metrics": {"podMonitor": {"enabled": true, "labels": {"release": "prometheus"}}}}'
+	[[ $output == *"kind: PodMonitor"*"release: prometheus"* ]]
 	run -0 "$MANIFESTS" helm '{"sluiceConfig": {"clusterCIDRs": ["10.0.0.0/8"]}, "imagePullSecrets": [{"name": "s"}],
 		"image": {"tag": "v9"}, "settings": {"logLevel": "debug"}, "cni": {"confDir": "/x"}, "tolerations": []}'
 	[[ $output == *"kind: SluiceConfig"*"- 10.0.0.0/8"* && $output == *sluice:v9* && $output == *"path: /x"* ]]

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Renders what installs Sluice in a cluster: the kustomize base, and the Helm chart.
 
-manifests.py base               the objects of conf/kubernetes (a kustomization of plain resources)
+manifests.py base [COMPONENT]…  the objects of conf/kubernetes (a kustomization of plain resources), with those of its
+                                components
 manifests.py helm [VALUES]      those of conf/helm/sluice, CRDs included; VALUES is JSON over values.yaml
-manifests.py compare            fails, naming objects, if both are not the same but for the Namespace
+manifests.py compare            fails, naming objects, if both are not the same but for the Namespace, as they are and with
+                                metrics
 """
 import json
 import os
@@ -30,6 +32,40 @@ def base(folder=os.path.join(TOP, "conf/kubernetes")):
     for name in kustomization["resources"]:
         path = os.path.join(folder, name)
         objects += base(path) if os.path.isdir(path) else load(path)
+    return objects
+
+
+def patch(tree, operation):
+    """RFC 6902, but "add" alone."""
+    assert operation["op"] == "add", operation
+    *path, last = operation["path"].lstrip("/").split("/")
+    for name in path:
+        tree = tree[int(name)] if isinstance(tree, list) else tree[name]
+    if isinstance(tree, list):
+        assert last == "-", operation
+        tree.append(operation["value"])
+    else:
+        assert last not in tree, operation
+        tree[last] = operation["value"]
+
+
+def component(name, objects):
+    folder = os.path.join(TOP, "conf/kubernetes/components", name)
+    (kustomization,) = load(os.path.join(folder, "kustomization.yaml"))
+    assert set(kustomization) <= {"apiVersion", "kind", "resources", "patches"}, "more than this renderer knows"
+    for entry in kustomization.get("patches", ()):
+        target = entry["target"]
+        (tree,) = [t for t in objects if (t["kind"], t["metadata"]["name"]) == (target["kind"], target["name"])]
+        for operation in load(os.path.join(folder, entry["path"]))[0]:
+            patch(tree, operation)
+    for resource in kustomization.get("resources", ()):
+        objects += load(os.path.join(folder, resource))
+
+
+def overlay(names):
+    objects = base()
+    for name in names:
+        component(name, objects)
     return objects
 
 
@@ -66,8 +102,8 @@ def by_name(objects):
     return named
 
 
-def compare():
-    one, other = by_name(base()), by_name(helm({}))
+def compare(components, values):
+    one, other = by_name(overlay(components)), by_name(helm(values))
     del one["Namespace /" + NAMESPACE]  # helm install --create-namespace
     bad = [name for name in sorted(set(one) | set(other)) if one.get(name) != other.get(name)]
     for name in bad:
@@ -78,8 +114,9 @@ def compare():
 
 def main():
     if sys.argv[1] == "compare":
-        return compare()
-    objects = base() if sys.argv[1] == "base" else helm(json.loads((sys.argv[2:] or ["{}"])[0]))
+        metrics = {"metrics": {"enabled": True, "podMonitor": {"enabled": True}}}
+        return compare([], {}) or compare(["metrics", "podmonitor"], metrics)
+    objects = overlay(sys.argv[2:]) if sys.argv[1] == "base" else helm(json.loads((sys.argv[2:] or ["{}"])[0]))
     print(yaml.safe_dump_all(objects, sort_keys=False, width=200))
     return 0
 

@@ -28,6 +28,7 @@ struct gw {
 	struct loop *loop;
 	struct keyring ring;
 	struct moves *m;
+	struct moves_counts counts;
 	struct addr addr, peer;
 	bool leaves, comes; /* what it is asked in a pass */
 	bool has;	    /* the address is on its interface */
@@ -120,6 +121,7 @@ static void gw_start(struct world *w, struct gw *g, const char *key, uint16_t pe
 				    .keys.ring = &g->ring,
 				    .peer_port = peer_port,
 				    .ops = &ops,
+				    .counts = &g->counts,
 				    .data = g};
 	struct err e = {0};
 
@@ -168,6 +170,10 @@ static void an_address_moves_with_its_connections(void **state)
 	assert_int_equal(w.new.port, 1000 + 3000);
 	assert_int_equal(w.new.forgotten, 1);
 	assert_int_equal(w.old.forgotten, 1);
+	assert_int_equal(w.old.counts.left, 1);
+	assert_int_equal(w.old.counts.left_alone, 0);
+	assert_int_equal(w.new.counts.came, 1);
+	assert_int_equal(w.new.counts.came_alone, 0);
 	world_end(&w);
 }
 
@@ -259,6 +265,8 @@ static void an_address_is_let_go_of_though_nobody_takes_it(void **state)
 	assert_true(w.old.has);
 	world_run(&w);
 	assert_false(w.old.has);
+	assert_int_equal(w.old.counts.left, 0);
+	assert_int_equal(w.old.counts.left_alone, 1);
 	world_end(&w);
 }
 

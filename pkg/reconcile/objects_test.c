@@ -301,6 +301,31 @@ static void what_a_complete_list_does_not_have_is_gone(void **state)
 	assert_int_equal(f->set->n_policies, 1);
 }
 
+static void what_the_api_told_is_counted(void **state)
+{
+	const struct err trouble = {.code = -EIO, .msg = "gone"};
+	struct fixture *f = *state;
+	struct objects_counts c;
+
+	assert_int_equal(objects_told_at(f->o), 0);
+	objects_begin(f->o, OBJECTS_POLICIES);
+	put(f, OBJECTS_POLICIES, POLICY("a", "\"rules\":" RULES_DENY));
+	put(f, OBJECTS_POLICIES, POLICY("b", "\"rule\": 1"));
+	objects_synced(f->o, OBJECTS_POLICIES);
+	objects_gone(f->o, OBJECTS_POLICIES, "shop", "a");
+	objects_trouble(f->o, OBJECTS_POLICIES, &trouble);
+	objects_trouble(f->o, OBJECTS_POLICIES, NULL);
+	objects_counts(f->o, OBJECTS_POLICIES, &c);
+	assert_int_equal(c.lists, 1);
+	assert_int_equal(c.told, 3);
+	assert_int_equal(c.errors, 1);
+	assert_int_equal(c.n, 1);
+	assert_int_equal(c.refused, 1);
+	assert_true(objects_told_at(f->o) > 0);
+	objects_counts(f->o, OBJECTS_NODES, &c);
+	assert_int_equal(c.lists + c.told + c.errors, 0);
+}
+
 static void a_policy_on_services_waits_for_them(void **state)
 {
 	struct fixture *f = *state;
@@ -437,6 +462,7 @@ int main(void)
 		T(a_via_may_name_an_address_that_its_gateway_lacks),
 		T(a_pod_is_who_it_was_while_it_is_needed),
 		T(what_a_complete_list_does_not_have_is_gone),
+		T(what_the_api_told_is_counted),
 		T(a_policy_on_services_waits_for_them),
 		T(a_thousand_events_are_one_set),
 		T(a_log_that_was_cut_short_is_read_as_far_as_it_stands),
