@@ -80,7 +80,7 @@ class Lab:
     def on(self, name, *command, **kwargs):
         """A command in a namespace of the lab; its output."""
         return subprocess.run(["nsenter", f"--net={self.netns(name)}", *map(str, command)], check=True,
-                              text=True, stdout=subprocess.PIPE, timeout=60, **kwargs).stdout
+                              text=True, stdout=subprocess.PIPE, timeout=600, **kwargs).stdout
 
     def ip(self, name, batch):
         self.on(name, "ip", "-batch", "-", input=batch)
