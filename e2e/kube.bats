@@ -195,6 +195,35 @@ writers() {
 	pods_end web again bad
 }
 
+# One policy with more combinations of prefixes and ports than a kernel takes: ten chains of nested
+# prefixes, a rule with ports of its own for each.
+huge_policy() {
+	jq -n '{apiVersion: "sluice.dev/v1alpha1", kind: "EgressPolicy", metadata: {name: "huge", namespace: "shop"},
+		spec: {subject: {podSelector: {matchLabels: {app: "web"}}}, rules: [range(240) as $k | {name: "r\($k)", action: "Allow",
+			to: [{cidr: "\(20 + ($k / 24 | floor)).0.0.0/\(8 + $k % 24)"}],
+			ports: [range(64) as $j | ($k * 64 + $j) * 4 | {protocol: "TCP", port: (. + 1), endPort: (. + 2)}]}]}}'
+}
+
+@test "a policy for which a kernel has no room is said in an Event, and what was in force stays (long)" {
+	skip_long
+	cluster_up
+	pod_start web web
+	same "as office" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	# not by apply: of such an object the server writes down who owns what for a long time
+	huge_policy | kube_call admin POST "$SLUICE_API/namespaces/shop/egresspolicies" >/dev/null
+	lab_wait 300 said NotInForce "node node1 keeps what was in force before: " || lab_fail "told: $(events NotInForce)"
+	said NotInForce "EgressPolicy shop/huge r0: too many combinations of destinations and ports"
+	same "as before" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	run ctl node1 status
+	[ "$status" -eq 3 ] && [[ $output == *"too many combinations"* ]]
+	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies/huge" >/dev/null
+	policy_apply web "$DENY"
+	lab_wait 100 asks_as web timeout
+	lab_wait 100 ctl node1 status
+	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies/web" >/dev/null
+	pods_end web
+}
+
 @test "without the API everything stays, and what it says afterwards counts" {
 	cluster_up
 	pod_start web web
@@ -279,6 +308,37 @@ api_reached() { on "$1" curl -sk -m 5 -o "$LAB/log/api-asked" "$KUBE_URL/readyz"
 	pods_end web shut
 	on node1 nft delete table ip services
 }
+
+# pods_of N APP: a list of pods of node1
+pods_of() {
+	local i
+	for ((i = 0; i < $1; i++)); do
+		echo "{apiVersion: v1, kind: Pod, metadata: {name: $2-$i, namespace: shop, labels: {app: $2}}, spec: {nodeName: node1, containers: [{name: c, image: none}]}}"
+		echo ---
+	done
+}
+pods_known() { [ "$(ctl node1 status -o json | jq '.api.collections[] | select(.name == "pods").count')" = "$1" ]; }
+
+@test "a thousand pods come and go, and the daemon is what it was (long)" {
+	local round before after passes
+	skip_long
+	cluster_up
+	pod_start web web
+	for round in 1 2; do # what the first one needs stays for the next
+		before=$(resident) passes=$(compiles)
+		pods_of 1000 crowd | on api "$TOP/e2e/tools/kube.py" "$(kube_kubeconfig admin)" create - >/dev/null
+		lab_wait 300 pods_known 1001
+		same "as office" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+		kube_delete "/api/v1/namespaces/shop/pods?labelSelector=app%3Dcrowd&gracePeriodSeconds=0" >/dev/null
+		lab_wait 300 pods_known 1
+		after=$(resident)
+		echo "# round $round: $before KiB before, $after KiB after, $(($(compiles) - passes)) compiles" >&3
+	done
+	[ $((after - before)) -lt 2048 ]
+	same "as office" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	pods_end web
+}
+resident() { awk '/^VmRSS/ { print $2 }' "/proc/$(cat "$LAB/pids/sluiced-node1")/status"; }
 
 compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
 

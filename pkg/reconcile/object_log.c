@@ -18,8 +18,8 @@
 #define LOG_TEMP ".objects.log.tmp"
 #define LOG_MAX	 (1u << 30)
 #define HASH_LEN 16
-#define WRITE_AT (128 * 1024) /* bytes: a first list of very many need not be held until its end \
-			       */
+/* Bytes: a first list of very many need not be held until its end. */
+#define WRITE_AT (128 * 1024)
 
 struct object_log {
 	int dirfd, fd; /* fd -1: only read */
