@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,53 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
 #include "json/json.h"
 #include "reconcile/objects.h"
-
-struct fixture {
-	char dir[64];
-	int fd;
-	struct objects *o;
-};
-
-static int store_make(void **state)
-{
-	struct fixture *f = mem_alloc0(sizeof(*f));
-
-	snprintf(f->dir, sizeof(f->dir), "/tmp/slXXXXXX");
-	*state = f;
-	if (!mkdtemp(f->dir))
-		return -1;
-	f->fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return objects_new(f->fd, true, &f->o, NULL);
-}
-
-static int store_remove(void **state)
-{
-	struct fixture *f = *state;
-
-	objects_free(f->o);
-	objects_log_remove(f->fd);
-	close(f->fd);
-	rmdir(f->dir);
-	free(f);
-	return 0;
-}
-
-static void put(struct fixture *f, enum collection c, const char *text)
-{
-	__cleanup_json struct json *j = NULL;
-	struct err e = {0};
-
-	if (json_parse(text, strlen(text), &j, &e) < 0)
-		fail_msg("%s: %s", text, e.msg);
-	objects_put(f->o, c, j);
-}
+#include "testkit/objects_fixture.h"
 
 #define CONFIG(more) \
 	"{\"metadata\":{\"name\":\"default\"},\"spec\":{\"clusterCIDRs\":[\"10.0.0.0/8\"]" more "}}"

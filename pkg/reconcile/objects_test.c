@@ -17,56 +17,7 @@
 #include "json/json.h"
 #include "reconcile/object_log.h"
 #include "reconcile/objects.h"
-
-struct fixture {
-	char dir[64];
-	int fd;
-	struct objects *o;
-	struct doc_set *set;
-};
-
-static int store_make(void **state)
-{
-	struct fixture *f = mem_alloc0(sizeof(*f));
-
-	snprintf(f->dir, sizeof(f->dir), "/tmp/slXXXXXX");
-	*state = f;
-	if (!mkdtemp(f->dir))
-		return -1;
-	f->fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return objects_new(f->fd, true, &f->o, NULL);
-}
-
-static int store_remove(void **state)
-{
-	struct fixture *f = *state;
-
-	doc_set_free(f->set);
-	objects_free(f->o);
-	objects_log_remove(f->fd);
-	close(f->fd);
-	rmdir(f->dir);
-	free(f);
-	return 0;
-}
-
-static void put(struct fixture *f, enum collection c, const char *text)
-{
-	__cleanup_json struct json *j = NULL;
-	struct err e = {0};
-
-	if (json_parse(text, strlen(text), &j, &e) < 0)
-		fail_msg("%s: %s", text, e.msg);
-	objects_put(f->o, c, j);
-}
-
-/* All collections are told, empty but for what the test puts. */
-static void sync_all(struct fixture *f)
-{
-	for (enum collection c = 0; c < OBJECTS_N; c++)
-		if (c != OBJECTS_SERVICES)
-			objects_synced(f->o, c);
-}
+#include "testkit/objects_fixture.h"
 
 /* Whether there is a new set; it replaces the fixture's. */
 static bool next(struct fixture *f)
