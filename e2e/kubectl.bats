@@ -52,10 +52,13 @@ daemon_pod() {
 	kube_apply <<-END
 		{apiVersion: v1, kind: Pod, metadata: {name: sluiced-$1, namespace: sluice-system,
 		 labels: {app.kubernetes.io/name: sluice, app.kubernetes.io/component: sluiced}},
-		 spec: {nodeName: $1, hostNetwork: true, containers: [{name: sluiced, image: "registry.test:5000/sluice:v1.2"}]}}
+		 spec: {nodeName: $1, hostNetwork: true, containers: [{name: sluiced, image: "registry.test:5000/sluice:v1.2"}],
+		  initContainers: [{name: install, image: "registry.test:5000/sluice:v1.2"}]}}
 	END
 	kube_write_status "/api/v1/namespaces/sluice-system/pods/sluiced-$1" "{\"phase\": \"Running\",
 		\"conditions\": [{\"type\": \"Ready\", \"status\": \"$2\"}],
+		\"initContainerStatuses\": [{\"name\": \"install\", \"image\": \"i\", \"imageID\": \"\", \"ready\": true,
+			\"restartCount\": 0, \"state\": {\"terminated\": {\"exitCode\": 0, \"message\": \"1.2-4-gabc\"}}}],
 		\"containerStatuses\": [{\"name\": \"sluiced\", \"image\": \"i\", \"imageID\": \"\", \"ready\": false,
 			\"restartCount\": 7, \"state\": {\"waiting\": {\"reason\": \"CrashLoopBackOff\"}}}]}" >/dev/null
 }
@@ -90,7 +93,7 @@ all_told() {
 	echo "$output"
 	[[ $output == *"ready       yes"* && $output == *"gateways    1, 1 in force"* && $output == *"policies    3, 3 in force"* ]]
 	[[ $output =~ "written by "(node1|gw1)", who said so "[0-9]+"s ago" ]]
-	[[ $output =~ gw1\ +ready\ +ready\ +v1\.2\ +"$EGRESS_V4,172.31.7.60 and 3 more" ]]
+	[[ $output =~ gw1\ +ready\ +ready\ +1\.2-4-gabc\ +"$EGRESS_V4,172.31.7.60 and 3 more" ]]
 	daemon_pod gw1 False
 	run -3 sluice status
 	[[ $output == *"ready       no"* && $output =~ gw1\ +ready\ +"not ready: CrashLoopBackOff" ]]
@@ -98,6 +101,7 @@ all_told() {
 	is '.ready == false and (.nodes | length == 2)'
 	is --arg a "$EGRESS_V4" '.nodes[] | select(.node == "gw1") | .daemonReady == false and .restarts == 7 and .addresses[0] == $a'
 	is '[.nodes[] | select(.writesStatus)] | length == 1'
+	is 'all(.nodes[]; .version == "1.2-4-gabc" and .image == "v1.2")'
 	kube_delete /api/v1/namespaces/sluice-system/pods/sluiced-gw1?gracePeriodSeconds=0 >/dev/null
 	run -3 sluice status -o wide
 	[[ $output =~ gw1\ +ready\ +none ]]

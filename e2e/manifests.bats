@@ -229,7 +229,8 @@ confined_start() {
 	same "a read-only /proc/sys was no trouble" "" "$(grep -h 'level=error' "$LAB"/log/sluiced-*)"
 	# the init container
 	mkdir "$LAB/opt"
-	run -0 confined -all "$BIN/sluiced" install --programs-only --from "$BIN" --bin-dir "$LAB/opt"
+	run -0 confined -all "$BIN/sluiced" install --programs-only --version-file "$LAB/version" --from "$BIN" --bin-dir "$LAB/opt"
+	same "what it says of its version" "sluiced $(cat "$LAB/version")" "$("$BIN/sluiced" --version)"
 	cmp "$BIN/sluice" "$LAB/opt/sluice"
 }
 

@@ -38,6 +38,15 @@ static unsigned int busy; /* how many requests are answered so */
 	"{\"metadata\": {\"name\": \"bad\", \"namespace\": \"shop\", \"annotations\": {\"a\": " \
 	"\"\\u0000\"}}}"
 
+/* A pod of the DaemonSet, whose init container is of r:5000/sluice. */
+#define DAEMON(node, image)                                                                    \
+	"{\"metadata\": {\"name\": \"p\", \"namespace\": \"elsewhere\"}, \"spec\": {"          \
+	"\"nodeName\": \"" node "\", \"initContainers\": [{\"name\": \"install\", \"image\": " \
+	"\"r:5000/sluice\"}], \"containers\": [{\"name\": \"sluiced\", \"image\": \"" image    \
+	"\"}]},"                                                                               \
+	"\"status\": {\"initContainerStatuses\": [{\"name\": \"install\", \"state\": {"        \
+	"\"terminated\": {\"message\": \"1.0-9-gabc\"}}}]}}"
+
 static const char *answer_to(const char *path)
 {
 	static const struct {
@@ -47,9 +56,7 @@ static const char *answer_to(const char *path)
 		{"/apis/sluice.dev/v1alpha1/egresspolicies?", LIST(POLICIES)},
 		{"/apis/sluice.dev/v1alpha1/", LIST("")},
 		{"/api/v1/pods?",
-		 LIST("{\"metadata\": {\"name\": \"p\", \"namespace\": \"elsewhere\"},"
-		      "\"spec\": {\"nodeName\": \"ghost\", \"containers\": [{\"name\": "
-		      "\"sluiced\", \"image\": \"r:5000/sluice\"}]}}")},
+		 LIST(DAEMON("ghost", "r:5000/sluice") "," DAEMON("other", "sluice@sha256:12"))},
 		{"/api/v1/nodes?", LIST("{\"metadata\": {\"name\": \"w\", \"labels\": {"
 					"\"kubernetes.io/os\": \"windows\"}}, \"status\": {"
 					"\"conditions\": [" CONDITION("Ready", "True") "]}}")},
@@ -179,13 +186,17 @@ static void a_node_that_only_a_pod_tells_of_is_there(void **state)
 {
 	serve(usual);
 	assert_int_equal(ask("status"), 3);
-	assert_output("ghost  ?      not ready: ?       latest");
+	assert_output("ghost  ?      not ready: ?       1.0-9-gabc");
+	assert_output("other  ?      not ready: ?       -"); /* the init container's is another */
 	assert_output("gw1    ?      none");
 	assert_output("w      ready  not on its system");
 	assert_output("nobody writes it");
 	assert_output("policies    1, 0 in force, 1 not judged yet");
 	assert_output("gateways    1, 0 in force, 1 not judged yet");
 	assert_null(strstr(run_output, "(null)"));
+	assert_int_equal(ask("status -o wide"), 3);
+	assert_output("1.0-9-gabc  latest ");
+	assert_output("-           sha256:12");
 }
 
 static void a_server_that_is_busy_is_asked_again(void **state)

@@ -18,6 +18,7 @@ void node_lines_done(struct node_lines *l)
 		free(n->pod);
 		free(n->namespace);
 		free(n->reason);
+		free(n->image);
 		free(n->version);
 	}
 	free(l->list);
@@ -69,22 +70,29 @@ void nodes_add_node(struct node_lines *l, const struct json *node)
 	n->schedulable = !bool_of(json_get(node, "spec"), "unschedulable");
 }
 
-static const struct json *daemon_in(const struct json *list)
+#define DAEMON	"sluiced"
+#define INSTALL "install" /* the init container */
+
+static const struct json *container_in(const struct json *list, const char *which)
 {
 	for (size_t i = 0; i < json_len(list); i++) {
 		const char *name = text_of(json_at(list, i), "name");
 
-		if (name && strcmp(name, "sluiced") == 0)
+		if (name && strcmp(name, which) == 0)
 			return json_at(list, i);
 	}
 	return NULL;
 }
 
-/* "registry:5000/sluice:v1.2" → "v1.2", "…@sha256:0123…" → "sha256:0123…" */
-static const char *version_of(const struct json *pod)
+static const char *image_of(const struct json *pod, const char *list, const char *which)
 {
-	const struct json *c = daemon_in(json_get(json_get(pod, "spec"), "containers"));
-	const char *image = text_of(c, "image"), *name, *at, *tag;
+	return text_of(container_in(json_get(json_get(pod, "spec"), list), which), "image");
+}
+
+/* "registry:5000/sluice:v1.2" → "v1.2", "…@sha256:0123…" → "sha256:0123…" */
+static const char *tag_of(const struct json *pod)
+{
+	const char *image = image_of(pod, "containers", DAEMON), *name, *at, *tag;
 
 	if (!image)
 		return NULL;
@@ -92,6 +100,18 @@ static const char *version_of(const struct json *pod)
 	at = strchr(name, '@');
 	tag = strchr(name, ':');
 	return at ? at + 1 : tag ? tag + 1 : "latest";
+}
+
+/* What "sluiced install" wrote as its container's last word, where it is of the daemon's image. */
+static const char *version_of(const struct json *pod)
+{
+	const struct json *c = container_in(
+		json_get(json_get(pod, "status"), "initContainerStatuses"), INSTALL);
+	const struct json *ended = json_get(json_get(c, "state"), "terminated");
+	const char *image = image_of(pod, "containers", DAEMON);
+	const char *installs = image_of(pod, "initContainers", INSTALL);
+
+	return image && installs && strcmp(image, installs) == 0 ? text_of(ended, "message") : NULL;
 }
 
 /* Why it is not ready: "CrashLoopBackOff", "ContainerCreating", "Evicted". */
@@ -115,7 +135,7 @@ static void replace(char **to, const char *s)
 void nodes_add_pod(struct node_lines *l, const struct json *pod)
 {
 	const struct json *meta = json_get(pod, "metadata"), *status = json_get(pod, "status");
-	const struct json *container = daemon_in(json_get(status, "containerStatuses"));
+	const struct json *container = container_in(json_get(status, "containerStatuses"), DAEMON);
 	const char *name = text_of(json_get(pod, "spec"), "nodeName");
 	struct node_line *n = name ? line_of(l, name) : NULL;
 
@@ -127,6 +147,7 @@ void nodes_add_pod(struct node_lines *l, const struct json *pod)
 	n->restarts = int_of(container, "restartCount");
 	replace(&n->pod, text_of(meta, "name"));
 	replace(&n->namespace, text_of(meta, "namespace"));
+	replace(&n->image, tag_of(pod));
 	replace(&n->version, version_of(pod));
 	replace(&n->reason, n->daemon_ready ? NULL : reason_of(pod, container));
 }
@@ -166,6 +187,7 @@ struct json *node_line_json(const struct node_line *n, bool pods_known, bool lea
 	json_set(o, "daemonReady", pods_known ? json_new_bool(n->daemon_ready) : json_new_null());
 	json_set(o, "reason", json_new_string(n->reason));
 	json_set(o, "version", json_new_string(n->version));
+	json_set(o, "image", json_new_string(n->image));
 	json_set(o, "restarts", json_new_int(n->restarts));
 	json_set(o, "pod", json_new_string(n->pod));
 	json_set(o, "writesStatus", json_new_bool(leader));

@@ -14,7 +14,8 @@ struct node_line {
 	bool other_system;		 /* not Linux: the DaemonSet leaves it out */
 	/* The pod of the DaemonSet; daemon false: there is none. */
 	bool daemon, daemon_ready;
-	char *pod, *namespace, *reason, *version;
+	char *pod, *namespace, *reason;
+	char *image, *version; /* its tag or digest; what the init container said of the program */
 	int64_t restarts;
 	char **addresses; /* that it says to carry */
 	size_t n_addresses;

@@ -268,7 +268,7 @@ static void node_print(struct table *t, const struct seen *s, const struct node_
 	__cleanup_free char *addresses = addresses_text(n, wide), *daemon = daemon_text(n);
 	__cleanup_free char *restarts = mem_printf("%lld", (long long)n->restarts);
 	__cleanup_free char *version = text_cut(n->version ?: "", wide ? 100 : 16);
-	const char *cells[7] = {n->name,
+	const char *cells[8] = {n->name,
 				!n->listed	 ? "?"
 				: !n->ready	 ? "not ready"
 				: n->schedulable ? "ready"
@@ -277,6 +277,7 @@ static void node_print(struct table *t, const struct seen *s, const struct node_
 	size_t i = 4;
 
 	if (wide) {
+		cells[i++] = n->image;
 		cells[i++] = n->pod;
 		cells[i++] = restarts;
 	}
@@ -287,9 +288,9 @@ static void node_print(struct table *t, const struct seen *s, const struct node_
 static void nodes_print(const struct seen *s, bool wide)
 {
 	static const char *const narrow[] = {"NODE", "STATE", "DAEMON", "VERSION", "ADDRESSES"};
-	static const char *const all[] = {"NODE", "STATE",    "DAEMON",	  "VERSION",
-					  "POD",  "RESTARTS", "ADDRESSES"};
-	__cleanup(table_freep) struct table *t = wide ? table_new(all, 7) : table_new(narrow, 5);
+	static const char *const all[] = {"NODE",  "STATE", "DAEMON",	"VERSION",
+					  "IMAGE", "POD",   "RESTARTS", "ADDRESSES"};
+	__cleanup(table_freep) struct table *t = wide ? table_new(all, 8) : table_new(narrow, 5);
 
 	for (size_t i = 0; i < s->nodes.n; i++)
 		node_print(t, s, &s->nodes.list[i], wide);

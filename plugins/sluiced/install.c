@@ -31,6 +31,8 @@ const char install_help[] =
 	"  --programs-only    no list: the daemon keeps it (cniConfDir)\n"
 	"  --entry JSON|FILE  our entry in the list (default: cniEntry, what is there, or one\n"
 	"                     that follows from the settings)\n"
+	"  --version-file FILE  the version of this program is written there: to\n"
+	"                     /dev/termination-log, where a cluster's API has it from\n"
 	"  --dry-run          only say what would be done\n"
 	"  -o, --output FORMAT  text (default) or json\n"
 	"  --help\n"
@@ -46,6 +48,7 @@ const struct option install_options[] = {
 	{"programs", required_argument, NULL, VERB_PROGRAMS},
 	{"programs-only", no_argument, NULL, VERB_PROGRAMS_ONLY},
 	{"entry", required_argument, NULL, VERB_ENTRY},
+	{"version-file", required_argument, NULL, VERB_VERSION_FILE},
 	{"dry-run", no_argument, NULL, VERB_DRY_RUN},
 	{"output", required_argument, NULL, VERB_OUTPUT},
 	{"help", no_argument, NULL, VERB_HELP},
@@ -223,6 +226,15 @@ static void print_report(const struct json *report, bool dry)
 		puts("nothing was changed (--dry-run)");
 }
 
+/* Not by rename: a container's is a mount. For people: without it all else is as it was. */
+static void version_write(const char *path)
+{
+	__cleanup_file FILE *f = path ? fopen(path, "we") : NULL;
+
+	if (path && (!f || fputs(SLUICE_VERSION, f) < 0 || fflush(f) != 0))
+		fprintf(stderr, "sluiced: install: %s: %s\n", path, strerror(errno));
+}
+
 static int install(struct verb_options *o, struct json *report, bool *ret_ready, struct err *e)
 {
 	struct json *list = json_new_array();
@@ -252,6 +264,8 @@ int install_main(int argc, char **argv)
 		fputs(install_help, stdout);
 		return VERB_OK;
 	}
+	if (!o.dry_run)
+		version_write(o.version_file);
 	umask(022); /* a program that others cannot read is of no use to runtimes */
 	r = install(&o, report, &ready, &e);
 	if (o.json)

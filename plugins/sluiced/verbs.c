@@ -10,9 +10,13 @@
 static int option_set(struct verb_options *o, int id, const char *value, struct err *e)
 {
 	const char **texts[] = {
-		[VERB_CONFIG] = &o->config,	[VERB_CONF_DIR] = &o->conf_dir,
-		[VERB_BIN_DIR] = &o->bin_dir,	[VERB_FROM] = &o->from,
-		[VERB_PROGRAMS] = &o->programs, [VERB_ENTRY] = &o->entry,
+		[VERB_CONFIG] = &o->config,
+		[VERB_CONF_DIR] = &o->conf_dir,
+		[VERB_BIN_DIR] = &o->bin_dir,
+		[VERB_FROM] = &o->from,
+		[VERB_PROGRAMS] = &o->programs,
+		[VERB_ENTRY] = &o->entry,
+		[VERB_VERSION_FILE] = &o->version_file,
 	};
 	bool *flags[] = {
 		[VERB_PROGRAMS_ONLY] = &o->programs_only,

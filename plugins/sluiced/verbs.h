@@ -17,7 +17,7 @@
 
 struct verb_options {
 	struct daemon_conf conf;
-	const char *config, *conf_dir, *bin_dir, *from, *programs, *entry;
+	const char *config, *conf_dir, *bin_dir, *from, *programs, *entry, *version_file;
 	bool programs_only, dry_run, json, purge, force, help;
 };
 
@@ -34,6 +34,7 @@ enum verb_option {
 	VERB_PROGRAMS,
 	VERB_PROGRAMS_ONLY,
 	VERB_ENTRY,
+	VERB_VERSION_FILE,
 	VERB_DRY_RUN,
 	VERB_PURGE,
 	VERB_FORCE,

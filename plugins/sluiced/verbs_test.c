@@ -42,12 +42,14 @@ static void has_defaults_and_takes_what_is_said(void **state)
 	o = (struct verb_options){0};
 	assert_int_equal(parse(&o, install_options,
 			       "install --conf-dir /n --bin-dir /b --dry-run -o json "
-			       "--programs-only --programs sluice,sluicectl --from /f",
+			       "--programs-only --programs sluice,sluicectl --from /f "
+			       "--version-file /v",
 			       &e),
 			 0);
 	assert_string_equal(o.conf.cni_conf_dir, "/n");
 	assert_string_equal(o.conf.cni_bin_dir, "/b");
 	assert_string_equal(o.programs, "sluice,sluicectl");
+	assert_string_equal(o.version_file, "/v");
 	assert_true(o.dry_run && o.json && o.programs_only);
 	verb_options_done(&o);
 	o = (struct verb_options){0};
