@@ -38,6 +38,21 @@ enum json_type {
 int json_parse(const char *text, size_t len, struct json **ret, struct err *e);
 
 /*
+ * The members of an object that are wanted, and what of each: NULL is all of it. Of an array it is
+ * said of each element. A row without a name ends the list.
+ */
+struct json_want {
+	const char *name;
+	const struct json_want *of;
+};
+/*
+ * The same, with what nobody wants left out: it is read as strictly, but for names given twice in
+ * it, and no tree is made of it.
+ */
+int json_parse_wanted(const char *text, size_t len, const struct json_want *want, struct json **ret,
+		      struct err *e);
+
+/*
  * The next YAML document of text; YAML scalars get their JSON type by the core
  * schema (null, true/false, ints, floats, else string; quoted = string). Numbers get JSON's
  * spelling (0x1f is 31); refused are 017, which is 15 for half of the world, and member names that

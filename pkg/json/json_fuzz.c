@@ -37,6 +37,20 @@ static void check_round_trip(const struct json *j)
 	check_oracle(text, strlen(text));
 }
 
+/* What is left out is read as strictly as what is not, but for names given twice. */
+static void check_wanted(const char *data, size_t size)
+{
+	static const struct json_want nothing[] = {{NULL, NULL}};
+	__cleanup_json struct json *all = NULL, *none = NULL;
+	struct err e = {0};
+	int r = json_parse(data, size, &all, &e);
+
+	if (json_parse_wanted(data, size, nothing, &none, NULL) < 0
+		    ? r == 0
+		    : r < 0 && !strstr(e.msg, "given twice"))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	__cleanup_free char *text = strndup((const char *)data, size);
@@ -45,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct yaml *y = NULL;
 	struct err e;
 
+	check_wanted((const char *)data, size);
 	if (json_parse((const char *)data, size, &j, &e) == 0) {
 		check_oracle(text, strlen(text));
 		check_round_trip(j);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "json/scan.h"
 #include "json/tree.h"
 
 struct reader {
@@ -152,10 +153,10 @@ static int read_escape(struct reader *r, char **to)
 /* From p to the closing quote when nothing has to be decoded, else to the first that has. */
 static int skip_plain(struct reader *r)
 {
-	while (r->p < r->end && *r->p != '"' && *r->p != '\\') {
+	while (r->p = scan_plain(r->p, r->end), r->p < r->end && *r->p != '"' && *r->p != '\\') {
 		size_t n;
 
-		if (*r->p >= 0x20 && *r->p < 0x7f) { /* most of all */
+		if (*r->p >= 0x20 && *r->p < 0x7f) {
 			r->p++;
 			continue;
 		}
@@ -251,16 +252,105 @@ static bool take_word(struct reader *r, const char *word)
 
 /* ---- values ---- */
 
+static int skip_string(struct reader *r)
+{
+	char scratch[4];
+	int rc = 0;
+
+	for (r->p++; rc == 0 && peek(r) != '"';) {
+		char *to = scratch;
+
+		rc = peek(r) == '\\' ? read_escape(r, &to) : skip_plain(r);
+	}
+	r->p += rc == 0;
+	return rc;
+}
+
+static int skip_value(struct reader *r);
+
+static int skip_member(struct reader *r)
+{
+	int rc = peek(r) == '"' ? skip_string(r) : fail(r, "a member name in double quotes");
+
+	if (rc < 0)
+		return rc;
+	skip_space(r);
+	if (peek(r) != ':')
+		return fail(r, "':'");
+	r->p++;
+	skip_space(r);
+	return skip_value(r);
+}
+
+static int enter(struct reader *r)
+{
+	if (++r->depth > JSON_MAX_DEPTH)
+		return err_set(r->e, -E2BIG, "line %d column %d: nested deeper than %d", r->line,
+			       (int)(r->p - r->line_start) + 1, JSON_MAX_DEPTH);
+	r->p++;
+	skip_space(r);
+	return 0;
+}
+
+static int skip_container(struct reader *r)
+{
+	bool array = *r->p == '[';
+	char close = array ? ']' : '}';
+	int rc = enter(r);
+
+	while (rc == 0 && peek(r) != close) {
+		rc = array ? skip_value(r) : skip_member(r);
+		skip_space(r);
+		if (rc < 0 || peek(r) == close)
+			break;
+		if (peek(r) != ',')
+			return fail(r, array ? "',' or ']'" : "',' or '}'");
+		r->p++;
+		skip_space(r);
+		if (peek(r) == close)
+			return fail(r, array ? "a value" : "a member name in double quotes");
+	}
+	r->p += rc == 0;
+	r->depth--;
+	return rc;
+}
+
+static int skip_value(struct reader *r)
+{
+	struct slice number;
+	enum json_type type;
+	char c = peek(r);
+
+	if (c == '"')
+		return skip_string(r);
+	if (c == '{' || c == '[')
+		return skip_container(r);
+	if (c == '-' || (c >= '0' && c <= '9'))
+		return read_number(r, &number, &type);
+	if (take_word(r, "null") || take_word(r, "true") || take_word(r, "false"))
+		return 0;
+	return fail(r, "a value");
+}
+
 /* Where a value goes: appended to parent, under key in objects; line of the key or its own. */
 struct place {
 	struct json *parent;
 	const struct slice *key;
 	int line;
+	const struct json_want *want; /* of it; NULL: all */
 };
 
 static int read_value(struct reader *r, const struct place *at, struct json **ret);
 
-static int read_member(struct reader *r, struct json *obj)
+static const struct json_want *want_find(const struct json_want *list, const struct slice *key)
+{
+	for (; list->name; list++)
+		if (strncmp(list->name, key->p, key->n) == 0 && !list->name[key->n])
+			return list;
+	return NULL;
+}
+
+static int read_member(struct reader *r, struct json *obj, const struct json_want *want)
 {
 	__cleanup_slice struct slice key = {0};
 	struct place at = {.parent = obj, .key = &key, .line = r->line};
@@ -276,16 +366,22 @@ static int read_member(struct reader *r, struct json *obj)
 		return fail(r, "':'");
 	r->p++;
 	skip_space(r);
+	if (want) {
+		want = want_find(want, &key);
+		if (!want)
+			return skip_value(r);
+		at.want = want->of;
+	}
 	return read_value(r, &at, NULL);
 }
 
-static int read_items(struct reader *r, struct json *c)
+static int read_items(struct reader *r, struct json *c, const struct json_want *want)
 {
 	char close = c->type == JSON_ARRAY ? ']' : '}';
 
 	for (;;) {
-		struct place at = {.parent = c, .line = r->line};
-		int rc = c->type == JSON_ARRAY ? read_value(r, &at, NULL) : read_member(r, c);
+		struct place at = {.parent = c, .line = r->line, .want = want};
+		int rc = c->type == JSON_ARRAY ? read_value(r, &at, NULL) : read_member(r, c, want);
 
 		if (rc < 0)
 			return rc;
@@ -299,21 +395,15 @@ static int read_items(struct reader *r, struct json *c)
 	}
 }
 
-static int read_container(struct reader *r, struct json *c)
+static int read_container(struct reader *r, struct json *c, const struct json_want *want)
 {
 	const struct json *twice;
-	int rc;
+	int rc = enter(r);
 
-	if (++r->depth > JSON_MAX_DEPTH)
-		return err_set(r->e, -E2BIG, "line %d column %d: nested deeper than %d", r->line,
-			       (int)(r->p - r->line_start) + 1, JSON_MAX_DEPTH);
-	r->p++;
-	skip_space(r);
-	if (peek(r) != (c->type == JSON_ARRAY ? ']' : '}')) {
-		rc = read_items(r, c);
-		if (rc < 0)
-			return rc;
-	}
+	if (rc == 0 && peek(r) != (c->type == JSON_ARRAY ? ']' : '}'))
+		rc = read_items(r, c, want);
+	if (rc < 0)
+		return rc;
 	r->p++;
 	r->depth--;
 	twice = c->type == JSON_OBJECT ? node_duplicate(c) : NULL;
@@ -346,7 +436,7 @@ static int read_value(struct reader *r, const struct place *at, struct json **re
 	} else if (c == '{' || c == '[') {
 		j = node_add(at->parent, at->key, c == '{' ? JSON_OBJECT : JSON_ARRAY, NULL,
 			     at->line);
-		rc = read_container(r, j);
+		rc = read_container(r, j, at->want);
 	} else if (take_word(r, "null")) {
 		j = node_add(at->parent, at->key, JSON_NULL, NULL, at->line);
 	} else if (take_word(r, "true") || take_word(r, "false")) {
@@ -362,11 +452,12 @@ static int read_value(struct reader *r, const struct place *at, struct json **re
 	return rc;
 }
 
-int json_parse(const char *text, size_t len, struct json **ret, struct err *e)
+int json_parse_wanted(const char *text, size_t len, const struct json_want *want, struct json **ret,
+		      struct err *e)
 {
 	struct reader r = {.p = text, .end = text + len, .line_start = text, .line = 1, .e = e};
 	__cleanup_json struct json *root = NULL;
-	struct place at = {0};
+	struct place at = {.want = want};
 	int rc;
 
 	skip_space(&r);
@@ -379,4 +470,9 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *e)
 		return fail(&r, "the end of the document");
 	*ret = TAKE(root);
 	return 0;
+}
+
+int json_parse(const char *text, size_t len, struct json **ret, struct err *e)
+{
+	return json_parse_wanted(text, len, NULL, ret, e);
 }

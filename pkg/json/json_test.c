@@ -328,6 +328,66 @@ static void equality_ignores_the_order_of_members_only(void **state)
 	}
 }
 
+static const struct json_want want_spec[] = {{"nodeName", NULL}, {NULL, NULL}};
+static const struct json_want want_port[] = {{"port", NULL}, {NULL, NULL}};
+static const struct json_want want_some[] = {
+	{"kind", NULL}, {"spec", want_spec}, {"ports", want_port}, {NULL, NULL}};
+
+static void leaves_out_what_nobody_wants(void **state)
+{
+	static const struct {
+		const char *text, *expected; /* NULL: refused */
+	} rows[] = {
+		{"{\"kind\":\"Pod\",\"a\":{\"b\":[1,-2.5e3,\"x\\u20ac\\ud83d\\ude00\",null]},"
+		 "\"spec\":{"
+		 "\"nodeName\":\"n1\",\"x\":{}, \"y\":[] }}",
+		 "{\"kind\":\"Pod\",\"spec\":{\"nodeName\":\"n1\"}}"},
+		{"{\"ports\":[{\"name\":\"a\",\"port\":1},7,[{\"port\":2,\"name\":[true,false]}]]}",
+		 "{\"ports\":[{\"port\":1},7,[{\"port\":2}]]}"},
+		{"{\"k\\u0069nd\":1,\"kin\":2,\"kinds\":3}", "{\"kind\":1}"},
+		{"{\"twice\":{\"a\":1,\"a\":2}}", "{}"},
+		{"{\"kind\":1,\"kind\":2}", NULL},
+		{"{\"a\":\"\\u0000\"}", NULL},
+		{"{\"a\":\"\\ud800\"}", NULL},
+		{"{\"a\":\"\x01\"}", NULL},
+		{"{\"a\":\"01234567\xff\"}", NULL},
+		{"{\"a\":[1,]}", NULL},
+		{"{\"a\":{\"b\":1,}}", NULL},
+		{"{\"a\":{\"b\" 1}}", NULL},
+		{"{\"a\":[1 2]}", NULL},
+		{"{\"a\":{1:2}}", NULL},
+		{"{\"a\":01}", NULL},
+		{"{\"a\":nul}", NULL},
+		{"{\"a\":\"b", NULL},
+		{"{\"a\":[", NULL},
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		__cleanup_json struct json *j = NULL;
+		__cleanup_free char *text = NULL;
+		struct err e = {0};
+		int r = json_parse_wanted(rows[i].text, strlen(rows[i].text), want_some, &j, &e);
+
+		assert_int_equal(r < 0, !rows[i].expected);
+		if (r < 0)
+			continue;
+		text = json_emit(j, 0);
+		assert_string_equal(text, rows[i].expected);
+	}
+}
+
+static void bounds_the_depth_of_what_nobody_wants(void **state)
+{
+	char text[2 * JSON_MAX_DEPTH + 16] = "{\"a\":";
+	struct json *j = NULL;
+	size_t n = strlen(text);
+
+	memset(text + n, '[', JSON_MAX_DEPTH);
+	memset(text + n + JSON_MAX_DEPTH, ']', JSON_MAX_DEPTH);
+	text[n + 2 * JSON_MAX_DEPTH] = '}';
+	assert_int_equal(json_parse_wanted(text, strlen(text), want_some, &j, NULL), -E2BIG);
+}
+
 static void shows_long_and_wild_strings_on_one_short_line(void **state)
 {
 	__cleanup_json struct json *j = parse(
@@ -358,6 +418,8 @@ int main(void)
 		cmocka_unit_test(edits_keep_the_place_of_members),
 		cmocka_unit_test(a_copy_is_equal_and_independent),
 		cmocka_unit_test(equality_ignores_the_order_of_members_only),
+		cmocka_unit_test(leaves_out_what_nobody_wants),
+		cmocka_unit_test(bounds_the_depth_of_what_nobody_wants),
 		cmocka_unit_test(shows_long_and_wild_strings_on_one_short_line),
 	};
 

@@ -142,6 +142,7 @@ static void watch_start(struct api *a, enum collection c)
 	a->watched[c].watch = kube_watch_new(a->kube, objects_path(c),
 					     c == OBJECTS_PODS ? own : objects_query(c), &ops,
 					     &a->watched[c]);
+	kube_watch_want(a->watched[c].watch, objects_want(c));
 	if (objects_old_path(c))
 		kube_watch_or(a->watched[c].watch, objects_old_path(c));
 }

@@ -88,6 +88,7 @@ static void slot_start(struct api_nodes *n, struct slot *s, const char *query)
 	*s = (struct slot){.nodes = n, .source = (unsigned int)(s - n->slots)};
 	s->query = mem_strdup(query);
 	s->watch = kube_watch_new(n->in.kube, objects_path(OBJECTS_NODES), query, &ops, s);
+	kube_watch_want(s->watch, objects_want(OBJECTS_NODES));
 	log_debug("nodes watched", "query=%s", log_quote(*query ? query : "all"));
 }
 

@@ -25,6 +25,7 @@
 #include "policy/doc.h"
 
 struct json;
+struct json_want;
 struct objects;
 
 enum collection {
@@ -87,6 +88,8 @@ const char *objects_path(enum collection c);	 /* "/apis/sluice.dev/v1alpha1/egre
 const char *objects_old_path(enum collection c); /* by an older version of its API, or NULL */
 /* Which of them, percent-encoded; NULL: all. Pods are those of a node. */
 const char *objects_query(enum collection c);
+/* What of each object is read here. */
+const struct json_want *objects_want(enum collection c);
 const char *objects_resource(enum collection c); /* "egresspolicies" */
 const char *objects_kind(enum collection c);
 bool objects_wanted(const struct objects *o, enum collection c);

@@ -145,6 +145,43 @@ static void reduce_slice(const struct json *in, struct json *out)
 	copy_ports(out, json_get(in, "ports"));
 }
 
+/* ---- what of it is read at all ---- */
+
+#define WANT(name_, ...) static const struct json_want name_[] = {__VA_ARGS__, {NULL, NULL}}
+
+WANT(want_meta, {"name", NULL}, {"namespace", NULL}, {"labels", NULL}, {"uid", NULL},
+     {"resourceVersion", NULL}, {"creationTimestamp", NULL}, {"generation", NULL},
+     {"deletionTimestamp", NULL});
+WANT(want_ours, {"metadata", want_meta}, {"spec", NULL}, {"status", NULL});
+WANT(want_namespace, {"metadata", want_meta});
+WANT(want_taint, {"key", NULL});
+WANT(want_node_spec, {"podCIDR", NULL}, {"podCIDRs", NULL}, {"unschedulable", NULL},
+     {"taints", want_taint});
+WANT(want_condition, {"type", NULL}, {"status", NULL});
+WANT(want_node_status, {"addresses", NULL}, {"conditions", want_condition});
+WANT(want_node, {"metadata", want_meta}, {"spec", want_node_spec}, {"status", want_node_status});
+WANT(want_pod_spec, {"nodeName", NULL}, {"hostNetwork", NULL});
+WANT(want_pod_status, {"podIP", NULL}, {"podIPs", NULL});
+WANT(want_pod, {"metadata", want_meta}, {"spec", want_pod_spec}, {"status", want_pod_status});
+WANT(want_service_spec, {"selector", NULL}, {"clusterIP", NULL}, {"clusterIPs", NULL},
+     {"ports", NULL});
+WANT(want_service, {"metadata", want_meta}, {"spec", want_service_spec});
+WANT(want_endpoint, {"addresses", NULL});
+WANT(want_slice, {"metadata", want_meta}, {"endpoints", want_endpoint}, {"ports", NULL});
+
+const struct json_want *objects_want(enum collection c)
+{
+	static const struct json_want *const of_core[OBJECTS_N] = {
+		[OBJECTS_NAMESPACES] = want_namespace,
+		[OBJECTS_NODES] = want_node,
+		[OBJECTS_PODS] = want_pod,
+		[OBJECTS_SLICES] = want_slice,
+		[OBJECTS_SERVICES] = want_service,
+	};
+
+	return of_core[c] ?: want_ours;
+}
+
 #define OURS(resource, kind_, ns)                                                        \
 	{                                                                                \
 		"/apis/sluice.dev/v1alpha1/" resource, "sluice.dev/v1alpha1", kind_, ns, \

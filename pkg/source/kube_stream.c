@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "json/json.h"
+#include "json/scan.h"
 
 static size_t piece_max(size_t max)
 {
@@ -128,8 +129,11 @@ static const char *item_end(struct kube_split *s, const char *p, const char *end
 	while (p < end && !*ret_over) {
 		char c;
 
-		while (s->string && !s->escaped && p < end && *p != '"' && *p != '\\')
-			p++; /* most of all bytes */
+		if (s->string && !s->escaped) { /* most of all bytes */
+			p = scan_plain(p, end);
+			while (p < end && *p != '"' && *p != '\\')
+				p++;
+		}
 		if (p == end)
 			break;
 		c = *p++;

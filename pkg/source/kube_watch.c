@@ -403,6 +403,13 @@ struct kube_watch *kube_list_new(struct kube *k, const char *path, const char *q
 	return w;
 }
 
+void kube_watch_want(struct kube_watch *w, const struct json_want *want)
+{
+	w->want = want;
+	w->event[0] = (struct json_want){"type", NULL};
+	w->event[1] = (struct json_want){"object", want};
+}
+
 void kube_watch_or(struct kube_watch *w, const char *path)
 {
 	w->other = mem_strdup(path);

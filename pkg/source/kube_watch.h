@@ -8,6 +8,8 @@
  */
 #include "source/kube.h"
 
+struct json_want; /* json/json.h */
+
 struct kube_watch;
 
 /* Any of them may be NULL, may call kube_call(), and may free the watch. */
@@ -52,6 +54,8 @@ struct kube_watch *kube_list_new(struct kube *k, const char *path, const char *q
  * the other way round when that is not served any more. Copied. Call it before the loop runs.
  */
 void kube_watch_or(struct kube_watch *w, const char *path);
+/* What of each object is asked for, name and resourceVersion among it; borrowed. Else: all. */
+void kube_watch_want(struct kube_watch *w, const struct json_want *want);
 void kube_watch_free(struct kube_watch *w);
 DEFINE_CLEANUP(struct kube_watch *, kube_watch_free);
 #define __cleanup_kube_watch __cleanup(kube_watch_freep)

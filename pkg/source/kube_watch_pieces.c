@@ -60,7 +60,7 @@ int kube_watch_item(void *data, const char *text, size_t n, bool cut, struct err
 	char name[NAME_MAX_LEN], namespace[NAME_MAX_LEN];
 	struct kube_watch *w = data;
 	int r = cut ? err_set(e, -EFBIG, "larger than %d bytes", KUBE_PIECE_MAX)
-		    : json_parse(text, n, &j, e);
+		    : json_parse_wanted(text, n, w->want, &j, e);
 
 	if (r == 0 && kube_meta(j, "name")) {
 		if (w->ops->object)
@@ -152,12 +152,29 @@ static int unreadable_event(struct kube_watch *w, const char *text, size_t n, st
 	return 0;
 }
 
+/* What an ERROR says is no object of the kind that is watched. */
+static int event_parse(const struct kube_watch *w, const char *text, size_t n, struct json **ret,
+		       struct err *e)
+{
+	__cleanup_json struct json *j = NULL;
+	const char *type;
+	int r = json_parse_wanted(text, n, w->want ? w->event : NULL, &j, e);
+
+	if (r < 0)
+		return r;
+	if (w->want && json_string(json_get(j, "type"), &type, NULL) == 0 &&
+	    strcmp(type, "ERROR") == 0)
+		return json_parse(text, n, ret, e);
+	*ret = TAKE(j);
+	return 0;
+}
+
 int kube_watch_event(void *data, const char *text, size_t n, bool cut, struct err *e)
 {
 	__cleanup_json struct json *j = NULL;
 	struct kube_watch *w = data;
 	int r = cut ? err_set(e, -EFBIG, "larger than %d bytes", KUBE_PIECE_MAX)
-		    : json_parse(text, n, &j, e);
+		    : event_parse(w, text, n, &j, e);
 
 	r = r == 0 ? event(w, j, e) : unreadable_event(w, text, n, e);
 	return w->freed ? -ECANCELED : r;

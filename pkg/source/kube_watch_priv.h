@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A watch, for kube_watch.c (when what is asked) and kube_watch_pieces.c (what the pieces say). */
+#include "json/json.h"
 #include "source/kube_priv.h"
 #include "source/kube_stream.h"
 #include "source/kube_watch.h"
@@ -12,6 +13,8 @@ struct kube_watch {
 	bool turned; /* it is asked for at the other path since it was asked for last */
 	const struct kube_watch_ops *ops;
 	void *data;
+	const struct json_want *want; /* of an object; NULL: all */
+	struct json_want event[3];    /* the same of an event */
 	struct kube_xfer *xfer;
 	struct loop_timer *timer; /* WAIT: the next try; else: silence */
 	struct kube_backoff backoff;
