@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reconcile/api.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/settle.h"
 #include "json/json.h"
 #include "reconcile/api_nodes.h"
 #include "reconcile/api_taint.h"
@@ -233,7 +233,7 @@ void api_passed(struct api *a)
 		api_tell_soon(a->tell);
 	a->told_of = of;
 	if (a->listed)
-		malloc_trim(0); /* of each item there was more than is kept */
+		settle(); /* of each item there was more than is kept */
 	a->listed = false;
 }
 

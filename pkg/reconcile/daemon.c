@@ -20,6 +20,7 @@
 #include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/settle.h"
 #include "install/keeper.h"
 #include "kernel/nft.h"
 #include "kernel/rtnl.h"
@@ -455,6 +456,7 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 	if (rc < 0)
 		return rc;
 	ready();
+	settle();
 	return loop_run(d.loop, e);
 }
 

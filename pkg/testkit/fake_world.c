@@ -203,6 +203,7 @@ void fake_world_call(struct fake_world *w, const struct kube_request *r)
 void fake_world_watch(struct fake_world *w, const char *query)
 {
 	static const struct json_want want[] = {{"metadata", NULL}, {NULL, NULL}};
+
 	w->watch = kube_watch_new(w->kube, "/api/v1/pods", query, &fake_world_ops, w);
 	kube_watch_want(w->watch, want); /* as the daemon does */
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluiced: the node daemon. All work is in pkg/reconcile; here are its settings and its end. */
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/settle.h"
 #include "base/version.h"
 #include "notify.h"
 #include "options.h"
@@ -22,19 +22,6 @@ static void ready(void)
 {
 	log_info("ready", "version=%s", log_quote(SLUICE_VERSION));
 	notify_ready();
-}
-
-/*
- * What a list, an image or a compile needed for a moment goes back to the system behind it. glibc
- * would keep larger blocks each time one is freed, and would give libcurl's thread that resolves
- * names a heap of its own.
- */
-#define LARGE_BLOCK (128 * 1024)
-
-static void memory_settle(void)
-{
-	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
-	mallopt(M_ARENA_MAX, 1);
 }
 
 static int run(const struct options *o, struct err *e)
@@ -58,7 +45,7 @@ int main(int argc, char **argv)
 	__cleanup(options_done) struct options o = {0};
 	struct err e = {0};
 
-	memory_settle();
+	settle_begin();
 	signal(SIGPIPE, SIG_IGN); /* whoever reads its lines may go away */
 	if (argc > 1 && strcmp(argv[1], "install") == 0)
 		return install_main(argc - 1, argv + 1);
