@@ -214,12 +214,12 @@ build/e2e/from_pod build/e2e/feed: build/e2e/%: e2e/bench/%.c $(LIB) $(TESTKIT)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) $(LIBS_HTTP) -o $@
 
-# what a large list of the Kubernetes API costs
-build/e2e/kube_list: e2e/bench/kube_list.c $(LIB) $(FAKE_API) $(TESTKIT)
+# what a large list of the Kubernetes API costs; a server that answers with recorded ones
+build/e2e/kube_list build/e2e/kube_replay: build/e2e/%: e2e/bench/%.c $(LIB) $(FAKE_API) $(TESTKIT)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $< $(FAKE_API) $(TESTKIT) $(LIB) $(SANLD) $(LDFLAGS) -lcmocka $(LIBS_STATIC) $(LIBS_NFT) $(LIBS_CRYPTO) $(LIBS_CURL) -lssl -o $@
 
-bench-tools: e2e-tools build/e2e/from_pod build/e2e/feed build/e2e/kube_list
+bench-tools: e2e-tools build/e2e/from_pod build/e2e/feed build/e2e/kube_list build/e2e/kube_replay
 
 e2e: all e2e-tools
 	@scripts/e2e $(E2E)
@@ -245,7 +245,7 @@ soak: all e2e-tools
 	@e2e/faults/soak $(SOAK)
 
 # one daemon before 100,000 pods and 10,000 policies of a real API server: some minutes, 3 GB of memory
-scale: all e2e-tools
+scale: all e2e-tools build/e2e/kube_replay
 	@SLUICE_E2E_FULL=1 KUBE_SIZE=3g SCALE_PODS=100000 SCALE_POLICIES=10000 bats e2e/scale.bats
 
 # the membership of gateways in a world of its own time: 100,000 worlds, a few minutes

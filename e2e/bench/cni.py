@@ -142,6 +142,9 @@ def figures(section, subjects, go):
                 section.figures.append(Figure(
                     f"{verb} {what}, {name}", unit, subject.costs[verb][what], go[name].costs[verb][what],
                     f"<={limit}" if limit else "", "bandwidth"))
+    for what in ("wall", "cpu"):
+        section.figures.append(Figure(f"ADD {what}, socket", "µs", subjects["socket, TCX"].costs["ADD"][what],
+                                      subjects["snapshot, TCX"].costs["ADD"][what], "<=1.2", "snapshot"))
     for name in ("socket, TCX", "snapshot, TCX"):
         section.figures.append(Figure(f"ADD wall, {name}", "µs", subjects[name].costs["ADD"]["wall"],
                                       go[name].costs["DEL"]["wall"], "<=1.0", "bandwidth's DEL"))

@@ -1,46 +1,21 @@
 """The daemon: from a folder of policies to a kernel that does what they say, from nothing and after one edit."""
 import collections
 import contextlib
-import ctypes
 import os
 import pathlib
-import platform
 import shutil
-import struct
 import time
 
+import bpfmap
 import cni
 import size
-from lab import BIN, Calls, Lab
+from lab import BIN, TOP, Calls, Lab
 from measure import Curve, Figure, Section, interleaved
 
 SLUICED = BIN / "sluiced"
 PER_FILE = 100
 EDIT_LIMIT = 10000  # µs
-SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-LOOKUP, GET = 1, 7  # BPF_MAP_LOOKUP_ELEM, BPF_OBJ_GET
-
-
-class Epoch:
-    """The map of one number that counts up with each policy that is in the kernel."""
-
-    def __init__(self, path):
-        self.libc = ctypes.CDLL(None, use_errno=True)
-        self.key, self.value, name = ctypes.c_uint32(0), ctypes.c_uint32(0), ctypes.c_char_p(os.fsencode(path))
-        self.fd = self.bpf(GET, struct.pack("QII", ctypes.cast(name, ctypes.c_void_p).value, 0, 0))
-
-    def bpf(self, command, attributes):
-        done = self.libc.syscall(SYS_BPF, command, ctypes.c_char_p(attributes), len(attributes))
-        if done < 0:
-            raise OSError(ctypes.get_errno(), "bpf")
-        return done
-
-    def now(self):
-        self.bpf(LOOKUP, struct.pack("IIQQQ", self.fd, 0, ctypes.addressof(self.key), ctypes.addressof(self.value), 0))
-        return self.value.value
-
-    def close(self):
-        os.close(self.fd)
+RSS_LIMIT = 16384  # KiB
 
 
 class Node:
@@ -114,11 +89,11 @@ class Node:
         """Until the kernel has it, and until the snapshot, which is written then."""
         self.edits += 1
         change(self.edited[0]["spec"]["rules"])
-        snapshot, epoch = self.home / "state/snapshot", Epoch(next(self.home.glob("bpf/v*/epoch")))
-        written, counted = os.stat(snapshot).st_mtime_ns, epoch.now()
+        snapshot, epoch = self.home / "state/snapshot", bpfmap.Map(next(self.home.glob("bpf/v*/epoch")))
+        written, counted = os.stat(snapshot).st_mtime_ns, epoch.number(0)
         cpu, start = self.cpu(), time.monotonic()
         self.lab.policy("30-teams-0.yaml", self.edited)
-        for where, reached in (("in the kernel", lambda: epoch.now() != counted),
+        for where, reached in (("in the kernel", lambda: epoch.number(0) != counted),
                                ("in the snapshot", lambda: os.stat(snapshot).st_mtime_ns != written)):
             while not reached():
                 time.sleep(0.0002)
@@ -128,6 +103,23 @@ class Node:
             self.costs[f"{what} {where}, CPU"].append(self.cpu() - cpu)
         epoch.close()
         time.sleep(0.3)
+
+
+def of_an_api(rounds):
+    """KiB that sluiced holds beside a real API server with 250 pods of its node and 1,000 policies, and its split."""
+    held, of_files = [], []
+    with Lab("node1") as lab:
+        lab(f". {TOP}/e2e/lib/kube.bash", f". {TOP}/e2e/lib/crowd.bash")
+        if "there" not in lab("kube_assets >/dev/null && echo there || true"):
+            return held, of_files
+        lab("crowd_up 250 1000")
+        for _ in range(rounds):
+            lab("crowd_start", "sleep 5")
+            status = pathlib.Path(lab("crowd_of status").strip()).read_text()
+            held.append(int(status.split("VmRSS:")[1].split()[0]))
+            of_files.append(int(status.split("RssFile:")[1].split()[0]))
+            lab("node_stop node1")
+    return held, of_files
 
 
 def run(quick):
@@ -152,6 +144,12 @@ def run(quick):
                 section.figures.append(Figure(f"{name}, {count:,} policies", unit, node.costs[what],
                                               [limit] * len(node.costs[what]) if limit else None,
                                               "<=1.0" if limit else "", "allowed"))
+        held, of_files = of_an_api(rounds)
+        if held:
+            name = "RSS, API server with 250 pods and 1,000 policies"
+            section.figures += [
+                Figure(name, "KiB", held, [RSS_LIMIT] * len(held), "<=1.0", "allowed"),
+                Figure(f"{name}: of it files'", "KiB", of_files)]
         section.curves.append(Curve("Time until policies are in force", "policies", "µs", {
             "cold": {count: node.costs["cold wall"] for count, node in nodes.items()},
             "an edit of a verdict": {count: node.costs["verdict in the kernel"] for count, node in nodes.items()},
