@@ -116,8 +116,3 @@ known_program() {
 	lab_wait 50 test "$LAB/node1/state/snapshot" -nt "$LAB/before"
 }
 has_policies() { [ "$(ctl "$1" status -o json | jq .policies)" = "$2" ]; }
-
-@test "an idle daemon wakes up to look at the kernel twice a second, and for nothing else" {
-	web_add a
-	at_most "wake-ups of sluiced in five seconds" 14 "$(wakes_least node1)"
-}

@@ -53,3 +53,20 @@ crowd_record() {
 		kube_get "$path?pretty=false" >"$LAB/recorded/$(tr / _ <<<"${path#/}")" || return
 	done
 }
+
+# wakes NODE: how often its daemon is woken in ten seconds, by the clock of five of them or so
+wakes() {
+	timeout 5 strace -f -qq -ttt -e trace=epoll_wait,epoll_pwait -o "$LAB/wakes" -p "$(cat "$LAB/pids/sluiced-$1")" || true
+	awk '/ = [1-9]/ { n++; last = $2; first = first ? first : $2 }
+		END { printf "%d\n", (last > first ? (n - 1) * 10 / (last - first) : 0) }' "$LAB/wakes"
+}
+
+# wakes_least NODE: of three times, since what was done to it before may still have consequences
+wakes_least() {
+	local n least=''
+	for _ in 1 2 3; do
+		n=$(wakes "$1")
+		[ "${least:-$n}" -lt "$n" ] || least=$n
+	done
+	echo "$least"
+}

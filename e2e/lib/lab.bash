@@ -715,19 +715,3 @@ asks_as() { [ "$(ask "$1" udp "${3:-$EXT_V4}" timeout=200)" = "$2" ]; }
 dropped() { ctl "$1" counters -o json | jq --arg r "$2" '[.. | objects | select(.reason? == $r or .name? == $r) | .packets] | add // 0'; }
 # dropped_some NODE REASON N: that often at least, for lab_wait
 dropped_some() { [ "$(dropped "$1" "$2")" -ge "$3" ]; }
-
-# wakes NODE: how often its daemon was woken in five seconds
-wakes() {
-	timeout 5 strace -f -qq -e trace=epoll_wait,epoll_pwait -o "$LAB/wakes" -p "$(cat "$LAB/pids/sluiced-$1")" || true
-	grep -cE ' = [1-9]' "$LAB/wakes"
-}
-
-# wakes_least NODE: of three times, since what was done to it before may still have consequences
-wakes_least() {
-	local n least=''
-	for _ in 1 2 3; do
-		n=$(wakes "$1")
-		[ "${least:-$n}" -lt "$n" ] || least=$n
-	done
-	echo "$least"
-}

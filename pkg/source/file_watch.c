@@ -29,9 +29,14 @@
 #define MAX_LINKS     40
 #define MAX_INTERESTS (64 * 1024)
 
-#define EVENTS                                                                              \
-	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB | \
-	 IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+/*
+ * What is written into a file concerns whoever reads it, not who passes its folder: /etc and /tmp
+ * are on many ways. A folder may be both, so the events add up.
+ */
+#define EVENTS_PASSED                                                                       \
+	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | \
+	 IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK | IN_MASK_ADD)
+#define EVENTS (EVENTS_PASSED | IN_CLOSE_WRITE)
 
 struct interest {
 	int wd;
@@ -65,13 +70,14 @@ static void interests_done(struct interests *list)
 	*list = (struct interests){0};
 }
 
-static int interests_add(struct interests *list, int inotify, const char *folder, const char *name)
+static int interests_add(struct interests *list, int inotify, const char *folder, const char *name,
+			 uint32_t events)
 {
 	int wd;
 
 	if (list->n == MAX_INTERESTS)
 		return -ENOSPC;
-	wd = inotify_add_watch(inotify, folder[0] ? folder : "/", EVENTS);
+	wd = inotify_add_watch(inotify, folder[0] ? folder : "/", events);
 	/* vanished just now: its parent is watched, and will tell; or not ours to read */
 	if (wd < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
@@ -134,7 +140,8 @@ static int walk(struct interests *list, int inotify, char *at, char *todo)
 			go_up(at);
 			continue;
 		}
-		r = interests_add(list, inotify, at, name);
+		r = interests_add(list, inotify, at, name,
+				  rest[strspn(rest, "/")] ? EVENTS_PASSED : EVENTS);
 		if (r == 0)
 			r = go_down(at, name);
 		if (r < 0)
@@ -200,7 +207,7 @@ static int walk_again(struct file_watch *w, struct err *e)
 	strcpy(todo, w->path);
 	r = walk(&list, w->inotify, at, todo);
 	if (r > 0 && !w->single) {
-		r = interests_add(&list, w->inotify, at, NULL);
+		r = interests_add(&list, w->inotify, at, NULL, EVENTS);
 		if (r == 0)
 			r = walk_files(&list, w->inotify, at);
 	}
