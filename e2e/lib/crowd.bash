@@ -4,6 +4,7 @@
 #	crowd_up PODS POLICIES    the server, and what a cluster is; pods of node1
 #	crowd_start [CONFIG]      the daemon, until all is in force: SECONDS_TAKEN. CONFIG: a kubeconfig
 #	crowd_cpu, crowd_memory   of the daemon so far
+#	wakes NODE                how often its daemon is woken in ten seconds
 #	crowd_record              what the server lists, for kube_replay: in $LAB/recorded
 
 crowd_up() {
@@ -54,19 +55,9 @@ crowd_record() {
 	done
 }
 
-# wakes NODE: how often its daemon is woken in ten seconds, by the clock of five of them or so
+# by the clock of five seconds or so
 wakes() {
 	timeout 5 strace -f -qq -ttt -e trace=epoll_wait,epoll_pwait -o "$LAB/wakes" -p "$(cat "$LAB/pids/sluiced-$1")" || true
 	awk '/ = [1-9]/ { n++; last = $2; first = first ? first : $2 }
 		END { printf "%d\n", (last > first ? (n - 1) * 10 / (last - first) : 0) }' "$LAB/wakes"
-}
-
-# wakes_least NODE: of three times, since what was done to it before may still have consequences
-wakes_least() {
-	local n least=''
-	for _ in 1 2 3; do
-		n=$(wakes "$1")
-		[ "${least:-$n}" -lt "$n" ] || least=$n
-	done
-	echo "$least"
 }
