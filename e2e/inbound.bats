@@ -114,6 +114,37 @@ by_service_as() { [ "$(by_service "$1" "$2" "$3")" = "$4" ]; }
 	same "ungoverned" "${NODE_V4[node1]}" "$(by_service plain udp 10.96.0.10)"
 }
 
+# The answer comes from the address that was asked, and is about what was sent there
+@test "Reject says so at once by a Service that leads outside, too, of the Service's address" {
+	local ip4=10.96.0.11 ip6=fd00:96::11 said=$LAB/log/dump
+	office_up
+	policy 20-web.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: web, namespace: default}
+		spec:
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  rules: [{name: no, action: Reject, to: [{cidr: $DENIED_V4/32}, {cidr: "$DENIED_V6/128"}]}, {name: rest, action: Allow}]
+	END
+	web_add web
+	services node1 "ip daddr $ip4 meta l4proto { tcp, udp } th dport 53 dnat to $DENIED_V4:$PORT"
+	FAMILY=ip6 services node1 "ip6 daddr $ip6 meta l4proto { tcp, udp } th dport 53 dnat to [$DENIED_V6]:$PORT"
+	service_outside shut $ip4 "$DENIED_V4"
+	service_outside shut6 $ip6 "$DENIED_V6"
+	daemon dump on web tcpdump -lnni eth0 'tcp or icmp or icmp6'
+	lab_wait 50 grep -q 'listening on' "$said"
+	lab_wait 300 by_service_as web udp $ip4 unreachable
+	lab_wait 300 by_service_as web udp $ip6 prohibited
+	same "tcp v4" refused "$(ASK_PORT=53 ask web tcp $ip4 timeout=5000)"
+	same "tcp v6" refused "$(ASK_PORT=53 ask web tcp $ip6 timeout=5000)"
+	lab_wait 300 grep -q "ICMP host $ip4 unreachable - admin prohibited" "$said"
+	lab_wait 300 grep -q "unreachable prohibited $ip6" "$said"
+	lab_wait 300 grep -q "$ip4.53 > .*Flags \[R" "$said"
+	lab_wait 300 grep -q "$ip6.53 > .*Flags \[R" "$said"
+	run ! grep -e "$DENIED_V4" -e "$DENIED_V6" "$said"
+	same "no packet" 0 "$(sources | wc -l)"
+}
+
 @test "a Service whose endpoint is inside is left alone, by ClusterIP and by an outside address" {
 	chain_write ptp '.ipMasq = false'
 	office_up

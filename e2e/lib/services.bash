@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # Services without a cluster: what kube-proxy would write, and objects of those that lead outside.
 
-# services NODE RULE…: DNAT as kube-proxy does it, in prerouting and output
+# services NODE RULE…: DNAT as kube-proxy does it, in prerouting and output; FAMILY=ip6
 services() {
 	local node=$1 rule
 	shift
 	{
-		echo "table ip services {"
+		echo "table ${FAMILY:-ip} services {"
 		echo "chain pre { type nat hook prerouting priority dstnat;"
 		for rule; do echo "$rule"; done
 		echo "}; chain out { type nat hook output priority -100;"
@@ -23,13 +23,13 @@ service_outside() {
 		apiVersion: v1
 		kind: Service
 		metadata: {name: $name, namespace: default}
-		spec: {clusterIP: $ip, ports: [{name: q, port: 53, protocol: UDP}, {name: t, port: 53, protocol: TCP}]}
+		spec: {clusterIP: "$ip", ports: [{name: q, port: 53, protocol: UDP}, {name: t, port: 53, protocol: TCP}]}
 		---
 		apiVersion: discovery.k8s.io/v1
 		kind: EndpointSlice
 		metadata: {name: $name-1, namespace: default, labels: {kubernetes.io/service-name: $name}}
-		addressType: IPv4
-		endpoints: [$(printf '{addresses: [%s]}, ' "$@")]
+		addressType: $([[ $ip = *:* ]] && echo IPv6 || echo IPv4)
+		endpoints: [$(printf '{addresses: ["%s"]}, ' "$@")]
 		ports: [{name: q, port: $PORT, protocol: UDP}, {name: t, port: $PORT, protocol: TCP}]
 	END
 }

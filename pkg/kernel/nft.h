@@ -16,7 +16,8 @@
  *                   our VXLAN to a tunnel's end (udp dport PORT): notrack; what of it is not
  *                   for this host ends at postrouting
  *  prerouting, nat  (first packets only) LOCAL, TUNNEL: ct mark |= DIVERT (the connection has an
- *                   identity)
+ *                   identity); VERDICT, REJECTED: as below, but of the address that was asked:
+ *                   a reset to a bridge's port is not translated back
  *  prerouting -99   (behind translation; mangle at -150 may have set whole marks)
  *                   id >= 16, ct status dnat, original: daddr inside → mark := mark & ~M,
  *                     from what to what of a Service that was judged as this endpoint:

@@ -192,6 +192,9 @@ static const struct rule_def rules[] = {
 
 	{FIRST, "if its mark is lost, it does not leave", {PRIORITY(LOCAL), DO(CT_IDENTITY)}},
 	{FIRST, "", {PRIORITY(TUNNEL), DO(CT_IDENTITY)}},
+	{FIRST,
+	 "answered as whom it was sent to, not as an endpoint",
+	 {PRIORITY(VERDICT), MARK_IS(SLU_DROP_REJECTED), GOTO(REJECTED)}},
 
 	{MARKS, "not from a pod", {PRIORITY_NONE, GOTO(PLAIN)}},
 	{MARKS, "", {PRIORITY(LOCAL), DO(AS_SENT), DIRECTION(ORIGINAL), ACCEPT}},
