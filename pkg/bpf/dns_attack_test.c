@@ -183,18 +183,7 @@ static void a_datagram_ends_where_it_says(void **state)
 
 static uint32_t segment(uint16_t port, uint8_t flags, uint32_t seq, const uint8_t *b, size_t n)
 {
-	struct packet p = {.len = 0};
-
-	packet_eth(&p, GATEWAY_MAC, POD_MAC, 0);
-	packet_ip(&p, RESOLVER_V4, POD_V4);
-	packet_tcp(&p, 53, port, flags);
-	seq = htonl(seq);
-	memcpy(p.b + p.l4 + 4, &seq, sizeof(seq));
-	if (n)
-		memcpy(p.b + p.len, b, n);
-	p.len += n;
-	packet_finish(&p);
-	return names_see(&p);
+	return names_see_segment(&(struct names_segment){RESOLVER_V4, port, flags, seq, b, n});
 }
 
 static size_t stream_of(uint8_t *b, const char *name, const char *addr)

@@ -34,18 +34,7 @@ static void stream_put(struct stream *s, const struct dns_message *m)
 
 static uint32_t segment(uint8_t flags, uint32_t seq, const void *b, size_t n)
 {
-	struct packet p = {.len = 0};
-
-	packet_eth(&p, GATEWAY_MAC, POD_MAC, 0);
-	packet_ip(&p, RESOLVER_V6, POD_V6);
-	packet_tcp(&p, 53, pod_port, flags);
-	seq = htonl(seq);
-	memcpy(p.b + p.l4 + 4, &seq, sizeof(seq));
-	if (n)
-		memcpy(p.b + p.len, b, n);
-	p.len += n;
-	packet_finish(&p);
-	return names_see(&p);
+	return names_see_segment(&(struct names_segment){RESOLVER_V6, pod_port, flags, seq, b, n});
 }
 
 /* A new connection; its bytes begin at FIRST + 1. */

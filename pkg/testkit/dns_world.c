@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "testkit/dns_world.h"
 
+#include <arpa/inet.h>
 #include <linux/pkt_cls.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -137,6 +138,22 @@ void names_tell(const struct dns_message *m)
 
 	names_udp(&p, RESOLVER_V4, m->b, m->n);
 	assert_int_equal(names_see(&p), (uint32_t)TC_ACT_UNSPEC);
+}
+
+uint32_t names_see_segment(const struct names_segment *s)
+{
+	struct packet p = {.len = 0};
+	uint32_t seq = htonl(s->seq);
+
+	packet_eth(&p, GATEWAY_MAC, POD_MAC, 0);
+	packet_ip(&p, s->from, strchr(s->from, ':') ? POD_V6 : POD_V4);
+	packet_tcp(&p, 53, s->pod_port, s->flags);
+	memcpy(p.b + p.l4 + 4, &seq, sizeof(seq));
+	if (s->n)
+		memcpy(p.b + p.len, s->b, s->n);
+	p.len += s->n;
+	packet_finish(&p);
+	return names_see(&p);
 }
 
 uint64_t names_counted(enum slu_names_count what)

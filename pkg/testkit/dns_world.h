@@ -34,6 +34,16 @@ void names_udp(struct packet *p, const char *from, const uint8_t *b, size_t n);
 /* The verdict of slu_to_pod. */
 uint32_t names_see(const struct packet *p);
 void names_tell(const struct dns_message *m); /* by UDP from RESOLVER_V4 */
+/* The same by TCP, of a resolver's address: n bytes at b. */
+struct names_segment {
+	const char *from;
+	uint16_t pod_port;
+	uint8_t flags;
+	uint32_t seq;
+	const void *b;
+	size_t n;
+};
+uint32_t names_see_segment(const struct names_segment *s);
 
 uint64_t names_counted(enum slu_names_count what);
 /* What the rest speaks of is known to the pod's present namespace. */
