@@ -347,6 +347,8 @@ class Pass(Case):
                 self.rest_of_pass()
             finally:
                 self.let_go()
+        if fault == "kill" and self.happened():  # however long its end takes: nobody may take it for alive
+            wait_for(lambda: not self.alive(), "killed, and still there")
         self.w.in_force("after a pass")
         wait_for(self.checks, "CHECK after a pass")
         return self.happened()
