@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # Numbers for Prometheus, as its own parser reads them, and what hostile clients of the port can do.
+# shellcheck disable=SC2034,SC2119,SC2120 # the lab's settings, optional arguments
 load lib/lab
+load lib/gateways
 
 METRICS=$TOP/e2e/tools/metrics.py
 URL=http://127.0.0.1:5347
@@ -8,7 +10,7 @@ URL=http://127.0.0.1:5347
 teardown() { lab_teardown; }
 
 # metric 'NAME{LABEL=VALUE,…}': of the text in METRICS_OF, else as it is now
-told() { if [ -n "${METRICS_OF:-}" ]; then cat "$METRICS_OF"; else on node1 "$METRICS" get "$URL/metrics"; fi; }
+told() { if [ -n "${METRICS_OF:-}" ]; then cat "$METRICS_OF"; else on "${NODE:-node1}" "$METRICS" get "$URL/metrics"; fi; }
 metric() { told | awk -v name="$1" '$1 == name { print $2 }'; }
 metric_is() { [ "$(metric "$1")" = "$2" ]; }
 metric_some() { [ "$(metric "$1")" -ge "$2" ]; }
@@ -83,4 +85,32 @@ metrics_up() {
 	after=$(metric 'process_cpu_seconds_total{}')
 	awk -v a="$before" -v b="$after" 'BEGIN { exit !(b - a < 1) }'
 	[ "$(metric 'process_resident_memory_bytes{}')" -lt $((64 << 20)) ]
+}
+
+@test "both gateways tell of a planned move, and of the heartbeats between them" {
+	local node
+	gateways_lab gw1 gw2
+	echo 'metricsAddress: ":5347"' >>"$LAB_CONFIG"
+	office_up gw1
+	gateway_on gw2
+	lab_wait 300 has_address gw2 "$EGRESS_V4"
+	NODE=gw1
+	lab_wait 300 metric_is 'sluice_addresses_left_total{result=taken}' 2
+	lab_wait 300 metric_is 'sluice_egress_addresses{state=Remote}' 2
+	NODE=gw2
+	lab_wait 300 metric_is 'sluice_addresses_arrived_total{result=told}' 2
+	metric_is 'sluice_addresses_arrived_total{result=alone}' 0
+	metric_is 'sluice_moves_total{}' 2
+	metric_is 'sluice_failovers_total{}' 0
+	metric_is 'sluice_channels_refused_total{}' 0
+	same "status' left" 2 "$(ctl gw1 status -o json | jq .gateways.planned.left)"
+	# both are candidates now, so they tell each other that they live
+	office 'interval: 100ms'
+	for node in gw1 gw2; do
+		NODE=$node
+		lab_wait 600 metric_is 'sluice_gateway_members{state=Live}' 1
+		lab_wait 600 metric_some 'sluice_heartbeats_sent_total{}' 10
+		lab_wait 600 metric_some 'sluice_heartbeats_received_total{result=accepted}' 10
+		metric_is 'sluice_heartbeats_received_total{result=wrongKey}' 0
+	done
 }
