@@ -64,6 +64,15 @@ metrics_up() {
 	same alive 200 "$(page /healthz)"
 }
 
+@test "dashboard and alerts ask for numbers that there are" {
+	jq -e '.panels | length > 10' "$TOP/conf/dashboards/sluice.json"
+	/usr/bin/python3 -c 'import sys, yaml; yaml.safe_load(open(sys.argv[1]))' "$TOP/conf/dashboards/alerts.yaml"
+	grep -ohE '\b(sluice|process)_[a-z_]+' "$TOP"/conf/dashboards/* | sort -u >"$BATS_TEST_TMPDIR/asked"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/asked")" -gt 20 ]
+	awk -F '[ `|]+' '$3 == "counter" || $3 == "gauge" { print $2 }' "$TOP/pkg/metrics/README.md" >"$BATS_TEST_TMPDIR/table"
+	run -1 grep -vxFf "$BATS_TEST_TMPDIR/table" "$BATS_TEST_TMPDIR/asked"
+}
+
 @test "clients that are slow, large and many keep the daemon from nothing" {
 	local before after
 	metrics_up :5347
