@@ -96,8 +96,9 @@ metrics_up() {
 	[ "$(metric 'process_resident_memory_bytes{}')" -lt $((64 << 20)) ]
 }
 
-@test "both gateways tell of a planned move, and of the heartbeats between them" {
+@test "both gateways tell of a planned move, and of the heartbeats between them (long)" {
 	local node
+	skip_long
 	gateways_lab gw1 gw2
 	echo 'metricsAddress: ":5347"' >>"$LAB_CONFIG"
 	office_up gw1
