@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/moves.h"
+#include "gateway/moves_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,43 +12,6 @@
 #include "gateway/moves_wire.h"
 
 #define UNASKED_MS (2 * MOVE_WAIT_MS)
-
-enum leave_state {
-	LEAVE_OPENING, /* towards who is to have it */
-	LEAVE_TOLD,
-	LEAVE_TAKEN, /* by the other one */
-	LEAVE_GONE,  /* let go; its connections linger */
-};
-
-struct leaving {
-	struct addr addr, to;
-	enum leave_state state;
-	struct channel *channel; /* NULL: it has ended */
-	int64_t until;		 /* ms: gone at the latest; then: forgotten */
-};
-
-struct coming {
-	struct addr addr;
-	struct channel *channel; /* where it is told; NULL: nowhere yet, or it has ended */
-	struct move_flow *flows; /* until they are made */
-	size_t n;
-	bool asked, ready, made, taken;
-	bool alone;    /* nothing was heard in time, or not all of it */
-	int64_t until; /* ms: waited for no longer; not asked: forgotten */
-};
-
-struct moves {
-	struct channels *channels;
-	const struct moves_ops *ops;
-	void *data;
-	uint16_t peer_port;
-	struct leaving *leaving;
-	struct coming *coming;
-	size_t n_leaving, n_coming, n_pending;
-	struct loop_timer *timer, *tell;
-	struct moves_more *more;
-	struct moves_counts *counts;
-};
 
 static struct leaving *leaving_find(struct moves *m, struct addr a)
 {
@@ -223,10 +186,27 @@ enum move_leaving moves_leaving(struct moves *m, struct addr a, struct addr to)
 
 /* ---- coming ---- */
 
+/* What is there of those that come now is of the last time that they were here. */
+static void coming_clean(struct moves *m)
+{
+	__cleanup_free struct addr *addrs = mem_alloc0(m->n_coming * sizeof(*addrs));
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_coming; i++) {
+		struct coming *k = &m->coming[i];
+
+		if (!k->asked || !k->ready || k->clean)
+			continue;
+		k->clean = true;
+		addrs[n++] = k->addr;
+	}
+	m->ops->forget(m->data, addrs, n);
+}
+
 static void coming_make(struct moves *m, struct coming *k)
 {
-	if (!k->made) /* what is there is of the last time that it was here */
-		m->ops->forget(m->data, k->addr);
+	if (!k->clean)
+		coming_clean(m);
 	k->made = true;
 	k->until = clock_ms() + UNASKED_MS;
 	m->ops->make(m->data, k->flows, k->n);
@@ -392,11 +372,12 @@ static const struct channel_ops channel_ops = {on_opened, on_frame, on_closed};
 
 /* ---- time ---- */
 
-static void on_timer(void *data)
+/* True: some are let go. */
+static bool leaving_expire(struct moves *m, int64_t now)
 {
-	struct moves *m = data;
-	int64_t now = clock_ms();
+	__cleanup_free struct addr *gone = mem_alloc0((m->n_leaving + 1) * sizeof(*gone));
 	bool changed = false;
+	size_t n = 0;
 
 	for (size_t i = m->n_leaving; i-- > 0;) {
 		struct leaving *l = &m->leaving[i];
@@ -408,9 +389,20 @@ static void on_timer(void *data)
 			changed = true;
 			continue;
 		}
-		m->ops->forget(m->data, l->addr);
+		gone[n++] = l->addr;
 		leaving_remove(m, l);
 	}
+	if (n)
+		m->ops->forget(m->data, gone, n);
+	return changed;
+}
+
+static void on_timer(void *data)
+{
+	struct moves *m = data;
+	int64_t now = clock_ms();
+	bool changed = leaving_expire(m, now);
+
 	for (size_t i = m->n_coming; i-- > 0;) {
 		struct coming *k = &m->coming[i];
 

@@ -38,8 +38,9 @@ struct moves_ops {
 	int (*list)(void *data, const struct addr *addrs, size_t n, struct move_flow **ret,
 		    size_t *ret_n);
 	void (*make)(void *data, const struct move_flow *flows, size_t n);
-	/* Nobody sends under this from here any more: what is left of its connections goes. */
-	void (*forget)(void *data, struct addr a);
+	/* Nobody sends under these from here any more: what is left of their connections goes. One
+	 * look at the kernel's table takes 5 ms, for one address as for a thousand. */
+	void (*forget)(void *data, const struct addr *addrs, size_t n);
 	/* An answer of moves_leaving or moves_coming is another one now. */
 	void (*changed)(void *data);
 };

@@ -279,8 +279,10 @@ static void our_make(void *data, const struct move_flow *flows, size_t n)
 	}
 }
 
-static void our_forget(void *data, struct addr a)
+static void our_forget(void *data, const struct addr *addrs, size_t n)
 {
+	if (n == 0)
+		abort();
 }
 
 static void our_changed(void *data)

@@ -68,7 +68,7 @@ static void gw_make(void *data, const struct move_flow *flows, size_t n)
 		g->own = n;
 }
 
-static void gw_forget(void *data, struct addr a)
+static void gw_forget(void *data, const struct addr *addrs, size_t n)
 {
 	struct gw *g = data;
 

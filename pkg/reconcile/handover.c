@@ -175,20 +175,22 @@ static void flows_make(void *data, const struct move_flow *flows, size_t n)
 	struct err e = {0};
 	size_t made = 0;
 
+	if (n == 0)
+		return;
 	if (moving_make(h->r->desired->model, flows, n, &made, &e) < 0)
 		log_warn("connections not taken over", "error=%s", log_quote(e.msg));
 	h->made += made;
 	log_info("connections taken over", "told=%zu made=%zu", n, made);
 }
 
-static void flows_forget(void *data, struct addr a)
+static void flows_forget(void *data, const struct addr *addrs, size_t n)
 {
 	struct handover *h = data;
 	struct err e = {0};
-	size_t n;
+	size_t gone;
 
-	if (moving_forget(h->r->desired->model, a, &n, &e) < 0)
-		log_warn("connections not forgotten", "address=%s error=%s", addr_str(a),
+	if (moving_forget(h->r->desired->model, addrs, n, &gone, &e) < 0)
+		log_warn("connections not forgotten", "addresses=%zu error=%s", n,
 			 log_quote(e.msg));
 }
 

@@ -178,18 +178,18 @@ int moving_divert(const struct dp_model *m, const struct move_flow *flows, size_
 	return conntrack_make(make, kept, &made, e);
 }
 
-int moving_forget(const struct dp_model *m, struct addr a, size_t *ret_n, struct err *e)
+int moving_forget(const struct dp_model *m, const struct addr *addrs, size_t n, size_t *ret_n,
+		  struct err *e)
 {
 	__cleanup_free struct ct_flow *flows = NULL;
-	size_t n = 0, kept = 0;
-	uint32_t id = id_of(m, a);
-	int r = conntrack_list_seen(&a, 1, &flows, &n, e);
+	size_t n_flows = 0, kept = 0;
+	int r = seen_list(addrs, n, &flows, &n_flows, e);
 
 	*ret_n = 0;
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < n; i++)
-		if (flows[i].zone && flows[i].zone == id)
+	for (size_t i = 0; i < n_flows; i++)
+		if (flows[i].zone && flows[i].zone == id_of(m, flows[i].seen))
 			flows[kept++] = flows[i];
 	return conntrack_forget(flows, kept, ret_n, e);
 }

@@ -26,4 +26,5 @@ int moving_make(const struct dp_model *m, const struct move_flow *flows, size_t 
  * that: they are made known as they will be then.
  */
 int moving_divert(const struct dp_model *m, const struct move_flow *flows, size_t n, struct err *e);
-int moving_forget(const struct dp_model *m, struct addr a, size_t *ret_n, struct err *e);
+int moving_forget(const struct dp_model *m, const struct addr *addrs, size_t n, size_t *ret_n,
+		  struct err *e);

@@ -159,7 +159,7 @@ static void takes_over_and_forgets_in_the_kernel(void **state)
 	expect_ok(moving_make(g->g2, flows, n, &n, &e), &e);
 	assert_int_equal(n, 1);
 	sh("conntrack -L | grep 'sport=1.*zone-orig=33.*dport=4001.*mark=4194304'");
-	expect_ok(moving_forget(g->g2, a, &n, &e), &e);
+	expect_ok(moving_forget(g->g2, &a, 1, &n, &e), &e);
 	assert_int_equal(n, 1);
 	sh("test $(conntrack -C) = 0");
 	free(flows);
