@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "gateway/mac.h"
 
 #define HEARTBEAT_LEN	  128
 #define HEARTBEAT_MACS	  4
@@ -43,7 +44,7 @@ struct heartbeat {
 };
 
 #define HEARTBEAT_KEY_MIN 16
-#define HEARTBEAT_KEY_MAX 256
+#define HEARTBEAT_KEY_MAX MAC_KEY_MAX
 struct heartbeat_key {
 	uint8_t bytes[HEARTBEAT_KEY_MAX];
 	size_t len;

@@ -7,9 +7,10 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define MAC_SIZE 16
+#define MAC_SIZE    16
+#define MAC_KEY_MAX 256
 
-/* Over the parts in a row. */
+/* Over the parts in a row; key_len at most MAC_KEY_MAX. Of one thread. */
 void mac_make(const void *key, size_t key_len, const struct iovec *parts, size_t n,
 	      uint8_t ret[MAC_SIZE]);
 /* In the same time wherever they differ. */

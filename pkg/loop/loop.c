@@ -39,6 +39,7 @@ struct loop {
 	bool quit;
 	sigset_t blocked_before;
 	struct source *sources;
+	bool some_dead;
 	struct signal *signals;
 };
 
@@ -67,6 +68,7 @@ static void sweep(struct loop *l, bool all)
 {
 	struct source **at = &l->sources;
 
+	l->some_dead = false;
 	while (*at) {
 		struct source *s = *at;
 
@@ -119,7 +121,7 @@ void loop_del_fd(struct loop *l, int fd)
 		if (s->fd != fd || s->dead)
 			continue;
 		epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
-		s->dead = true;
+		s->dead = l->some_dead = true;
 		return;
 	}
 }
@@ -230,7 +232,8 @@ int loop_run(struct loop *l, struct err *e)
 			if (!s->dead)
 				s->fn(s->fd, batch[i].events, s->data);
 		}
-		sweep(l, false);
+		if (l->some_dead)
+			sweep(l, false);
 	}
 	return 0;
 }
