@@ -67,7 +67,7 @@ KUBECTL_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcar
                 $(filter-out %/main.o,$(CTL_OBJS))
 BINS      := $(BIN)/sluice $(BIN)/sluiced $(BIN)/sluicectl $(BIN)/kubectl-sluice
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak scale sim failover bench bench-quick demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak scale sim failover many-gateways soak-gateways bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -256,6 +256,14 @@ sim: $(B)/pkg/gateway/members_sim_test
 # how long nobody answers: FAILOVER crashes of each kind at INTERVAL, twenty planned moves; half an hour
 failover: all e2e-tools
 	@e2e/gateways/failover --repeat $(or $(FAILOVER),50) $(INTERVAL:%=--interval %) $(KIND)
+
+# sixteen gateways, a thousand addresses: heartbeats' cost, time until the addresses of the dead are claimed
+many-gateways: all e2e-tools
+	@e2e/gateways/many $(MANY)
+
+# four gateways that die, return, are drained at random for ten minutes
+soak-gateways: all e2e-tools
+	@e2e/gateways/soak $(SOAK)
 
 bench:
 	@scripts/bench
