@@ -36,7 +36,7 @@ static void no_make(void *data, const struct move_flow *flows, size_t n)
 {
 }
 
-static void no_forget(void *data, struct addr a)
+static void no_forget(void *data, const struct addr *addrs, size_t n)
 {
 }
 
