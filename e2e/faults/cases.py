@@ -313,9 +313,9 @@ class Pass(Case):
         self.tracer.terminate()
         self.tracer.communicate()
 
-    def alive(self):
+    def alive(self, pid=None):
         try:
-            return "State:\tZ" not in open(f"/proc/{self.w.daemon_pid()}/status").read()
+            return "State:\tZ" not in open(f"/proc/{pid or self.w.daemon_pid()}/status").read()
         except (FileNotFoundError, ProcessLookupError):  # gone before, or while it was read
             return False
 
@@ -340,6 +340,7 @@ class Pass(Case):
 
     def once(self, call, fault):
         with self.w.flood:
+            pid = self.w.daemon_pid()
             self.attach(call.id, fault)
             self.w.policy_toggle()
             try:
@@ -348,7 +349,7 @@ class Pass(Case):
             finally:
                 self.let_go()
         if fault == "kill" and self.happened():  # however long its end takes: nobody may take it for alive
-            wait_for(lambda: not self.alive(), "killed, and still there")
+            wait_for(lambda: not self.alive(pid), "killed, and still there")
         self.w.in_force("after a pass")
         wait_for(self.checks, "CHECK after a pass")
         return self.happened()
