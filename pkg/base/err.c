@@ -6,6 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
+void err_whole(char *text)
+{
+	size_t n = strlen(text), at = n, len;
+	unsigned char first;
+
+	while (at && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
+		at--;
+	if (!at--)
+		return;
+	first = (unsigned char)text[at];
+	len = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+	if (n - at < len)
+		text[at] = '\0';
+}
+
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -16,6 +31,7 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
+	err_whole(e->msg);
 	return code;
 }
 
@@ -32,6 +48,7 @@ int err_sys(struct err *e, int code, const char *fmt, ...)
 	va_end(ap);
 	n = strlen(e->msg);
 	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", strerror(-code));
+	err_whole(e->msg);
 	return code;
 }
 
@@ -49,5 +66,6 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	va_end(ap);
 	n = strlen(e->msg);
 	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", inner);
+	err_whole(e->msg);
 	return e->code;
 }

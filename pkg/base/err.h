@@ -20,5 +20,8 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 /* As err_set, and appends ": " and the text of errno -code. */
 int err_sys(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* Takes off a last character that is cut in its middle: no answer in JSON may have half of one. */
+void err_whole(char *text);
+
 /* Prefixes "what: " to the message that is there; returns e->code (or -EIO when e is NULL). */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

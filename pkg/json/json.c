@@ -260,6 +260,7 @@ const char *json_path(const struct json *j)
 		path_add(&t, j);
 	if (!t.n)
 		text_add(&t, "document");
+	err_whole(t.p);
 	return t.p;
 }
 

@@ -200,6 +200,42 @@ static void knows_lines_and_paths(void **state)
 	assert_int_equal(json_line(NULL), 0);
 }
 
+static void assert_whole(const char *text)
+{
+	__cleanup_json struct json *said = json_new_string(text), *read = NULL;
+	__cleanup_free char *answer = json_emit(said, 0);
+
+	assert_int_equal(json_parse(answer, strlen(answer), &read, NULL), 0);
+}
+
+/* Keys that are shown with … at their end, until there is no more room, at any byte of one. */
+static void a_message_that_is_cut_has_no_half_of_a_character(void **state)
+{
+	static const char *const last[] = {"x", "ä", "…", "\U0001f512"};
+	char key[128] = "", text[1024];
+	struct err e = {0};
+
+	memset(key, ';', sizeof(key) - 1);
+	for (int pad = 1; pad < 100; pad++) {
+		__cleanup_json struct json *j = NULL;
+
+		snprintf(text, sizeof(text),
+			 "{\"%.*s\":{\"%s\":{\"%s\":{\"%s\":{\"%s\":{\"%s\":1,\"%s\":2}}}}}}", pad,
+			 key, key, key, key, key, key, key);
+		assert_int_equal(json_parse(text, strlen(text), &j, &e), -EINVAL);
+		assert_whole(e.msg);
+		for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++) {
+			err_set(&e, -EINVAL, "%*s%s%s%s%s", (int)sizeof(e.msg) - 10 + pad % 10, "",
+				last[i], last[i], last[i], last[i]);
+			assert_whole(e.msg);
+			err_wrap(&e, "%s%.*s", last[i], pad % 7, key);
+			assert_whole(e.msg);
+		}
+	}
+	err_set(&e, -EINVAL, "whole: ä…");
+	assert_string_equal(e.msg, "whole: ä…");
+}
+
 static void getters_refuse_other_types_and_ranges(void **state)
 {
 	static const char text[] =
@@ -412,6 +448,7 @@ int main(void)
 		cmocka_unit_test(finds_a_duplicate_in_a_large_object),
 		cmocka_unit_test(bounds_the_depth),
 		cmocka_unit_test(knows_lines_and_paths),
+		cmocka_unit_test(a_message_that_is_cut_has_no_half_of_a_character),
 		cmocka_unit_test(getters_refuse_other_types_and_ranges),
 		cmocka_unit_test(getters_give_values),
 		cmocka_unit_test(finds_members_as_go_does),
