@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -77,9 +78,27 @@ static void channel_end(struct channel *c, const char *why)
 		c->all->ops->closed(c->all->data, c, why);
 }
 
+void channel_refuse(struct channel *c, const char *why)
+{
+	c->all->refused++;
+	channel_end(c, why);
+}
+
 void channel_on_silence(void *data)
 {
-	channel_end(data, "nothing heard for too long");
+	struct channel *c = data;
+	int waiting = 0;
+
+	/* who was held up itself calls nobody late */
+	if (!c->late && ioctl(c->fd, FIONREAD, &waiting) == 0 && waiting) {
+		c->late = true;
+		loop_timer_arm(c->silent, CHANNEL_PROVE_MS);
+		return;
+	}
+	if (c->opener || c->proven)
+		channel_end(c, "nothing heard for too long");
+	else
+		channel_refuse(c, "it has shown no key");
 }
 
 /* ---- out ---- */
@@ -212,12 +231,6 @@ bool channel_ours(const struct channel *c)
 
 /* ---- in ---- */
 
-static void channel_refuse(struct channel *c, const char *why)
-{
-	c->all->refused++;
-	channel_end(c, why);
-}
-
 static size_t greeting(struct channel *c)
 {
 	struct hello h;
@@ -249,6 +262,7 @@ static bool authentic(struct channel *c, const uint8_t *p, size_t n)
 		frame_mac(c, &k->key, false, &(struct iovec){(void *)(uintptr_t)p, n}, mac);
 		if (mac_equal(mac, p + n)) {
 			c->key = k->id;
+			c->proven = true;
 			return true;
 		}
 	}
@@ -278,6 +292,7 @@ static size_t frame(struct channel *c, const uint8_t *p, size_t have)
 		return 0;
 	}
 	c->seen++;
+	c->late = false;
 	loop_timer_arm(c->silent, CHANNEL_SILENT_MS);
 	r = c->all->ops->frame(c->all->data, c, h.type, p + sizeof(h), n);
 	if (r < 0)

@@ -12,7 +12,9 @@
  *				number, its head and its payload
  *
  * It stays with the key of its first frame, and ends when that one is not good any more.
- * A side that sends something else, too much, or nothing for CHANNEL_SILENT_MS is cut off.
+ * A side that sends something else, too much, or nothing for CHANNEL_SILENT_MS is cut off. Who
+ * has connected and shown no key yet has CHANNEL_PROVE_MS for it, and a place that somebody else
+ * gets who comes later: there are few for each address, and few for all that are no peers.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +27,9 @@
 #define CHANNEL_MAX_FRAME (64u << 10)
 #define CHANNEL_MAX_OPEN  64
 #define CHANNEL_SILENT_MS 15000
+#define CHANNEL_PROVE_MS  5000
+#define CHANNEL_STRANGERS 16
+#define CHANNEL_UNPROVEN  4 /* of one address */
 
 struct channel;
 struct channels;
@@ -67,5 +72,7 @@ void channel_close(struct channel *c); /* after what waits has been sent, for up
 struct addr channel_peer(const struct channel *c);
 bool channel_ours(const struct channel *c);   /* this side opened it */
 bool channel_opened(const struct channel *c); /* "opened" has been told */
-/* Ends whose other side did not have the key, or did not keep to the protocol, since the start. */
+/* Ends whose other side did not have the key, did not show it in time or to somebody who came
+ * later, or did not keep to the protocol, since the start. */
 uint64_t channels_refused(const struct channels *all);
+size_t channels_open(const struct channels *all); /* now, of either side */

@@ -15,7 +15,9 @@ struct channel {
 	struct channel *next;
 	int fd;
 	bool opener, greeted, closing, dead;
-	uint32_t events; /* that epoll waits for */
+	bool late;	    /* its time is over, but something of it waited to be read */
+	bool proven, known; /* an authentic frame came; it comes from where a peer lives */
+	uint32_t events;    /* that epoll waits for */
 	struct addr peer;
 	uint8_t own[CHANNEL_NONCE], other[CHANNEL_NONCE];
 	uint64_t sent, seen; /* frames */
@@ -36,6 +38,7 @@ struct channels {
 	struct loop_timer *sweep;
 };
 
+void channel_refuse(struct channel *c, const char *why);
 void channel_free(struct channel *c);			      /* without a word to anybody */
 void channel_put(struct channel *c, const void *p, size_t n); /* to be sent when it can be */
 void channel_on_ready(int fd, uint32_t events, void *data);

@@ -84,9 +84,17 @@ static void on_limit(void *data)
 	fail_msg("nothing happened for %d ms", LIMIT_MS);
 }
 
+static struct addr home(void)
+{
+	struct addr a;
+
+	addr_parse("127.0.0.1", &a);
+	return a;
+}
+
 static uint64_t heard_under(void *data, struct addr peer)
 {
-	return ((struct side *)data)->heard;
+	return addr_eq(peer, home()) ? ((struct side *)data)->heard : 0;
 }
 
 static void side_start(struct world *w, struct side *s, const char *key)
@@ -114,20 +122,23 @@ static void world_run(struct world *w)
 	assert_int_equal(loop_run(w->loop, NULL), 0);
 }
 
+static void moment(struct world *w)
+{
+	struct loop_timer *t;
+
+	assert_int_equal(loop_timer_new(w->loop, (void (*)(void *))loop_quit, w->loop, &t, NULL),
+			 0);
+	loop_timer_arm(t, 1);
+	world_run(w);
+	loop_timer_free(t);
+}
+
 static void world_end(struct world *w)
 {
 	channels_free(w->a.all);
 	channels_free(w->b.all);
 	loop_timer_free(w->limit);
 	loop_free(w->loop);
-}
-
-static struct addr home(void)
-{
-	struct addr a;
-
-	addr_parse("127.0.0.1", &a);
-	return a;
 }
 
 static void open_towards_b(struct world *w)
@@ -236,15 +247,8 @@ static void a_frame_that_is_not_liked_ends_it(void **state)
 	w.a.greet_times = 0;
 	open_towards_b(&w);
 	w.b.until_frames = 0;
-	while (!w.a.opened || !w.b.opened) {
-		struct loop_timer *t;
-
-		assert_int_equal(
-			loop_timer_new(w.loop, (void (*)(void *))loop_quit, w.loop, &t, NULL), 0);
-		loop_timer_arm(t, 1);
-		world_run(&w);
-		loop_timer_free(t);
-	}
+	while (!w.a.opened || !w.b.opened)
+		moment(&w);
 	assert_int_equal(channel_send(w.a.c, 99, "x", 1), 0);
 	world_run(&w);
 	assert_int_equal(w.b.frames, 1);
@@ -290,6 +294,55 @@ static void cuts_off_garbage_and_frames_that_are_too_long(void **state)
 	world_end(&w);
 }
 
+/* From another address of this machine, so that it is not from where the other gateway is. */
+static int silent_one(struct world *w, uint8_t last)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET,
+				 .sin_addr.s_addr = htonl(0x7f000100u | last)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	sa.sin_port = htons(channels_port(w->b.all));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+/* They come all the time, from one address or from many, whether or not the gateway is known. */
+static void strangers_take_no_place_from_a_gateway(void **state)
+{
+	for (int i = 0; i < 4; i++) {
+		bool known = i & 1, many = i & 2;
+		struct world w = {.a = {.greet = "hello", .greet_times = 1}};
+		int fds[100];
+		size_t n = sizeof(fds) / sizeof(fds[0]);
+
+		world_start(&w, GATEWAY_KEY, GATEWAY_KEY);
+		w.b.heard = known;
+		for (size_t k = 0; k < n; k++) {
+			fds[k] = silent_one(&w, many ? (uint8_t)(1 + k) : 1);
+			while (channels_open(w.b.all) + w.b.closed <= k)
+				moment(&w);
+		}
+		assert_int_equal(channels_open(w.b.all),
+				 many ? CHANNEL_STRANGERS : CHANNEL_UNPROVEN);
+		assert_int_equal(channels_refused(w.b.all), n - channels_open(w.b.all));
+		open_towards_b(&w);
+		w.b.until_frames = 1;
+		world_run(&w);
+		if (i == 0) { /* those that are left have not as long as a gateway may be silent */
+			w.b.until_frames = 0;
+			w.b.until_closed = n;
+			world_run(&w);
+			assert_int_equal(channels_open(w.b.all), 1);
+			assert_int_equal(channels_refused(w.b.all), n);
+		}
+		for (size_t k = 0; k < n; k++)
+			close(fds[k]);
+		world_end(&w);
+	}
+}
+
 /* Between the two: passes on what A says, keeps it, and says it again to B. */
 static void what_was_said_before_is_nothing_when_said_again(void **state)
 {
@@ -310,15 +363,8 @@ static void what_was_said_before_is_nothing_when_said_again(void **state)
 	/* B's greeting of one channel, and what A said to it … */
 	send(from_a, "SLGW\1\0\0\0nnnnnnnnnnnnnnnn", 24, MSG_NOSIGNAL);
 	w.a.until_closed = 1;
-	while (w.a.opened == 0) {
-		struct loop_timer *t;
-
-		assert_int_equal(
-			loop_timer_new(w.loop, (void (*)(void *))loop_quit, w.loop, &t, NULL), 0);
-		loop_timer_arm(t, 1);
-		world_run(&w);
-		loop_timer_free(t);
-	}
+	while (w.a.opened == 0)
+		moment(&w);
 	while (n < 24 + 8 + 5 + 16) {
 		part = recv(from_a, said + n, sizeof(said) - (size_t)n, 0);
 		assert_true(part > 0);
@@ -346,6 +392,7 @@ int main(void)
 		cmocka_unit_test(a_channel_ends_with_its_key),
 		cmocka_unit_test(a_frame_that_is_not_liked_ends_it),
 		cmocka_unit_test(cuts_off_garbage_and_frames_that_are_too_long),
+		cmocka_unit_test(strangers_take_no_place_from_a_gateway),
 		cmocka_unit_test(what_was_said_before_is_nothing_when_said_again),
 	};
 

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "gateway/channel_priv.h"
 
-static size_t count(const struct channels *all)
+size_t channels_open(const struct channels *all)
 {
 	size_t n = 0;
 
@@ -87,6 +87,35 @@ int channel_open(struct channels *all, struct addr to, uint16_t port, struct cha
 	return 0;
 }
 
+static bool unproven(const struct channel *c)
+{
+	return !c->dead && !c->opener && !c->proven;
+}
+
+/* The list has the latest first, so the last one found is the oldest. */
+static void make_room(struct channels *all, const struct channel *of)
+{
+	struct channel *same = NULL, *stranger = NULL;
+	size_t n_same = 0, n_strangers = 0;
+
+	for (struct channel *c = all->list; c; c = c->next) {
+		if (!unproven(c))
+			continue;
+		if (addr_eq(c->peer, of->peer)) {
+			n_same++;
+			same = c;
+		}
+		if (!c->known) {
+			n_strangers++;
+			stranger = c;
+		}
+	}
+	if (n_same > CHANNEL_UNPROVEN)
+		channel_refuse(same, "it has shown no key, and others come from there");
+	else if (!of->known && n_strangers > CHANNEL_STRANGERS)
+		channel_refuse(stranger, "it has shown no key, and others come");
+}
+
 static void on_accept(int listening, uint32_t events, void *data)
 {
 	struct channels *all = data;
@@ -97,13 +126,17 @@ static void on_accept(int listening, uint32_t events, void *data)
 
 	if (fd < 0)
 		return;
-	if (count(all) >= CHANNEL_MAX_OPEN) {
+	if (channels_open(all) >= CHANNEL_MAX_OPEN) {
 		all->refused++;
 		close(fd);
 		return;
 	}
-	if (channel_new(all, fd, false, &c, NULL) == 0)
-		memcpy(c->peer.b, &sa.sin6_addr, sizeof(c->peer.b));
+	if (channel_new(all, fd, false, &c, NULL) < 0)
+		return;
+	memcpy(c->peer.b, &sa.sin6_addr, sizeof(c->peer.b));
+	c->known = all->keys.heard_under && all->keys.heard_under(all->keys.data, c->peer);
+	loop_timer_arm(c->silent, CHANNEL_PROVE_MS);
+	make_room(all, c);
 }
 
 static int listen_on(struct channels *all, uint16_t port, struct err *e)

@@ -485,7 +485,7 @@ void moves_free(struct moves *m)
 	free(m);
 }
 
-uint16_t moves_port(const struct moves *m)
+const struct channels *moves_channels(const struct moves *m)
 {
-	return channels_port(m->channels);
+	return m->channels;
 }

@@ -73,7 +73,7 @@ struct moves;
 
 int moves_new(const struct moves_in *in, struct moves **ret, struct err *e);
 void moves_free(struct moves *m);
-uint16_t moves_port(const struct moves *m);
+const struct channels *moves_channels(const struct moves *m);
 
 /* Asked in each pass. Leaving: this node has the address, and the living node `to` is to have it.
  */

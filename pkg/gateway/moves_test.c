@@ -137,7 +137,7 @@ static void world_start(struct world *w, const char *key)
 	assert_int_equal(loop_new(&w->loop, NULL), 0);
 	assert_int_equal(loop_timer_new(w->loop, on_limit, w->loop, &w->limit, NULL), 0);
 	gw_start(w, &w->new, key, 0);
-	gw_start(w, &w->old, GATEWAY_KEY, moves_port(w->new.m));
+	gw_start(w, &w->old, GATEWAY_KEY, channels_port(moves_channels(w->new.m)));
 	w->old.has = w->old.leaves = true;
 }
 
@@ -352,7 +352,8 @@ static void who_tells_of_addresses_without_end_is_cut_off(void **state)
 		world_start(&w, GATEWAY_KEY);
 		in.loop = mad.loop = w.loop;
 		assert_int_equal(channels_new(&in, &all, NULL), 0);
-		assert_int_equal(channel_open(all, A("127.0.0.1"), moves_port(w.new.m), &c, NULL),
+		assert_int_equal(channel_open(all, A("127.0.0.1"),
+					      channels_port(moves_channels(w.new.m)), &c, NULL),
 				 0);
 		world_run(&w);
 		assert_true(mad.cut_off);

@@ -116,7 +116,7 @@ static int setup(void **state)
 	assert_int_equal(loop_timer_new(w->loop, on_look, w, &w->look, &e), 0);
 	assert_int_equal(loop_timer_new(w->loop, on_limit, w, &w->limit, &e), 0);
 	gw_new(w, &w->next, 0, 0);
-	w->port = moves_port(w->next.moves);
+	w->port = channels_port(moves_channels(w->next.moves));
 	gw_new(w, &w->owner, 0, w->port);
 	*state = w;
 	return 0;

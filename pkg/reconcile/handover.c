@@ -266,3 +266,14 @@ void handover_counts(const struct handover *h, struct handover_counts *ret)
 	};
 	replicate_counts(h->replicate, &ret->replica, &ret->restored, &ret->overruns);
 }
+
+struct json *handover_channels(const struct handover *h)
+{
+	const struct channels *all = moves_channels(h->moves);
+	struct json *o = json_new_object();
+
+	json_set(o, "port", json_new_int(channels_port(all)));
+	json_set(o, "open", json_new_int((int64_t)channels_open(all)));
+	json_set(o, "refused", json_new_int((int64_t)channels_refused(all)));
+	return o;
+}

@@ -28,6 +28,7 @@ int handover_new(const struct handover_in *in, struct handover **ret, struct err
 void handover_free(struct handover *h);
 DEFINE_CLEANUP(struct handover *, handover_free);
 struct json *handover_status(const struct handover *h); /* of what is replicated */
+struct json *handover_channels(const struct handover *h);
 
 struct handover_counts {
 	struct moves_counts moves;

@@ -135,6 +135,7 @@ struct json *gateways_status(const struct reconcile *r)
 	json_set(table, "max", json_new_int(r->usage.max));
 	json_set(o, "conntrack", table);
 	json_set(o, "planned", r->handover ? planned_emit(r->handover) : json_new_null());
+	json_set(o, "channels", r->handover ? handover_channels(r->handover) : json_new_null());
 	json_set(o, "replication", r->handover ? handover_status(r->handover) : json_new_null());
 	return o;
 }
