@@ -50,11 +50,6 @@ void space_adopt(struct space *to, struct space *from)
 
 /* ---- bits ---- */
 
-bool space_has(const struct space *s, uint32_t place)
-{
-	return s->taken[place / WORD] >> place % WORD & 1;
-}
-
 static void bits_turn(struct space *s, uint32_t first, uint32_t n, bool on)
 {
 	for (uint32_t i = first; i < first + n; i++) {

@@ -39,7 +39,6 @@ bool space_take(struct space *s, uint32_t n, uint32_t *ret_first);
 bool space_take_some(struct space *s, uint32_t n, struct runs *ret);
 /* More places: step at a time until n are free. False: max would not do. */
 bool space_grow(struct space *s, uint32_t n, uint32_t step);
-bool space_has(const struct space *s, uint32_t place);
 void space_mark(struct space *s, uint32_t first, uint32_t n);
 void space_give_back(struct space *s, uint32_t first, uint32_t n); /* nobody has seen them */
 

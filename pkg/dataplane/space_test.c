@@ -7,6 +7,8 @@
 
 #include "dataplane/space.h"
 
+#include "testkit/space_fixture.h"
+
 static uint32_t take(struct space *s, uint32_t n)
 {
 	uint32_t at = 0;

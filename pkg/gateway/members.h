@@ -106,7 +106,6 @@ struct member_view {
 	uint8_t macs[HEARTBEAT_MACS][6];
 	uint64_t key; /* that it was heard under last, as heartbeats say; 0 = never */
 };
-size_t members_count(const struct members *m);
 void members_get(const struct members *m, size_t i, struct member_view *ret);
 /* Of this node: LIVE also without any peer. */
 uint8_t members_self_tier(const struct members *m);

@@ -165,7 +165,7 @@ static void node_think(struct world *w, struct node *n)
 		struct member_view v = {0};
 
 		tiers[i] = members_self_tier(n->m);
-		for (size_t k = 0; k < members_count(n->m); k++) {
+		for (size_t k = 0; k + 1 < w->n; k++) {
 			members_get(n->m, k, &v);
 			if (strcmp(v.name, names[i]) == 0)
 				tiers[i] = v.tier;

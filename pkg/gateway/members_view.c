@@ -3,11 +3,6 @@
 
 #include "gateway/members_priv.h"
 
-size_t members_count(const struct members *m)
-{
-	return m->n;
-}
-
 void members_get(const struct members *m, size_t i, struct member_view *ret)
 {
 	const struct member *p = &m->peers[i];

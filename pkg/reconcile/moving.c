@@ -26,23 +26,75 @@ static struct slu_addr self_addr(const struct dp_model *m)
 	return is_zero(&m->config.self_v4) ? m->config.self_v6 : m->config.self_v4;
 }
 
-/* 0 = no address has it. */
-static uint32_t id_of(const struct dp_model *m, struct addr a)
+/* ---- numbers of addresses and nodes ---- */
+
+struct numbered {
+	struct addr addr;
+	uint32_t number;
+};
+
+/* Sorted by address: a move asks for two of them for each connection. */
+struct lookup {
+	struct numbered *ids, *nodes;
+	size_t n_ids, n_nodes;
+};
+
+static void lookup_done(struct lookup *k)
 {
-	for (uint32_t id = SLU_ID_FIRST; id < SLU_ID_MAX; id++)
-		if (m->egress[id].state != SLU_ADDR_FREE && same(&m->egress[id].addr, a))
-			return id;
-	return 0;
+	free(k->ids);
+	free(k->nodes);
 }
 
-/* 0 = no other node has it. */
-static uint32_t node_of(const struct dp_model *m, struct addr a)
+static int numbered_cmp(const void *a, const void *b)
 {
-	for (uint32_t i = 1; i < SLU_MAX_NODES; i++)
-		if (same(&m->nodes[i].v4, a) || same(&m->nodes[i].v6, a))
-			return i;
-	return 0;
+	const struct numbered *x = a, *y = b;
+	int c = addr_cmp(x->addr, y->addr);
+
+	return c ? c : (x->number > y->number) - (x->number < y->number);
 }
+
+static void number_put(struct numbered *list, size_t *n, const struct slu_addr *a, uint32_t number)
+{
+	if (is_zero(a))
+		return;
+	memcpy(list[*n].addr.b, a->w, sizeof(a->w));
+	list[(*n)++].number = number;
+}
+
+static struct lookup lookup_of(const struct dp_model *m)
+{
+	struct lookup k = {.ids = mem_alloc0(SLU_ID_MAX * sizeof(*k.ids)),
+			   .nodes = mem_alloc0(2 * SLU_MAX_NODES * sizeof(*k.nodes))};
+
+	for (uint32_t id = SLU_ID_FIRST; id < SLU_ID_MAX; id++)
+		if (m->egress[id].state != SLU_ADDR_FREE)
+			number_put(k.ids, &k.n_ids, &m->egress[id].addr, id);
+	for (uint32_t i = 1; i < SLU_MAX_NODES; i++) {
+		number_put(k.nodes, &k.n_nodes, &m->nodes[i].v4, i);
+		number_put(k.nodes, &k.n_nodes, &m->nodes[i].v6, i);
+	}
+	qsort(k.ids, k.n_ids, sizeof(*k.ids), numbered_cmp);
+	qsort(k.nodes, k.n_nodes, sizeof(*k.nodes), numbered_cmp);
+	return k;
+}
+
+/* The lowest one; 0 = it has none. */
+static uint32_t number_of(const struct numbered *list, size_t n, struct addr a)
+{
+	size_t from = 0, to = n;
+
+	while (from < to) {
+		size_t at = (from + to) / 2;
+
+		if (addr_cmp(list[at].addr, a) < 0)
+			from = at + 1;
+		else
+			to = at;
+	}
+	return from < n && addr_eq(list[from].addr, a) ? list[from].number : 0;
+}
+
+/* ---- one connection ---- */
 
 static bool node_addr_of(const struct dp_model *m, uint32_t mark, struct addr *ret)
 {
@@ -65,23 +117,19 @@ bool moving_is_ours(const struct dp_model *m, const struct ct_flow *f)
 	       m->egress[f->zone].state != SLU_ADDR_FREE && same(&m->egress[f->zone].addr, f->seen);
 }
 
+/* What a kernel and other gateways call by the same words. */
+#define SAID_ALIKE(f)                                                                        \
+	.src = (f)->src, .dst = (f)->dst, .seen = (f)->seen, .sport = (f)->sport,            \
+	.dport = (f)->dport, .seen_port = (f)->seen_port, .proto = (f)->proto,               \
+	.tcp_state = (f)->tcp_state, .tcp_wscale = {(f)->tcp_wscale[0], (f)->tcp_wscale[1]}, \
+	.answered = (f)->answered, .assured = (f)->assured, .timeout = (f)->timeout
+
 bool moving_from_flow(const struct dp_model *m, const struct ct_flow *f, struct move_flow *ret)
 {
 	if (f->ended || f->dnat || !f->timeout || !moving_is_ours(m, f))
 		return false;
 	*ret = (struct move_flow){
-		.src = f->src,
-		.dst = f->dst,
-		.seen = f->seen,
-		.sport = f->sport,
-		.dport = f->dport,
-		.seen_port = f->seen_port,
-		.proto = f->proto,
-		.tcp_state = f->tcp_state,
-		.tcp_wscale = {f->tcp_wscale[0], f->tcp_wscale[1]},
-		.answered = f->answered,
-		.assured = f->assured,
-		.timeout = f->timeout,
+		SAID_ALIKE(f),
 	};
 	return node_addr_of(m, f->mark, &ret->node);
 }
@@ -91,31 +139,31 @@ static bool is_self(const struct dp_model *m, struct addr a)
 	return same(&m->config.self_v4, a) || same(&m->config.self_v6, a);
 }
 
-bool moving_to_flow(const struct dp_model *m, const struct move_flow *f, struct ct_flow *ret)
+static bool to_flow(const struct dp_model *m, const struct lookup *k, const struct move_flow *f,
+		    struct ct_flow *ret)
 {
-	uint32_t id = id_of(m, f->seen), node = node_of(m, f->node);
+	uint32_t id = number_of(k->ids, k->n_ids, f->seen);
+	uint32_t node = number_of(k->nodes, k->n_nodes, f->node);
 	bool own = is_self(m, f->node);
 
 	if (!id || (!node && !own))
 		return false;
 	*ret = (struct ct_flow){
-		.src = f->src,
-		.dst = f->dst,
-		.seen = f->seen,
-		.sport = f->sport,
-		.dport = f->dport,
-		.seen_port = f->seen_port,
-		.proto = f->proto,
-		.tcp_state = f->tcp_state,
-		.tcp_wscale = {f->tcp_wscale[0], f->tcp_wscale[1]},
-		.answered = f->answered,
-		.assured = f->assured,
-		.timeout = f->timeout,
+		SAID_ALIKE(f),
 		.zone = (uint16_t)id,
 		.mark = own ? m->config.divert : node << m->config.mark_shift,
 	};
 	return true;
 }
+
+bool moving_to_flow(const struct dp_model *m, const struct move_flow *f, struct ct_flow *ret)
+{
+	__cleanup(lookup_done) struct lookup k = lookup_of(m);
+
+	return to_flow(m, &k, f, ret);
+}
+
+/* ---- many ---- */
 
 static int compare_addr(const void *a, const void *b)
 {
@@ -152,23 +200,25 @@ int moving_list(const struct dp_model *m, const struct addr *addrs, size_t n,
 int moving_make(const struct dp_model *m, const struct move_flow *flows, size_t n, size_t *ret_n,
 		struct err *e)
 {
+	__cleanup(lookup_done) struct lookup k = lookup_of(m);
 	__cleanup_free struct ct_flow *make = mem_alloc0((n + 1) * sizeof(*make));
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++)
-		kept += moving_to_flow(m, &flows[i], &make[kept]);
+		kept += to_flow(m, &k, &flows[i], &make[kept]);
 	return conntrack_make(make, kept, ret_n, e);
 }
 
 int moving_divert(const struct dp_model *m, const struct move_flow *flows, size_t n, struct err *e)
 {
+	__cleanup(lookup_done) struct lookup k = lookup_of(m);
 	__cleanup_free struct ct_flow *make = mem_alloc0((n + 1) * sizeof(*make));
 	size_t kept = 0, made;
 
 	for (size_t i = 0; i < n; i++) {
 		struct ct_flow *f = &make[kept];
 
-		if (!is_self(m, flows[i].node) || !moving_to_flow(m, &flows[i], f))
+		if (!is_self(m, flows[i].node) || !to_flow(m, &k, &flows[i], f))
 			continue;
 		f->zone = (uint16_t)(f->zone + SLU_ID_MAX);
 		f->seen = f->src;
@@ -182,6 +232,7 @@ int moving_forget(const struct dp_model *m, const struct addr *addrs, size_t n, 
 		  struct err *e)
 {
 	__cleanup_free struct ct_flow *flows = NULL;
+	__cleanup(lookup_done) struct lookup k = lookup_of(m);
 	size_t n_flows = 0, kept = 0;
 	int r = seen_list(addrs, n, &flows, &n_flows, e);
 
@@ -189,7 +240,7 @@ int moving_forget(const struct dp_model *m, const struct addr *addrs, size_t n, 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n_flows; i++)
-		if (flows[i].zone && flows[i].zone == id_of(m, flows[i].seen))
+		if (flows[i].zone && flows[i].zone == number_of(k.ids, k.n_ids, flows[i].seen))
 			flows[kept++] = flows[i];
 	return conntrack_forget(flows, kept, ret_n, e);
 }

@@ -11,6 +11,7 @@
 #include "dataplane/programs_priv.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/policy_fixture.h"
+#include "testkit/space_fixture.h"
 
 /* A policy with a deny on one port, so that it has ranges, and an identity. */
 #define YAML(port)                                                                            \
