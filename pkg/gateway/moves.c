@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -162,6 +161,16 @@ void moves_let(struct moves *m, struct addr a)
 	leave_gone(m, l);
 	timer_arm(m);
 	m->ops->changed(m->data);
+}
+
+void moves_lost(struct moves *m, struct addr a)
+{
+	if (leaving_find(m, a))
+		return;
+	MEM_GROW(m->leaving, m->n_leaving);
+	m->leaving[m->n_leaving++] = (struct leaving){a, .state = LEAVE_GONE,
+						      .until = clock_ms() + MOVE_LINGER_MS};
+	timer_arm(m);
 }
 
 enum move_leaving moves_leaving(struct moves *m, struct addr a, struct addr to)

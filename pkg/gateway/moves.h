@@ -85,6 +85,8 @@ enum move_leaving {
 enum move_leaving moves_leaving(struct moves *m, struct addr a, struct addr to);
 /* It is off its interface. */
 void moves_let(struct moves *m, struct addr a);
+/* So it is, whatever the reason: unless it comes back, its connections are forgotten, too. */
+void moves_lost(struct moves *m, struct addr a);
 /* Coming: this node is to have it; expected: a living one has had it, and will tell. */
 enum move_coming {
 	MOVE_WAIT, /* its connections are still being told */

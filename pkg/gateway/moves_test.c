@@ -36,6 +36,7 @@ struct gw {
 	size_t own;    /* connections it has */
 	uint16_t port; /* of the last that was made */
 	size_t forgotten, passes;
+	struct addr forgot;
 	bool late; /* one more begins between the two lists */
 	bool deaf; /* does not pass */
 };
@@ -72,6 +73,8 @@ static void gw_forget(void *data, const struct addr *addrs, size_t n)
 {
 	struct gw *g = data;
 
+	assert_int_equal(n, 1);
+	g->forgot = addrs[0];
 	g->forgotten++;
 	if (g->leaves)
 		loop_quit(g->loop);
@@ -270,6 +273,24 @@ static void an_address_is_let_go_of_though_nobody_takes_it(void **state)
 	world_end(&w);
 }
 
+/* Its link is gone, or its daemon was away: nobody could be told. */
+static void what_was_lost_is_forgotten_unless_it_comes_back(void **state)
+{
+	struct world w = {.old = {.own = 5}};
+	const struct addr back = A("203.0.113.11");
+
+	world_start(&w, GATEWAY_KEY);
+	moves_lost(w.old.m, back);
+	moves_lost(w.old.m, w.old.addr);
+	moves_lost(w.old.m, w.old.addr);
+	moves_settle(w.old.m, back, true);
+	world_run(&w);
+	assert_int_equal(w.old.forgotten, 1);
+	assert_true(addr_eq(w.old.forgot, w.old.addr));
+	assert_int_equal(w.old.counts.left_alone, 0);
+	world_end(&w);
+}
+
 static void refuses_connections_that_cannot_be(void **state)
 {
 	struct move_flow f = gateway_flow("203.0.113.10", 7), got;
@@ -370,6 +391,7 @@ int main(void)
 		cmocka_unit_test(a_move_that_was_called_off_leaves_nothing_behind),
 		cmocka_unit_test(nobody_waits_for_ever_for_who_is_silent),
 		cmocka_unit_test(an_address_is_let_go_of_though_nobody_takes_it),
+		cmocka_unit_test(what_was_lost_is_forgotten_unless_it_comes_back),
 		cmocka_unit_test(refuses_connections_that_cannot_be),
 		cmocka_unit_test(who_tells_of_addresses_without_end_is_cut_off),
 	};

@@ -143,12 +143,21 @@ static void on_settled(void *data, struct addr a, bool bare)
 		h->changed(h->data);
 		return;
 	}
+	moves_settle(h->moves, a, true); /* it may have been lost for a moment */
 	moves_taken(h->moves, a);
 	replicate_own(h->replicate, a);
 	if (f) {
 		free(f->owner);
 		f->owner = NULL;
 	}
+}
+
+/* Without a carrier, or while no daemon was there, nobody could be told of its connections. */
+static void on_removed(void *data, struct addr a)
+{
+	struct handover *h = data;
+
+	moves_lost(h->moves, a);
 }
 
 /* ---- what moves.c asks ---- */
@@ -222,7 +231,7 @@ int handover_new(const struct handover_in *in, struct handover **ret, struct err
 		.gone = in->gone,
 		.changed = in->changed,
 		.data = in->data,
-		.ops = {on_pass, on_leaving, on_coming, on_seizing, on_settled, h},
+		.ops = {on_pass, on_leaving, on_coming, on_seizing, on_settled, on_removed, h},
 	};
 	rc = replicate_new(in->loop, in->reconcile, in->port, &h->replicate, e);
 	if (rc == 0) {

@@ -260,8 +260,12 @@ static void claims_note(struct reconcile *r, const struct dp_plan *p)
 	for (size_t i = 0; i < p->n; i++) {
 		const struct ifaddr *a = p->steps[i].arg;
 
-		if (p->steps[i].op == DP_ADDR_ADD && p->steps[i].done && a->ifindex != DP_TUNNEL)
+		if (!p->steps[i].done)
+			continue;
+		if (p->steps[i].op == DP_ADDR_ADD && a->ifindex != DP_TUNNEL)
 			claims_added(&r->claims, a->addr);
+		if (p->steps[i].op == DP_ADDR_DEL && a->ifindex != DP_TUNNEL)
+			claims_removed(&r->claims, a->addr);
 	}
 	claims_run(&r->claims, clock_ms());
 }
