@@ -145,8 +145,8 @@ static char *feed_yaml(size_t n, const char *more)
 
 	list = mem_resize(list, n * 24 + 1, 1);
 	for (size_t i = 0; i < n; i++)
-		len += (size_t)sprintf(list + len, "%s%zu.%zu.%zu.%zu/32", i ? ", " : "",
-				       20 + (i >> 23), i >> 15 & 255, i >> 7 & 255, i << 1 & 255);
+		len += (size_t)snprintf(list + len, 24 + 1, "%s%zu.%zu.%zu.%zu/32", i ? ", " : "",
+					20 + (i >> 23), i >> 15 & 255, i >> 7 & 255, i << 1 & 255);
 	out = mem_printf(
 		"kind: ClusterEgressDestination\napiVersion: sluice.dev/v1alpha1\n"
 		"metadata: {name: feed}\nspec: {cidrs: [%s]}\n---\n"

@@ -28,7 +28,7 @@ static struct err e;
 
 static int setup(void **state)
 {
-	strcpy(dir, "/tmp/install-test-XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/install-test-XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
 	sh("mkdir %s/net.d", dir);

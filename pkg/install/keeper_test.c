@@ -38,7 +38,7 @@ static void on_end(void *data)
 
 static int setup(void **state)
 {
-	strcpy(dir, "/tmp/keeper-test-XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/keeper-test-XXXXXX");
 	if (!mkdtemp(dir) || loop_new(&l, &e) < 0)
 		return -1;
 	sh("mkdir %s/net.d", dir);

@@ -110,17 +110,6 @@ static void applies(struct fixture *f)
 	observes(f, 0);
 }
 
-static void output_of(char *buf, size_t len, const char *command)
-{
-	FILE *p = popen(command, "r");
-	size_t n;
-
-	assert_non_null(p);
-	n = fread(buf, 1, len - 1, p);
-	buf[n] = '\0';
-	pclose(p);
-}
-
 /* Another handle means that the table was built anew. */
 static unsigned int table_handle(void)
 {
@@ -128,7 +117,7 @@ static unsigned int table_handle(void)
 	char buf[1024];
 	unsigned int handle = 0;
 
-	output_of(buf, sizeof(buf), "nft -j list tables inet");
+	sh_output(buf, sizeof(buf), "nft -j list tables inet");
 	p = strstr(buf, "\"sluice\", \"handle\": ");
 	assert_non_null(p);
 	assert_int_equal(sscanf(p, "\"sluice\", \"handle\": %u", &handle), 1);
@@ -232,7 +221,7 @@ static void damage_is_seen_and_mended(void **state)
 	size_t i;
 
 	applies(f);
-	output_of(before, sizeof(before), "nft -s list table inet sluice");
+	sh_output(before, sizeof(before), "nft -s list table inet sluice");
 	for (i = 0; i < sizeof(damages) / sizeof(*damages); i++) {
 		unsigned int handle = table_handle();
 
@@ -245,7 +234,7 @@ static void damage_is_seen_and_mended(void **state)
 		if ((table_handle() == handle) != (damages[i].level == 1))
 			fail_msg("more or less than needed: %s", damages[i].command);
 	}
-	output_of(after, sizeof(after),
+	sh_output(after, sizeof(after),
 		  "nft -s list table inet sluice"); /* order of elements may differ */
 	assert_int_equal(strlen(before), strlen(after));
 }
@@ -278,9 +267,9 @@ static void a_second_apply_touches_nothing(void **state)
 	static char before[32768], after[32768];
 
 	applies(f);
-	output_of(before, sizeof(before), "nft -a list table inet sluice");
+	sh_output(before, sizeof(before), "nft -a list table inet sluice");
 	applies(f);
-	output_of(after, sizeof(after), "nft -a list table inet sluice");
+	sh_output(after, sizeof(after), "nft -a list table inet sluice");
 	assert_string_equal(before, after);
 }
 

@@ -126,7 +126,7 @@ static int go_down(char *at, const char *name)
  */
 static int walk(struct interests *list, int inotify, char *at, char *todo)
 {
-	char target[PATH_MAX], rest_copy[PATH_MAX];
+	char target[PATH_MAX];
 	char *rest = todo, *name;
 	int links = 0;
 
@@ -154,10 +154,9 @@ static int walk(struct interests *list, int inotify, char *at, char *todo)
 		target[n] = '\0';
 		if (++links > MAX_LINKS || (size_t)n + strlen(rest) + 2 > PATH_MAX)
 			return 0;
-		strcpy(rest_copy, rest);
-		strcpy(todo, target);
-		strcat(todo, "/");
-		strcat(todo, rest_copy);
+		memmove(todo + n + 1, rest, strlen(rest) + 1);
+		memcpy(todo, target, (size_t)n);
+		todo[n] = '/';
 		rest = todo;
 		if (target[0] == '/')
 			at[0] = '\0';
@@ -181,8 +180,8 @@ static int walk_files(struct interests *list, int inotify, const char *folder)
 		if (!policy_file_name(de->d_name) ||
 		    (de->d_type != DT_LNK && de->d_type != DT_UNKNOWN))
 			continue;
-		strcpy(at, folder);
-		strcpy(todo, de->d_name);
+		memcpy(at, folder, strlen(folder) + 1);
+		memcpy(todo, de->d_name, strlen(de->d_name) + 1);
 		r = walk(list, inotify, at, todo);
 	}
 	closedir(d);
@@ -204,7 +203,7 @@ static int walk_again(struct file_watch *w, struct err *e)
 	char at[PATH_MAX] = "", todo[PATH_MAX];
 	int r;
 
-	strcpy(todo, w->path);
+	memcpy(todo, w->path, strlen(w->path) + 1);
 	r = walk(&list, w->inotify, at, todo);
 	if (r > 0 && !w->single) {
 		r = interests_add(&list, w->inotify, at, NULL, EVENTS);

@@ -35,7 +35,7 @@ static void on_end(void *data)
 static int start(void **state)
 {
 	calls = 0;
-	strcpy(dir, "/tmp/watch-test-XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/watch-test-XXXXXX");
 	if (!mkdtemp(dir) || loop_new(&l, &e) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "%s/p", dir);
@@ -168,7 +168,7 @@ static void a_path_of_missing_parents_is_found_when_it_appears(void **state)
 		{"echo d >>p/q/r/a.yaml", 1},
 	};
 
-	strcat(path, "/q/r");
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/q/r");
 	watch();
 	RUN_STEPS(steps);
 }

@@ -22,7 +22,7 @@ static struct err e;
 
 static int start(void **state)
 {
-	strcpy(dir, "/tmp/folder-test-XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/folder-test-XXXXXX");
 	return mkdtemp(dir) ? 0 : -1;
 }
 

@@ -24,7 +24,7 @@ static struct err e;
 
 static int start(void **state)
 {
-	strcpy(dir, "/tmp/kube-conf-test-XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/kube-conf-test-XXXXXX");
 	unsetenv("KUBERNETES_SERVICE_HOST");
 	unsetenv("KUBERNETES_SERVICE_PORT");
 	return mkdtemp(dir) ? 0 : -1;

@@ -122,7 +122,7 @@ static void store(const char *name, const char *text)
 
 static int start_dir(void **state)
 {
-	strcpy(dir, "/tmp/kube-call-test-XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/kube-call-test-XXXXXX");
 	return mkdtemp(dir) ? 0 : -1;
 }
 

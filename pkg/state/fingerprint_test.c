@@ -26,7 +26,7 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 
 static int setup(void **state)
 {
-	strcpy(folder, "/tmp/sluice-fingerprint-XXXXXX");
+	snprintf(folder, sizeof(folder), "/tmp/sluice-fingerprint-XXXXXX");
 	return mkdtemp(folder) ? 0 : -1;
 }
 

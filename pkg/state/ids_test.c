@@ -181,7 +181,7 @@ static int folder_make(void **state)
 {
 	static struct folder f;
 
-	strcpy(f.path, "/tmp/ids_test.XXXXXX");
+	snprintf(f.path, sizeof(f.path), "/tmp/ids_test.XXXXXX");
 	assert_non_null(mkdtemp(f.path));
 	f.fd = open(f.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	*state = &f;

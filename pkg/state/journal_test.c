@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -35,7 +36,7 @@ static int setup(void **state)
 	struct fixture *f = mem_alloc0(sizeof(*f));
 	struct err e = {0};
 
-	strcpy(f->dir, "/tmp/sluice-journal-XXXXXX");
+	snprintf(f->dir, sizeof(f->dir), "/tmp/sluice-journal-XXXXXX");
 	if (!mkdtemp(f->dir))
 		return -1;
 	f->state_dir = mem_printf("%s/a/state", f->dir);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -29,7 +30,7 @@ static struct record *example(void)
 	r->labels = mem_strdup("{\"app\":\"web\"}");
 	r->kind = ATTACH_MACVLAN;
 	r->ifindex = UINT32_MAX;
-	strcpy(r->host_ifname, "abcdefghijklmno");
+	snprintf(r->host_ifname, sizeof(r->host_ifname), "abcdefghijklmno");
 	memcpy(r->mac, "\x02\x00\xfe\x01\x02\x03", 6);
 	addr_parse("10.0.0.1", &r->addrs[0]);
 	addr_parse("fd00::1", &r->addrs[1]);

@@ -19,7 +19,7 @@ static struct err e;
 
 static int setup(void **state)
 {
-	strcpy(dir, "/tmp/retired-test-XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/retired-test-XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(state_dir, sizeof(state_dir), "%s/state", dir);

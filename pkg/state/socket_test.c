@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -26,11 +27,11 @@ static pid_t server = -1;
 /* A folder whose path is longer than a unix address when long_name is set. */
 static void folder_make(bool long_name)
 {
-	strcpy(folder, "/tmp/sluice-socket-XXXXXX");
+	snprintf(folder, sizeof(folder), "/tmp/sluice-socket-XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	if (!long_name)
 		return;
-	strcat(folder, "/");
+	snprintf(folder + strlen(folder), 2, "/");
 	memset(folder + strlen(folder), 'x', 100);
 	assert_int_equal(mkdir(folder, 0700), 0);
 }

@@ -58,6 +58,17 @@ void sh(const char *fmt, ...)
 		fail_msg("%s (exit status %d)", out, status);
 }
 
+void sh_output(char *buf, size_t len, const char *command)
+{
+	FILE *p = popen(command, "r");
+	size_t n;
+
+	assert_non_null(p);
+	n = fread(buf, 1, len - 1, p);
+	buf[n] = '\0';
+	pclose(p);
+}
+
 int sh_status(const char *fmt, ...)
 {
 	char out[4096];

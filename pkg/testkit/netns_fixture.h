@@ -4,6 +4,7 @@
  * A network of its own for one test. The namespace dies with the process (or
  * with the next test's), so nothing needs cleaning up.
  */
+#include <stddef.h>
 #include <stdint.h>
 
 /* Skips the test with a reason when not root; else this process is in a new, empty namespace, lo
@@ -11,6 +12,8 @@
 void netns_fresh(void);
 /* Runs a shell command in it; the test fails, with its output, unless it succeeds. */
 void sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What one prints, as much as there is room for. */
+void sh_output(char *buf, size_t len, const char *command);
 /* The exit status of a shell command. */
 int sh_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* if_nametoindex that fails the test. */
