@@ -190,9 +190,20 @@ def main(run):
     """Ctrl-C and SIGTERM end the laboratory, too."""
     if os.geteuid() != 0:
         sys.exit("needs root: it makes network namespaces")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    stopped = []
+
+    def stop(number, _):
+        stopped.append(128 + number)
+        sys.exit(stopped[0])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     try:
         sys.exit(run())
-    except Problem as problem:
+    except Exception as problem:
+        if stopped:  # a prober that ended with us had no more to say
+            sys.exit(stopped[0])
+        if not isinstance(problem, Problem):
+            raise
         print(f"PROBLEM {problem}")
         sys.exit(1)
