@@ -268,18 +268,24 @@ static int skip_string(struct reader *r)
 
 static int skip_value(struct reader *r);
 
+static int skip_colon(struct reader *r)
+{
+	skip_space(r);
+	if (peek(r) != ':')
+		return fail(r, "':'");
+	r->p++;
+	skip_space(r);
+	return 0;
+}
+
 static int skip_member(struct reader *r)
 {
 	int rc = peek(r) == '"' ? skip_string(r) : fail(r, "a member name in double quotes");
 
 	if (rc < 0)
 		return rc;
-	skip_space(r);
-	if (peek(r) != ':')
-		return fail(r, "':'");
-	r->p++;
-	skip_space(r);
-	return skip_value(r);
+	rc = skip_colon(r);
+	return rc < 0 ? rc : skip_value(r);
 }
 
 static int enter(struct reader *r)
@@ -361,11 +367,9 @@ static int read_member(struct reader *r, struct json *obj, const struct json_wan
 	rc = read_string(r, &key);
 	if (rc < 0)
 		return rc;
-	skip_space(r);
-	if (peek(r) != ':')
-		return fail(r, "':'");
-	r->p++;
-	skip_space(r);
+	rc = skip_colon(r);
+	if (rc < 0)
+		return rc;
 	if (want) {
 		want = want_find(want, &key);
 		if (!want)

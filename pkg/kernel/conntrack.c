@@ -73,6 +73,18 @@ struct nlmsghdr *ct_message(struct ct_socket *s, uint16_t cmd, uint16_t flags, u
 	return h;
 }
 
+ssize_t ct_receive(struct ct_socket *s)
+{
+	ssize_t n;
+
+	do
+		n = mnl_socket_recvfrom(s->nl, s->buf, CT_BUFFER);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return nlmsg_whole(s->buf, (size_t)n) == (size_t)n ? n : -EBADMSG;
+}
+
 int ct_exchange(struct ct_socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data)
 {
 	unsigned int portid = mnl_socket_get_portid(s->nl);
@@ -82,14 +94,10 @@ int ct_exchange(struct ct_socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data
 	if (mnl_socket_sendto(s->nl, h, h->nlmsg_len) < 0)
 		return -errno;
 	while (r > MNL_CB_STOP) {
-		ssize_t n = mnl_socket_recvfrom(s->nl, s->buf, CT_BUFFER);
+		ssize_t n = ct_receive(s);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
-		if (nlmsg_whole(s->buf, (size_t)n) != (size_t)n)
-			return -EBADMSG;
+			return (int)n;
 		r = mnl_cb_run(s->buf, (size_t)n, seq, portid, fn, data);
 	}
 	return r < 0 ? nlmsg_refusal((int)-(unsigned int)errno) : 0;

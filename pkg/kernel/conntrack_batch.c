@@ -51,14 +51,10 @@ static int answers_take(struct ct_socket *s, struct answers *a)
 	unsigned int portid = mnl_socket_get_portid(s->nl);
 
 	while (!a->last) {
-		ssize_t n = mnl_socket_recvfrom(s->nl, s->buf, CT_BUFFER);
+		ssize_t n = ct_receive(s);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
-		if (nlmsg_whole(s->buf, (size_t)n) != (size_t)n)
-			return -EBADMSG;
+			return (int)n;
 		if (mnl_cb_run2(s->buf, (size_t)n, 0, portid, NULL, a, control,
 				sizeof(control) / sizeof(control[0])) < 0)
 			return nlmsg_refusal((int)-(unsigned int)errno);

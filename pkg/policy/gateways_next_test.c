@@ -21,17 +21,6 @@
 	"spec: {addresses: [{range: 203.0.113.16/28}]" SPEC "}\n"
 #define REPLICATED NODES GATEWAY(", failover: {replicate: true}")
 
-static const struct egress_addr *addr_find(const struct policy_fixture *f, const char *text)
-{
-	size_t n;
-	const struct egress_addr *addrs = compiled_addrs(f->c, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (addr_eq(addrs[i].addr, addr_of(text)))
-			return &addrs[i];
-	return NULL;
-}
-
 /* Who owns it for those who do not hear `away` any more. */
 static void is_owned_without(const char *addr, const char *away, const char *as, const char *owner)
 {
@@ -43,7 +32,7 @@ static void is_owned_without(const char *addr, const char *away, const char *as,
 	f.node.tiers = &tier;
 	f.node.n_tiers = 1;
 	policy_fixture_compile(&f);
-	assert_string_equal(addr_find(&f, addr)->owner, owner);
+	assert_string_equal(policy_fixture_addr(&f, addr)->owner, owner);
 	policy_fixture_done(&f);
 }
 

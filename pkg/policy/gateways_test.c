@@ -32,17 +32,6 @@
 	GATEWAY("g", \
 		"addresses: [{range: 203.0.113.16/28}], nodeSelector: {matchLabels: {gw: 'yes'}}")
 
-static const struct egress_addr *addr_find(const struct policy_fixture *f, const char *text)
-{
-	size_t n;
-	const struct egress_addr *addrs = compiled_addrs(f->c, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (addr_eq(addrs[i].addr, addr_of(text)))
-			return &addrs[i];
-	return NULL;
-}
-
 /* The identity of the only policy's only rule. */
 static const struct identity *identity_of(const struct policy_fixture *f)
 {
@@ -86,7 +75,7 @@ static void a_local_address_knows_its_place(void **state)
 
 	policy_fixture_init(&f, GATEWAY("g", "addresses: [{range: 203.0.113.9}]"), "n1",
 			    "eth0 192.0.2.1/24, wide 203.0.0.1/16, eth1 203.0.113.2/24");
-	a = addr_find(&f, "203.0.113.9");
+	a = policy_fixture_addr(&f, "203.0.113.9");
 	assert_true(a->local && a->assign && a->announce);
 	assert_string_equal(a->interface, "eth1");
 	assert_string_equal(a->owner, "n1");
@@ -103,8 +92,8 @@ static void a_named_interface_is_used_outside_its_subnet(void **state)
 			    GATEWAY("g", "interface: eth0, announce: None, "
 					 "addresses: [{range: 203.0.113.9}]"),
 			    "n1", "eth0 192.0.2.1/24, eth1 203.0.113.2/24");
-	assert_string_equal(addr_find(&f, "203.0.113.9")->interface, "eth0");
-	assert_false(addr_find(&f, "203.0.113.9")->announce);
+	assert_string_equal(policy_fixture_addr(&f, "203.0.113.9")->interface, "eth0");
+	assert_false(policy_fixture_addr(&f, "203.0.113.9")->announce);
 	policy_fixture_done(&f);
 }
 
@@ -121,7 +110,7 @@ static void an_address_without_interface_here_has_a_problem(void **state)
 
 		policy_fixture_init(&f, gateways[i], "n1",
 				    i ? "eth1 203.0.113.2/24" : "eth0 192.0.2.1/24");
-		a = addr_find(&f, "203.0.113.9");
+		a = policy_fixture_addr(&f, "203.0.113.9");
 		assert_int_equal(a->problem, SLU_DROP_NO_OWNER);
 		assert_false(a->local);
 		assert_null(a->interface);
@@ -135,8 +124,8 @@ static void the_nodes_own_address_is_never_assigned(void **state)
 
 	policy_fixture_init(&f, GATEWAY("g", "addresses: [{range: 203.0.113.2}]"), "n1",
 			    "eth1 203.0.113.2/24");
-	assert_true(addr_find(&f, "203.0.113.2")->local);
-	assert_false(addr_find(&f, "203.0.113.2")->assign);
+	assert_true(policy_fixture_addr(&f, "203.0.113.2")->local);
+	assert_false(policy_fixture_addr(&f, "203.0.113.2")->assign);
 	policy_fixture_done(&f);
 }
 
@@ -150,7 +139,7 @@ static void no_selected_node_means_no_owner(void **state)
 					 "nodeSelector: {matchLabels: {gw: x}}")
 				    USER("p", "{gateway: g}"),
 			    "n1", "eth1 203.0.113.2/24");
-	a = addr_find(&f, "203.0.113.9");
+	a = policy_fixture_addr(&f, "203.0.113.9");
 	assert_null(a->owner);
 	assert_int_equal(a->problem, SLU_DROP_NO_OWNER);
 	policy_fixture_done(&f);
@@ -295,12 +284,12 @@ static void address_from_on_a_selected_node_is_its_own_address(void **state)
 
 	policy_fixture_init(&f, THREE_NODES FROM, "n1",
 			    "eth0 192.0.2.1/24, eth1 203.0.113.2/24 fe80::1/64 2001:db8::2/64");
-	a = addr_find(&f, "203.0.113.2");
+	a = policy_fixture_addr(&f, "203.0.113.2");
 	assert_true(a->local && !a->assign && !a->announce);
 	assert_string_equal(addr_str(a->endpoint), "192.0.2.1");
 	assert_int_not_equal(a->vni, VNI_ADDRESS);
-	assert_non_null(addr_find(&f, "2001:db8::2"));
-	assert_int_not_equal(addr_find(&f, "2001:db8::2")->vni, a->vni);
+	assert_non_null(policy_fixture_addr(&f, "2001:db8::2"));
+	assert_int_not_equal(policy_fixture_addr(&f, "2001:db8::2")->vni, a->vni);
 	policy_fixture_done(&f);
 }
 
@@ -317,7 +306,7 @@ static void address_from_elsewhere_is_the_ranked_owner(void **state)
 	assert_false(a->local);
 	assert_true(addr_eq(a->addr, a->endpoint));
 	policy_fixture_init(&owner, THREE_NODES FROM, a->owner, "eth1 203.0.113.2/24");
-	b = addr_find(&owner, "203.0.113.2");
+	b = policy_fixture_addr(&owner, "203.0.113.2");
 	assert_true(b->local);
 	assert_true(
 		addr_eq(a->endpoint, b->endpoint)); /* what the owner's tunnel is looked up by */

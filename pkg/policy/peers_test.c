@@ -25,17 +25,6 @@
 	GATEWAY("g", \
 		"addresses: [{range: 203.0.113.16/28}], nodeSelector: {matchLabels: {gw: 'yes'}}")
 
-static const struct egress_addr *addr_find(const struct policy_fixture *f, const char *text)
-{
-	size_t n;
-	const struct egress_addr *addrs = compiled_addrs(f->c, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (addr_eq(addrs[i].addr, addr_of(text)))
-			return &addrs[i];
-	return NULL;
-}
-
 static void who_is_away_owns_nothing_and_its_addresses_know_their_home(void **state)
 {
 	const struct node_tier away = {"n1", RANK_AWAY};
@@ -53,7 +42,7 @@ static void who_is_away_owns_nothing_and_its_addresses_know_their_home(void **st
 	after = compiled_addrs(g.c, &n);
 	assert_int_equal(n, 16);
 	for (size_t i = 0; i < n; i++) {
-		const struct egress_addr *was = addr_find(&f, addr_str(after[i].addr));
+		const struct egress_addr *was = policy_fixture_addr(&f, addr_str(after[i].addr));
 
 		assert_string_equal(after[i].owner, "n2");
 		assert_string_equal(after[i].home, was->owner);

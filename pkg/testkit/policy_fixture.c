@@ -142,3 +142,14 @@ void policy_fixture_done(struct policy_fixture *f)
 	compiled_free(f->c);
 	doc_set_free(f->set);
 }
+
+const struct egress_addr *policy_fixture_addr(const struct policy_fixture *f, const char *text)
+{
+	size_t n;
+	const struct egress_addr *addrs = compiled_addrs(f->c, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (addr_eq(addrs[i].addr, addr_of(text)))
+			return &addrs[i];
+	return NULL;
+}

@@ -29,6 +29,8 @@ void policy_fixture_init(struct policy_fixture *f, const char *yaml, const char 
 void policy_fixture_node(struct policy_fixture *f, const char *node_name, const char *ifaces);
 void policy_fixture_compile(struct policy_fixture *f);
 void policy_fixture_done(struct policy_fixture *f);
+/* NULL: no gateway has it. */
+const struct egress_addr *policy_fixture_addr(const struct policy_fixture *f, const char *text);
 
 struct doc_set *docs_from_yaml(const char *yaml);
 /* "app=web tier=db" */
