@@ -99,7 +99,7 @@ spoiled() {
 	web_add web
 	pod_del web
 	local file way
-	for file in snapshot ids.json last-good.json; do
+	for file in snapshot ids.json last-good.log; do
 		for way in "head -c 20" true "tr a-z A-Z"; do
 			node_stop node1
 			# shellcheck disable=SC2086 # a command with its arguments

@@ -93,6 +93,8 @@ class Node:
         written, counted = os.stat(snapshot).st_mtime_ns, epoch.number(0)
         cpu, start = self.cpu(), time.monotonic()
         self.lab.policy("30-teams-0.yaml", self.edited)
+        # else it sees the kernel late, and what the daemon does next counts as well
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         for where, reached in (("in the kernel", lambda: epoch.number(0) != counted),
                                ("in the snapshot", lambda: os.stat(snapshot).st_mtime_ns != written)):
             while not reached():
@@ -101,6 +103,7 @@ class Node:
                     raise SystemExit(f"bench: an edit is not {where} after a minute")
             self.costs[f"{what} {where}"].append((time.monotonic() - start) * 1e6)
             self.costs[f"{what} {where}, CPU"].append(self.cpu() - cpu)
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         epoch.close()
         time.sleep(0.3)
 

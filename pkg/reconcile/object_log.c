@@ -15,14 +15,15 @@
 #include "base/mem.h"
 #include "json/json.h"
 
-#define LOG_TEMP ".objects.log.tmp"
 #define LOG_MAX	 (1u << 30)
 #define HASH_LEN 16
 /* Bytes: a first list of very many need not be held until its end. */
 #define WRITE_AT (128 * 1024)
 
 struct object_log {
-	int dirfd, fd; /* fd -1: only read */
+	const char *name;
+	char temp[64];
+	int dirfd, fd; /* fd -1: not being written */
 	bool writable;
 	int64_t size; /* of what is in the file */
 	char *buf;
@@ -46,7 +47,7 @@ static int line_parse(const char *line, size_t len, struct json **ret)
 }
 
 /* Where the first line stands that cannot be read; len: none. */
-static size_t lines_read(const char *text, size_t len, const struct object_log_reader *reader)
+static size_t lines_read(const char *text, size_t len, const struct object_log_in *in)
 {
 	size_t at = 0;
 
@@ -56,8 +57,7 @@ static size_t lines_read(const char *text, size_t len, const struct object_log_r
 
 		if (!end || line_parse(text + at, (size_t)(end - text) - at, &j) < 0)
 			break;
-		reader->entry(reader->data, j, (int64_t)at,
-			      (uint32_t)((size_t)(end - text) + 1 - at));
+		in->entry(in->data, j, (int64_t)at, (uint32_t)((size_t)(end - text) + 1 - at));
 		at = (size_t)(end - text) + 1;
 	}
 	return at;
@@ -79,52 +79,75 @@ static bool line_stands_after(const char *text, size_t len, size_t at)
 	return false;
 }
 
-static int log_load(struct object_log *l, const struct object_log_reader *reader, bool *damaged,
+static int log_load(struct object_log *l, const struct object_log_in *in, bool *damaged,
 		    struct err *e)
 {
 	__cleanup_free char *text = NULL;
 	size_t len = 0, good;
 	int r = l->dirfd < 0 ? -ENOENT
-			     : atomic_file_load(l->dirfd, OBJECT_LOG, LOG_MAX, &text, &len, e);
+			     : atomic_file_load(l->dirfd, l->name, LOG_MAX, &text, &len, e);
 
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
 		return r;
-	good = lines_read(text, len, reader);
+	good = lines_read(text, len, in);
 	*damaged = line_stands_after(text, len, good);
 	if (good < len && l->writable)
-		log_warn("end of the objects' log left out", "bytes=%zu of=%zu damaged=%d",
+		log_warn("end of a log left out", "file=%s bytes=%zu of=%zu damaged=%d", l->name,
 			 len - good, len, *damaged);
 	l->size = (int64_t)good;
 	return 0;
 }
 
-static int log_writable(struct object_log *l, struct err *e)
+static void file_close(struct object_log *l)
 {
-	l->fd = openat(l->dirfd, OBJECT_LOG, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (l->fd < 0)
-		return err_sys(e, -errno, "open " OBJECT_LOG);
-	if (ftruncate(l->fd, l->size) < 0)
-		return err_sys(e, -errno, "truncate " OBJECT_LOG);
-	return 0;
+	cleanup_closep(&l->fd);
+	l->fd = -1;
 }
 
-int object_log_open(int dirfd, bool writable, const struct object_log_reader *reader,
-		    struct object_log **ret, bool *ret_damaged, struct err *e)
+/* Open while it is written, and no longer: else its file system could not be made read-only. */
+static int file_open(struct object_log *l)
+{
+	struct stat st;
+	int r = 0;
+
+	if (l->fd >= 0)
+		return 0;
+	l->fd = openat(l->dirfd, l->name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (l->fd < 0 || fstat(l->fd, &st) < 0)
+		r = -errno;
+	else if (st.st_size < l->size) /* somebody removed it */
+		r = -ESTALE;
+	else if (st.st_size > l->size && ftruncate(l->fd, l->size) < 0)
+		r = -errno;
+	else if (st.st_size == 0 && fsync(l->dirfd) < 0)
+		r = -errno;
+	if (r < 0)
+		file_close(l);
+	return r;
+}
+
+int object_log_open(const struct object_log_in *in, struct object_log **ret, bool *ret_damaged,
+		    struct err *e)
 {
 	__cleanup(object_log_freep) struct object_log *l = mem_alloc0(sizeof(*l));
 	int r;
 
-	l->dirfd = dirfd;
+	l->name = in->name;
+	snprintf(l->temp, sizeof(l->temp), ".%s.tmp", in->name);
+	l->dirfd = in->dirfd;
 	l->fd = -1;
-	l->writable = writable;
+	l->writable = in->writable;
 	*ret_damaged = false;
-	r = log_load(l, reader, ret_damaged, e);
-	if (r == 0 && writable)
-		r = log_writable(l, e);
+	r = log_load(l, in, ret_damaged, e);
 	if (r < 0)
 		return r;
+	if (in->writable)
+		r = file_open(l);
+	file_close(l);
+	if (r < 0)
+		return err_sys(e, r, "open %s", l->name);
 	*ret = TAKE(l);
 	return 0;
 }
@@ -133,7 +156,7 @@ void object_log_free(struct object_log *l)
 {
 	if (!l)
 		return;
-	cleanup_closep(&l->fd);
+	file_close(l);
 	free(l->buf);
 	free(l);
 }
@@ -158,8 +181,10 @@ static int write_all(int fd, const char *p, size_t n, int64_t at)
 
 static int buffer_write(struct object_log *l)
 {
-	int r = write_all(l->fd, l->buf, l->n, l->size);
+	int r = file_open(l);
 
+	if (r == 0)
+		r = write_all(l->fd, l->buf, l->n, l->size);
 	if (r < 0)
 		return r;
 	l->unsynced |= l->n > 0;
@@ -196,13 +221,14 @@ int object_log_sync(struct object_log *l, struct err *e)
 {
 	int r;
 
-	if ((!l->n && !l->unsynced) || l->fd < 0)
+	if ((!l->n && !l->unsynced) || !l->writable)
 		return 0;
 	r = buffer_write(l);
 	if (r == 0 && fdatasync(l->fd) < 0)
 		r = -errno;
 	if (r < 0)
-		return err_sys(e, r, "write " OBJECT_LOG);
+		return err_sys(e, r, "write %s", l->name);
+	file_close(l);
 	l->unsynced = false;
 	free(l->buf); /* most often there is little to write */
 	l->buf = NULL;
@@ -229,7 +255,7 @@ static int line_copy(const struct object_log *l, const struct object_log_line *l
 
 static int lines_copy(const struct object_log *l, const struct object_log_line *lines, size_t n)
 {
-	int fd = openat(l->dirfd, LOG_TEMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = openat(l->dirfd, l->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	__cleanup_file FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
 	int r = 0;
 
@@ -247,23 +273,19 @@ static int lines_copy(const struct object_log *l, const struct object_log_line *
 
 int object_log_rewrite(struct object_log *l, struct object_log_line *lines, size_t n, struct err *e)
 {
-	int r = lines_copy(l, lines, n), fd = -1;
 	int64_t size = 0;
+	int r = file_open(l);
 
-	if (r == 0) {
-		fd = openat(l->dirfd, LOG_TEMP, O_RDWR | O_CLOEXEC);
-		r = fd < 0 ? -errno : 0;
-	}
-	if (r == 0 && renameat(l->dirfd, LOG_TEMP, l->dirfd, OBJECT_LOG) < 0)
+	if (r == 0)
+		r = lines_copy(l, lines, n);
+	file_close(l);
+	if (r == 0 && renameat(l->dirfd, l->temp, l->dirfd, l->name) < 0)
 		r = -errno;
 	if (r < 0) {
-		cleanup_closep(&fd);
-		unlinkat(l->dirfd, LOG_TEMP, 0);
-		return err_sys(e, r, "write " OBJECT_LOG " anew");
+		unlinkat(l->dirfd, l->temp, 0);
+		return err_sys(e, r, "write %s anew", l->name);
 	}
 	fsync(l->dirfd);
-	close(l->fd);
-	l->fd = fd;
 	for (size_t i = 0; i < n; i++) {
 		*lines[i].at = size;
 		size += lines[i].len;

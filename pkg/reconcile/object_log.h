@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * stateDir/objects.log: what an API said, so that a start without it begins where the last one
- * ended. One line an entry, appended: "HASH {json}\n". Written anew when most of it is out of
- * date. The tail of a write that was cut short is left out; anything else that is damaged ends
- * the reading, and says so.
+ * A log of JSON objects in the state folder, from which a start goes on where the last one ended:
+ * what an API said (objects.h), the texts of a policy folder (last_good.h). One line an entry,
+ * appended: "HASH {json}\n". Written anew when most of it is out of date. The tail of a write that
+ * was cut short is left out; anything else that is damaged ends the reading, and says so.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,21 +13,21 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 
-#define OBJECT_LOG "objects.log"
-
 struct object_log;
 struct json;
 
-/*
- * entry is called for each line that stands, with where it stands. *ret_damaged: something
- * that stood before the end could not be read. Without the file: an empty log.
- */
-struct object_log_reader {
+struct object_log_in {
+	int dirfd; /* -1: an empty log */
+	const char *name;
+	bool writable;
+	/* Called for each line that stands, with where it stands. */
 	void (*entry)(void *data, const struct json *j, int64_t at, uint32_t len);
 	void *data;
 };
-int object_log_open(int dirfd, bool writable, const struct object_log_reader *reader,
-		    struct object_log **ret, bool *ret_damaged, struct err *e);
+
+/* *ret_damaged: something that stood before the end could not be read. No file: an empty log. */
+int object_log_open(const struct object_log_in *in, struct object_log **ret, bool *ret_damaged,
+		    struct err *e);
 void object_log_free(struct object_log *l);
 DEFINE_CLEANUP(struct object_log *, object_log_free);
 

@@ -81,6 +81,7 @@ struct object {
 int objects_new(int state_fd, bool writable, struct objects **ret, struct err *e);
 void objects_free(struct objects *o);
 DEFINE_CLEANUP(struct objects *, objects_free);
+#define OBJECT_LOG "objects.log"
 bool objects_logged(int state_fd); /* there is a log */
 void objects_log_remove(int state_fd);
 

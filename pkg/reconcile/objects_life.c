@@ -76,13 +76,13 @@ static void play(void *data, const struct json *line, int64_t at, uint32_t len)
 int objects_new(int state_fd, bool writable, struct objects **ret, struct err *e)
 {
 	__cleanup(objects_freep) struct objects *o = mem_alloc0(sizeof(*o));
-	const struct object_log_reader reader = {play, o};
+	const struct object_log_in log = {state_fd, OBJECT_LOG, writable, play, o};
 	bool damaged;
 	int r;
 
 	o->speaker = 1;
 	o->replaying = true;
-	r = object_log_open(state_fd, writable, &reader, &o->log, &damaged, e);
+	r = object_log_open(&log, &o->log, &damaged, e);
 	o->replaying = false;
 	if (r < 0)
 		return r;

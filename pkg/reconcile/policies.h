@@ -4,7 +4,7 @@
  * The objects in force, from a folder or from an API.
  *
  *	folder	those of the policy folder when all of it is valid, else the last ones that
- *		were (in memory, or stateDir/last-good.json after a restart). One bad file
+ *		were (in memory, or stateDir/last-good.log after a restart). One bad file
  *		changes nothing at all; what is wrong with it is said until it is mended
  *	API	objects.h: there, each object is good or bad on its own
  */
@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "policy/doc.h"
+#include "reconcile/last_good.h"
 #include "reconcile/objects.h"
 #include "reconcile/policy_files.h"
 
@@ -25,6 +26,7 @@ struct policies {
 	bool unread;		 /* for what it says could not be read: a matter of trying again */
 	struct err err;		 /* why not: "file:line: …" */
 	struct policy_files files;
+	struct last_good *kept; /* NULL: not written yet */
 	struct folder
 		unkept; /* what set was made of, until policies_keep; fingerprint 0: nothing */
 };
@@ -40,7 +42,7 @@ int policies_refresh(struct policies *p, const char *dir, int state_fd, struct d
 /* There is something that the set in force does not have. */
 bool policies_stale(const struct policies *p, const char *dir);
 /*
- * Writes last-good.json, if the objects are others than it says. Not part of the way to the kernel:
+ * Writes last-good.log, if the objects are others than it says. Not part of the way to the kernel:
  * who ends in between has the ones before to fall back to, should the folder be bad by then.
  */
 void policies_keep(struct policies *p, const char *dir, int state_fd);

@@ -46,7 +46,7 @@ static int folders_remove(void **state)
 	policies_done(&f->p);
 	unlinkat(f->dir_fd, "a.yaml", 0);
 	unlinkat(f->dir_fd, "b.yaml", 0);
-	unlinkat(f->state_fd, "last-good.json", 0);
+	unlinkat(f->state_fd, "last-good.log", 0);
 	close(f->dir_fd);
 	close(f->state_fd);
 	rmdir(f->dir);

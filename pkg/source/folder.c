@@ -10,6 +10,7 @@
 
 #include "base/atomic_file.h"
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "state/fingerprint.h"
 
@@ -49,6 +50,7 @@ void folder_remember(const struct folder *f, struct folder *ret)
 	for (size_t i = 0; i < f->n; i++)
 		ret->files[i] = (struct folder_file){.name = mem_strdup(f->files[i].name),
 						     .len = f->files[i].len,
+						     .hash = f->files[i].hash,
 						     .stamp = f->files[i].stamp};
 }
 
@@ -129,13 +131,17 @@ static int list_names(const char *path, DIR *d, struct folder *f, struct err *e)
 	return 0;
 }
 
-static bool file_seen(const struct folder *seen, const struct folder_file *f)
+static bool file_seen(const struct folder *seen, struct folder_file *f)
 {
 	const struct folder_file *was = seen && seen->n ? bsearch(f, seen->files, seen->n,
 								  sizeof(seen->files[0]), by_name)
 							: NULL;
 
-	return was && stamp_says(&was->stamp, &f->stamp);
+	if (!was || !stamp_says(&was->stamp, &f->stamp))
+		return false;
+	f->len = was->len;
+	f->hash = was->hash;
+	return true;
 }
 
 static int file_load(int dirfd, struct folder_file *f, struct err *e)
@@ -148,6 +154,7 @@ static int file_load(int dirfd, struct folder_file *f, struct err *e)
 	r = atomic_file_load(dirfd, f->name, FOLDER_MAX_FILE, &f->data, &f->len, e);
 	if (r < 0)
 		return r;
+	f->hash = hash_bytes(f->data, f->len, 0);
 	after = stamp_get(dirfd, f->name);
 	if (!stamp_equal(&f->stamp, &after) || !stamp_is_old(&f->stamp, ns(now)))
 		f->stamp = (struct folder_stamp){0};
@@ -163,9 +170,7 @@ static int load_files(const char *path, DIR *d, const struct folder *seen, struc
 		struct folder_file *file = &f->files[i];
 		int r = 0;
 
-		if (file_seen(seen, file))
-			file->len = file->stamp.size;
-		else
+		if (!file_seen(seen, file))
 			r = file_load(dirfd(d), file, e);
 		if (r < 0) {
 			err_wrap(e, "%s/%s", path, file->name);

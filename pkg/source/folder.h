@@ -26,6 +26,7 @@ struct folder_file {
 	char *name; /* within the folder: "shop.yaml" */
 	char *data; /* NUL-terminated behind len; NULL: as it was, see folder_read_after */
 	size_t len;
+	uint64_t hash; /* of the text; with len, as good as the text */
 	struct folder_stamp stamp;
 };
 
@@ -50,7 +51,7 @@ int folder_read_after(const char *path, const struct folder *seen, struct folder
 		      struct err *e);
 /* Reads what that left out. -ESTALE: it is not as it was any more. */
 int folder_fill(const char *path, struct folder_file *f, struct err *e);
-/* Names and stamps. */
+/* All but the texts. */
 void folder_remember(const struct folder *f, struct folder *ret);
 void folder_done(struct folder *f);
 #define __cleanup_folder __cleanup(folder_done) /* with base/cleanup.h; start from { 0 } */

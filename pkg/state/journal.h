@@ -4,7 +4,7 @@
  * The state folder:
  *	attachments/<container id>:<ifname>.json   records (record.h)
  *	snapshot				   image (policy/image.h), replaced whole
- *	last-good.json				   the objects in force, as JSON (daemon)
+ *	last-good.log				   the policy files in force (daemon)
  *	ids.json				   address → id, node → index (daemon)
  *	boot_id is compared with /proc/sys/kernel/random/boot_id
  * Locks live in runDir: locks/<container id>:<ifname> (flock, per attachment),

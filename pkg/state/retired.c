@@ -121,9 +121,16 @@ static int files_remove(const char *dir, const char *const *names, struct err *e
 
 int state_clear(const char *state_dir, const char *run_dir, bool all, struct err *e)
 {
-	static const char *const nobodys[] = {
-		"snapshot",	    "last-good.json", "ids.json", "objects.log",
-		".objects.log.tmp", "counters.json",  "drained",  NULL};
+	static const char *const nobodys[] = {"snapshot",
+					      "ids.json",
+					      "last-good.log",
+					      ".last-good.log.tmp",
+					      "objects.log",
+					      ".objects.log.tmp",
+					      "counters.json",
+					      "drained",
+					      "last-good.json", /* of before */
+					      NULL};
 	static const char *const marks[] = {NAME, NULL};
 	static const char *const run[] = {"sluiced.sock", "sluiced.lock", NULL};
 	int r = files_remove(state_dir, nobodys, e);

@@ -36,7 +36,7 @@ static int teardown(void **state)
 static void used(void)
 {
 	sh("mkdir -p %s/attachments %s/locks", state_dir, run_dir);
-	sh("cd %s && touch snapshot ids.json last-good.json counters.json attachments/a:eth0.json",
+	sh("cd %s && touch snapshot ids.json last-good.log counters.json attachments/a:eth0.json",
 	   state_dir);
 	sh("cd %s && touch sluiced.sock sluiced.lock locks/a:eth0 locks/node", run_dir);
 }
