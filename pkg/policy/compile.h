@@ -311,6 +311,8 @@ struct program {
 #define PROGRAM_MAX_WORK   (1u << 25) /* ends of port ranges: seconds */
 
 int policy_flatten(const struct compiled *c, const struct binding *b, struct program **ret);
+/* After its -E2BIG: which limit, what comes to more than it, and what to do. Returns -E2BIG. */
+int policy_too_large(const struct compiled *c, const struct binding *b, struct err *e);
 void program_free(struct program *p);
 
 /* The destinations as intervals, what the kernel's tree is built of: ascending by first, IPv4 in

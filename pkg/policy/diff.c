@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/diff.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,13 +143,19 @@ static int pod_resolve(struct work *w, size_t index, struct err *e)
 
 /* ---- what ---- */
 
-static int cohort_compare(const struct cohort *k, struct diff *d, struct diff_group *g)
+static int cohort_compare(const struct cohort *k, struct diff *d, struct diff_group *g,
+			  struct err *e)
 {
 	struct program *p[2] = {NULL, NULL};
-	int r = policy_flatten(k->place->c[0], &k->b[0], &p[0]);
+	int r = 0;
 
-	if (r == 0)
-		r = policy_flatten(k->place->c[1], &k->b[1], &p[1]);
+	for (int i = 0; r == 0 && i < 2; i++) {
+		r = policy_flatten(k->place->c[i], &k->b[i], &p[i]);
+		if (r == -E2BIG)
+			policy_too_large(k->place->c[i], &k->b[i], e);
+		else if (r < 0)
+			err_sys(e, r, "compile");
+	}
 	if (r == 0) {
 		const struct diff_side sides[2] = {{k->place->c[0], p[0]}, {k->place->c[1], p[1]}};
 
@@ -179,9 +186,9 @@ static int work_run(struct work *w, struct diff *d, struct err *e)
 	for (size_t i = 0; r == 0 && i < w->n_cohorts; i++) {
 		struct diff_group g = {0};
 
-		r = cohort_compare(&w->cohorts[i], d, &g);
+		r = cohort_compare(&w->cohorts[i], d, &g, e);
 		if (r < 0)
-			err_sys(e, r, "too many rules for one pod");
+			err_wrap(e, "%s", w->pods.list[w->cohorts[i].pods[0]].title);
 		else if (g.n_changes)
 			group_add(d, &g, w, &w->cohorts[i]);
 	}

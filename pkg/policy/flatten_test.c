@@ -301,6 +301,7 @@ static void more_rules_than_a_cell_can_name_are_refused(void **state)
 	struct pod_info pod = {.namespace = "shop", .name = "p", .labels_known = true};
 	struct policy_fixture f;
 	struct program *p;
+	struct err e = {0};
 	struct binding b;
 
 	for (int i = 0; i < RULES; i++)
@@ -318,6 +319,10 @@ static void more_rules_than_a_cell_can_name_are_refused(void **state)
 	policy_fixture_compile(&f);
 	assert_int_equal(policy_resolve(f.c, &pod, &b), 0);
 	assert_int_equal(policy_flatten(f.c, &b, &p), -E2BIG);
+	assert_int_equal(policy_too_large(f.c, &b, &e), -E2BIG);
+	assert_string_equal(e.msg, "too many rules: 66000 in 66 policies, 1000 of them in "
+				   "EgressPolicy shop/p0; a pod can have 65534: join rules, or "
+				   "select fewer pods");
 	b.n = 65;
 	assert_int_equal(policy_flatten(f.c, &b, &p), 0);
 	assert_int_equal(p->n_rules, 65000);
@@ -365,12 +370,17 @@ static void what_comes_to_more_classes_than_can_be_made_is_refused(void **state)
 		char *yaml = crossing(i);
 		struct policy_fixture f;
 		struct program *p = NULL;
+		struct err e = {0};
 		struct binding b;
 
 		policy_fixture_init(&f, yaml, "n1", "eth0 192.0.2.1/24");
 		assert_int_equal(policy_resolve(f.c, &pod, &b), 0);
 		assert_int_equal(policy_flatten(f.c, &b, &p), -E2BIG);
 		assert_null(p);
+		assert_int_equal(policy_too_large(f.c, &b, &e), -E2BIG);
+		assert_non_null(strstr(e.msg, "too many combinations of destinations and ports"));
+		assert_non_null(strstr(e.msg, "in EgressPolicy default/p)"));
+		assert_non_null(strstr(e.msg, "more than the 262144 ranges"));
 		binding_done(&b);
 		policy_fixture_done(&f);
 		free(yaml);

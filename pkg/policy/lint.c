@@ -244,7 +244,8 @@ static void world_done(struct lint_world *w)
 static int check_programs(struct lint *l, const struct doc_set *set, const struct node_view *node,
 			  struct err *e)
 {
-	__cleanup(world_done) struct lint_world w = {.set = set, .bare = bare_set(set), .out = l};
+	__cleanup(world_done) struct lint_world w = {
+		.set = set, .bare = bare_set(set), .out = l, .why = e};
 	int r = policy_compile(&w.bare, node, &w.c, e);
 
 	if (r < 0)
@@ -259,7 +260,7 @@ static int check_programs(struct lint *l, const struct doc_set *set, const struc
 			r = lint_open_names(&w, i);
 	}
 	if (r < 0)
-		return err_sys(e, r, "too many rules for one pod");
+		return r;
 	lint_passes(&w);
 	return 0;
 }

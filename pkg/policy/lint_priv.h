@@ -34,6 +34,7 @@ struct lint_world {
 	struct doc_set bare;
 	struct compiled *c; /* of bare */
 	struct lint *out;
+	struct err *why; /* filled where a program cannot be made */
 	/* Places in c->policies, ascending: those that can concern the one that is looked at. */
 	uint32_t *near;
 	size_t n_near;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Programs of a choice of rules: what a check on many rules is read off. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,8 @@ int lint_view_init(struct lint_view *v, const struct lint_world *w, lint_choice_
 	v->some.n_policies = n;
 	v->b.key = 1;
 	r = policy_flatten(&v->some, &v->b, &v->p);
+	if (r == -E2BIG)
+		policy_too_large(&v->some, &v->b, w->why);
 	if (r == 0)
 		v->spans = program_spans(v->p, &v->some);
 	return r;

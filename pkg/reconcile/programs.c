@@ -221,11 +221,11 @@ static int prog_fail(const struct reconcile *r, const struct prog *p, int code, 
 /* Tried once: what a key stands for does not change. */
 static int prog_too_large(struct reconcile *r, struct prog *p, struct err *e)
 {
+	struct err why = {0};
+
 	p->too_large = true;
-	return prog_fail(r, p, -E2BIG,
-			 "too many combinations of destinations and ports; let fewer prefixes "
-			 "overlap",
-			 e);
+	policy_too_large(r->compiled, &p->binding, &why);
+	return prog_fail(r, p, why.code, why.msg, e);
 }
 
 static int prog_flatten(struct reconcile *r, struct prog *p, struct err *e)

@@ -306,6 +306,50 @@ static void diff_tells_which_decisions_change(void **state)
 	assert_int_equal(ctl("diff p/b.yaml p/none"), 2);
 }
 
+/* Ten chains of nested prefixes, and for each of them ports of its own. */
+static char *too_large(void)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	fputs("apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: huge, "
+	      "namespace: shop}\nspec:\n  subject: {podSelector: {}}\n  rules:\n",
+	      f);
+	for (int i = 0; i < 240; i++) {
+		fprintf(f, "  - {action: Allow, to: [{cidr: %d.0.0.0/%d}], ports: [", 20 + i / 24,
+			8 + i % 24);
+		for (int k = i * 64; k < i * 64 + 64; k++)
+			fprintf(f, "%s{protocol: TCP, port: %d, endPort: %d}", k % 64 ? ", " : "",
+				k * 4 + 1, k * 4 + 2);
+		fputs("]}\n", f);
+	}
+	fclose(f);
+	return text;
+}
+
+static void what_is_too_large_is_said_with_its_limit_and_what_to_do(void **state)
+{
+	static const char *const asks[] = {"explain -n shop web 20.0.0.1",
+					   "explain -n shop web 20.0.0.1:443",
+					   "explain -n shop web 20.0.0.1 --labels a=b -o json",
+					   "diff p/a.yaml p --pod shop/web"};
+	__cleanup_free char *text = too_large();
+
+	put("a.yaml", GATEWAY);
+	put("huge.yaml", text);
+	for (size_t i = 0; i < sizeof(asks) / sizeof(*asks); i++) {
+		assert_int_equal(ctl(asks[i]), i == 3 ? 2 : 1);
+		assert_output("shop/web: too many combinations of destinations and ports: the "
+			      "rules (240 of 240 in EgressPolicy shop/huge) make more than the "
+			      "262144 ranges of ports that a pod can have; let fewer prefixes "
+			      "overlap");
+		assert_null(strstr(run_output, "Argument list too long"));
+	}
+	assert_int_equal(ctl("lint"), 1);
+	assert_output("too many combinations of destinations and ports");
+}
+
 /* ---- support-bundle ---- */
 
 #define CONFLIST                                                                                \
@@ -403,6 +447,7 @@ int main(void)
 		TEST(what_is_written_wrong_is_answered_by_what_is_near),
 		TEST(lint_tells_what_is_surely_not_meant),
 		TEST(diff_tells_which_decisions_change),
+		TEST(what_is_too_large_is_said_with_its_limit_and_what_to_do),
 		TEST(a_support_bundle_has_no_secret_and_all_the_rest),
 		TEST(the_samples_are_accepted),
 	};

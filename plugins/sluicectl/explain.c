@@ -30,6 +30,7 @@ struct asked {
 	uint32_t *
 		names; /* compiled_names that --fqdn is one of, or that the kernel knows it under */
 	size_t n_names;
+	struct err why;	      /* of a failure, where it is known */
 	const char *imagined; /* why the kernel cannot be asked: another time, other labels */
 	bool disagrees;
 };
@@ -138,10 +139,21 @@ static int tell_ranges(struct asked *k, struct explain_query *q, const struct re
 	return r;
 }
 
+/* Which limit, instead of an errno's words. */
+static void too_large_say(struct asked *k, const struct pod_info *pod)
+{
+	__cleanup(binding_done) struct binding b = {0};
+
+	if (policy_resolve(k->view->compiled, pod, &b) == 0 && b.n)
+		policy_too_large(k->view->compiled, &b, &k->why);
+	err_wrap(&k->why, "%s/%s", pod->namespace, pod->name);
+}
+
 static int tell_pod(struct asked *k, const struct record *rec, bool on_record)
 {
 	__cleanup(pod_subject_done) struct pod_info pod = {0};
 	struct explain_query q = {.dst = k->dest.addr, .names = k->names, .n_names = k->n_names};
+	int r;
 
 	pod_subject(&k->view->image, rec, &pod);
 	q.pod = pod;
@@ -149,9 +161,11 @@ static int tell_pod(struct asked *k, const struct record *rec, bool on_record)
 	for (size_t i = 0; i < k->ctl->conf.n_source_exempt; i++)
 		if (strcmp(k->ctl->conf.source_exempt[i], pod.namespace) == 0)
 			q.source_exempt = true;
-	if (k->dest.lo != k->dest.hi)
-		return tell_ranges(k, &q, on_record ? rec : NULL);
-	return tell(k, &q, on_record ? rec : NULL, k->dest.lo, k->dest.hi);
+	r = k->dest.lo != k->dest.hi ? tell_ranges(k, &q, on_record ? rec : NULL)
+				     : tell(k, &q, on_record ? rec : NULL, k->dest.lo, k->dest.hi);
+	if (r == -E2BIG)
+		too_large_say(k, &pod);
+	return r;
 }
 
 /* "app=web,tier=db" as the JSON object a record holds. */
@@ -200,6 +214,14 @@ static void stranger_warn(const struct view *v, const char *namespace, const cha
 		 meant ?: "", meant ? "'?" : "");
 }
 
+static int tell_failed(const struct asked *k, int r, struct err *e)
+{
+	if (!k->why.code)
+		return err_sys(e, r, "explain");
+	*e = k->why;
+	return r;
+}
+
 /* A pod that has no record here: who it would be. */
 static int tell_stranger(struct asked *k, const char *namespace, const char *name, struct err *e)
 {
@@ -220,7 +242,7 @@ static int tell_stranger(struct asked *k, const char *namespace, const char *nam
 	}
 	rec.labels = given;
 	r = tell_pod(k, &rec, false);
-	return r < 0 ? err_sys(e, r, "explain") : 0;
+	return r < 0 ? tell_failed(k, r, e) : 0;
 }
 
 static int tell_all(struct asked *k, const char *namespace, const char *name, struct err *e)
@@ -234,7 +256,7 @@ static int tell_all(struct asked *k, const char *namespace, const char *name, st
 			r = tell_pod(k, rec, true);
 	}
 	if (r < 0)
-		return err_sys(e, r, "explain");
+		return tell_failed(k, r, e);
 	return k->n ? 0 : tell_stranger(k, namespace, name, e);
 }
 
