@@ -15,7 +15,9 @@
 #include "reconcile/priv.h"
 #include "source/kube.h"
 
-#define CALL_MS 10000
+#define CALL_MS	 10000
+#define AT_ONCE	 3 /* times that somebody else may be quicker before he is left time */
+#define CONFLICT 409
 
 struct api_taint {
 	struct kube *kube;
@@ -25,15 +27,24 @@ struct api_taint {
 	struct kube_backoff backoff;
 	struct kube_call *call;
 	bool waits;
+	int conflicts; /* in a row */
 	char *path;
 };
 
-static void failed(struct api_taint *t, const struct err *e)
+static void read_node(struct api_taint *t);
+
+static void failed(struct api_taint *t, int status, const struct err *e)
 {
-	if (!t->backoff.tries)
+	if (!t->backoff.tries && status != 401) /* api.c says it for all */
 		log_warn("taint not taken off the node", "error=%s", log_quote(e ? e->msg : ""));
 	t->waits = true;
 	loop_timer_arm(t->timer, kube_backoff_ms(&t->backoff, kube_retry_after(t->kube)));
+}
+
+static void done(struct api_taint *t)
+{
+	t->backoff = (struct kube_backoff){0};
+	t->conflicts = 0;
 }
 
 static void on_written(void *data, int status, const struct json *body, const struct err *e)
@@ -41,11 +52,15 @@ static void on_written(void *data, int status, const struct json *body, const st
 	struct api_taint *t = data;
 
 	t->call = NULL;
-	if (status != 200) { /* 409: somebody was quicker */
-		failed(t, e);
+	if (status == CONFLICT && t->conflicts++ < AT_ONCE) {
+		read_node(t);
 		return;
 	}
-	t->backoff = (struct kube_backoff){0};
+	if (status != 200) {
+		failed(t, status, e);
+		return;
+	}
+	done(t);
 	log_info("taint taken off: new pods go through the chain", "taint=" OBJECT_TAINT);
 }
 
@@ -89,12 +104,14 @@ static void on_read(void *data, int status, const struct json *body, const struc
 
 	t->call = NULL;
 	if (status != 200 || !body) {
-		failed(t, e);
+		failed(t, status, e);
 		return;
 	}
 	patch = without_taint(body);
-	if (!patch)
+	if (!patch) { /* somebody else took it off */
+		done(t);
 		return;
+	}
 	text = json_emit(patch, 0);
 	t->call = kube_call(t->kube, &(struct kube_request){.method = "PATCH",
 							    .path = t->path,

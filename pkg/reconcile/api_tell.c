@@ -69,7 +69,8 @@ static void on_written(void *data, int status, const struct json *body, const st
 		walk(t);
 		return;
 	}
-	if (!t->backoff.tries)
+	/* 409: others write it at this moment; 401: api.c says it for all */
+	if (!t->backoff.tries && status != 409 && status != 401)
 		log_warn("status not written", "error=%s", log_quote(e ? e->msg : ""));
 	t->again = true;
 	loop_timer_arm(t->timer, kube_backoff_ms(&t->backoff, kube_retry_after(t->kube)));
