@@ -190,6 +190,24 @@ by_service() {
 	same "denied, the open flow" timeout "$(ask web udp "$EXT_V4" sport=6001 timeout=300)"
 }
 
+@test "an edit to Reject resets what is open through a Service, in the Service's name" {
+	local said=$LAB/log/dump
+	gateways_up
+	by_service
+	web_as ""
+	web_add web
+	lab_wait 30 asks_as web "$NODE"
+	talk_open web
+	same "it began" "$NODE alive" "$(talk web)"
+	daemon dump on web tcpdump -lnni eth0 'tcp[tcpflags] & tcp-rst != 0'
+	lab_wait 50 grep -q 'listening on' "$said"
+	ACTION=Reject web_as ""
+	in_force node1
+	lab_wait 100 asks_as web unreachable
+	same "the open one" "$NODE dead" "$(talk web)"
+	lab_wait 100 grep -q '10.96.0.10.53 > .*Flags \[R' "$said" || lab_fail "resets: $(cat "$said")"
+}
+
 @test "what began by tunnel through a Service that leads outside stays so; Reset ends it" {
 	gateways_up
 	by_service

@@ -182,6 +182,20 @@ static bool service_agrees(const struct keep_in *in, const struct keep_pod *p,
 	return true;
 }
 
+/*
+ * A reset of what is translated would come from an endpoint that the pod never spoke to: the kernel
+ * does not translate it back to a bridge's port. Once it is forgotten, the pod's next packet is
+ * answered as a first one is, before it is translated. In other zones it is one already.
+ */
+static bool is_reset_behind(const struct keep_in *in, const struct keep_pod *p,
+			    const struct ct_flow *f, const struct ct_flow *at)
+{
+	if (!f->dnat || f->zone || f->proto != IPPROTO_TCP || !p->program ||
+	    p->flags & SLU_POD_QUARANTINE || in->model->config.audit)
+		return false;
+	return flow_decision(in, p, at).verdict == VERDICT_REJECT;
+}
+
 enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *f, uint32_t *ret_id)
 {
 	const struct compiled_service *service = compiled_service(in->compiled, f->dst,
@@ -191,9 +205,13 @@ enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *f, u
 	uint32_t began, now;
 	bool reset;
 
-	if (!p || f->ended || f->sport == 0 || !(service || outside(in, f)))
+	if (!p || f->sport == 0 || !(service || outside(in, f)))
 		return KEEP_NOTHING;
 	if (service && !service_agrees(in, p, service, &at))
+		return KEEP_NOTHING;
+	if (is_reset_behind(in, p, f, &at)) /* ended, too: the reset that went astray did it */
+		return KEEP_ANEW;
+	if (f->ended)
 		return KEEP_NOTHING;
 	began = flow_began(f);
 	now = flow_now(in, p, &at, &reset);

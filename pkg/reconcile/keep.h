@@ -44,7 +44,8 @@ struct keep_in {
 enum keep_answer {
 	KEEP_NOTHING, /* as it would begin now; or dropped now, whoever it was */
 	KEEP_OPEN,    /* goes on under the id it began with */
-	KEEP_ANEW,    /* the entry must go, so that it begins anew: Reset, or its address is gone */
+	KEEP_ANEW,    /* the entry must go, so that it begins anew: Reset, its address is gone, or
+			 it is rejected behind a translation */
 };
 
 enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *flow, uint32_t *ret_id);

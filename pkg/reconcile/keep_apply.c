@@ -231,24 +231,51 @@ static void flags_write(const struct keep *k, struct reconcile *r, struct dp_mod
 
 /* ---- before and after ---- */
 
-/*
- * An edit of verdicts alone is none: nobody becomes somebody else by it. One from Keep to Reset
- * is, though the kernel's program stays what it was.
- */
-static bool pod_edited(const struct dp_model *observed, const struct programs_plan *programs,
-		       const struct pod *p, const struct live *l)
+static bool program_edited(const struct dp_model *observed, const struct programs_plan *programs,
+			   const struct pod *p, const struct live *l)
 {
 	const struct dp_pod *have = pod_in(observed, p);
 	uint32_t id = p->a.pod.policy;
 
-	if (l->identity && l->identity == l->identity_next)
-		return false;
 	return have && (have->a.pod.policy != id || (id && programs_plan_has(programs, id)) ||
 			(l->key && l->key != l->key_next));
 }
 
+/*
+ * An edit of verdicts alone is none: nobody becomes somebody else by it. One from Keep to Reset
+ * is, though the kernel's program stays what it was.
+ */
+static bool identity_edited(const struct live *l)
+{
+	return !l->identity || l->identity != l->identity_next;
+}
+
+static bool rule_rejects(const struct flat_rule *r)
+{
+	return (r->rule ? r->rule->action : r->policy->default_action) == ACTION_REJECT;
+}
+
+/* What is open through a Service may be rejected now. */
+static bool rejects_services(struct reconcile *r, const struct pod *p)
+{
+	const struct prog *prog = p->key ? prog_get(r, p->key) : NULL;
+	size_t n;
+
+	compiled_services(r->compiled, &n);
+	for (size_t i = 0; n && prog && i < prog->binding.n; i++) {
+		const struct flat_rule *rules;
+		size_t n_rules;
+
+		rules = compiled_policy_rules(r->compiled, prog->binding.policies[i], &n_rules);
+		for (size_t k = 0; k < n_rules; k++)
+			if (rule_rejects(&rules[k]))
+				return true;
+	}
+	return false;
+}
+
 /* An edit that was made while no daemon ran is one, too. */
-static bool edits_look(struct keep *k, const struct reconcile *r, const struct dp_model *observed,
+static bool edits_look(struct keep *k, struct reconcile *r, const struct dp_model *observed,
 		       const struct programs_plan *programs, bool first)
 {
 	int64_t until = clock_ms() + WATCH_MS;
@@ -256,8 +283,11 @@ static bool edits_look(struct keep *k, const struct reconcile *r, const struct d
 
 	for (size_t i = 0; i < k->n_live; i++) {
 		struct live *l = &k->live[i];
+		const struct pod *p = &r->pods[l->pod];
+		bool edited = !l->shared && program_edited(observed, programs, p, l);
 
-		l->edited = !l->shared && pod_edited(observed, programs, &r->pods[l->pod], l);
+		l->rejects |= edited && rejects_services(r, p);
+		l->edited = edited && identity_edited(l);
 		l->look = l->edited;
 		if (l->edited) {
 			l->watch_until = until;
@@ -321,7 +351,7 @@ static bool after_looks(struct keep *k)
 	for (size_t i = 0; i < k->n_live; i++) {
 		struct live *l = &k->live[i];
 
-		l->look = !l->shared && (l->edited || l->stranger ||
+		l->look = !l->shared && (l->edited || l->stranger || l->rejects ||
 					 (due && (l->watch_until > now || keep_has(k, l->addr))));
 		any |= l->look;
 	}
@@ -382,7 +412,7 @@ void keep_after(struct reconcile *r)
 	flags_write(k, r, r->desired->model, true);
 	anew_forget(k, &look.sets);
 	for (size_t i = 0; i < k->n_live; i++)
-		k->live[i].stranger = k->live[i].edited = false;
+		k->live[i].stranger = k->live[i].edited = k->live[i].rejects = false;
 	if (k->n_kept != had)
 		log_info("open connections keep their identity", "count=%zu", k->n_kept);
 }

@@ -19,6 +19,7 @@ struct live {
 	uint64_t key, key_next; /* of its program, in the same way; 0 = none, or not known */
 	bool shared;		/* two pods have it: whose connections, nobody knows */
 	bool edited, stranger, look;
+	bool rejects; /* an edit made it reject what may be open through a Service */
 };
 
 struct keep {

@@ -161,6 +161,7 @@ void keep_live_refresh(struct keep *k, struct reconcile *r)
 			continue;
 		now->watch_until = old[i].watch_until;
 		now->identity = old[i].identity;
+		now->rejects = old[i].rejects;
 		now->key = old[i].key;
 	}
 	for (size_t i = 0; i < k->n_live; i++) {

@@ -335,6 +335,50 @@ static void a_service_that_leads_outside_is_its_endpoints_if_they_agree(void **s
 	}
 }
 
+/* The pod knows the Service and not the endpoint that a reset would come from. */
+static void
+what_is_rejected_behind_a_translation_is_forgotten_to_be_answered_before_it(void **state)
+{
+	static const struct {
+		const char *rules, *began;
+		uint8_t proto;
+		bool dnat, ended;
+		uint16_t dport;
+		enum keep_answer want;
+	} t[] = {
+		{"{action: Reject}", NULL, IPPROTO_TCP, true, false, 53, KEEP_ANEW},
+		{"{action: Reject}", NULL, IPPROTO_TCP, true, true, 53, KEEP_ANEW},
+		{"{action: Reject}", NULL, IPPROTO_TCP, false, false, 53, KEEP_NOTHING},
+		{"{action: Reject}", NULL, IPPROTO_UDP, true, false, 53, KEEP_NOTHING},
+		{"{action: Reject}", NULL, IPPROTO_TCP, true, false, 54, KEEP_NOTHING},
+		{"{action: Deny}", NULL, IPPROTO_TCP, true, false, 53, KEEP_NOTHING},
+		{"{action: Allow}", NULL, IPPROTO_TCP, true, true, 53, KEEP_NOTHING},
+		{NULL, NULL, IPPROTO_TCP, true, false, 53, KEEP_NOTHING},
+		/* of an identity: in the zone that it has without, it is new already */
+		{"{action: Reject}", A, IPPROTO_TCP, true, false, 53, KEEP_NOTHING},
+		/* endpoints that are judged in different ways: dropped */
+		{"{action: Reject, to: [{cidr: " OUT "/32}]}", NULL, IPPROTO_TCP, true, false, 53,
+		 KEEP_NOTHING},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct world w;
+		struct ct_flow f;
+
+		world_init(&w, t[i].rules, "");
+		f = flow_of(&w, t[i].began);
+		f.dst = addr_of(SERVICE);
+		f.dport = t[i].dport;
+		f.dnat = t[i].dnat;
+		f.proto = t[i].proto;
+		f.ended = t[i].ended;
+		expect_answer(&w, &f, t[i].want);
+		w.pods[0].flags = SLU_POD_QUARANTINE;
+		expect_answer(&w, &f, KEEP_NOTHING);
+		world_done(&w);
+	}
+}
+
 static void an_id_that_stands_for_another_address_now_is_not_kept(void **state)
 {
 	struct world w;
@@ -407,6 +451,8 @@ int main(void)
 		cmocka_unit_test(only_open_connections_of_pods_to_the_outside_count),
 		cmocka_unit_test(begins_anew_where_reset_is_said_or_the_address_is_gone),
 		cmocka_unit_test(a_service_that_leads_outside_is_its_endpoints_if_they_agree),
+		cmocka_unit_test(
+			what_is_rejected_behind_a_translation_is_forgotten_to_be_answered_before_it),
 		cmocka_unit_test(an_id_that_stands_for_another_address_now_is_not_kept),
 		cmocka_unit_test(what_a_predecessor_left_is_forgotten),
 		cmocka_unit_test(selects_each_connection_once_as_the_map_wants_it),
