@@ -248,6 +248,106 @@ huge_policy() {
 	pods_end web late
 }
 
+# A token of the daemon's service account that is refused once the Secret that it is bound to is gone.
+token_of() {
+	kube_apply <<<"{apiVersion: v1, kind: Secret, metadata: {name: $1, namespace: sluice-system}}" >/dev/null
+	kube_call admin POST /api/v1/namespaces/sluice-system/serviceaccounts/sluiced/token <<-END | jq -er .status.token
+		{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+		 "spec": {"audiences": ["https://kubernetes.default.svc"], "expirationSeconds": 3600,
+		          "boundObjectRef": {"kind": "Secret", "apiVersion": "v1", "name": "$1"}}}
+	END
+}
+# As kubelet does: all files behind one link, which is replaced.
+token_give() {
+	local folder=$LAB/node1/sa
+	mkdir -p "$folder/..$1"
+	cp "$KUBE/ca.crt" "$folder/..$1/ca.crt"
+	echo -n sluice-system >"$folder/..$1/namespace"
+	token_of "$1" >"$folder/..$1/token"
+	ln -s "..$1" "$folder/..new" && mv -T "$folder/..new" "$folder/..data"
+	ln -sf ..data/ca.crt ..data/namespace ..data/token "$folder"
+}
+# What the server remembers of a token it forgets within ten seconds.
+token_end() {
+	kube_delete "/api/v1/namespaces/sluice-system/secrets/$1" >/dev/null
+	lab_wait 300 eval "! token_taken $1"
+}
+token_taken() {
+	on node1 curl -sf -m 5 --cacert "$KUBE/ca.crt" -H "Authorization: Bearer $(cat "$LAB/node1/sa/..$1/token")" \
+		"$KUBE_URL/api/v1/namespaces/shop/pods" >/dev/null
+}
+# sluiced as in a pod: with the service account's folder, and no kubeconfig
+in_pod() {
+	cat >"$LAB/in-pod" <<-END
+		#!/bin/bash
+		# \$1: its /run, of the test's own but for the network namespaces
+		[ -n "\${OWN_MOUNTS:-}" ] || OWN_MOUNTS=1 exec unshare -m --propagation slave "\$0" "\$@"
+		mount -n -t tmpfs none "$LAB/node1/own-run" && cd "$LAB/node1/own-run" && mkdir -p netns secrets/kubernetes.io/serviceaccount &&
+			mount -n --rbind /run/netns netns && mount -n --bind "$LAB/node1/sa" secrets/kubernetes.io/serviceaccount &&
+			mount -n --move . /run && cd / || exit
+		for option; do
+			shift
+			case \$option in
+			--kubeconfig) skip=1 ;;
+			*) [ -n "\${skip:-}" ] && skip= || set -- "\$@" "\$option" ;;
+			esac
+		done
+		KUBERNETES_SERVICE_HOST=$KUBE_V4 KUBERNETES_SERVICE_PORT=6443 exec "$BIN/sluiced" "\$@"
+	END
+	mkdir -p "$LAB/node1/own-run" && chmod 755 "$LAB/in-pod" && echo 'kubernetes: true' >"$LAB/node1/pod.yaml"
+}
+WARNED='level=(warn|error)'
+lists() { kube_get /metrics | awk '/^apiserver_request_total.*resource="egressgateways".*verb="LIST"/ { n += $NF } END { print n + 0 }'; }
+lease_renewed() { kube_get /apis/coordination.k8s.io/v1/namespaces/sluice-system/leases/sluiced | jq -r .spec.renewTime; }
+log_lines() { grep -cE "$1" "$LAB/log/sluiced-node1"; }
+api_error() { ctl node1 status -o json | jq -e 'any(.api.collections[]; .error)'; }
+renewed_since() { [ "$(lease_renewed)" != "$1" ]; }
+
+@test "a token that is replaced and refused meanwhile costs a line of the log, and nothing else" {
+	local before lists warned
+	nodes_tell
+	kube_apply <<<'{apiVersion: v1, kind: ServiceAccount, metadata: {name: sluiced, namespace: sluice-system}}'
+	token_give one
+	in_pod
+	LAB_CONFIG=$LAB/node1/pod.yaml SLUICED=$LAB/in-pod kube_node_start node1
+	nodes_synced node1
+	policy_apply web "$DENY"
+	pod_start web web
+	lab_wait 100 asks_as web timeout
+	condition_wait namespaces/shop/egresspolicies/web Ready "True InForce"
+	lists=$(lists) && [ "$lists" -ge 1 ]
+	warned=$(log_lines "$WARNED")
+	# in time: nobody notices
+	token_give two
+	token_end one
+	before=$(lease_renewed)
+	lab_wait 600 renewed_since "$before" || lab_fail "the Lease is not renewed"
+	same "warnings" "$warned" "$(log_lines "$WARNED")"
+	# too late: what is asked for meanwhile is refused
+	token_end two
+	lab_wait 600 grep -q 'API refuses our token' "$LAB/log/sluiced-node1"
+	policy_apply web 'rules: [{name: all, action: Allow}]' # by a watch that is open still
+	lab_wait 100 asks_as web "${NODE_V4[node1]}"
+	# a new connection, and its watches, are refused, too
+	on node1 nft -f - <<<"table ip cut { chain out { type filter hook output priority 0; ip daddr $KUBE_V4 tcp dport 6443 reject with tcp reset; }; }"
+	lab_wait 600 api_error
+	on node1 nft delete table ip cut
+	sleep 1
+	token_give three
+	lab_wait 600 grep -q 'API takes our token again' "$LAB/log/sluiced-node1"
+	before=$(lease_renewed)
+	lab_wait 600 renewed_since "$before" || lab_fail "the Lease is not renewed"
+	policy_apply web "$DENY"
+	lab_wait 300 asks_as web timeout
+	condition_wait namespaces/shop/egresspolicies/web Ready "True InForce"
+	same "refused, said once" 1 "$(log_lines 'API refuses our token')"
+	grep -E "$WARNED" "$LAB/log/sluiced-node1"
+	[ "$(log_lines "$WARNED")" -le $((warned + 2)) ] # and, at most, that a connection was cut
+	same "lists" "$lists" "$(lists)"
+	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies/web" >/dev/null
+	pods_end web
+}
+
 @test "a pod that the watch does not tell is fetched, and one that is deleted by force stays who it was" {
 	cluster_up
 	pod_object web web gw1 # not among this node's

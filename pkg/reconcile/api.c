@@ -44,8 +44,9 @@ struct api {
 	struct fetch *fetches;
 	struct api_tell *tell;
 	uint64_t told_of; /* what was looked at last when there was something to tell */
-	bool in_trouble;
-	bool listed; /* a list came since the last pass */
+	bool said;	  /* that it is not reached */
+	bool refused;	  /* our token, by its last word */
+	bool listed;	  /* a list came since the last pass */
 };
 
 /* ---- watches ---- */
@@ -103,15 +104,28 @@ static void on_synced(void *data)
 /* One line when the API is lost, one when all of it is back; sluicectl status has the rest. */
 static void trouble(struct api *a, enum collection c, const struct err *e)
 {
-	bool before = a->in_trouble;
+	const char *what;
 
 	objects_trouble(a->objects, c, e);
-	a->in_trouble = objects_troubled(a->objects) != NULL;
-	if (a->in_trouble && !before)
-		log_warn("API not reached: what is in force stays", "error=%s",
-			 log_quote(objects_troubled(a->objects)));
-	if (!a->in_trouble && before)
+	what = objects_troubled(a->objects);
+	if (what && !a->refused && !a->said) /* refused: said already */
+		log_warn("API not reached: what is in force stays", "error=%s", log_quote(what));
+	if (!what && a->said)
 		log_info("API reached again", "collection=%s", objects_resource(c));
+	a->said = what && (a->said || !a->refused);
+}
+
+/* One line for all that is asked: the token is read anew for each request, so nothing is lost. */
+static void on_refused(void *data, const char *what)
+{
+	struct api *a = data;
+
+	a->refused = what != NULL;
+	if (what)
+		log_warn("API refuses our token: what is in force stays",
+			 "request=%s error=\"401 Unauthorized\"", log_quote(what));
+	else
+		log_info("API takes our token again", "node=%s", a->in.conf->node_name);
 }
 
 static void on_trouble(void *data, const struct err *e)
@@ -177,7 +191,7 @@ static void on_pod(void *data, int status, const struct json *body, const struct
 	fetch_end(f);
 	if (status == 200 && body)
 		objects_fetched(a->objects, OBJECTS_PODS, body);
-	else
+	else if (status != 401)
 		log_warn("pod not fetched", "error=%s", log_quote(e ? e->msg : "no object"));
 	a->in.fetched(a->in.data, question);
 	tell(a);
@@ -254,7 +268,11 @@ static int kube_open(struct api *a, struct err *e)
 	__cleanup_kube_conf struct kube_conf conf = {0};
 	int r = kube_conf_load(a->in.conf->kubeconfig, &conf, e);
 
-	return r < 0 ? r : kube_new(a->in.loop, &conf, &a->kube, e);
+	if (r == 0)
+		r = kube_new(a->in.loop, &conf, &a->kube, e);
+	if (r == 0)
+		kube_on_refused(a->kube, on_refused, a);
+	return r;
 }
 
 int api_new(const struct api_in *in, struct api **ret, struct err *e)

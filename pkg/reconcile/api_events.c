@@ -78,7 +78,7 @@ static void on_written(void *data, int status, const struct json *body, const st
 	bool bad = status != 200 && status != 201;
 
 	f->call = NULL;
-	if (bad && !f->events->trouble)
+	if (bad && !f->events->trouble && status != 401)
 		log_warn("Event not written", "error=%s", log_quote(why ? why->msg : ""));
 	f->events->trouble = bad;
 }

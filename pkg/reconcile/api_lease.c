@@ -71,8 +71,10 @@ static void held_set(struct api_lease *l)
 }
 
 /* What is not found is only so until somebody makes it. */
-static void trouble(struct api_lease *l, const struct err *e)
+static void trouble(struct api_lease *l, int status, const struct err *e)
 {
+	if (status == 401) /* api.c says it for all */
+		return;
 	if (!l->said)
 		log_warn("Lease not read or written", "error=%s", log_quote(e ? e->msg : ""));
 	l->said = true;
@@ -90,7 +92,7 @@ static void on_written(void *data, int status, const struct json *body, const st
 		free(l->lease.version); /* to be read anew: 409 says that somebody wrote it */
 		l->lease.version = NULL;
 		if (status != 409)
-			trouble(l, e);
+			trouble(l, status, e);
 	}
 	held_set(l);
 	timer_arm(l);
@@ -141,7 +143,7 @@ static void on_read(void *data, int status, const struct json *body, const struc
 	if (status == 200 && body)
 		lease_seen(&l->lease, body, now);
 	else if (!l->absent)
-		trouble(l, e);
+		trouble(l, status, e);
 	held_set(l);
 	if (l->absent || (status == 200 && body && lease_may_take(&l->lease, now)))
 		lease_write(l);

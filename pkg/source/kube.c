@@ -352,6 +352,24 @@ void kube_free(struct kube *k)
 	curl_global_cleanup();
 }
 
+void kube_on_refused(struct kube *k, void (*told)(void *data, const char *what), void *data)
+{
+	k->told_refused = told;
+	k->refused_data = data;
+}
+
+/* 403 and 404 are said to whom is known, too; 5xx to anybody. */
+void kube_heard_status(struct kube *k, int status, const char *what)
+{
+	bool refused = status == 401;
+
+	if (status < 200 || status >= 500 || status == 429 || refused == k->refused)
+		return;
+	k->refused = refused;
+	if (k->told_refused)
+		k->told_refused(k->refused_data, refused ? what : NULL);
+}
+
 const char *kube_namespace(const struct kube *k)
 {
 	return k->conf.namespace;

@@ -26,6 +26,13 @@ void kube_free(struct kube *k);
 DEFINE_CLEANUP(struct kube *, kube_free);
 #define __cleanup_kube __cleanup(kube_freep)
 
+/*
+ * Called when the server begins to answer 401, whatever was asked for (what: the request), and when
+ * it takes our token again (NULL), from within libcurl: told only takes note. Without it each of
+ * those who ask would say the same.
+ */
+void kube_on_refused(struct kube *k, void (*told)(void *data, const char *what), void *data);
+
 const char *kube_namespace(const struct kube *k); /* of the configuration */
 
 #define KUBE_JSON  "application/json"

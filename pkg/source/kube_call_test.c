@@ -177,6 +177,35 @@ static void what_is_no_success_is_said_in_words(void **state)
 	assert_int_equal(kube_retry_after(w.kube), 0);
 }
 
+static void doubts(struct fake_conn *c, const struct fake_request *r, void *data)
+{
+	int status = (int)strtol(r->path + 1, NULL, 10);
+
+	fake_json(c, status ?: 200, "{\"message\":\"x\"}");
+}
+
+static void note(void *data, const char *what)
+{
+	char **said = data, *before = *said;
+
+	*said = mem_printf("%s%s, ", before, what ?: "again");
+	free(before);
+}
+
+/* Whoever asks has the answer; that nobody knows us is said once. */
+static void a_token_that_is_refused_is_told_once_and_so_is_that_it_is_taken_again(void **state)
+{
+	static const char *const paths[] = {"/a",   "/401", "/401", "/500", "/429", "/401",
+					    "/403", "/401", "/b",   "/404", "/c"};
+	__cleanup_free char *said = mem_strdup("");
+
+	fake_world_start(&w, NULL, doubts, NULL);
+	kube_on_refused(w.kube, note, &said);
+	for (size_t i = 0; i < N(paths); i++)
+		fake_world_call(&w, &(struct kube_request){.path = paths[i]});
+	assert_string_equal(said, "GET /401, again, GET /401, again, ");
+}
+
 static void by_name(struct kube_conf *c)
 {
 	free(c->server);
@@ -340,6 +369,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_call_brings_the_answer_as_json, stop),
 		cmocka_unit_test_teardown(what_is_no_success_is_said_in_words, stop),
+		cmocka_unit_test_teardown(
+			a_token_that_is_refused_is_told_once_and_so_is_that_it_is_taken_again,
+			stop),
 		cmocka_unit_test_teardown(a_name_is_resolved_and_all_its_addresses_are_tried, stop),
 		cmocka_unit_test_teardown(a_server_that_comes_back_is_found_again, stop),
 		cmocka_unit_test_teardown(a_server_that_takes_connections_and_no_more_is_given_up,

@@ -34,6 +34,9 @@ struct kube {
 	bool within;		  /* libcurl is running */
 	struct kube_xfer *xfers, *last;
 	unsigned int retry_after;
+	bool refused; /* 401 was its last word */
+	void (*told_refused)(void *data, const char *what);
+	void *refused_data;
 };
 
 /* How a transfer ended. */
@@ -82,6 +85,8 @@ void kube_xfer_free(struct kube_xfer *x); /* without an end; NULL is taken */
 void kube_xfer_start(struct kube_xfer *x);
 void kube_xfer_release(struct kube_xfer *x); /* at once: outside of libcurl only */
 int kube_xfer_status(const struct kube_xfer *x);
+/* What it means that this is how x is answered. */
+void kube_heard_status(struct kube *k, int status, const char *what);
 const char *kube_xfer_type(const struct kube_xfer *x); /* for messages */
 bool kube_xfer_is_json(const struct kube_xfer *x);
 /*

@@ -97,8 +97,13 @@ static size_t on_bytes(char *p, size_t size, size_t n, void *data)
 static size_t on_header(char *p, size_t size, size_t n, void *data)
 {
 	struct kube_xfer *x = data;
+	int status;
 
-	if (size * n == 2 && p[0] == '\r' && !x->dead && x->ops->head && kube_xfer_status(x) >= 200)
+	if (size * n != 2 || p[0] != '\r' || x->dead)
+		return size * n;
+	status = kube_xfer_status(x);
+	kube_heard_status(x->kube, status, x->what);
+	if (x->ops->head && status >= 200)
 		x->ops->head(x->data);
 	return size * n;
 }
