@@ -191,9 +191,11 @@ static int parse_answer(struct nlmsghdr *h, void *row, const void *arg)
 {
 	struct route_answer *a = row;
 	struct nlattr *tb[RTA_MAX + 1];
+	const struct rtmsg *rtm = nlmsg_data(h);
 
 	if (h->nlmsg_type != RTM_NEWROUTE || rtnl_attrs(h, sizeof(struct rtmsg), tb, RTA_MAX) < 0)
 		return -EBADMSG;
+	a->local = rtm->rtm_type == RTN_LOCAL;
 	a->ifindex = rtnl_attr_u32(tb[RTA_OIF], 0);
 	rtnl_attr_addr(tb[RTA_PREFSRC], &a->src);
 	rtnl_attr_addr(tb[RTA_GATEWAY], &a->gateway);

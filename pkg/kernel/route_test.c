@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <unistd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -121,6 +122,31 @@ static void an_egress_address_is_never_chosen_as_source(void **state)
 	assert_string_equal(addr_str(answer.src), "10.1.0.1");
 	expect_ok(route_get(r, A("fd00:1::9"), 0, &answer, &e), &e);
 	assert_string_equal(addr_str(answer.src), "fd00:1::1");
+}
+
+/* Waits for the kernel's worker. */
+static bool taken_in(struct addr a)
+{
+	for (int i = 0; i < 3000 && !ifaddr_taken_in(r, a); i++)
+		usleep(10000);
+	return ifaddr_taken_in(r, a);
+}
+
+static void packets_to_an_address_are_taken_in_as_long_as_it_is_there(void **state)
+{
+	static const char *const texts[] = {"10.1.0.77", "fd00:1::ffff"};
+
+	start();
+	for (int i = 0; i < 2; i++) {
+		struct ifaddr a = {.ifindex = v0, .addr = A(texts[i])};
+
+		a.prefix_len = i ? 128 : 32;
+		assert_false(ifaddr_taken_in(r, a.addr));
+		expect_ok(ifaddr_add(r, &a, true, &e), &e);
+		assert_true(taken_in(a.addr));
+		expect_ok(ifaddr_del(r, &a, &e), &e);
+		assert_false(ifaddr_taken_in(r, a.addr));
+	}
 }
 
 static void rules_of_others_are_not_seen_and_not_touched(void **state)
@@ -293,6 +319,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(addresses_carry_our_mark, stop),
 		cmocka_unit_test_teardown(an_egress_address_is_never_chosen_as_source, stop),
+		cmocka_unit_test_teardown(
+			packets_to_an_address_are_taken_in_as_long_as_it_is_there, stop),
 		cmocka_unit_test_teardown(rules_of_others_are_not_seen_and_not_touched, stop),
 		cmocka_unit_test_teardown(routes_come_back_as_they_were_given, stop),
 		cmocka_unit_test_teardown(a_change_of_mtu_replaces_the_route, stop),

@@ -53,6 +53,13 @@ struct carried {
 	bool pods; /* and no pod is left for the next pass */
 };
 
+/* Put on their interface, but packets to them are not taken in yet, so nobody is told. */
+struct arrivals {
+	struct addr *list;
+	size_t n;
+	int64_t since; /* ms */
+};
+
 /* A program that is too large, or has no room, by the first of its policies. */
 struct refusal {
 	bool cluster; /* a ClusterEgressPolicy */
@@ -92,6 +99,7 @@ struct reconcile {
 	struct membership *membership; /* NULL: without heartbeats */
 	struct way *ways;	       /* ways.c */
 	struct tenures tenures;
+	struct arrivals arrivals;
 	struct usage usage;
 	struct handover *handover; /* NULL: addresses move without their connections */
 	struct keep *keep;
@@ -186,6 +194,9 @@ void gateways_note(struct reconcile *r); /* after a pass that did all */
 void gateways_forget(struct reconcile *r);
 struct json *gateways_status(const struct reconcile *r);
 void address_tenure_emit(const struct reconcile *r, const struct egress_addr *a, struct json *to);
+
+/* arrivals.c: announces what is new on its interface. True: some is not ready, a pass is due. */
+bool arrivals_note(struct reconcile *r, const struct dp_plan *p);
 
 /* refusals.c */
 void refusals_add(struct reconcile *r, const struct prog *p, const struct err *e);

@@ -113,6 +113,7 @@ void reconcile_free(struct reconcile *r)
 	numbers_free(r->counters);
 	refusals_done(r);
 	claims_done(&r->claims);
+	free(r->arrivals.list);
 	gateways_forget(r);
 	keep_free(r->keep);
 	desired_free(r->desired);
@@ -255,21 +256,6 @@ static void plan_log(const struct dp_plan *p)
 			  p->steps[i].index, p->steps[i].done);
 }
 
-static void claims_note(struct reconcile *r, const struct dp_plan *p)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		const struct ifaddr *a = p->steps[i].arg;
-
-		if (!p->steps[i].done)
-			continue;
-		if (p->steps[i].op == DP_ADDR_ADD && a->ifindex != DP_TUNNEL)
-			claims_added(&r->claims, a->addr);
-		if (p->steps[i].op == DP_ADDR_DEL && a->ifindex != DP_TUNNEL)
-			claims_removed(&r->claims, a->addr);
-	}
-	claims_run(&r->claims, clock_ms());
-}
-
 /* What was planned for the programs is in the kernel, all of it. */
 static bool programs_done(const struct dp_plan *p)
 {
@@ -285,7 +271,7 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 {
 	struct dp_gate gate;
 	struct dp_outcome out;
-	bool late;
+	bool late, arriving;
 	int rc;
 
 	pods_gate(r, &gate);
@@ -294,7 +280,7 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 	late = pods_gate_done(&gate);
 	plan->gate = NULL;
 	plan_log(plan);
-	claims_note(r, plan);
+	arriving = arrivals_note(r, plan);
 	r->changes += out.done;
 	r->carried = (struct carried){true, programs_done(plan), rc == 0, rc == 0 && !late};
 	if (r->carried.programs)
@@ -304,8 +290,9 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 		r->tables = NULL;
 	}
 	if (rc == 0) {
-		claims_settled(&r->claims);
-		return late;
+		if (!arriving)
+			claims_settled(&r->claims);
+		return late || arriving;
 	}
 	if (e)
 		*e = out.err;
