@@ -10,7 +10,7 @@
  *					  has it, announces it
  *	  <----------------------- TAKEN
  *	  those begun meanwhile ------>	  makes them
- *	  lets go of the address, and a while later of the connections
+ *	  lets go of the address
  *
  * Either goes on alone when the other is silent for too long: the address then moves as
  * after a crash, without its connections.
@@ -38,8 +38,8 @@ struct moves_ops {
 	int (*list)(void *data, const struct addr *addrs, size_t n, struct move_flow **ret,
 		    size_t *ret_n);
 	void (*make)(void *data, const struct move_flow *flows, size_t n);
-	/* Nobody sends under these from here any more: what is left of their connections goes. One
-	 * look at the kernel's table takes 5 ms, for one address as for a thousand. */
+	/* What there is of them is of the last time that they were here. One look at the kernel's
+	 * table takes 5 ms, for one address as for a thousand. */
 	void (*forget)(void *data, const struct addr *addrs, size_t n);
 	/* An answer of moves_leaving or moves_coming is another one now. */
 	void (*changed)(void *data);
@@ -85,8 +85,6 @@ enum move_leaving {
 enum move_leaving moves_leaving(struct moves *m, struct addr a, struct addr to);
 /* It is off its interface. */
 void moves_let(struct moves *m, struct addr a);
-/* So it is, whatever the reason: unless it comes back, its connections are forgotten, too. */
-void moves_lost(struct moves *m, struct addr a);
 /* Coming: this node is to have it; expected: a living one has had it, and will tell. */
 enum move_coming {
 	MOVE_WAIT, /* its connections are still being told */
@@ -104,4 +102,4 @@ void moves_settle(struct moves *m, struct addr a, bool here);
 
 #define MOVE_LEAVE_MS  10000 /* longest that an address is kept for who does not take it */
 #define MOVE_WAIT_MS   5000  /* longest that the first word is waited for; the last, as above */
-#define MOVE_LINGER_MS 3000  /* connections that moved are forgotten after it */
+#define MOVE_LINGER_MS 3000  /* how a move ended is known for so long */

@@ -70,10 +70,9 @@ bool arrivals_note(struct reconcile *r, const struct dp_plan *p)
 		if (!p->steps[i].done || (op != DP_ADDR_ADD && op != DP_ADDR_DEL) ||
 		    a->ifindex == DP_TUNNEL)
 			continue;
-		if (op == DP_ADDR_DEL) {
+		if (op == DP_ADDR_DEL)
 			arrival_drop(w, a->addr);
-			claims_removed(&r->claims, a->addr);
-		} else if (addr_is_v4(a->addr))
+		else if (addr_is_v4(a->addr))
 			claims_added(&r->claims, a->addr);
 		else
 			arrival_put(w, a->addr);

@@ -232,12 +232,6 @@ void claims_added(struct claims *c, struct addr addr)
 	announce_again(k, clock_ms());
 }
 
-void claims_removed(const struct claims *c, struct addr addr)
-{
-	if (c->moves)
-		c->moves->removed(c->moves->data, addr);
-}
-
 void claims_settled(struct claims *c)
 {
 	for (size_t i = 0; c->moves && i < c->n; i++) {

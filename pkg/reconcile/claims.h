@@ -60,8 +60,6 @@ struct claims_moves {
 	void (*seizing)(void *data, struct addr addr);
 	/* After a pass that carried out all: it is on its interface; or, bare, in force without. */
 	void (*settled)(void *data, struct addr addr, bool bare);
-	/* It went off its interface. */
-	void (*removed)(void *data, struct addr addr);
 	void *data;
 };
 
@@ -101,7 +99,6 @@ void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
 		   const struct node_state *node, struct place *places);
 /* The address is on its interface now: announce. */
 void claims_added(struct claims *c, struct addr addr);
-void claims_removed(const struct claims *c, struct addr addr);
 /* The pass is over, and what is held is on its interface: whoever hands it over may let go. */
 void claims_settled(struct claims *c);
 /* Sends what is due. Returns the time of the next announcement or retry (ms, CLOCK_MONOTONIC), 0 =

@@ -152,14 +152,6 @@ static void on_settled(void *data, struct addr a, bool bare)
 	}
 }
 
-/* Without a carrier, or while no daemon was there, nobody could be told of its connections. */
-static void on_removed(void *data, struct addr a)
-{
-	struct handover *h = data;
-
-	moves_lost(h->moves, a);
-}
-
 /* ---- what moves.c asks ---- */
 
 static int flows_list(void *data, const struct addr *addrs, size_t n, struct move_flow **ret,
@@ -186,6 +178,7 @@ static void flows_make(void *data, const struct move_flow *flows, size_t n)
 
 	if (n == 0)
 		return;
+	remains_made(&h->r->remains, flows[0].seen);
 	if (moving_make(h->r->desired->model, flows, n, &made, &e) < 0)
 		log_warn("connections not taken over", "error=%s", log_quote(e.msg));
 	h->made += made;
@@ -231,7 +224,7 @@ int handover_new(const struct handover_in *in, struct handover **ret, struct err
 		.gone = in->gone,
 		.changed = in->changed,
 		.data = in->data,
-		.ops = {on_pass, on_leaving, on_coming, on_seizing, on_settled, on_removed, h},
+		.ops = {on_pass, on_leaving, on_coming, on_seizing, on_settled, h},
 	};
 	rc = replicate_new(in->loop, in->reconcile, in->port, &h->replicate, e);
 	if (rc == 0) {

@@ -7,9 +7,11 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "config/daemon_conf.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/reconcile_fixture.h"
@@ -240,6 +242,35 @@ static void lets_go_of_all_when_the_address_is_gone(void **state)
 	assert_int_equal(connections(), 0);
 }
 
+/* Waits until so many connections are there. */
+static void connections_become(int n)
+{
+	for (int64_t end = clock_ms() + 30000; connections() != n && clock_ms() < end;) {
+		reconcile_timers(rnode());
+		usleep(50000);
+	}
+	assert_int_equal(connections(), n);
+}
+
+static void forgets_what_began_as_an_address_that_another_node_has(void **state)
+{
+	uint32_t pod, id = office_id(&pod);
+
+	connection(1, id);
+	connection(2, 0);
+	reconcile_timers(rnode());
+	rnode_cluster("n2");
+	rnode_settle();
+	assert_int_equal(connections(), 2); /* packets may be under way */
+	connections_become(1);
+	/* and what is here is kept */
+	rnode_cluster("n1");
+	rnode_settle();
+	connection(4, id);
+	reconcile_timers(rnode());
+	assert_int_equal(connections(), 2);
+}
+
 /* It leaves neither entries nor connections, whoever has its address next and whenever. */
 static void leaves_nothing_of_a_pod_that_is_gone(void **state)
 {
@@ -302,6 +333,9 @@ int main(void)
 						rnode_setup, rnode_teardown),
 		cmocka_unit_test_setup_teardown(lets_go_of_all_when_the_address_is_gone,
 						rnode_setup, rnode_teardown),
+		cmocka_unit_test_setup_teardown(
+			forgets_what_began_as_an_address_that_another_node_has, rnode_setup,
+			rnode_teardown),
 		cmocka_unit_test_setup_teardown(leaves_nothing_of_a_pod_that_is_gone, rnode_setup,
 						rnode_teardown),
 		cmocka_unit_test_setup_teardown(inherits_nothing_from_a_pod_that_went_unseen,

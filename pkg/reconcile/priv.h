@@ -10,6 +10,7 @@
 #include "reconcile/names.h"
 #include "reconcile/policies.h"
 #include "reconcile/reconcile.h"
+#include "reconcile/remains.h"
 #include "reconcile/tenure.h"
 #include "reconcile/usage.h"
 #include "state/journal.h"
@@ -99,6 +100,7 @@ struct reconcile {
 	struct membership *membership; /* NULL: without heartbeats */
 	struct way *ways;	       /* ways.c */
 	struct tenures tenures;
+	struct remains remains;
 	struct arrivals arrivals;
 	struct usage usage;
 	struct handover *handover; /* NULL: addresses move without their connections */
@@ -197,6 +199,10 @@ void address_tenure_emit(const struct reconcile *r, const struct egress_addr *a,
 
 /* arrivals.c: announces what is new on its interface. True: some is not ready, a pass is due. */
 bool arrivals_note(struct reconcile *r, const struct dp_plan *p);
+
+/* remains_apply.c: after a pass that did all; what is due, and when more is (ms, 0 = nothing is) */
+void remains_note(struct reconcile *r);
+int64_t remains_run(struct reconcile *r, int64_t now);
 
 /* refusals.c */
 void refusals_add(struct reconcile *r, const struct prog *p, const struct err *e);

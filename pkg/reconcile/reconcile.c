@@ -113,6 +113,7 @@ void reconcile_free(struct reconcile *r)
 	numbers_free(r->counters);
 	refusals_done(r);
 	claims_done(&r->claims);
+	remains_done(&r->remains);
 	free(r->arrivals.list);
 	gateways_forget(r);
 	keep_free(r->keep);
@@ -292,6 +293,7 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 	if (rc == 0) {
 		if (!arriving)
 			claims_settled(&r->claims);
+		remains_note(r);
 		return late || arriving;
 	}
 	if (e)
@@ -469,8 +471,10 @@ int reconcile_pass(struct reconcile *r, struct err *e)
 int64_t reconcile_timers(struct reconcile *r)
 {
 	int64_t now = clock_ms(), next = claims_run(&r->claims, now);
+	int64_t forget = remains_run(r, now);
 
 	claims_rest(&r->claims);
+	next = !next || (forget && forget < next) ? forget : next;
 	return !next ? -1 : next > now ? next - now : 0;
 }
 

@@ -284,6 +284,7 @@ void replicate_seize(struct replicate *p, struct addr a)
 	n = m ? replica_take(p->replica, a, &flows) : 0;
 	if (!n)
 		return;
+	remains_made(&p->r->remains, a);
 	if (moving_make(m, flows, n, &made, &e) < 0)
 		log_warn("connections not restored", "error=%s", log_quote(e.msg));
 	p->made += made;
