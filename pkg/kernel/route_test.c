@@ -319,8 +319,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(addresses_carry_our_mark, stop),
 		cmocka_unit_test_teardown(an_egress_address_is_never_chosen_as_source, stop),
-		cmocka_unit_test_teardown(
-			packets_to_an_address_are_taken_in_as_long_as_it_is_there, stop),
+		cmocka_unit_test_teardown(packets_to_an_address_are_taken_in_as_long_as_it_is_there,
+					  stop),
 		cmocka_unit_test_teardown(rules_of_others_are_not_seen_and_not_touched, stop),
 		cmocka_unit_test_teardown(routes_come_back_as_they_were_given, stop),
 		cmocka_unit_test_teardown(a_change_of_mtu_replaces_the_route, stop),

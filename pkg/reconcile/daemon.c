@@ -327,19 +327,12 @@ static void origin_settle(const struct daemon_conf *conf)
 		objects_log_remove(fd);
 }
 
-static bool node_gone(void *data, const char *node)
-{
-	return membership_gone(((struct daemon *)data)->membership, node);
-}
-
 /* Without a key anybody could tell us connections. */
 static int handover_open(struct daemon *d, struct err *e)
 {
 	const struct handover_in in = {.loop = d->loop,
 				       .reconcile = d->r,
-				       .keys = membership_keys(d->membership),
 				       .port = d->conf->gateway_port,
-				       .gone = node_gone,
 				       .changed = pass_soon,
 				       .data = d};
 

@@ -21,7 +21,6 @@ struct handover {
 	struct moves *moves;
 	struct replicate *replicate;
 	struct claims_moves ops;
-	bool (*gone)(void *data, const char *node);
 	void (*changed)(void *data);
 	void *data;
 	struct former *formers; /* sorted by addr */
@@ -124,13 +123,16 @@ static enum move_leaving on_leaving(void *data, const struct egress_addr *a)
 static enum move_coming on_coming(void *data, const struct egress_addr *a)
 {
 	struct handover *h = data;
+	const struct membership *ms = h->r->membership;
 	const struct former *f = former_find(h, a->addr);
+	bool gone = f && f->owner && membership_gone(ms, f->owner);
 
-	if (f && f->owner && h->gone(h->data, f->owner)) {
+	/* one that is only just there may have kept it all the time: then it tells */
+	if (gone && !membership_heard(ms, f->owner)) {
 		moves_drop(h->moves, a->addr);
 		return MOVE_PROBE;
 	}
-	return moves_coming(h->moves, a->addr, f && f->owner);
+	return moves_coming(h->moves, a->addr, f && f->owner && !gone);
 }
 
 static void on_settled(void *data, struct addr a, bool bare)
@@ -210,7 +212,7 @@ int handover_new(const struct handover_in *in, struct handover **ret, struct err
 	struct handover *h = mem_alloc0(sizeof(*h));
 	struct moves_in moves = {
 		.loop = in->loop,
-		.keys = in->keys,
+		.keys = membership_keys(in->reconcile->membership),
 		.port = in->port,
 		.peer_port = in->port,
 		.ops = &moves_ops,
@@ -221,7 +223,6 @@ int handover_new(const struct handover_in *in, struct handover **ret, struct err
 
 	*h = (struct handover){
 		.r = in->reconcile,
-		.gone = in->gone,
 		.changed = in->changed,
 		.data = in->data,
 		.ops = {on_pass, on_leaving, on_coming, on_seizing, on_settled, h},

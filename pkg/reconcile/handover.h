@@ -16,11 +16,9 @@ struct handover;
 
 struct handover_in {
 	struct loop *loop;
-	struct reconcile *reconcile;
-	struct channel_keys keys;
-	uint16_t port;				    /* TCP */
-	bool (*gone)(void *data, const char *node); /* it is known to have nothing to tell */
-	void (*changed)(void *data);		    /* a pass is due */
+	struct reconcile *reconcile; /* that has joined a membership */
+	uint16_t port;		     /* TCP */
+	void (*changed)(void *data); /* a pass is due */
 	void *data;
 };
 

@@ -10,8 +10,7 @@
 
 static struct remains r;
 
-static struct addr A(int i)
-{
+static struct addr A(int i) {
 	char text[32];
 	struct addr a;
 
@@ -21,7 +20,8 @@ static struct addr A(int i)
 }
 
 /* A pass: where addresses 1, 2 … are, as a text of H, A, O; - is not in the policies. */
-static void pass(const char *places, int64_t now)
+static void
+pass(const char *places, int64_t now)
 {
 	remains_begin(&r);
 	for (int i = 0; places[i]; i++)
