@@ -125,6 +125,9 @@ static void makes_the_tunnel_device_and_knows_it_again(void **state)
 	assert_int_equal(info.flags & (IFF_UP | IFF_NOARP), IFF_NOARP);
 	sh("ip -d link show sluice0 | grep -q 'vxlan external.*dstport 5347.*nolearning.*"
 	   "noudp6zerocsumrx.*addrgenmode none'");
+	sh("ethtool -k sluice0 | grep -q 'generic-receive-offload: off'");
+	sh("ethtool -K sluice0 gro on");
+	expect_rc(link_vxlan_check(r, &wanted, &e), 1, &e);
 	expect_ok(link_set(r, info.ifindex, true, 0, &e), &e);
 	expect_rc(link_vxlan_check(r, &wanted, &e), 1, &e);
 	sh("test -z \"$(ip -6 addr show dev sluice0)\"");

@@ -59,7 +59,7 @@ struct link_vxlan { /* what sluice0 is */
 	uint8_t mac[6];
 };
 /* VXLAN "external" (collect metadata), learning off, NOARP, addrgenmode none, of SLU_DEVICE_GROUP,
- * down. -EEXIST. */
+ * down, without GRO (which may be turned on). -EEXIST. */
 int link_add_vxlan(struct rtnl *r, const struct link_vxlan *l, struct err *e);
 /* Whether the link of that name is what link_add_vxlan would make (port, external, mac, mtu,
  * group). 1 yes, 0 no, -ENODEV. */
