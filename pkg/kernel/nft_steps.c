@@ -67,6 +67,13 @@ static void step_priority(struct nftnl_rule *r, const struct rule_ctx *c, const 
 	nft_expr_cmp_u32(r, NFT_CMP_EQ, s->arg);
 }
 
+static void step_identity(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	_Static_assert(SLU_PRIORITY_LOCAL == (SLU_PRIORITY_TUNNEL ^ 1), "told by all other bits");
+	nft_expr_meta_load(r, NFT_META_PRIORITY);
+	match_bits(r, ~1u, NFT_CMP_EQ, SLU_PRIORITY_LOCAL & ~1u);
+}
+
 static void step_outer(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
 {
 	nft_expr_meta_load(r, NFT_META_PRIORITY);
@@ -375,6 +382,7 @@ typedef void (*step_fn)(struct nftnl_rule *, const struct rule_ctx *, const stru
 static const step_fn steps[] = {
 	[STEP_UDP_PORT] = step_udp_port,
 	[STEP_OTHER_PORT] = step_other_port,
+	[STEP_IDENTITY] = step_identity,
 	[STEP_OUTER] = step_outer,
 	[STEP_MARKED] = step_mark,
 	[STEP_UNMARKED] = step_mark,

@@ -24,6 +24,7 @@ enum step_code {
 	STEP_ANY_ID,	       /* id >= 16, DIVERT or not */
 	STEP_CHECK_UNRELEASED, /* CHECK with DIVERT */
 	STEP_PRIORITY,	       /* arg: SLU_PRIORITY_*, 0 = nobody's */
+	STEP_IDENTITY,	       /* from_pod gave it an address: SLU_PRIORITY_LOCAL or TUNNEL */
 	STEP_OUTER,	       /* to_tunnel wrote the priority */
 	STEP_MARK_IS,	       /* arg: id, no DIVERT */
 	STEP_IIF,	       /* arg: NFT_CMP_EQ or NEQ to sluice0, by its group */
