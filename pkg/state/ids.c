@@ -5,8 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "state/ids_priv.h"
+
+_Static_assert(SLU_ID_FIRST > 0 && SLU_ID_MAX <= UINT16_MAX,
+	       "an id is a link of a chain, 0 its end");
 
 struct ids *ids_new(void)
 {
@@ -33,10 +37,39 @@ static bool address_eq(const struct ids_address *a, const struct ids_address *b)
 	return addr_eq(a->addr, b->addr) && addr_eq(a->endpoint, b->endpoint) && a->vni == b->vni;
 }
 
+/* Each pass asks for all of them. */
+static uint16_t *chain_of(struct ids *ids, const struct ids_address *a)
+{
+	uint64_t h = hash_bytes(a->addr.b, sizeof(a->addr.b), a->vni);
+
+	return &ids->chains[hash_bytes(a->endpoint.b, sizeof(a->endpoint.b), h) % SLU_ID_MAX];
+}
+
+static void address_let_go(struct ids *ids, uint32_t id)
+{
+	uint16_t *at = chain_of(ids, &ids->addrs[id].a);
+
+	while (*at != id)
+		at = &ids->addrs[*at].next;
+	*at = ids->addrs[id].next;
+	ids->addrs[id].taken = false;
+}
+
+void ids_address_put(struct ids *ids, uint32_t id, const struct ids_address *a)
+{
+	uint16_t *first = chain_of(ids, a);
+
+	if (ids->addrs[id].taken)
+		address_let_go(ids, id);
+	ids->addrs[id] = (struct address_slot){
+		.a = *a, .taken = true, .used = true, .next = *first};
+	*first = (uint16_t)id;
+}
+
 int ids_address_keep(struct ids *ids, const struct ids_address *a, uint32_t *ret_id)
 {
-	for (uint32_t i = SLU_ID_FIRST; i < SLU_ID_MAX; i++)
-		if (ids->addrs[i].taken && address_eq(&ids->addrs[i].a, a)) {
+	for (uint32_t i = *chain_of(ids, a); i; i = ids->addrs[i].next)
+		if (address_eq(&ids->addrs[i].a, a)) {
 			ids->addrs[i].used = true;
 			*ret_id = i;
 			return 0;
@@ -55,7 +88,7 @@ int ids_address(struct ids *ids, const struct ids_address *a, uint32_t *ret_id)
 
 		if (ids->addrs[i].taken)
 			continue;
-		ids->addrs[i] = (struct address_slot){.a = *a, .taken = true, .used = true};
+		ids_address_put(ids, i, a);
 		ids->next_addr = i + 1 < SLU_ID_MAX ? i + 1 : SLU_ID_FIRST;
 		ids->dirty = true;
 		*ret_id = i;
@@ -100,7 +133,7 @@ void ids_sweep(struct ids *ids)
 {
 	for (size_t i = 0; i < SLU_ID_MAX; i++)
 		if (ids->addrs[i].taken && !ids->addrs[i].used) {
-			ids->addrs[i].taken = false;
+			address_let_go(ids, (uint32_t)i);
 			ids->dirty = true;
 		}
 	for (size_t i = 0; i < SLU_MAX_NODES; i++)

@@ -166,7 +166,7 @@ static int address_parse(struct ids *ids, const struct json *o, struct err *e)
 	if (r < 0)
 		return r;
 	a.vni = (uint32_t)vni;
-	ids->addrs[id] = (struct address_slot){.a = a, .taken = true, .used = true};
+	ids_address_put(ids, (uint32_t)id, &a);
 	return 0;
 }
 

@@ -80,6 +80,29 @@ static void gives_a_freed_id_out_last(void **state)
 	ids_free(ids);
 }
 
+/* With more than one in most chains. */
+static void finds_each_of_many_after_some_went(void **state)
+{
+	struct ids *ids = ids_new();
+	const uint32_t n = SLU_ID_MAX - SLU_ID_FIRST;
+	uint32_t id;
+
+	for (uint32_t i = 0; i < n; i++)
+		give(ids, i);
+	ids_begin(ids);
+	for (uint32_t i = 0; i < n; i += 3)
+		give(ids, i);
+	ids_sweep(ids);
+	for (uint32_t i = 0; i < n; i++) {
+		struct ids_address a = address(i);
+
+		assert_int_equal(ids_address_keep(ids, &a, &id), i % 3 ? -ENOENT : 0);
+		if (i % 3 == 0)
+			assert_int_equal(id, SLU_ID_FIRST + i);
+	}
+	ids_free(ids);
+}
+
 static void says_when_no_id_is_free(void **state)
 {
 	struct ids *ids = ids_new();
@@ -269,6 +292,28 @@ static void refuses_a_file_that_is_not_its_own(void **state)
 	}
 }
 
+static void takes_the_last_of_an_id_that_a_file_has_twice(void **state)
+{
+	static const char text[] =
+		"{\"version\":1,\"nextAddress\":18,\"nextNode\":1,\"nextPolicy\":1,\"addresses\":["
+		"{\"id\":16,\"address\":\"::1\",\"endpoint\":\"::1\",\"vni\":1},"
+		"{\"id\":16,\"address\":\"::2\",\"endpoint\":\"::2\",\"vni\":1},"
+		"{\"id\":16,\"address\":\"::2\",\"endpoint\":\"::2\",\"vni\":1}],"
+		"\"nodes\":[],\"policies\":[]}";
+	struct ids_address one = address(1), two = address(2);
+	struct folder *f = *state;
+	struct ids *ids = NULL;
+	struct err e = {0};
+	uint32_t id = 0;
+
+	assert_int_equal(atomic_file_store(f->fd, "ids.json", text, strlen(text), 0600, &e), 0);
+	assert_int_equal(ids_load(f->fd, &ids, &e), 0);
+	assert_int_equal(ids_address_keep(ids, &one, &id), -ENOENT);
+	assert_int_equal(ids_address_keep(ids, &two, &id), 0);
+	assert_int_equal(id, 16);
+	ids_free(ids);
+}
+
 static void starts_empty_without_a_file(void **state)
 {
 	struct folder *f = *state;
@@ -297,6 +342,7 @@ int main(void)
 		cmocka_unit_test(gives_an_address_the_same_id_again),
 		cmocka_unit_test(keeps_an_id_but_gives_none),
 		cmocka_unit_test(gives_a_freed_id_out_last),
+		cmocka_unit_test(finds_each_of_many_after_some_went),
 		cmocka_unit_test(says_when_no_id_is_free),
 		cmocka_unit_test(sweeps_only_what_nobody_asked_for),
 		cmocka_unit_test(keeps_the_id_of_a_program_with_the_same_content),
@@ -309,6 +355,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refuses_a_file_that_is_not_its_own, folder_make,
 						folder_remove),
 		cmocka_unit_test(gives_no_policy_an_id_that_the_kernel_uses),
+		cmocka_unit_test_setup_teardown(takes_the_last_of_an_id_that_a_file_has_twice,
+						folder_make, folder_remove),
 		cmocka_unit_test_setup_teardown(starts_empty_without_a_file, folder_make,
 						folder_remove),
 	};
