@@ -76,8 +76,10 @@ struct daemon {
 	bool due, ending;
 };
 
-static void timers_arm(struct daemon *d)
+static void on_timers(void *data)
 {
+	struct daemon *d = data;
+
 	loop_timer_arm(d->timers, reconcile_timers(d->r));
 }
 
@@ -107,7 +109,7 @@ static void pass_now(struct daemon *d)
 		d->due = true;
 		loop_timer_arm(d->soon, 0);
 	}
-	timers_arm(d);
+	on_timers(d);
 	edge_arm(d);
 	if (d->api)
 		api_passed(d->api);
@@ -118,11 +120,6 @@ static void pass_now(struct daemon *d)
 static void on_soon(void *data)
 {
 	pass_now(data);
-}
-
-static void on_timers(void *data)
-{
-	timers_arm(data);
 }
 
 /* A gateway died or came: what is left of the time belongs to the probes. */
@@ -169,16 +166,18 @@ static void on_fetched(void *data, uint64_t question)
 
 static void on_asked(void *data)
 {
-	struct daemon *d = data;
-
-	if (reconcile_unpublished(d->r))
-		pass_soon(d);
+	if (reconcile_unpublished(((struct daemon *)data)->r))
+		pass_soon(data);
 }
 
 static void on_rtnl(int fd, uint32_t events, void *data)
 {
-	if (rtnl_events_read(fd, NULL) != 0)
-		pass_soon(data);
+	struct daemon *d = data;
+
+	if (rtnl_events_read(fd, NULL) == 0)
+		return;
+	reconcile_network_changed(d->r);
+	pass_soon(d);
 }
 
 static void on_nft(int fd, uint32_t events, void *data)

@@ -5,7 +5,8 @@
 
 #include "reconcile/priv.h"
 
-#define MAX_PATHS    32 /* tunnel ends asked for their path's MTU */
+#define MAX_PATHS    32	  /* tunnel ends asked for their path's MTU */
+#define LOOK_MS	     2000 /* what no event tells: a router's word that less fits */
 #define LOOPBACK_MTU 65535
 
 static void path_look(struct reconcile *r, struct addr end, uint32_t *mtu)
@@ -34,7 +35,7 @@ static uint32_t links_mtu(const struct reconcile *r)
 	return mtu;
 }
 
-uint32_t path_mtu(struct reconcile *r)
+static uint32_t paths_look(struct reconcile *r)
 {
 	const struct compiled_node *nodes;
 	const struct egress_addr *addrs;
@@ -53,4 +54,21 @@ uint32_t path_mtu(struct reconcile *r)
 		if (!addrs[i].local && addrs[i].owner)
 			path_look(r, addrs[i].endpoint, &mtu);
 	return mtu ? mtu : links_mtu(r);
+}
+
+/* A question to the kernel for each end: not in each pass, two of which come each second. */
+uint32_t path_mtu(struct reconcile *r)
+{
+	struct path *p = &r->path;
+	int64_t now = clock_ms();
+
+	if (!p->asked_at || now - p->asked_at >= LOOK_MS || p->compiled != r->compiled_serial ||
+	    p->node != r->node->digest)
+		*p = (struct path){paths_look(r), now, r->compiled_serial, r->node->digest};
+	return p->mtu;
+}
+
+void reconcile_network_changed(struct reconcile *r)
+{
+	r->path.asked_at = 0;
 }

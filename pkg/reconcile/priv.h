@@ -46,6 +46,13 @@ struct pod {
 	struct dp_attachment a; /* policy and audit are filled in once ids are given out */
 };
 
+/* What fits through the ways of tunnels (path.c), and what that was asked for. */
+struct path {
+	uint32_t mtu;	  /* 0 = none is known */
+	int64_t asked_at; /* ms; 0: ask again */
+	uint64_t compiled, node;
+};
+
 /* What of a pass's plan is in the kernel. */
 struct carried {
 	bool begun;
@@ -99,6 +106,7 @@ struct reconcile {
 	bool drained;		       /* drain.h */
 	struct membership *membership; /* NULL: without heartbeats */
 	struct way *ways;	       /* ways.c */
+	struct path path;
 	struct tenures tenures;
 	struct remains remains;
 	struct arrivals arrivals;

@@ -45,6 +45,8 @@ size_t reconcile_changes(const struct reconcile *r);
 int64_t reconcile_timers(struct reconcile *r);
 /* When a schedule begins or ends to hold next, seconds since 1970; INT64_MAX = never. */
 int64_t reconcile_edge(const struct reconcile *r);
+/* The kernel told of a route, a link or an address that was changed. */
+void reconcile_network_changed(struct reconcile *r);
 /* The folder of records was written to: read it anew. */
 void reconcile_records_changed(struct reconcile *r);
 uint32_t reconcile_nft_portid(const struct reconcile *r); /* whose transactions are our own */

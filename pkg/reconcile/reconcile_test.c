@@ -428,8 +428,18 @@ static void uses_the_path_s_mtu(void **state)
 	sh("ip link show sluice0 | grep -q 'mtu 1350'");
 	sh("ip -6 route show table 5347 | grep -q '^default.* mtu 1330'");
 	sh("ip route add 192.0.2.2/32 dev eth0 mtu 1380");
+	reconcile_network_changed(rnode()); /* as the kernel tells the daemon */
 	rnode_settle();
 	sh("ip link show sluice0 | grep -q 'mtu 1330'");
+	/* and what nobody tells is found after a while */
+	sh("ip route change 192.0.2.2/32 dev eth0 mtu 1370");
+	for (int i = 0; i < 300 && sh_status("ip link show sluice0 | grep -q 'mtu 1320'") != 0;
+	     i++) {
+		usleep(100000);
+		rnode_pass();
+	}
+	rnode_settle();
+	sh("ip link show sluice0 | grep -q 'mtu 1320'");
 }
 
 static void takes_everything_away(void **state)
