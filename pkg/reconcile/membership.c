@@ -17,7 +17,18 @@
 #include "base/mem.h"
 #include "reconcile/claims.h"
 
-#define AT_ONCE 256 /* packets read before something else has its turn */
+#define AT_ONCE 256 /* packets read of a family before something else has its turn */
+#define BATCH	32  /* by one call */
+/*
+ * Of many peers something comes all the time. To wake for each packet costs more than the packet,
+ * so they are left to gather for a part of the interval; who falls silent is missed later by that.
+ * A flood is read as it comes: the socket's buffer would not hold it.
+ */
+#define GATHER_PEERS 10 /* at least: it must save more calls than it makes */
+#define GATHER_PARTS 5	/* of an interval */
+#define GATHER_MS    20 /* at most */
+#define FLOOD	     (AT_ONCE / 2)
+#define FLOOD_MS     1000
 
 static void peers_drop(struct membership *ms)
 {
@@ -34,11 +45,28 @@ static void peers_drop(struct membership *ms)
 	ms->n = 0;
 }
 
+static void on_packet(int fd, uint32_t events, void *data);
+
+static int listen_set(struct membership *ms, int f, bool on, struct err *e)
+{
+	int r = 0;
+
+	if (ms->listens[f] == on || ms->fds[f] < 0)
+		return 0;
+	if (on)
+		r = loop_add_fd(ms->in.loop, ms->fds[f], EPOLLIN, on_packet, ms, e);
+	else
+		loop_del_fd(ms->in.loop, ms->fds[f]);
+	if (r == 0)
+		ms->listens[f] = on;
+	return r;
+}
+
 static void socket_drop(struct membership *ms, int f)
 {
 	if (ms->fds[f] < 0)
 		return;
-	loop_del_fd(ms->in.loop, ms->fds[f]);
+	listen_set(ms, f, false, NULL);
 	close(ms->fds[f]);
 	ms->fds[f] = -1;
 }
@@ -73,22 +101,39 @@ static void take_in(struct membership *ms, const void *buf, size_t len)
 	ms->fates[fate]++;
 }
 
-/* All that waits, before anybody is judged: who was held up itself calls nobody late. */
-static void read_all(struct membership *ms)
+static int read_some(struct membership *ms, int fd)
 {
-	uint8_t buf[HEARTBEAT_LEN + 1];
+	uint8_t bufs[BATCH][HEARTBEAT_LEN + 1];
+	struct mmsghdr msgs[BATCH] = {0};
+	struct iovec parts[BATCH];
+	int n;
+
+	for (int i = 0; i < BATCH; i++) {
+		parts[i] = (struct iovec){bufs[i], sizeof(bufs[i])};
+		msgs[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+	}
+	n = recvmmsg(fd, msgs, BATCH, MSG_DONTWAIT, NULL);
+	for (int i = 0; i < n; i++)
+		take_in(ms, bufs[i], msgs[i].msg_len);
+	return n < 0 && (errno == EINTR || errno == ECONNREFUSED) ? BATCH : n;
+}
+
+/* All that waits, before anybody is judged: who was held up itself calls nobody late. */
+static int read_all(struct membership *ms)
+{
+	int all = 0;
 
 	ms->facts.time_ms = (uint64_t)wall_ms();
 	members_set_self(ms->m, &ms->facts, clock_ms());
 	for (int f = 0; f < 2; f++)
-		for (int i = 0; i < AT_ONCE && ms->fds[f] >= 0; i++) {
-			ssize_t n = recv(ms->fds[f], buf, sizeof(buf), MSG_DONTWAIT);
+		for (int i = 0; i < AT_ONCE && ms->fds[f] >= 0; i += BATCH) {
+			int n = read_some(ms, ms->fds[f]);
 
-			if (n < 0 && errno != EINTR && errno != ECONNREFUSED)
+			all += n > 0 ? n : 0;
+			if (n < BATCH)
 				break;
-			if (n >= 0)
-				take_in(ms, buf, (size_t)n);
 		}
+	return all;
 }
 
 static socklen_t sockaddr_fill(struct sockaddr_storage *sa, struct addr a, uint16_t port)
@@ -160,19 +205,50 @@ static void changes_tell(struct membership *ms)
 	}
 }
 
+/* ---- when ---- */
+
+/* How long packets may wait after so many of them were read; 0: each is an event. */
+static int64_t gather_ms(struct membership *ms, int read, int64_t now)
+{
+	uint32_t interval = GATHER_MS * GATHER_PARTS;
+
+	for (size_t i = 0; i < ms->n; i++)
+		if (ms->peers[i].failover.interval_ms < interval)
+			interval = ms->peers[i].failover.interval_ms;
+	if (read >= FLOOD)
+		ms->calm_at = now + FLOOD_MS;
+	return ms->n < GATHER_PEERS || now < ms->calm_at ? 0 : interval / GATHER_PARTS;
+}
+
+static void timer_set(struct membership *ms, int64_t due, int64_t now)
+{
+	if (due > now && due == ms->armed)
+		return;
+	ms->armed = due;
+	loop_timer_arm(ms->timer, due == INT64_MAX ? -1 : due > now ? due - now : 0);
+}
+
 void membership_run(struct membership *ms)
 {
-	int64_t now = clock_ms(), due;
+	int64_t now = clock_ms(), due, gather;
+	int read;
 
 	if (!ms->m)
 		return;
-	read_all(ms);
+	read = read_all(ms);
 	members_tick(ms->m, now);
 	send_all(ms);
 	changes_tell(ms);
+	if (!ms->timer)
+		return;
 	due = members_serial(ms->m) == ms->seen_serial ? members_due(ms->m, now) : now;
-	if (ms->timer)
-		loop_timer_arm(ms->timer, due == INT64_MAX ? -1 : due > now ? due - now : 0);
+	gather = gather_ms(ms, read, now);
+	for (int f = 0; f < 2; f++)
+		if (listen_set(ms, f, !gather, NULL) < 0)
+			gather = GATHER_MS;
+	if (gather && due > now + gather)
+		due = now + gather;
+	timer_set(ms, due, now);
 }
 
 /* Outside of a pass: what has changed is for one, and that is at once. */
@@ -187,6 +263,7 @@ static void run_and_tell(struct membership *ms)
 
 static void on_timer(void *data)
 {
+	((struct membership *)data)->armed = 0;
 	run_and_tell(data);
 }
 
@@ -232,9 +309,10 @@ static int socket_open(struct membership *ms, int f, struct err *e)
 	if (bind(fd, (const struct sockaddr *)&sa, len) < 0)
 		return err_sys(e, -errno, "heartbeats at %s port %u", addr_str(ms->own[f]),
 			       ms->in.conf->gateway_port);
-	r = loop_add_fd(ms->in.loop, fd, EPOLLIN, on_packet, ms, e);
-	if (r == 0)
-		ms->fds[f] = TAKE_FD(fd);
+	ms->fds[f] = TAKE_FD(fd);
+	r = listen_set(ms, f, true, e);
+	if (r < 0)
+		socket_drop(ms, f);
 	return r;
 }
 

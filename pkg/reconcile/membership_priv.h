@@ -16,7 +16,10 @@ struct membership {
 	struct err key_err; /* of the file, as it is now */
 	struct members *m;
 	struct loop_timer *timer;
-	int fds[2]; /* IPv4, IPv6; -1 = no such address */
+	int64_t armed; /* when it fires; 0 = not known */
+	int fds[2];    /* IPv4, IPv6; -1 = no such address */
+	bool listens[2];
+	int64_t calm_at; /* until then packets are read as they come */
 	struct addr own[2];
 	char *self;
 	struct compiled_peer *peers; /* without this node, by name as members.h has them */

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <linux/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -35,6 +36,8 @@ struct loop_timer {
 };
 
 static int64_t now_ms;
+static int listened; /* sockets that the loop waits for */
+static struct loop_timer *armed;
 
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
@@ -45,11 +48,13 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 int loop_add_fd(struct loop *l, int fd, uint32_t events,
 		void (*fn)(int fd, uint32_t events, void *data), void *data, struct err *e)
 {
+	listened++;
 	return 0;
 }
 
 void loop_del_fd(struct loop *l, int fd)
 {
+	listened--;
 }
 
 int loop_timer_new(struct loop *l, void (*fn)(void *data), void *data, struct loop_timer **ret,
@@ -62,6 +67,7 @@ int loop_timer_new(struct loop *l, void (*fn)(void *data), void *data, struct lo
 void loop_timer_arm(struct loop_timer *t, int64_t ms)
 {
 	t->at = now_ms + ms;
+	armed = t;
 }
 
 void loop_timer_free(struct loop_timer *t)
@@ -154,6 +160,7 @@ static int begin(void **state)
 		uint16_t port = free_port();
 
 		memset(&w, 0, sizeof(w));
+		listened = 0;
 		side_start(&w.a, "a", port);
 		side_start(&w.b, "b", port);
 		if (speaks(&w.a) && speaks(&w.b))
@@ -303,22 +310,55 @@ static int64_t packets(const struct json *status, const char *fate)
 	return n;
 }
 
-static void a_packet_under_another_key_is_counted_and_worth_nothing(void **state)
+static void garbage_send(const struct side *s, int n)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET,
 				 .sin_addr.s_addr = htonl(0x7f000003),
-				 .sin_port = htons(w.a.conf.gateway_port)};
+				 .sin_port = htons(s->conf.gateway_port)};
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	while (n--)
+		assert_int_equal(sendto(fd, "hello", 5, 0, (struct sockaddr *)&sa, sizeof(sa)), 5);
+	close(fd);
+}
+
+static void a_packet_under_another_key_is_counted_and_worth_nothing(void **state)
+{
 	struct json *status;
 
 	run(3000, true);
-	assert_int_equal(sendto(fd, "hello", 5, 0, (struct sockaddr *)&sa, sizeof(sa)), 5);
-	close(fd);
+	garbage_send(&w.a, 1);
 	run(20, true);
 	status = membership_status(w.a.ms);
 	assert_int_equal(packets(status, "garbage"), 1);
 	assert_int_equal(packets(status, "wrongKey"), 0);
 	json_free(status);
+}
+
+static void of_many_peers_packets_gather_but_for_a_flood(void **state)
+{
+	char text[4096];
+	size_t at = (size_t)snprintf(text, sizeof(text), "%s", NODE("a", "127.0.0.3") OFFICE);
+
+	membership_free(w.b.ms);
+	w.b.ms = NULL;
+	for (int i = 0; i < 12; i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at, NODE("n%d", "127.0.1.%d"), i,
+				       i + 1);
+	assert_int_equal(listened, 1); /* with one peer each is an event */
+	policy_fixture_done(&w.a.f);
+	policy_fixture_init(&w.a.f, text, "a", "eth1 203.0.113.2/24");
+	membership_configure(w.a.ms, w.a.f.c, "a", &w.a.node);
+	run(500, false);
+	assert_int_equal(listened, 0);
+	assert_in_range(armed->at, now_ms - 10, now_ms + 20);
+	garbage_send(&w.a, 200);
+	run(20, false);
+	assert_int_equal(listened, 1);
+	run(900, false);
+	assert_int_equal(listened, 1);
+	run(200, false);
+	assert_int_equal(listened, 0);
 }
 
 static void without_heartbeats_everybody_lives(void **state)
@@ -347,6 +387,7 @@ int main(void)
 		TWO(a_mac_tells_whose_it_is_and_whether_its_daemon_is_heard),
 		TWO(who_has_no_carrier_is_none_of_the_owners),
 		TWO(a_packet_under_another_key_is_counted_and_worth_nothing),
+		TWO(of_many_peers_packets_gather_but_for_a_flood),
 		TWO(without_heartbeats_everybody_lives),
 	};
 

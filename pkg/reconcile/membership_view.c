@@ -165,17 +165,37 @@ static void uplinks_look(struct membership *ms, const struct node_state *node)
 	ms->n_uplinks = kept;
 }
 
+static struct addr *addrs_sorted(const struct node_state *node)
+{
+	struct addr *list = mem_alloc0((node->n_addrs + 1) * sizeof(*list));
+
+	for (size_t i = 0; i < node->n_addrs; i++)
+		list[i] = node->addrs[i].addr;
+	qsort(list, node->n_addrs, sizeof(*list), addr_order);
+	return list;
+}
+
+/* a is here, and at home at a peer: which one. */
+static void taken_note(const struct membership *ms, const struct egress_addr *a, bool *taken)
+{
+	for (size_t k = 0; k < ms->n; k++)
+		if (strcmp(ms->names[k], a->home) == 0)
+			taken[k] = true;
+}
+
 void membership_holds(struct membership *ms, const struct compiled *c,
 		      const struct node_state *node)
 {
 	const struct egress_addr *addrs;
 	__cleanup_free bool *taken = NULL;
+	__cleanup_free struct addr *here = NULL; /* of thousands of addresses this node has few */
 	uint64_t digest = 0;
 	size_t n;
 
 	if (!ms || !ms->m || ms->n == 0)
 		return;
 	taken = mem_alloc0(ms->n);
+	here = addrs_sorted(node);
 	addrs = compiled_addrs(c, &n);
 	for (size_t i = 0; i < n; i++) {
 		const struct link_info *l =
@@ -187,10 +207,10 @@ void membership_holds(struct membership *ms, const struct compiled *c,
 		if (!addrs[i].assign || !l)
 			continue;
 		uplink_note(ms, l->ifindex);
-		for (size_t k = 0; k < ms->n && addrs[i].home; k++)
-			if (strcmp(ms->names[k], addrs[i].home) == 0 &&
-			    node_addr(node, l->ifindex, addrs[i].addr))
-				taken[k] = true;
+		if (addrs[i].home &&
+		    bsearch(&addrs[i].addr, here, node->n_addrs, sizeof(*here), addr_order) &&
+		    node_addr(node, l->ifindex, addrs[i].addr))
+			taken_note(ms, &addrs[i], taken);
 	}
 	for (size_t k = 0; k < ms->n; k++)
 		members_set_taken(ms->m, ms->names[k], taken[k]);
