@@ -138,28 +138,52 @@ class World:
     def asks_as(self, pod, family, address):
         return self.lab(f"ask {pod} udp {EXT[family]} timeout=200", may_fail=True).strip() == address
 
-    def home(self, wanted, living=None):
-        """{address: its owner} when all who live agree about each, and the kernels say the same; else None."""
-        living = living or self.gateways
+    def says(self, node, wanted, living):
+        """{address: its owner} of those that it tells of, while it hears all who live, and they agree; else None."""
+        s = self.status(node)
+        if not s:
+            return None
+        g = s["gateways"]
+        peers = [p for p in g.get("peers", []) if p["node"] in living]
+        if not g.get("settled") or g.get("state") != "Live" or any(p["state"] != "Live" or not p["agrees"] for p in peers):
+            return None
+        mine = [a for a in s["addresses"] if a["address"] in wanted]
+        return {a["address"]: a["owner"] for a in mine} if all(a["state"] in ("Local", "Remote") for a in mine) else None
+
+    def agreed(self, said, wanted, living):
+        """{address: its owner} of what each has said, if none says otherwise, and the kernels say the same; else None."""
         owner = {}
-        for node in living:
-            s = self.status(node)
-            if not s:
+        for one in said.values():
+            if any(owner.setdefault(a, o) != o for a, o in one.items()):
                 return None
-            g = s["gateways"]
-            peers = [p for p in g.get("peers", []) if p["node"] in living]
-            if not g.get("settled") or g.get("state") != "Live" or \
-                    any(p["state"] != "Live" or not p["agrees"] for p in peers):
-                return None
-            for a in s["addresses"]:
-                if a["address"] in wanted and (
-                        a["state"] not in ("Local", "Remote") or owner.setdefault(a["address"], a["owner"]) != a["owner"]):
-                    return None
         has = self.owners(wanted, living)
         return owner if all(has[a] == [owner.get(a)] for a in wanted) else None
 
+    def home(self, wanted, living=None):
+        """{address: its owner} when all who live agree about each, and the kernels say the same; else None."""
+        living, said = living or self.gateways, {}
+        for node in living:
+            said[node] = self.says(node, wanted, living)
+            if said[node] is None:
+                return None
+        return self.agreed(said, wanted, living)
+
     def wait_home(self, wanted, living=None):
-        return wait_for(lambda: self.home(wanted, living), "the addresses are where they belong")
+        """The same, but each at its own moment: on a busy machine there is always one that misses a heartbeat."""
+        living, said = living or self.gateways, {}
+
+        def look():
+            for node in living:
+                if node not in said and (one := self.says(node, wanted, living)) is not None:
+                    said[node] = one
+            if len(said) < len(living):
+                return None
+            owner = self.agreed(said, wanted, living)
+            if not owner:
+                said.clear()
+            return owner
+
+        return wait_for(look, "the addresses are where they belong", pause=0.1)
 
 
 # ---- what was measured ----
