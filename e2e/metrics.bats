@@ -42,7 +42,9 @@ metrics_up() {
 	told >"$LAB/metrics"
 	METRICS_OF=$LAB/metrics
 	same dropped "$(dropped node1 denied)" "$(metric 'sluice_dropped_packets_total{reason=denied,number=1}')"
-	metric_some 'sluice_policy_packets_total{kind=EgressPolicy,namespace=default,policy=web}' 4
+	metric_some 'sluice_policy_packets_total{kind=EgressPolicy,namespace=default,policy=web,action=Allow}' 1
+	metric_some 'sluice_policy_packets_total{kind=EgressPolicy,namespace=default,policy=web,action=Deny}' 3
+	metric_some 'sluice_policy_connections_total{kind=EgressPolicy,namespace=default,policy=web,action=Allow}' 1
 	metric_is 'sluice_policies{}' 1
 	metric_is 'sluice_policies_left_out{}' 0
 	metric_is 'sluice_egress_addresses{state=Local}' 2

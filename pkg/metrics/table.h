@@ -46,11 +46,13 @@
 	X(AUDITED_BYTES, "sluice_audited_bytes_total", COUNTER, "Bytes of those packets",        \
 	  "outcome")                                                                             \
 	X(POLICY_CONNECTIONS, "sluice_policy_connections_total", COUNTER,                        \
-	  "Connections that rules of the policy decided on", "kind", "namespace", "policy")      \
+	  "Connections that rules of the policy decided on, by what they do; one that gets its " \
+	  "verdict from one rule and its address from another counts for both",                  \
+	  "kind", "namespace", "policy", "action")                                               \
 	X(POLICY_PACKETS, "sluice_policy_packets_total", COUNTER, "Packets of the same", "kind", \
-	  "namespace", "policy")                                                                 \
+	  "namespace", "policy", "action")                                                       \
 	X(POLICY_BYTES, "sluice_policy_bytes_total", COUNTER, "Bytes of the same", "kind",       \
-	  "namespace", "policy")                                                                 \
+	  "namespace", "policy", "action")                                                       \
 	X(POLICIES_LEFT_OUT, "sluice_policies_left_out", GAUGE,                                  \
 	  "Policies that the three above do not tell, there being too many")                     \
 	X(LINES_LOST, "sluice_event_log_lines_lost_total", COUNTER,                              \

@@ -12,9 +12,10 @@
 #include "metrics/table.h"
 
 #define METRICS_TYPE   "text/plain; version=0.0.4; charset=utf-8"
-#define METRICS_LABELS 3
-/* Room for 1,000 policies and 1,024 addresses twice; what is over it is left out, whole lines. */
-#define METRICS_TEXT_MAX (2u << 20)
+#define METRICS_LABELS 4
+/* Room for 2,048 rules of policies and for 1,024 addresses; what is over it is left out, whole
+ * lines. */
+#define METRICS_TEXT_MAX (4u << 20)
 
 enum metric {
 #define X(id, ...) METRIC_##id,
