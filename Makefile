@@ -67,7 +67,7 @@ KUBECTL_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcar
                 $(filter-out %/main.o,$(CTL_OBJS))
 BINS      := $(BIN)/sluice $(BIN)/sluiced $(BIN)/sluicectl $(BIN)/kubectl-sluice
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels faults soak scale sim failover many-gateways soak-gateways bench bench-quick demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels alerts faults soak scale sim failover many-gateways soak-gateways bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -234,6 +234,11 @@ check-full:
 check-kernels: all e2e-tools
 	@scripts/install-deps --full
 	@e2e/kernels/run
+
+# when the alerts of conf/dashboards fire, as promtool says
+alerts:
+	@scripts/install-deps --full
+	@scripts/alerts
 
 # every system call of every verb and of the daemon, every fault: about a quarter of an hour
 faults: all e2e-tools
