@@ -214,10 +214,13 @@ static bool version_take(const struct objects *o, enum collection c, struct obje
 {
 	const char *s = NULL;
 	uint64_t version;
+	char *end;
 
 	if (json_string(json_get(json_get(object, "metadata"), "resourceVersion"), &s, NULL) < 0)
 		return true;
-	version = strtoull(s, NULL, 10);
+	version = strtoull(s, &end, 10);
+	if (!version || *end)
+		return true; /* what it means only the server knows */
 	if (!(o->of[c].listing & o->speaker) && version <= obj->version)
 		return false;
 	obj->version = version;
@@ -262,7 +265,8 @@ void objects_put(struct objects *o, enum collection c, const struct json *object
 void objects_unreadable(struct objects *o, enum collection c, const char *namespace,
 			const char *name, const struct err *why)
 {
-	struct object *obj = find(&o->of[c], object_kinds[c].namespaced ? namespace : "", name);
+	size_t i = objects_index(o, c, namespace, name);
+	struct object *obj = i < SIZE_MAX ? o->of[c].list[i] : NULL;
 
 	log_warn("object not read", "kind=%s namespace=%s name=%s error=%s", object_kinds[c].kind,
 		 log_quote(namespace ?: ""), log_quote(name), log_quote(why->msg));
@@ -311,7 +315,7 @@ size_t objects_index(const struct objects *o, enum collection c, const char *nam
 		     const char *name)
 {
 	const struct objects_of *of = &o->of[c];
-	const char *ns = object_kinds[c].namespaced ? namespace : "";
+	const char *ns = object_kinds[c].namespaced && namespace ? namespace : "";
 	size_t i = place_find(of, ns, name);
 
 	return i < of->n && object_compare(of->list[i], ns, name) == 0 ? i : SIZE_MAX;

@@ -401,6 +401,43 @@ static void a_log_that_is_mostly_out_of_date_is_written_anew(void **state)
 	assert_non_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->refused);
 }
 
+/* No server says so, and nobody may end the daemon by it. */
+static void what_is_told_without_its_namespace_is_of_no_object(void **state)
+{
+	struct fixture *f = *state;
+	struct err why = {0};
+
+	err_set(&why, -EFBIG, "larger than 4194304 bytes");
+	put(f, OBJECTS_POLICIES, POLICY("a", "\"rules\":" RULES_DENY));
+	put(f, OBJECTS_PODS, POD("p", "web"));
+	sync_all(f);
+	assert_true(next(f));
+	objects_gone(f->o, OBJECTS_POLICIES, NULL, "a");
+	objects_gone(f->o, OBJECTS_PODS, NULL, "p");
+	objects_unreadable(f->o, OBJECTS_POLICIES, NULL, "a", &why);
+	assert_false(next(f));
+	assert_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->refused);
+}
+
+static void a_version_that_is_no_number_hides_no_object(void **state)
+{
+	static const char *const versions[] = {"0", "later", "12a"};
+	struct fixture *f = *state;
+
+	sync_all(f);
+	for (size_t i = 0; i < 3; i++) {
+		__cleanup_free char *text = mem_printf(
+			"{\"metadata\":{\"namespace\":\"shop\",\"name\":\"a\",\"resourceVersion\":"
+			"\"%s\"},\"spec\":{\"priority\":%zu,\"subject\":{\"podSelector\":{}},"
+			"\"rules\":" RULES_DENY "}}",
+			versions[i], i + 1);
+
+		put(f, OBJECTS_POLICIES, text);
+		assert_true(next(f));
+		assert_int_equal(f->set->policies[0].priority, i + 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +452,8 @@ int main(void)
 		T(a_pod_is_who_it_was_while_it_is_needed),
 		T(what_a_complete_list_does_not_have_is_gone),
 		T(what_the_api_told_is_counted),
+		T(what_is_told_without_its_namespace_is_of_no_object),
+		T(a_version_that_is_no_number_hides_no_object),
 		T(a_policy_on_services_waits_for_them),
 		T(a_thousand_events_are_one_set),
 		T(a_log_that_was_cut_short_is_read_as_far_as_it_stands),
