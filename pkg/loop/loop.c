@@ -17,7 +17,8 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 
-#define BATCH 32
+#define BATCH	  32
+#define ARM_TRIES 10
 
 struct source {
 	int fd;
@@ -168,7 +169,9 @@ void loop_timer_arm(struct loop_timer *t, int64_t ms)
 		if (ms == 0)
 			when.it_value.tv_nsec = 1; /* zero would disarm */
 	}
-	timerfd_settime(t->fd, 0, &when, NULL);
+	/* whoever waits for it would wait for ever */
+	for (int i = 0; i < ARM_TRIES && timerfd_settime(t->fd, 0, &when, NULL) < 0; i++)
+		;
 }
 
 void loop_timer_free(struct loop_timer *t)

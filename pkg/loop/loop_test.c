@@ -10,11 +10,23 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 static struct loop *l;
 static struct err e;
+static int refusals; /* so many times the kernel has no room for a timer */
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *old)
+{
+	if (refusals-- > 0) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return (int)syscall(SYS_timerfd_settime, fd, flags, when, old);
+}
 static char trail[64]; /* what was called, in order */
 
 static int start(void **state)
@@ -75,6 +87,22 @@ static void a_timer_may_free_itself(void **state)
 	loop_timer_arm(own, 0);
 	assert_int_equal(loop_run(l, &e), 0);
 	assert_string_equal(trail, "f");
+}
+
+/* Whoever waits for it would wait for ever. */
+static void a_timer_that_is_refused_for_a_moment_fires(void **state)
+{
+	struct loop_timer *t, *end;
+
+	assert_int_equal(loop_timer_new(l, leave_a_mark, "t", &t, &e), 0);
+	assert_int_equal(loop_timer_new(l, quit, NULL, &end, &e), 0);
+	loop_timer_arm(end, 1000);
+	refusals = 2;
+	loop_timer_arm(t, 1);
+	assert_int_equal(loop_run(l, &e), 0);
+	assert_string_equal(trail, "t");
+	loop_timer_free(t);
+	loop_timer_free(end);
 }
 
 static int pipes[2][2];
@@ -173,6 +201,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(timers_fire_in_order_of_time_and_once, start, stop),
 		cmocka_unit_test_setup_teardown(a_timer_may_free_itself, start, stop),
+		cmocka_unit_test_setup_teardown(a_timer_that_is_refused_for_a_moment_fires, start,
+						stop),
 		cmocka_unit_test_setup_teardown(a_removed_descriptor_is_never_called, start, stop),
 		cmocka_unit_test_setup_teardown(a_descriptor_may_be_added_again_from_its_callback,
 						start, stop),
