@@ -136,7 +136,10 @@ static bool read_rule(struct tz *z, const char *s)
 			return false;
 		z->dst = -z->dst;
 	}
-	return read_day(&s, &z->begin) && read_day(&s, &z->end) && !*s;
+	if (!read_day(&s, &z->begin) || !read_day(&s, &z->end) || *s)
+		return false;
+	z->has_dst = z->dst != z->std; /* else nobody would ever move his clock */
+	return true;
 }
 
 /* ---- the file ---- */
