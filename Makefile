@@ -240,10 +240,9 @@ alerts:
 	@scripts/install-deps --full
 	@scripts/alerts
 
-# every system call of every verb and of the daemon, every fault: about a quarter of an hour
+# every system call of every verb and of the daemon, every fault: about half an hour
 faults: all e2e-tools
-	@e2e/faults/run $(FAULTS)
-	@$(if $(FAULTS),,e2e/faults/powercut)
+	@e2e/faults/run $(FAULTS); r=$$?; $(if $(FAULTS),,e2e/faults/powercut || r=1;) exit $$r
 
 # 32 pods that come and go all at once, for five minutes
 soak: all e2e-tools

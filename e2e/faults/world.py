@@ -270,11 +270,20 @@ spec:
             except OSError:
                 return None
 
+    def seen_as(self, version):
+        """As ask(); again, when nothing came back: the connections of this node are forgotten after a
+        second, and with them what a busy machine answers later."""
+        end = time.monotonic() + PATIENCE
+        seen = None
+        while seen is None and time.monotonic() < end:
+            seen = self.ask(version)
+        return seen
+
     def in_force(self, why):
         """Governed, as the policies say now: what an ADD that succeeded promises."""
         require(self.map_entry(), f"{why}: no map entry")
         for version, address in OFFICE[self.office].items():
-            seen = self.ask(version)
+            seen = self.seen_as(version)
             require(seen == address, f"{why}: seen as {seen}, expected {address}")
         self.no_stranger(why)
 
@@ -333,6 +342,10 @@ spec:
         if done.returncode == 3:  # no TCX here
             subprocess.run(["tc", "filter", "del", "dev", veth, "ingress"], capture_output=True)
         require(len(done.stdout.split()) <= 1, f"programs on {veth}: {done.stdout.split()}")
+
+    def state(self):
+        """All that one may want to know of a node where something is wrong."""
+        return self.lab("(LAB_TAIL=80 lab_dump) 2>&1", may_fail=True)
 
     def scrub(self):
         """After a problem: its remains must not be those of the next run."""
