@@ -156,6 +156,62 @@ walled() {
 @test "firewall with iptables-nft under FORWARD DROP, remote gateway" { walled nft gw1; }
 @test "firewall with iptables-legacy under FORWARD DROP, local gateway (long)" { walled legacy node1; }
 
+# docker_on BACKEND NODE: what Docker leaves of the forward chain
+docker_on() {
+	local tool
+	for tool in "iptables-$1" "ip6tables-$1"; do
+		on "$2" "$tool" -N DOCKER-USER
+		on "$2" "$tool" -A DOCKER-USER -j RETURN
+		on "$2" "$tool" -I FORWARD -j DOCKER-USER
+		on "$2" "$tool" -P FORWARD DROP
+	done
+}
+# docker_rules BACKEND NODE
+docker_rules() {
+	on "$2" "iptables-$1" -S DOCKER-USER
+	on "$2" "ip6tables-$1" -S DOCKER-USER
+}
+forward_is() { ctl "$1" status -o json | jq -e --arg s "$2" 'any(.conditions[]; .type == "ForwardAccepted" and .status == $s)'; }
+
+# Nodes with Docker; node1's own pods and those of others, which come by the tunnel
+docker_user() {
+	local node before
+	for node in node1 gw1; do docker_on "$1" "$node"; done
+	before=$(docker_rules "$1" gw1)
+	office_up
+	web_add web
+	same "dropped by others" timeout "$(ask web udp "$EXT_V4" timeout=500)"
+	for node in node1 gw1; do lab_wait 100 forward_is "$node" False; done
+	same "nothing is written unasked" "$before" "$(docker_rules "$1" gw1)"
+	for node in node1 gw1; do node_stop "$node"; done
+	echo 'dockerUser: true' >"$LAB/docker.yaml"
+	LAB_CONFIG=$LAB/docker.yaml node_start node1 gw1
+	gateway_wait gw1
+	for node in node1 gw1; do lab_wait 100 forward_is "$node" True; done
+	lab_wait 100 asks_as web "$EGRESS_V4"
+	same "tcp" "$EGRESS_V4" "$(ask web tcp "$EXT_V4")"
+	same "v6" "$EGRESS_V6" "$(ask web tcp "$EXT_V6")"
+	same "denied" timeout "$(ask web udp "$DENIED_V4" timeout=300)"
+	pod_add plain # others' affair
+	same "without an egress address" timeout "$(ask plain udp "$EXT_V4" timeout=500)"
+	docker_rules "$1" gw1 | grep sluice-egress
+	# taken out by somebody: back within ten seconds
+	for node in node1 gw1; do on "$node" "iptables-$1" -F DOCKER-USER; done
+	lab_wait 300 asks_as web "$EGRESS_V4"
+	for node in node1 gw1; do on "$node" "iptables-$1" -A DOCKER-USER -j RETURN; done
+	pod_del web
+	pod_del plain
+	for node in node1 gw1; do
+		node_stop "$node"
+		node_args "$node"
+		on "$node" "$BIN/sluiced" "${NODE_ARGS[@]}" --cleanup
+		same "as it was" "$before" "$(docker_rules "$1" "$node")"
+	done
+}
+
+@test "under Docker's FORWARD drop what has an egress address passes where we are let into DOCKER-USER" { docker_user nft; }
+@test "the same with iptables-legacy (long)" { skip_long; docker_user legacy; }
+
 # (An MTU would be set on the pod's side alone, and cut off what is larger.)
 tuned() {
 	same somaxconn 500 "$(on web sysctl -n net.core.somaxconn)" &&

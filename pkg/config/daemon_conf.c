@@ -269,6 +269,7 @@ static const struct key {
 	{"cniBinDir", offsetof(struct daemon_conf, cni_bin_dir), folder_parse},
 	{"cniEntry", offsetof(struct daemon_conf, cni_entry), entry_parse},
 	{"nodeTaint", offsetof(struct daemon_conf, node_taint), bool_parse},
+	{"dockerUser", offsetof(struct daemon_conf, docker_user), bool_parse},
 	{"gatewayKeyFile", offsetof(struct daemon_conf, gateway_key_file), folder_parse},
 	{"gatewayInsecure", offsetof(struct daemon_conf, gateway_insecure), bool_parse},
 	{"gatewayPort", offsetof(struct daemon_conf, gateway_port), port_parse},

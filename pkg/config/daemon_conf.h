@@ -35,6 +35,7 @@ struct daemon_conf {
 	char *gateway_key_file; /* gatewayKeyFile: what gateways prove by who they are; NULL:
 				   without heartbeats, unless: */
 	bool node_taint;	/* nodeTaint: take sluice.dev/not-ready off the Node when ready */
+	bool docker_user;	/* dockerUser: a rule of ours in the chain DOCKER-USER */
 	bool gateway_insecure;	/* gatewayInsecure: heartbeats that anybody could forge */
 	uint16_t gateway_port;	/* gatewayPort: UDP and TCP, the same on all gateways */
 	/* metricsAddress: "127.0.0.1:5347", "[fd00::1]:5347"; ":5347": all addresses */

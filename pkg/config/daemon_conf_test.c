@@ -52,7 +52,8 @@ static void reads_every_key(void **state)
 		 "nodeName: n1\npolicyDir: /p\nstateDir: /s\nrunDir: /r\nbpffs: /b\n"
 		 "clusterCIDRs: [10.244.0.0/16, 'fd00:10::/32']\n"
 		 "sourceCheckExemptNamespaces:\n- vms\ncniConfDir: /n\ncniBinDir: /c\n"
-		 "cniEntry: {failureMode: open}\nnodeTaint: true\nmetricsAddress: "
+		 "cniEntry: {failureMode: open}\nnodeTaint: true\ndockerUser: "
+		 "true\nmetricsAddress: "
 		 "'[::1]:5347'\nlogLevel: debug\nlogFormat: "
 		 "json\n",
 		 &e) < 0)
@@ -64,6 +65,7 @@ static void reads_every_key(void **state)
 	assert_string_equal(c.cni_bin_dir, "/c");
 	assert_non_null(c.cni_entry);
 	assert_true(c.node_taint);
+	assert_true(c.docker_user);
 	assert_int_equal(c.metrics_port, 5347);
 	assert_string_equal(addr_str(c.metrics_addr), "::1");
 	assert_int_equal(c.n_cluster_cidrs, 2);

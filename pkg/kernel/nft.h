@@ -131,8 +131,9 @@ struct nft_count {
 };
 int nft_counters(struct nft *n, struct nft_count *counts, struct err *e);
 /* Base chains of others at hook forward whose policy is drop: first name into buf ("ip filter
- * FORWARD"), "" = none. */
-int nft_forward_drop(struct nft *n, char *buf, size_t len, struct err *e);
+ * FORWARD"), "" = none; but for Docker's where our rule stands before it (accepted: docker_user.h).
+ */
+int nft_forward_drop(struct nft *n, unsigned int accepted, char *buf, size_t len, struct err *e);
 /* Non-blocking socket hearing nftables changes; nft_events_read as rtnl_events_read (1 = our table
  * or a forward policy was touched by somebody else's transaction). */
 int nft_events_open(int *ret_fd, struct err *e);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "kernel/docker_user.h"
 #include "kernel/nlmsg.h"
 
 #define BUFFER	   (64 * 1024)
@@ -25,7 +26,19 @@
 struct search {
 	char *buf;
 	size_t len;
+	unsigned int accepted; /* DOCKER_USER_* */
 };
+
+/* Docker's FORWARD asks DOCKER-USER first, and there our rule accepts. */
+static bool is_accepted(const struct search *s, const struct nft_chain_said *c)
+{
+	unsigned int bit = c->family == NFPROTO_IPV4   ? DOCKER_USER_NFT4
+			   : c->family == NFPROTO_IPV6 ? DOCKER_USER_NFT6
+						       : 0;
+
+	return s->accepted & bit && strcmp(c->table, "filter") == 0 &&
+	       strcmp(c->name, "FORWARD") == 0;
+}
 
 static const char *family_name(uint32_t family)
 {
@@ -44,7 +57,7 @@ static int on_chain(const struct nlmsghdr *nlh, void *data)
 		return MNL_CB_OK;
 	if (c.family != NFPROTO_IPV4 && c.family != NFPROTO_IPV6 && c.family != NFPROTO_INET)
 		return MNL_CB_OK;
-	if (c.family != NFPROTO_INET || strcmp(c.table, NFT_TABLE) != 0)
+	if ((c.family != NFPROTO_INET || strcmp(c.table, NFT_TABLE) != 0) && !is_accepted(s, &c))
 		snprintf(s->buf, s->len, "%s %s %s", family_name(c.family), c.table, c.name);
 	return MNL_CB_OK;
 }
@@ -71,17 +84,18 @@ static const struct legacy {
 		*names; /* of the namespace's tables: asking for one that is not there makes it */
 	int family, level, get_info, get_entries;
 	size_t offset_at;
+	unsigned int accepted;
 	const char *found;
 } legacies[] = {
 	{"/proc/thread-self/net/ip_tables_names", AF_INET, IPPROTO_IP, IPT_SO_GET_INFO,
-	 IPT_SO_GET_ENTRIES, offsetof(struct ipt_entry, target_offset),
+	 IPT_SO_GET_ENTRIES, offsetof(struct ipt_entry, target_offset), DOCKER_USER_LEGACY4,
 	 "ip filter FORWARD (legacy iptables)"},
 	{"/proc/thread-self/net/ip6_tables_names", AF_INET6, IPPROTO_IPV6, IP6T_SO_GET_INFO,
-	 IP6T_SO_GET_ENTRIES, offsetof(struct ip6t_entry, target_offset),
+	 IP6T_SO_GET_ENTRIES, offsetof(struct ip6t_entry, target_offset), DOCKER_USER_LEGACY6,
 	 "ip6 filter FORWARD (legacy iptables)"},
 };
 
-static bool has_filter(const char *path)
+bool nft_legacy_has_filter(const char *path)
 {
 	__cleanup_file FILE *f = fopen(path, "re");
 	char line[64];
@@ -114,7 +128,7 @@ static int forward_legacy(const struct legacy *l, struct search *s)
 	__cleanup_close int fd = -1;
 	socklen_t len = sizeof(info);
 
-	if (!has_filter(l->names))
+	if (s->accepted & l->accepted || !nft_legacy_has_filter(l->names))
 		return 0;
 	fd = socket(l->family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	if (fd < 0 || getsockopt(fd, l->level, l->get_info, &info, &len) < 0)
@@ -134,9 +148,9 @@ static int forward_legacy(const struct legacy *l, struct search *s)
 	return 0;
 }
 
-int nft_forward_drop(struct nft *n, char *buf, size_t len, struct err *e)
+int nft_forward_drop(struct nft *n, unsigned int accepted, char *buf, size_t len, struct err *e)
 {
-	struct search s = {buf, len};
+	struct search s = {.buf = buf, .len = len, .accepted = accepted};
 	size_t i;
 	int rc, tries;
 

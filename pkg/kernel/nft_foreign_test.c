@@ -88,7 +88,7 @@ static void finds_forward(struct fixture *f, const char *name)
 {
 	char buf[128];
 
-	expect_ok(nft_forward_drop(f->n, buf, sizeof(buf), &f->e), &f->e);
+	expect_ok(nft_forward_drop(f->n, 0, buf, sizeof(buf), &f->e), &f->e);
 	assert_string_equal(buf, name);
 }
 

@@ -266,7 +266,7 @@ static void forward(struct nft *n)
 {
 	char name[64];
 
-	if (nft_forward_drop(n, name, sizeof(name), NULL) == 0)
+	if (nft_forward_drop(n, 0, name, sizeof(name), NULL) == 0)
 		assert(memchr(name, 0, sizeof(name)));
 }
 

@@ -37,6 +37,12 @@
 #include "bpf/drop_reasons.h"
 #include "kernel/nft.h"
 
+/* ---- nft_foreign.c ---- */
+
+/* The file names its tables: is "filter" among them? Asking legacy iptables itself would make it.
+ */
+bool nft_legacy_has_filter(const char *path);
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof(*(a)))
 
 #define NFT_TABLE     "sluice"

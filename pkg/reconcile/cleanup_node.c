@@ -9,6 +9,7 @@
 
 #include "bpf/loader.h"
 #include "bpf/maps.h"
+#include "kernel/docker_user.h"
 #include "kernel/tc.h"
 #include "reconcile/priv.h"
 
@@ -74,9 +75,14 @@ static int kernel_empty(const struct dp_kernel *k, struct err *e)
 int reconcile_cleanup(const struct daemon_conf *conf, struct err *e)
 {
 	__cleanup(doors_close) struct dp_kernel k = {0};
-	int rc = doors_open(conf, &k, e);
+	unsigned int none;
+	int docker = 0, rc = doors_open(conf, &k, e);
 
 	if (rc == 0)
 		rc = kernel_empty(&k, e);
-	return rc < 0 ? rc : bpf_unload(conf->bpffs, e);
+	if (rc == 0)
+		docker = docker_user_apply(k.nft, 0, &none, e);
+	if (rc == 0)
+		rc = bpf_unload(conf->bpffs, docker < 0 ? NULL : e);
+	return rc < 0 ? rc : docker;
 }

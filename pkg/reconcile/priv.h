@@ -133,6 +133,7 @@ struct reconcile {
 	struct refusal *refusals; /* of the last plan: their pods keep what they had */
 	size_t n_refusals;
 	char forward_drop[64];
+	bool forward_looked, forward_said; /* forward.c */
 	int64_t last_ok_at;
 	bool others_forgotten; /* pins of other versions */
 };
@@ -159,6 +160,9 @@ bool pods_adopt(struct reconcile *r);
 
 /* path.c: the smallest towards a tunnel's end; 0 = none is known */
 uint32_t path_mtu(struct reconcile *r);
+
+/* forward.c: does somebody drop what is forwarded; where we may, our word in DOCKER-USER */
+void forward_look(struct reconcile *r);
 
 /* programs.c */
 struct prog *prog_get(struct reconcile *r, uint64_t key);

@@ -229,8 +229,7 @@ static int see(struct reconcile *r, struct dp_model **ret, struct err *e)
 	rc = dp_observe(&r->k, &in, ret, e);
 	if (rc == 0 && !in.known) {
 		r->known_at = clock_ms();
-		if (nft_forward_drop(r->k.nft, r->forward_drop, sizeof(r->forward_drop), NULL) < 0)
-			r->forward_drop[0] = '\0';
+		forward_look(r);
 	}
 	return rc;
 }
