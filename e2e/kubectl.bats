@@ -105,6 +105,8 @@ all_told() {
 	kube_delete /api/v1/namespaces/sluice-system/pods/sluiced-gw1?gracePeriodSeconds=0 >/dev/null
 	run -3 sluice status -o wide
 	[[ $output =~ gw1\ +ready\ +none ]]
+	run -3 sluice status -o json
+	is '.nodes[] | select(.node == "gw1") | .reason == "NoPod"'
 	daemon_pod gw1 True
 	kube_apply <<-END
 		{apiVersion: sluice.dev/v1alpha1, kind: EgressPolicy, metadata: {name: lost, namespace: shop},

@@ -177,6 +177,7 @@ bool node_line_good(const struct node_line *n)
 struct json *node_line_json(const struct node_line *n, bool pods_known, bool leader)
 {
 	struct json *o = json_new_object(), *addresses = json_new_array();
+	bool lacks = pods_known && !n->daemon && !node_line_good(n);
 
 	for (size_t i = 0; i < n->n_addresses; i++)
 		json_append(addresses, json_new_string(n->addresses[i]));
@@ -185,7 +186,7 @@ struct json *node_line_json(const struct node_line *n, bool pods_known, bool lea
 	json_set(o, "schedulable", n->listed ? json_new_bool(n->schedulable) : json_new_null());
 	json_set(o, "daemon", pods_known ? json_new_bool(n->daemon) : json_new_null());
 	json_set(o, "daemonReady", pods_known ? json_new_bool(n->daemon_ready) : json_new_null());
-	json_set(o, "reason", json_new_string(n->reason));
+	json_set(o, "reason", json_new_string(lacks ? "NoPod" : n->reason));
 	json_set(o, "version", json_new_string(n->version));
 	json_set(o, "image", json_new_string(n->image));
 	json_set(o, "restarts", json_new_int(n->restarts));

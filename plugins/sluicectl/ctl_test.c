@@ -254,6 +254,9 @@ static void what_is_written_wrong_is_answered_by_what_is_near(void **state)
 	assert_output("did you mean 'shop/payments-1'?");
 	assert_int_equal(ctl("explain -n shop unrelated 198.51.100.7"), 0);
 	assert_null(strstr(run_output, "did you mean"));
+	assert_int_equal(ctl("explain -n shop payments-1 api.example.com:443"), 2);
+	assert_output("'api.example.com' is a name: ask for one of its addresses, with --fqdn "
+		      "api.example.com");
 	assert_int_equal(ctl("stauts"), 2);
 	assert_output("did you mean 'status'?");
 	assert_int_equal(ctl("status --otuput json"), 2);

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "policy/doc.h"
+#include "policy/fqdn.h"
 
 static const struct {
 	const char *name;
@@ -85,6 +86,15 @@ static void keys_set(struct destination *d, long proto, long port)
 	}
 }
 
+static bool looks_like_name(const char *text)
+{
+	char name[FQDN_MAX + 1];
+	const char *why, *top = strrchr(text, '.');
+
+	return top && strpbrk(top, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") &&
+	       fqdn_check(text, name, &why) == 0;
+}
+
 int destination_parse(const char *text, struct destination *ret, struct err *e)
 {
 	__cleanup_free char *copy = mem_strdup(text);
@@ -102,6 +112,10 @@ int destination_parse(const char *text, struct destination *ret, struct err *e)
 				text, slash + 1);
 	}
 	port_text = port_cut(copy, &addr_text);
+	if (addr_parse(addr_text, &ret->addr) < 0 && looks_like_name(addr_text))
+		return err_set(e, -EINVAL,
+			       "'%s' is a name: ask for one of its addresses, with --fqdn %s",
+			       addr_text, addr_text);
 	if (addr_parse(addr_text, &ret->addr) < 0)
 		return err_set(e, -EINVAL, "'%s': '%s' is not an address", text, addr_text);
 	if (port_text) {

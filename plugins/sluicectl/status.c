@@ -122,5 +122,7 @@ const struct verb verb_status = {
 		"is the node as it must be: conditions, egress addresses, owners\n"
 		"\n"
 		"Asks the daemon. Exit status 0: ready, 3: not ready, 1: it does not answer.\n"
+		"Of a cluster: a line for each node with its daemon and addresses, who writes\n"
+		"status, and which gateways and policies are not in force, and why.\n"
 		"\n",
 };
