@@ -67,7 +67,7 @@ KUBECTL_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %_test.c %_fuzz.c,$(wildcar
                 $(filter-out %/main.o,$(CTL_OBJS))
 BINS      := $(BIN)/sluice $(BIN)/sluiced $(BIN)/sluicectl $(BIN)/kubectl-sluice
 
-.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels alerts faults soak scale sim failover many-gateways soak-gateways bench bench-quick demo lint clean deps
+.PHONY: all install uninstall unit fuzz fuzz-build e2e e2e-tools bench-tools check check-full check-kernels image-check alerts faults soak scale sim failover many-gateways soak-gateways bench bench-quick demo lint clean deps
 all: $(BINS)
 
 $(filter $(B)/pkg/bpf/%.o,$(OBJS)): $(SKELS)
@@ -243,6 +243,10 @@ alerts:
 # every system call of every verb and of the daemon, every fault: about half an hour
 faults: all e2e-tools
 	@e2e/faults/run $(FAULTS); r=$$?; $(if $(FAULTS),,e2e/faults/powercut || r=1;) exit $$r
+
+# the container image, built from Debian's packages and tried; some minutes, needs the mirrors
+image-check:
+	@e2e/image/check $(IMAGE)
 
 # 32 pods that come and go all at once, for five minutes
 soak: all e2e-tools
