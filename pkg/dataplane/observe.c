@@ -35,17 +35,14 @@ static int program_attached(const struct dp_kernel *k, uint32_t ifindex, enum tc
 static int link_observe(const struct dp_kernel *k, const struct dp_model *want, struct dp_model *m,
 			uint32_t *ret_ifindex, struct err *e)
 {
-	struct link_vxlan spec = {.name = DP_LINK, .mac = SLU_MAC_DEVICE};
+	/* another mtu is no reason to make it anew */
+	const struct link_vxlan spec = {
+		.name = DP_LINK, .mac = SLU_MAC_DEVICE, .port = want->link.port};
 	struct link_info info;
 	int r;
 
 	*ret_ifindex = 0;
-	r = link_get_name(k->rtnl, DP_LINK, &info, e);
-	if (r < 0)
-		return r == -ENODEV ? 0 : r;
-	spec.port = want->link.port;
-	spec.mtu = info.mtu; /* another mtu is no reason to make it anew */
-	r = link_vxlan_check(k->rtnl, &spec, e);
+	r = link_vxlan_check(k->rtnl, &spec, &info, e);
 	if (r < 0)
 		return r == -ENODEV ? 0 : r;
 	m->link = (struct dp_link){.present = true,

@@ -271,16 +271,18 @@ int link_add_vxlan(struct rtnl *r, const struct link_vxlan *l, struct err *e)
 	return 0;
 }
 
-int link_vxlan_check(struct rtnl *r, const struct link_vxlan *l, struct err *e)
+int link_vxlan_check(struct rtnl *r, const struct link_vxlan *l, struct link_info *ret,
+		     struct err *e)
 {
 	struct link_seen seen = {0};
 	int rc = get_seen_name(r, l->name, &seen, e);
 
 	if (rc < 0)
 		return rc;
+	*ret = seen.info;
 	return strcmp(seen.info.kind, "vxlan") == 0 && seen.external && seen.port == l->port &&
-	       seen.info.mtu == l->mtu && seen.group == SLU_DEVICE_GROUP && seen.info.has_mac &&
-	       memcmp(seen.info.mac, l->mac, sizeof(l->mac)) == 0 &&
+	       (!l->mtu || seen.info.mtu == l->mtu) && seen.group == SLU_DEVICE_GROUP &&
+	       seen.info.has_mac && memcmp(seen.info.mac, l->mac, sizeof(l->mac)) == 0 &&
 	       (seen.info.flags & IFF_NOARP) &&
 	       (!seen.has_addr_gen || seen.addr_gen == IN6_ADDR_GEN_MODE_NONE);
 }

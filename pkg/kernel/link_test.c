@@ -109,7 +109,8 @@ static void lists_more_links_than_one_buffer_holds(void **state)
 	rtnl_close(r);
 }
 
-static const struct link_vxlan wanted = {"sluice0", 5347, 1450, {2, 0x53, 0x4c, 0x55, 0, 1}};
+static const struct link_vxlan wanted = {"sluice0", 5347, 1450, {2, 0x53, 0x4c, 0x55, 0, 1}},
+			       any_mtu = {"sluice0", 5347, 0, {2, 0x53, 0x4c, 0x55, 0, 1}};
 
 static void makes_the_tunnel_device_and_knows_it_again(void **state)
 {
@@ -117,22 +118,24 @@ static void makes_the_tunnel_device_and_knows_it_again(void **state)
 	struct link_info info;
 	struct err e = {0};
 
-	expect_rc(link_vxlan_check(r, &wanted, &e), -ENODEV, &e);
+	expect_rc(link_vxlan_check(r, &wanted, &info, &e), -ENODEV, &e);
 	expect_ok(link_add_vxlan(r, &wanted, &e), &e);
 	expect_rc(link_add_vxlan(r, &wanted, &e), -EEXIST, &e);
-	expect_rc(link_vxlan_check(r, &wanted, &e), 1, &e);
+	expect_rc(link_vxlan_check(r, &wanted, &info, &e), 1, &e);
 	expect_ok(link_get_name(r, "sluice0", &info, &e), &e);
 	assert_int_equal(info.flags & (IFF_UP | IFF_NOARP), IFF_NOARP);
 	sh("ip -d link show sluice0 | grep -q 'vxlan external.*dstport 5347.*nolearning.*"
 	   "noudp6zerocsumrx.*addrgenmode none'");
 	sh("ethtool -k sluice0 | grep -q 'generic-receive-offload: off'");
 	sh("ethtool -K sluice0 gro on");
-	expect_rc(link_vxlan_check(r, &wanted, &e), 1, &e);
+	expect_rc(link_vxlan_check(r, &wanted, &info, &e), 1, &e);
 	expect_ok(link_set(r, info.ifindex, true, 0, &e), &e);
-	expect_rc(link_vxlan_check(r, &wanted, &e), 1, &e);
+	expect_rc(link_vxlan_check(r, &wanted, &info, &e), 1, &e);
 	sh("test -z \"$(ip -6 addr show dev sluice0)\"");
 	expect_ok(link_set(r, info.ifindex, true, 1400, &e), &e);
-	expect_rc(link_vxlan_check(r, &wanted, &e), 0, &e);
+	expect_rc(link_vxlan_check(r, &wanted, &info, &e), 0, &e);
+	expect_rc(link_vxlan_check(r, &any_mtu, &info, &e), 1, &e);
+	assert_int_equal(info.mtu, 1400);
 	expect_ok(link_set_rp_filter(r, info.ifindex, 2, &e), &e);
 	sh("test $(cat /proc/sys/net/ipv4/conf/sluice0/rp_filter) = 2");
 	expect_ok(link_del(r, info.ifindex, &e), &e);
@@ -153,12 +156,13 @@ static void anything_else_of_that_name_is_not_the_tunnel_device(void **state)
 		"ip link set sluice0 arp off addrgenmode none", /* of no group */
 	};
 	struct rtnl *r = open_here();
+	struct link_info info;
 	struct err e = {0};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		sh("%s", others[i]);
 		sh("ip link set sluice0 address 02:53:4c:55:00:01");
-		expect_rc(link_vxlan_check(r, &wanted, &e), 0, &e);
+		expect_rc(link_vxlan_check(r, &wanted, &info, &e), 0, &e);
 		sh("ip link del sluice0");
 	}
 	rtnl_close(r);

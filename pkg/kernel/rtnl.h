@@ -61,9 +61,10 @@ struct link_vxlan { /* what sluice0 is */
 /* VXLAN "external" (collect metadata), learning off, NOARP, addrgenmode none, of SLU_DEVICE_GROUP,
  * down, without GRO (which may be turned on). -EEXIST. */
 int link_add_vxlan(struct rtnl *r, const struct link_vxlan *l, struct err *e);
-/* Whether the link of that name is what link_add_vxlan would make (port, external, mac, mtu,
- * group). 1 yes, 0 no, -ENODEV. */
-int link_vxlan_check(struct rtnl *r, const struct link_vxlan *l, struct err *e);
+/* Whether the link of that name, *ret, is what link_add_vxlan would make (port, external, mac,
+ * group, mtu: 0 = any). 1 yes, 0 no, -ENODEV. */
+int link_vxlan_check(struct rtnl *r, const struct link_vxlan *l, struct link_info *ret,
+		     struct err *e);
 int link_set(struct rtnl *r, uint32_t ifindex, bool up, uint32_t mtu /* 0 = leave */,
 	     struct err *e);
 int link_set_rp_filter(struct rtnl *r, uint32_t ifindex, int value, struct err *e);

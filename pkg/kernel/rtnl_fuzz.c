@@ -37,7 +37,7 @@ static void ask_links(struct rtnl *r)
 	free(links);
 	if (link_get(r, 1, &one, NULL) == 0)
 		link_use(&one);
-	link_vxlan_check(r, &tunnel, NULL);
+	link_vxlan_check(r, &tunnel, &one, NULL);
 }
 
 static void ask_link(struct rtnl *r)
@@ -46,7 +46,7 @@ static void ask_link(struct rtnl *r)
 
 	if (link_get_name(r, "eth0", &one, NULL) == 0)
 		link_use(&one);
-	link_vxlan_check(r, &tunnel, NULL);
+	link_vxlan_check(r, &tunnel, &one, NULL);
 	link_add_vxlan(r, &tunnel, NULL);
 }
 
