@@ -113,14 +113,33 @@ static int read_all(int fd, size_t max, char **ret_data, size_t *ret_len)
 	return 0;
 }
 
+/* A folder of ours, or of others' files: what lies in it must not make us wait. A path that
+ * somebody gave may be a pipe. */
+static int folder_file_open(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		close(fd);
+		return -EINVAL;
+	}
+	return fd;
+}
+
 int atomic_file_load(int dirfd, const char *name, size_t max, char **ret_data, size_t *ret_len,
 		     struct err *e)
 {
-	__cleanup_close int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	__cleanup_close int fd = dirfd == AT_FDCWD ? open(name, O_RDONLY | O_CLOEXEC)
+						   : folder_file_open(dirfd, name);
 	int r;
 
+	if (fd == -EINVAL)
+		return err_set(e, fd, "%s: not a file", name);
 	if (fd < 0)
-		return err_sys(e, -errno, "open %s", name);
+		return err_sys(e, dirfd == AT_FDCWD ? -errno : fd, "open %s", name);
 	r = read_all(fd, max, ret_data, ret_len);
 	if (r < 0)
 		return err_sys(e, r, "read %s", name);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,6 +78,28 @@ static void a_file_above_the_bound_is_refused(void **state)
 }
 
 /* The disk takes one byte, then the process dies. */
+/* Whoever opened it would wait for somebody to write, and read without an end. */
+static void what_is_no_file_is_refused_at_once(void **state)
+{
+	struct fixture *f = *state;
+	char *data = NULL;
+	size_t len = 0;
+
+	for (int i = 0; i < 3; i++) {
+		struct err e = {0};
+
+		if (i == 0)
+			assert_int_equal(mkfifoat(f->fd, "a", 0600), 0);
+		else
+			assert_int_equal(symlinkat(i == 1 ? "/dev/zero" : ".", f->fd, "a"), 0);
+		assert_int_equal(atomic_file_load(f->fd, "a", 100, &data, &len, &e),
+				 i == 2 ? -EISDIR : -EINVAL);
+		assert_non_null(strstr(e.msg, i == 2 ? "a" : "a: not a file"));
+		assert_null(data);
+		assert_int_equal(unlinkat(f->fd, "a", 0), 0);
+	}
+}
+
 static void die_storing(int fd)
 {
 	const struct rlimit one = {1, 1}, no_core = {0, 0};
@@ -113,6 +136,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_stored_is_loaded_and_can_be_removed_twice,
 						make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(a_file_above_the_bound_is_refused, make_folder,
+						remove_folder),
+		cmocka_unit_test_setup_teardown(what_is_no_file_is_refused_at_once, make_folder,
 						remove_folder),
 		cmocka_unit_test_setup_teardown(what_a_killed_store_left_goes_with_the_file,
 						make_folder, remove_folder),

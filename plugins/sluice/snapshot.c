@@ -31,7 +31,7 @@ static int file_map(int fd, struct snapshot *s)
 int snapshot_open(struct snapshot *s, const char *state_dir, struct err *e)
 {
 	__cleanup_free char *path = mem_printf("%s/snapshot", state_dir);
-	__cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	__cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	int r;
 
 	*s = (struct snapshot){0};
