@@ -21,6 +21,15 @@ void err_whole(char *text)
 		text[at] = '\0';
 }
 
+/* Whatever stands in what it quotes: a message is one line, whole characters and no others. */
+static void tidy(char *msg)
+{
+	err_whole(msg);
+	for (; *msg; msg++)
+		if ((unsigned char)*msg < ' ' || *msg == 0x7f)
+			*msg = '?';
+}
+
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -31,7 +40,7 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
-	err_whole(e->msg);
+	tidy(e->msg);
 	return code;
 }
 
@@ -48,7 +57,7 @@ int err_sys(struct err *e, int code, const char *fmt, ...)
 	va_end(ap);
 	n = strlen(e->msg);
 	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", strerror(-code));
-	err_whole(e->msg);
+	tidy(e->msg);
 	return code;
 }
 
@@ -66,6 +75,6 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	va_end(ap);
 	n = strlen(e->msg);
 	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", inner);
-	err_whole(e->msg);
+	tidy(e->msg);
 	return e->code;
 }

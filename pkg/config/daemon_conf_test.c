@@ -86,6 +86,7 @@ static void says_where_it_is_wrong(void **state)
 		{"clusterCIDRs: [10.0.0.1/8]\n", "host bits"},
 		{"clusterCIDRs: 10.0.0.0/8\n", "clusterCIDRs"},
 		{"logLevel: loud\n", "logLevel 'loud'"},
+		{"logLevel: \"l\\noud\\e[1m\"\n", "logLevel 'l?oud?[1m'"},
 		{"- a\n", "expected object"},
 		{"nodeName: ''\n", "empty"},
 		{"cniConfDir: net.d\n", "expected an absolute path"},
