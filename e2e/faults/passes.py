@@ -104,9 +104,11 @@ class Repair(Pass):
     (At the very moment in which a table goes, a packet may be between two of its hooks, already let go
     and not yet translated: nobody sends then.)"""
     name, faults_per_call = "a pass that puts back what somebody removed", 1
+    DRAIN = 0.1  # seconds after which what was sent has left
 
     def disturb(self):
         self.w.flood.pause()
+        time.sleep(self.DRAIN)
         quiet("nft", "delete", "table", "inet", "sluice")
         self.w.flood.on.set()
         quiet("ip", "link", "del", "sluice0")
