@@ -3,17 +3,10 @@
 # pods beside it notice nothing.
 # shellcheck disable=SC2016,SC2034,SC2119,SC2120 # conditions for lab_wait, the lab's settings, optional arguments
 load lib/lab
+load lib/hold
 
 setup() { lab_up node1 gw1; }
 teardown() { lab_teardown; }
-
-# limit_to WHAT N: of office, on gw1
-limit_to() {
-	gateway_on gw1
-	sed "\$a\\  limits: {$1: $2}" "$LAB/policies/10-gateway.yaml" >"$LAB/limited"
-	mv "$LAB/limited" "$LAB/policies/10-gateway.yaml"
-}
-limits() { ctl gw1 status -o json | jq -c ".addresses[] | select(.address == \"$EGRESS_V4\") | .limits"; }
 
 asks_tcp() { [ "$(ask "$1" tcp "$3" timeout=1000)" = "$2" ]; }
 both_ask() { asks_tcp "$1" "$EGRESS_V4" "$EXT_V4" && asks_tcp "$1" "$EGRESS_V6" "$EXT_V6"; }
@@ -29,8 +22,8 @@ full() {
 
 @test "a pod that holds all that it may gets no more, until the limit is raised; others go on" {
 	office_up gw1
-	limit_to connectionsPerPod 20
-	lab_wait 100 eval '[ "$(limits)" = "{\"connectionsPerPod\":20}" ]'
+	limit_pods connectionsPerPod 20
+	lab_wait 100 limited gw1 connectionsPerPod 20
 	web_add far node1
 	web_add near gw1
 	web_add other node1
@@ -43,7 +36,7 @@ full() {
 	same "IPv6" "$EGRESS_V6" "$(ask far tcp "$EXT_V6")"
 	both_ask other
 	for pod in far near; do same "$pod" "$EGRESS_V4 alive" "$(talk "$pod")"; done
-	limit_to connectionsPerPod 30
+	limit_pods connectionsPerPod 30
 	for pod in far near; do
 		lab_wait 100 asks_tcp "$pod" "$EGRESS_V4" "$EXT_V4"
 		same "$pod" "$EGRESS_V4 alive" "$(talk "$pod")"
@@ -53,8 +46,8 @@ full() {
 
 @test "a pod that has taken its ports in IPv6 gets no more, and has them again when it closes" {
 	office_up gw1
-	limit_to portsPerPod 20
-	lab_wait 100 eval '[ "$(limits)" = "{\"portsPerPod\":20}" ]'
+	limit_pods portsPerPod 20
+	lab_wait 100 limited gw1 portsPerPod 20
 	web_add far node1
 	web_add other node1
 	talk_open far "$EXT_V6" 20
@@ -63,5 +56,59 @@ full() {
 	same far "$EGRESS_V6 alive" "$(talk far)"
 	talk_close far
 	lab_wait 100 asks_tcp far "$EGRESS_V6" "$EXT_V6"
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+}
+
+# ---- what the kernel has not counted ----
+
+# fifteen WHAT PROTO NODE…: of 20 that they may hold, pods on these nodes hold 15
+fifteen() {
+	local node pods=() what=$1 proto=$2
+	shift 2
+	office_up gw1
+	limit_pods "$what" 20
+	lab_wait 100 limited gw1 "$what" 20
+	for node in "$@"; do
+		web_add "at-$node" "$node"
+		pods+=("at-$node")
+	done
+	holders_up "$proto" "${pods[@]}"
+	each_holds 15 more 15 20000
+}
+
+# tracked N: so many are open in each family, as gw1's kernel knows them
+tracked() {
+	[ "$(on gw1 conntrack -L -p tcp | grep -c "ESTABLISHED.* dst=$EGRESS_V4 ")" = "$1" ] &&
+		[ "$(on gw1 conntrack -L -f ipv6 -p tcp | grep -c "ESTABLISHED.* dst=$EGRESS_V6 ")" = "$1" ]
+}
+
+@test "what is open counts when the limit is edited, and when something else is" {
+	fifteen connectionsPerPod udp node1 gw1
+	limit_pods connectionsPerPod 18
+	lab_wait 100 limited gw1 connectionsPerPod 18
+	each_holds 16 more 1 20000
+	sed 's/allowedNamespaces: {}/allowedNamespaces: {matchLabels: {}}/' "$LAB/policies/10-gateway.yaml" >"$LAB/edited"
+	policy 10-gateway.yaml <"$LAB/edited"
+	each_may 18
+	limit_pods connectionsPerPod 30
+	lab_wait 100 limited gw1 connectionsPerPod 30
+	each_may 30
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+}
+
+@test "what is open counts when the daemon is restarted, and when somebody deletes our table" {
+	fifteen portsPerPod tcp node1 gw1
+	node_stop gw1 KILL
+	node_start gw1
+	each_holds 18 more 3 20000
+	on gw1 nft delete table inet sluice
+	each_may 20
+	node_stop gw1 KILL
+	# what closes without a daemon comes back with it
+	each_holds 16 drop 4
+	lab_wait 300 tracked 32
+	on gw1 nft delete table inet sluice
+	node_start gw1
+	each_may 20
 	only_from "$EGRESS_V4" "$EGRESS_V6"
 }

@@ -27,6 +27,7 @@ void dp_model_free(struct dp_model *m)
 	free(m->pods);
 	free(m->nft_addresses);
 	free(m->nft_limits);
+	free(m->nft_rooms);
 	free(m->nft_nodes);
 	free(m->nft_inside);
 	free(m->nft_ends);

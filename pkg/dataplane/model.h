@@ -124,6 +124,7 @@ struct dp_model {
 	struct nft_model nft_model;
 	struct nft_address *nft_addresses;
 	struct nft_limit *nft_limits;
+	struct nft_room *nft_rooms;
 	uint32_t *nft_nodes;
 	struct cidr *nft_inside;
 	struct addr *nft_ends, *nft_governed;

@@ -142,6 +142,66 @@ int conntrack_list_seen(const struct addr *seen, size_t n, struct ct_flow **ret,
 	return flows_take(list(seen, n, true, &found, e), &found, ret, ret_n);
 }
 
+/* ---- who holds what ---- */
+
+struct holdings {
+	struct ct_holding *items;
+	size_t n;
+};
+
+/* ICMP has type and code where others have the port. */
+static uint16_t holding_port(const struct nlattr *proto, uint8_t number)
+{
+	bool v6 = number == IPPROTO_ICMPV6;
+
+	if (number != IPPROTO_ICMP && !v6)
+		return attr_be16(ct_nested(proto, CTA_PROTO_SRC_PORT));
+	return (uint16_t)(attr_u8(ct_nested(proto,
+					    v6 ? CTA_PROTO_ICMPV6_TYPE : CTA_PROTO_ICMP_TYPE))
+				  << 8 |
+			  attr_u8(ct_nested(proto,
+					    v6 ? CTA_PROTO_ICMPV6_CODE : CTA_PROTO_ICMP_CODE)));
+}
+
+static void holding_found(const struct nlmsghdr *h, const struct nlattr *tuple, void *data)
+{
+	const struct nlattr *proto = ct_nested(tuple, CTA_TUPLE_PROTO);
+	struct ct_flow state = {.proto = attr_u8(ct_nested(proto, CTA_PROTO_NUM))};
+	struct ct_holding found = {.proto = state.proto};
+	struct holdings *list = data;
+
+	if (!ct_tuple_addr(tuple, true, &found.pod) ||
+	    !ct_tuple_addr(ct_top(h, CTA_TUPLE_REPLY), false, &found.seen) ||
+	    addr_eq(found.pod, found.seen))
+		return;
+	flow_state(h, &state);
+	if (state.proto == IPPROTO_TCP && state.ended)
+		return;
+	found.id = attr_be32(ct_top(h, CTA_ID));
+	found.port = holding_port(proto, found.proto);
+	MEM_GROW(list->items, list->n);
+	list->items[list->n++] = found;
+}
+
+int conntrack_list_holdings(const struct addr *seen, size_t n, struct ct_holding **ret,
+			    size_t *ret_n, struct err *e)
+{
+	__cleanup(ct_socket_done) struct ct_socket s = {0};
+	struct holdings found = {0};
+	const struct ct_walk w = {seen, n, true, holding_found, &found};
+	int r = ct_socket_open(&s, e);
+
+	if (r == 0)
+		r = ct_walk(&s, &w, e);
+	if (r < 0) {
+		free(found.items);
+		return r;
+	}
+	*ret = found.items;
+	*ret_n = found.n;
+	return 0;
+}
+
 void ct_put_tuple(struct nlmsghdr *h, const struct ct_flow *f, bool reply, uint16_t zone)
 {
 	bool v4 = addr_is_v4(f->src);

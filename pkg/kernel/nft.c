@@ -424,7 +424,14 @@ static int apply_once(struct nft *n, uint8_t family, const struct nft_model *m, 
 		put_all(&b, m, &have, &want);
 	else
 		put_elements(&b, m, &have, &want);
-	return nft_batch_send(n, &b, e);
+	rc = nft_batch_send(n, &b, e);
+	n->built += rc == 0 && family == NFPROTO_INET && (level == STATIC || anew);
+	return rc;
+}
+
+unsigned int nft_built(const struct nft *n)
+{
+	return n->built;
 }
 
 static int apply_table(struct nft *n, uint8_t family, const struct nft_model *m, struct err *e)

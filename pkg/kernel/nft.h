@@ -77,9 +77,35 @@ struct nft_address { /* an egress address owned here */
 	bool guard; /* input guard: not for addressFrom */
 };
 
-/* What one pod may hold of an address at a time; 0: as much as there is. */
+/* What one pod may hold of an address at a time, by kind; 0: as much as there is. */
+enum nft_limit_kind { NFT_CONNECTIONS, NFT_PORTS, NFT_LIMIT_KINDS };
 struct nft_limit {
-	uint32_t id, connections, ports;
+	uint32_t id;
+	uint32_t most[NFT_LIMIT_KINDS];
+	uint32_t before[NFT_LIMIT_KINDS]; /* holds, too, until the kernel has counted; 0: none */
+};
+
+/*
+ * So many more of an address one pod may begin, beside what it had when the kernel began to
+ * count under this serial. Two of a kind may hold at a time: a new one, until it is known to be
+ * true, and the one before it.
+ */
+struct nft_room {
+	struct addr pod;
+	uint32_t id;
+	uint32_t more, serial; /* serial: 1 to NFT_ROOM_SERIALS */
+	enum nft_limit_kind kind;
+	uint32_t slot; /* 0, 1 */
+};
+#define NFT_ROOM_SLOTS	 2
+#define NFT_ROOM_SERIALS 99999
+
+/* What of both is in force. */
+struct nft_limits {
+	struct nft_limit *limits;
+	size_t n_limits;
+	struct nft_room *rooms;
+	size_t n_rooms;
 };
 
 /* A Service's address and port, and one of the endpoints outside that it is judged as. */
@@ -97,6 +123,8 @@ struct nft_model {
 	size_t n_addresses;
 	const struct nft_limit *limits; /* of addresses that have any */
 	size_t n_limits;
+	const struct nft_room *rooms; /* in any order */
+	size_t n_rooms;
 	const uint32_t *nodes; /* node indexes */
 	size_t n_nodes;
 	const struct cidr *inside; /* both families, merged: no overlaps */
@@ -121,6 +149,11 @@ void nft_forget(struct nft *n); /* the next observe looks, even where nothing ha
 /* Makes it so, with the least change and in one transaction; counters survive unless the static
  * part is rebuilt. */
 int nft_apply(struct nft *n, const struct nft_model *m, struct err *e);
+/* Counts how often the table was made anew by nft_apply: what the kernel counted is lost then. */
+unsigned int nft_built(const struct nft *n);
+/* The limits and rooms that are in force, malloc'd; without a table none. */
+int nft_limits_load(struct nft *n, uint32_t mark_mask, struct nft_limits *ret, struct err *e);
+void nft_limits_done(struct nft_limits *l);
 /* Takes these out at once, before their judgement is another one; those that are not there are no
  * error. */
 int nft_services_close(struct nft *n, const struct nft_service *list, size_t n_list, struct err *e);

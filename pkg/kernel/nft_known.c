@@ -35,16 +35,19 @@ static uint64_t model_digest(const struct nft_model *m)
 {
 	uint64_t h = hash_u32(m->mark_mask, m->port);
 
-	_Static_assert(sizeof(*m) == 8 + 7 * (sizeof(void *) + sizeof(size_t)),
+	_Static_assert(sizeof(*m) == 8 + 8 * (sizeof(void *) + sizeof(size_t)),
 		       "what is new in the model belongs in here");
 	_Static_assert(sizeof(*m->inside) == 17, "padding would be hashed");
 	h = hash_u32((uint32_t)m->n_addresses, h);
 	for (size_t i = 0; i < m->n_addresses; i++)
 		h = hash_addrs(&m->addresses[i].addr, 1,
 			       hash_u32(m->addresses[i].id << 1 | m->addresses[i].guard, h));
-	_Static_assert(sizeof(*m->limits) == 12, "padding would be hashed");
+	_Static_assert(sizeof(*m->limits) == 20, "padding would be hashed");
+	_Static_assert(sizeof(*m->rooms) == 36, "padding would be hashed");
 	h = hash_bytes(m->n_limits ? m->limits : (const void *)"", m->n_limits * sizeof(*m->limits),
 		       hash_u32((uint32_t)m->n_limits, h));
+	h = hash_bytes(m->n_rooms ? m->rooms : (const void *)"", m->n_rooms * sizeof(*m->rooms),
+		       hash_u32((uint32_t)m->n_rooms, h));
 	h = hash_u32((uint32_t)m->n_nodes, h);
 	for (size_t i = 0; i < m->n_nodes; i++)
 		h = hash_u32(m->nodes[i], h);

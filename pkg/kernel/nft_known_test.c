@@ -24,7 +24,7 @@ static void looks_again_only_when_something_was_changed(void **state)
 {
 	const uint32_t nodes[] = {1, 2};
 	struct nft_service service = {.port = 80, .endpoint_port = 8080, .proto = 6};
-	const struct nft_limit limit = {.id = 16, .connections = 5};
+	const struct nft_limit limit = {.id = 16, .most = {5}};
 	struct nft_model m = {.mark_mask = SLU_MARK_MASK_DEFAULT,
 			      .port = SLU_TUNNEL_PORT_DEFAULT,
 			      .nodes = nodes,

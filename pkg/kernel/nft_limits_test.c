@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 struct limited {
 	struct lab *l;
 	struct nft_limit limits[2];
+	struct nft_room rooms[4];
 	int server[2]; /* IPv6, IPv4 */
 };
 
@@ -35,8 +37,8 @@ static int teardown(void **state)
 
 static void limit_to(uint32_t connections, uint32_t ports)
 {
-	world.limits[0] = (struct nft_limit){ID4, connections, ports};
-	world.limits[1] = (struct nft_limit){ID6, connections, ports};
+	world.limits[0] = (struct nft_limit){.id = ID4, .most = {connections, ports}};
+	world.limits[1] = (struct nft_limit){.id = ID6, .most = {connections, ports}};
 	world.l->m.limits = world.limits;
 	world.l->m.n_limits = connections || ports ? 2 : 0;
 	lab_apply(world.l);
@@ -154,6 +156,151 @@ static void what_conntrack_has_forgotten_counts_no_more(void **state)
 	close(other);
 }
 
+/* ---- rooms ---- */
+
+static struct addr pod_addr(bool v4)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(v4 ? LAB_POD4 : LAB_POD6, &a), 0);
+	return a;
+}
+
+/* Of both families: so many more in this slot. */
+static void room_put(enum nft_limit_kind kind, uint32_t slot, uint32_t more, uint32_t serial)
+{
+	for (int v4 = 0; v4 < 2; v4++)
+		world.rooms[2 * slot + (unsigned int)v4] = (struct nft_room){
+			.pod = pod_addr(v4),
+			.id = v4 ? ID4 : ID6,
+			.more = more,
+			.serial = serial,
+			.kind = kind,
+			.slot = slot,
+		};
+	world.l->m.rooms = world.rooms;
+	world.l->m.n_rooms = 2 * (slot + 1);
+}
+
+/* So many more pass, and the next one does not. */
+static void begins(bool v4, int *fd, int n)
+{
+	for (int i = 0; i < n; i++)
+		passes(v4, fd[i] = pod_socket(v4, 0));
+	is_refused(v4, fd[n] = pod_socket(v4, 0));
+}
+
+static void close_all(int *fd, int n)
+{
+	for (int i = 0; i < n; i++)
+		close(fd[i]);
+}
+
+static void who_has_a_room_begins_so_many_more(void **state)
+{
+	int had[2], more[4];
+
+	begin(0, 0);
+	for (int v4 = 0; v4 < 2; v4++) {
+		for (int i = 0; i < 2; i++)
+			passes(v4, had[i] = pod_socket(v4, 0));
+		room_put(NFT_CONNECTIONS, 0, 3, 7);
+		limit_to(5, 0);
+		begins(v4, more, 3);
+		for (int i = 0; i < 2; i++) /* those that it has go on */
+			passes(v4, had[i]);
+		close_all(had, 2);
+		close_all(more, 4);
+		world.l->m.n_rooms = 0;
+		limit_to(0, 0);
+	}
+}
+
+static void of_two_rooms_the_narrower_one_holds(void **state)
+{
+	int fd[4];
+
+	begin(0, 0);
+	room_put(NFT_CONNECTIONS, 0, 1, 7);
+	room_put(NFT_CONNECTIONS, 1, 3, 8);
+	limit_to(5, 0);
+	begins(true, fd, 1);
+	close_all(fd, 2);
+	room_put(NFT_CONNECTIONS, 0, 4, 9);
+	room_put(NFT_CONNECTIONS, 1, 0, 10);
+	limit_to(5, 0);
+	begins(true, fd, 0);
+	close(fd[0]);
+}
+
+static void a_room_of_ports_counts_those_that_are_new(void **state)
+{
+	int fd[3], server;
+
+	begin(0, 0);
+	room_put(NFT_PORTS, 0, 2, 7);
+	limit_to(0, 5);
+	for (int v4 = 0; v4 < 2; v4++) {
+		begins(v4, fd, 2);
+		server = lab_socket(world.l->ext, SOCK_DGRAM, v4 ? LAB_EXT4 : LAB_EXT6, 8);
+		lab_datagram(fd[0], v4 ? LAB_EXT4 : LAB_EXT6, 8, server,
+			     v4 ? "203.0.113.10" : "2001:db8::10");
+		close(server);
+		close_all(fd, 3);
+	}
+}
+
+static void over_an_edit_both_numbers_hold(void **state)
+{
+	int fd[4], more[2];
+
+	begin(3, 0);
+	begins(true, fd, 2 + 1);
+	for (size_t i = 0; i < 2; i++)
+		world.limits[i] = (struct nft_limit){
+			.id = i ? ID6 : ID4, .most = {5}, .before = {3}};
+	lab_apply(world.l);
+	begins(true, more, 0);
+	close(more[0]);
+	/* what is counted by the first from here on is all that began since */
+	limit_to(5, 0);
+	passes(true, more[0] = pod_socket(true, 0));
+	close_all(fd, 4);
+	close(more[0]);
+}
+
+static void what_is_in_force_is_read_back(void **state)
+{
+	struct nft_limits l;
+
+	begin(0, 0);
+	room_put(NFT_PORTS, 0, 3, NFT_ROOM_SERIALS);
+	room_put(NFT_CONNECTIONS, 1, INT32_MAX, 8);
+	limit_to(6, 5);
+	world.limits[1].before[NFT_PORTS] = 4;
+	lab_apply(world.l);
+	expect_ok(nft_limits_load(world.l->n, world.l->m.mark_mask, &l, &world.l->e), &world.l->e);
+	assert_int_equal(l.n_limits, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_memory_equal(&l.limits[i], &world.limits[l.limits[i].id == ID6],
+				    sizeof(*l.limits));
+	assert_int_equal(l.n_rooms, 4);
+	for (size_t i = 0; i < 4; i++) {
+		bool found = false;
+
+		for (size_t k = 0; k < 4; k++)
+			found |= memcmp(&l.rooms[i], &world.rooms[k], sizeof(*l.rooms)) == 0;
+		assert_true(found);
+	}
+	nft_limits_done(&l);
+	assert_int_equal(nft_built(world.l->n), 1);
+	sh("nft delete table inet sluice");
+	expect_ok(nft_limits_load(world.l->n, world.l->m.mark_mask, &l, &world.l->e), &world.l->e);
+	assert_int_equal(l.n_limits + l.n_rooms, 0);
+	lab_apply(world.l);
+	assert_int_equal(nft_built(world.l->n), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +310,11 @@ int main(void)
 		cmocka_unit_test_teardown(a_port_counts_once_however_many_connections_it_has,
 					  teardown),
 		cmocka_unit_test_teardown(what_conntrack_has_forgotten_counts_no_more, teardown),
+		cmocka_unit_test_teardown(who_has_a_room_begins_so_many_more, teardown),
+		cmocka_unit_test_teardown(of_two_rooms_the_narrower_one_holds, teardown),
+		cmocka_unit_test_teardown(a_room_of_ports_counts_those_that_are_new, teardown),
+		cmocka_unit_test_teardown(over_an_edit_both_numbers_hold, teardown),
+		cmocka_unit_test_teardown(what_is_in_force_is_read_back, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

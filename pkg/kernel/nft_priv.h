@@ -61,6 +61,7 @@ struct nft {
 	uint32_t seq;
 	uint64_t equal_to; /* digest of a model, 0 = none */
 	uint32_t equal_at; /* the generation at which the kernel had it */
+	unsigned int built;
 };
 
 /* ---- nft_known.c ---- */
@@ -112,6 +113,8 @@ enum nft_set_index {
 	NFT_SET_USED6,
 	NFT_SET_PORTS4,
 	NFT_SET_PORTS6,
+	NFT_SET_ROOMS4,
+	NFT_SET_ROOMS6,
 	NFT_SET_CONNS,
 	NFT_SET_PORT_LIMITS,
 	NFT_SET_NODES_IN,

@@ -230,7 +230,7 @@ static void local_build(struct dp_model *m, const struct desired_in *in, size_t 
 		.id = id, .addr = a->addr, .guard = a->assign || leaves};
 	if (a->limits.connections || a->limits.ports)
 		m->nft_limits[m->nft_model.n_limits++] = (struct nft_limit){
-			id, a->limits.connections, a->limits.ports};
+			.id = id, .most = {a->limits.connections, a->limits.ports}};
 	MEM_GROW(m->owned, m->n_owned);
 	m->owned[m->n_owned++] = (struct dp_owned){.key = {slu_addr_make(a->endpoint), a->vni},
 						   .id = id};

@@ -184,6 +184,7 @@ static void flows_make(void *data, const struct move_flow *flows, size_t n)
 	if (moving_make(h->r->desired->model, flows, n, &made, &e) < 0)
 		log_warn("connections not taken over", "error=%s", log_quote(e.msg));
 	h->made += made;
+	limits_made(h->r, flows, n);
 	log_info("connections taken over", "told=%zu made=%zu", n, made);
 }
 

@@ -154,6 +154,11 @@ static bool veth_seen(const struct reconcile *r, const struct record *rec)
 	return l && strcmp(l->name, rec->host_ifname) == 0;
 }
 
+void reconcile_records_changed(struct reconcile *r)
+{
+	r->records_mtime = 0;
+}
+
 void pods_look(struct reconcile *r)
 {
 	for (size_t i = 0; i < r->n_pods; i++) {

@@ -6,6 +6,7 @@
 #include "policy/hash_index.h"
 #include "reconcile/claims.h"
 #include "reconcile/desired.h"
+#include "reconcile/limits.h"
 #include "reconcile/membership.h"
 #include "reconcile/names.h"
 #include "reconcile/policies.h"
@@ -113,7 +114,8 @@ struct reconcile {
 	struct usage usage;
 	struct handover *handover; /* NULL: addresses move without their connections */
 	struct keep *keep;
-	struct carried carried; /* by this pass */
+	struct limits_look *limits; /* limits_look.c */
+	struct carried carried;	    /* by this pass */
 	struct desired *desired;
 	uint64_t addr_digest;	/* address → id of the last pass */
 	struct dp_model *known; /* maps as we left them; NULL: read them */

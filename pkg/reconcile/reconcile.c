@@ -117,6 +117,7 @@ void reconcile_free(struct reconcile *r)
 	free(r->arrivals.list);
 	gateways_forget(r);
 	keep_free(r->keep);
+	limits_free(r->limits);
 	desired_free(r->desired);
 	dp_model_free(r->known);
 	tables_free(r->tables);
@@ -181,6 +182,7 @@ static void want(struct reconcile *r)
 	ids_verify(r);
 	pods_resolve(r);
 	pods_mark_governed(r);
+	limits_before(r);
 }
 
 /* ---- see and do ---- */
@@ -325,6 +327,7 @@ static int act(struct reconcile *r, struct err *e)
 	rc = see(r, &observed, e);
 	if (rc < 0)
 		return rc;
+	limits_seen(r, observed);
 	progs_assign(r, observed);
 	rc = ids_store(r->ids, journal_state_dirfd(r->journal), e);
 	if (rc == 0)
@@ -414,6 +417,7 @@ static int pass(struct reconcile *r, struct err *e)
 		return rc;
 	pods_collect(r);
 	more |= pods_adopt(r);
+	more |= limits_after(r);
 	if (compiled < 0) {
 		*e = compile_err;
 		return compiled;
@@ -475,11 +479,6 @@ int64_t reconcile_timers(struct reconcile *r)
 	claims_rest(&r->claims);
 	next = !next || (forget && forget < next) ? forget : next;
 	return !next ? -1 : next > now ? next - now : 0;
-}
-
-void reconcile_records_changed(struct reconcile *r)
-{
-	r->records_mtime = 0;
 }
 
 uint32_t reconcile_nft_portid(const struct reconcile *r)

@@ -288,6 +288,7 @@ void replicate_seize(struct replicate *p, struct addr a)
 	if (moving_make(m, flows, n, &made, &e) < 0)
 		log_warn("connections not restored", "error=%s", log_quote(e.msg));
 	p->made += made;
+	limits_made(p->r, flows, n);
 	log_info("connections restored", "address=%s known=%zu made=%zu ms=%lld", addr_str(a), n,
 		 made, (long long)(clock_ms() - began));
 }

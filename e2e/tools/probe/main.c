@@ -92,6 +92,7 @@ static const struct verb {
 	{"bulk", bulk_main, "up|down ADDR PORT BYTES"},
 	{"talk", talk_main,
 	 "ADDR PORT [n=N]   TCP connections; each line of stdin asks if they are alive"},
+	{"hold", hold_main, "udp|tcp ADDR PORT   as many as it gets; told by lines of stdin"},
 	{"names", names_main,
 	 "SERVER PORT NAME [aaaa] [tcp] [count=N]   looks up, connects at once"},
 	{"flood", flood_main, "ADDR PORT PPS SECONDS [flows=N] [size=N] [fresh]"},

@@ -30,6 +30,8 @@ int counts_main(int argc, char **argv);
 int ask_main(int argc, char **argv);
 int bulk_main(int argc, char **argv);
 int talk_main(int argc, char **argv);
+/* hold.c */
+int hold_main(int argc, char **argv);
 /* names.c */
 int names_main(int argc, char **argv);
 /* flood.c */
