@@ -88,6 +88,12 @@ reaches() {
 	cluster_up
 	condition_wait $web Accepted "True Accepted"
 	condition_wait $web Ready "True InForce"
+	# another's word about it does not stand
+	kube_call admin PATCH "$SLUICE_API/$web/status?fieldManager=other&force=true" application/apply-patch+yaml >/dev/null <<-END
+		{apiVersion: sluice.dev/v1alpha1, kind: EgressPolicy, metadata: {name: web, namespace: shop}, status: {conditions: [
+		 {type: Ready, status: "False", reason: Other, message: other, lastTransitionTime: "2026-01-31T09:00:00Z"}]}}
+	END
+	condition_wait $web Ready "True InForce"
 	condition_wait $office Ready "True AllAddressesCarried"
 	kube_get "$SLUICE_API/$office" |
 		jq -e --arg a "$EGRESS_V4" '.status.addresses[0] | .address == $a and .node == "gw1" and .announced'

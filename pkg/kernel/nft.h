@@ -17,7 +17,8 @@
  *                   for this host ends at postrouting
  *  prerouting, nat  (first packets only) LOCAL, TUNNEL: ct mark |= DIVERT (the connection has an
  *                   identity); VERDICT, REJECTED: as below, but of the address that was asked:
- *                   a reset to a bridge's port is not translated back
+ *                   a reset to a bridge's port is not translated back (what is open and
+ *                   rejected by an edit is made a first packet: reconcile/keep.c)
  *  prerouting -99   (behind translation; mangle at -150 may have set whole marks)
  *                   id >= 16, ct status dnat, original: daddr inside → mark := mark & ~M,
  *                     from what to what of a Service that was judged as this endpoint:
