@@ -192,20 +192,25 @@ by_service() {
 
 @test "an edit to Reject resets what is open through a Service, in the Service's name" {
 	local said=$LAB/log/dump
+	# an identity for some, so that an edit of the verdict is known to be none of identities
+	local rest="
+  - {name: more, to: [{cidr: 203.0.113.0/24}], $HERE_A}"
 	gateways_up
 	by_service
-	web_as ""
+	web_as "$rest"
 	web_add web
 	lab_wait 30 asks_as web "$NODE"
 	talk_open web
 	same "it began" "$NODE alive" "$(talk web)"
 	daemon dump on web tcpdump -lnni eth0 'tcp[tcpflags] & tcp-rst != 0'
 	lab_wait 50 grep -q 'listening on' "$said"
-	ACTION=Reject web_as ""
+	ACTION=Reject web_as "$rest"
 	in_force node1
 	lab_wait 100 asks_as web unreachable
+	lab_wait 300 grep 'connections reset' "$LAB/log/sluiced-node1" || lab_fail "the open one is not forgotten"
 	same "the open one" "$NODE dead" "$(talk web)"
 	lab_wait 100 grep -q '10.96.0.10.53 > .*Flags \[R' "$said" || lab_fail "resets: $(cat "$said")"
+	run ! grep "$PORT > .*Flags \[R" "$said" # of the endpoint
 }
 
 @test "what began by tunnel through a Service that leads outside stays so; Reset ends it" {
