@@ -3,8 +3,8 @@
 /*
  * stateDir/last-good.log: a policy folder as it was when all of it was valid. A line for each text,
  * {"text": TEXT}, and behind those that it names {"version": 1, "files": [{"name": NAME, "text":
- * HASH-LENGTH}]}; the last one of these counts. So an edit costs what it changed, and who ends while
- * it is written has the folder before to fall back to.
+ * HASH-LENGTH}]}; the last one of these counts. So an edit costs what it changed, and who ends
+ * while it is written has the folder before to fall back to.
  */
 #include <stdint.h>
 
@@ -21,7 +21,8 @@ struct last_good;
  */
 int last_good_store(struct last_good **g, int state_fd, const char *dir, struct folder *f,
 		    struct err *e);
-/* *ret: names, texts and hashes, to be ended by folder_done. -ENOENT: there is none that is whole. */
+/* *ret: names, texts and hashes, to be ended by folder_done. -ENOENT: there is none that is whole.
+ */
 int last_good_load(int state_fd, struct folder *ret, struct err *e);
 void last_good_free(struct last_good *g);
 DEFINE_CLEANUP(struct last_good *, last_good_free);
