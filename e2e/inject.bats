@@ -14,7 +14,7 @@ sampled() {
 @test "ADD with a fault in a system call" { sampled '^ADD' 15; }
 @test "DEL, CHECK and GC with a fault in a system call" { sampled '^(DEL|CHECK|GC)' 8; }
 @test "sluiced --once with a fault in a system call" { sampled '^sluiced' 6; }
-@test "a pass of the daemon with a fault in a system call" { sampled 'pass' 12; }
+@test "a pass of the daemon with a fault in a system call" { sampled '^a pass of' 12; }
 @test "pods that come and go all at once, with GC and edits in between" {
 	run "$TOP/e2e/faults/soak" --seconds 8 --workers 16
 	echo "$output"

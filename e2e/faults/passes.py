@@ -4,7 +4,7 @@ import subprocess
 import time
 
 from cases import Case
-from world import BIN, INJECT, OFFICE, wait_for
+from world import BIN, INJECT, OFFICE, Problem, wait_for
 
 
 def quiet(*command):
@@ -30,11 +30,21 @@ class Pass(Case):
             time.sleep(self.REST)
 
     def attach(self, n, fault):
+        """A daemon that the fault before this one ended may be in its last breath."""
         w = self.w
-        w.report.unlink(missing_ok=True)
-        self.tracer = subprocess.Popen([INJECT, w.report, "attach", str(n), fault, str(w.daemon_pid())],
-                                       stderr=subprocess.PIPE, text=True)
-        wait_for(lambda: w.report.exists() and "attached\n" in w.report.read_text(), "slinject did not attach")
+        for _ in range(3):
+            if not self.alive():
+                w.daemon_start()
+            w.report.unlink(missing_ok=True)
+            self.tracer = subprocess.Popen([INJECT, w.report, "attach", str(n), fault, str(w.daemon_pid())],
+                                           stderr=subprocess.PIPE, text=True)
+            wait_for(lambda: self.attached() or self.tracer.poll() is not None, "slinject did not attach")
+            if self.attached():
+                return
+        raise Problem(f"slinject did not attach: {self.tracer.communicate()[1]}")
+
+    def attached(self):
+        return self.w.report.exists() and "attached\n" in self.w.report.read_text()
 
     def let_go(self):
         self.tracer.terminate()
@@ -71,8 +81,8 @@ class Pass(Case):
 
     def once(self, call, fault):
         with self.w.flood:
-            pid = self.w.daemon_pid()
             self.attach(call.id, fault)
+            pid = self.w.daemon_pid()
             self.disturb()
             try:
                 wait_for(self.converged, "not in force after a fault in a pass, or in the one before")
