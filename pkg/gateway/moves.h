@@ -85,16 +85,14 @@ enum move_leaving {
 enum move_leaving moves_leaving(struct moves *m, struct addr a, struct addr to);
 /* It is off its interface. */
 void moves_let(struct moves *m, struct addr a);
-/* Coming: this node is to have it; expected: a living one has had it, and will tell, unless it
- * never took it. So who is silent is not waited for for long: the segment is asked. What is told
- * all the same counts. */
+/* Coming: this node is to have it; expected: a living one has had it, and will tell. */
 enum move_coming {
 	MOVE_WAIT, /* its connections are still being told */
 	MOVE_TAKE, /* take it: who has it knows */
 	MOVE_PROBE /* nothing was heard from there: as if nobody had had it */
 };
 enum move_coming moves_coming(struct moves *m, struct addr a, bool expected);
-/* It is on its interface, and announced; in each pass. */
+/* It is on its interface, and announced. */
 void moves_taken(struct moves *m, struct addr a);
 /* The owner of an address is another one than it was when these were asked: all begins anew. */
 void moves_drop(struct moves *m, struct addr a);
@@ -103,5 +101,5 @@ void moves_drop(struct moves *m, struct addr a);
 void moves_settle(struct moves *m, struct addr a, bool here);
 
 #define MOVE_LEAVE_MS  10000 /* longest that an address is kept for who does not take it */
-#define MOVE_WAIT_MS   500   /* longest that the first word is waited for; the last, as above */
+#define MOVE_WAIT_MS   5000  /* longest that the first word is waited for; the last, as above */
 #define MOVE_LINGER_MS 3000  /* how a move ended is known for so long */

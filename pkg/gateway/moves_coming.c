@@ -9,7 +9,7 @@
 #include "gateway/moves_priv.h"
 #include "gateway/moves_wire.h"
 
-#define UNASKED_MS 10000
+#define UNASKED_MS (2 * MOVE_WAIT_MS)
 
 struct coming *coming_find(struct moves *m, struct addr a)
 {
@@ -75,10 +75,6 @@ enum move_coming moves_coming(struct moves *m, struct addr a, bool expected)
 {
 	struct coming *k = coming_find(m, a);
 
-	if (k && !expected && !k->channel && !k->ready) { /* it will not be told */
-		coming_remove(m, k);
-		k = NULL;
-	}
 	k = k || expected ? coming_get(m, a, MOVE_WAIT_MS) : NULL;
 	if (!k)
 		return MOVE_PROBE;
@@ -99,12 +95,8 @@ void moves_taken(struct moves *m, struct addr a)
 {
 	struct coming *k = coming_find(m, a);
 
-	if (!k || !k->ready || k->taken)
+	if (!k || !k->made || k->taken)
 		return;
-	if (!k->made) { /* it was here before it was told of: so are connections of our own */
-		k->clean = true;
-		coming_make(m, k);
-	}
 	k->taken = true;
 	if (k->channel)
 		move_addrs_send(k->channel, FRAME_TAKEN, &a, 1);
@@ -117,7 +109,6 @@ static int on_flow(struct moves *m, struct channel *c, const struct move_flow *f
 	if (!k || m->n_pending >= MOVE_FLOWS_MAX)
 		return -ENOBUFS;
 	k->channel = c;
-	k->alone = false;
 	if (k->asked && !k->made)
 		k->until = clock_ms() + MOVE_LEAVE_MS;
 	MEM_GROW(k->flows, k->n);

@@ -93,9 +93,9 @@ static void gw_pass(void *data)
 
 		g->probed = how == MOVE_PROBE;
 		g->has = how != MOVE_WAIT;
+		if (g->has)
+			moves_taken(g->m, g->addr);
 	}
-	if (g->has && !g->leaves && !g->deaf)
-		moves_taken(g->m, g->addr);
 	if (g->probed || (g->leaves && had && !g->has && g->deaf))
 		loop_quit(g->loop);
 }
@@ -253,56 +253,6 @@ static void nobody_waits_for_ever_for_who_is_silent(void **state)
 	world_end(&w);
 }
 
-/* It kept its address while we thought that it had none, or it comes too late to tell. */
-static void who_tells_after_all_is_listened_to(void **state)
-{
-	for (int waited = 0; waited < 2; waited++) {
-		struct world w = {.old = {.own = 5}, .new = {.comes = true, .deaf = true}};
-
-		world_start(&w, GATEWAY_KEY);
-		assert_int_equal(moves_coming(w.new.m, w.new.addr, waited),
-				 waited ? MOVE_WAIT : MOVE_PROBE);
-		if (waited)
-			run_until_told(&w, 1); /* that nobody has told anything yet */
-		assert_int_equal(moves_coming(w.new.m, w.new.addr, waited), MOVE_PROBE);
-		gw_pass(&w.old);
-		run_until_told(&w, 1 + (size_t)waited);
-		assert_int_equal(moves_coming(w.new.m, w.new.addr, false), MOVE_TAKE);
-		w.new.has = true;
-		w.new.deaf = false;
-		gw_pass(&w.new);
-		run_until_moved(&w);
-		assert_int_equal(w.new.own, 5);
-		assert_int_equal(w.old.counts.left_alone, 0);
-		world_end(&w);
-	}
-}
-
-static void who_is_not_expected_any_more_is_not_waited_for(void **state)
-{
-	struct world w = {.new = {.comes = true}};
-
-	world_start(&w, GATEWAY_KEY);
-	assert_int_equal(moves_coming(w.new.m, w.new.addr, true), MOVE_WAIT);
-	assert_int_equal(moves_coming(w.new.m, w.new.addr, false), MOVE_PROBE);
-	world_end(&w);
-}
-
-/* Two that did not hear each other have taken the same. */
-static void who_has_it_already_takes_the_connections_and_says_so(void **state)
-{
-	struct world w = {.old = {.own = 5}, .new = {.has = true, .own = 2}};
-
-	world_start(&w, GATEWAY_KEY);
-	gw_pass(&w.old);
-	run_until_moved(&w);
-	assert_int_equal(w.new.own, 5);
-	assert_int_equal(w.new.forgotten, 0); /* its own are in use */
-	assert_int_equal(w.old.counts.left, 1);
-	assert_int_equal(w.old.counts.left_alone, 0);
-	world_end(&w);
-}
-
 static void an_address_is_let_go_of_though_nobody_takes_it(void **state)
 {
 	struct world w = {.old = {.deaf = true}, .new = {.deaf = true}};
@@ -416,9 +366,6 @@ int main(void)
 		cmocka_unit_test(it_does_not_matter_who_learns_first),
 		cmocka_unit_test(a_move_that_was_called_off_leaves_nothing_behind),
 		cmocka_unit_test(nobody_waits_for_ever_for_who_is_silent),
-		cmocka_unit_test(who_tells_after_all_is_listened_to),
-		cmocka_unit_test(who_is_not_expected_any_more_is_not_waited_for),
-		cmocka_unit_test(who_has_it_already_takes_the_connections_and_says_so),
 		cmocka_unit_test(an_address_is_let_go_of_though_nobody_takes_it),
 		cmocka_unit_test(refuses_connections_that_cannot_be),
 		cmocka_unit_test(who_tells_of_addresses_without_end_is_cut_off),

@@ -102,13 +102,6 @@ int ifaddr_add(struct rtnl *r, const struct ifaddr *a, bool egress, struct err *
 	return rc;
 }
 
-bool ifaddr_taken_in(struct rtnl *r, struct addr a)
-{
-	struct route_answer answer;
-
-	return route_get(r, a, 0, &answer, NULL) == 0 && answer.local;
-}
-
 int ifaddr_del(struct rtnl *r, const struct ifaddr *a, struct err *e)
 {
 	int rc = rtnl_change(r, ifaddr_msg(RTM_DELADDR, 0, a), e);

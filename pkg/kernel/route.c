@@ -191,11 +191,9 @@ static int parse_answer(struct nlmsghdr *h, void *row, const void *arg)
 {
 	struct route_answer *a = row;
 	struct nlattr *tb[RTA_MAX + 1];
-	const struct rtmsg *rtm = nlmsg_data(h);
 
 	if (h->nlmsg_type != RTM_NEWROUTE || rtnl_attrs(h, sizeof(struct rtmsg), tb, RTA_MAX) < 0)
 		return -EBADMSG;
-	a->local = rtm->rtm_type == RTN_LOCAL;
 	a->ifindex = rtnl_attr_u32(tb[RTA_OIF], 0);
 	rtnl_attr_addr(tb[RTA_PREFSRC], &a->src);
 	rtnl_attr_addr(tb[RTA_GATEWAY], &a->gateway);
@@ -203,19 +201,26 @@ static int parse_answer(struct nlmsghdr *h, void *row, const void *arg)
 	return 1;
 }
 
-static int ask(struct rtnl *r, struct addr dst, int attr, uint32_t value, struct route_answer *ret,
-	       struct err *e)
+static struct nl_msg *ask_msg(struct addr dst)
 {
 	struct rtmsg rtm = {
 		.rtm_family = (uint8_t)addr_family(dst),
 		.rtm_dst_len = (uint8_t)(addr_len(dst) * 8),
 	};
 	struct nl_msg *m = rtnl_msg(RTM_GETROUTE, 0, &rtm, sizeof(rtm));
+
+	rtnl_put_addr(m, RTA_DST, dst);
+	return m;
+}
+
+static int ask(struct rtnl *r, struct addr dst, int attr, uint32_t value, struct route_answer *ret,
+	       struct err *e)
+{
+	struct nl_msg *m = ask_msg(dst);
 	struct route_answer answer = {0};
 	struct link_info link;
 	int rc;
 
-	rtnl_put_addr(m, RTA_DST, dst);
 	if (value)
 		rtnl_put_u32(m, attr, value);
 	rc = rtnl_ask(r, m, parse_answer, &answer, e);
@@ -242,4 +247,21 @@ int route_get_by(struct rtnl *r, struct addr dst, uint32_t ifindex, struct route
 		 struct err *e)
 {
 	return ask(r, dst, RTA_OIF, ifindex, ret, e);
+}
+
+static int parse_type(struct nlmsghdr *h, void *row, const void *arg)
+{
+	const struct rtmsg *rtm = nlmsg_data(h);
+
+	if (h->nlmsg_type != RTM_NEWROUTE || nlmsg_datalen(h) < (int)sizeof(*rtm))
+		return -EBADMSG;
+	*(uint8_t *)row = rtm->rtm_type;
+	return 1;
+}
+
+bool ifaddr_taken_in(struct rtnl *r, struct addr a)
+{
+	uint8_t type = RTN_UNSPEC;
+
+	return rtnl_ask(r, ask_msg(a), parse_type, &type, NULL) == 0 && type == RTN_LOCAL;
 }

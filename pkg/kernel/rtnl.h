@@ -87,9 +87,6 @@ int ifaddr_list_peer(struct rtnl *r, int netnsid, struct ifaddr **ret, size_t *r
 /* IPv6: IFA_F_NODAD, preferred_lft 0 when egress (or the node would use it as its own source). 0,
  * -EEXIST. */
 int ifaddr_add(struct rtnl *r, const struct ifaddr *a, bool egress, struct err *e);
-/* Are packets to it taken in, and not sent on? An IPv6 address has no route of its own yet when the
- * kernel acknowledges it: a worker gives it one a while later. */
-bool ifaddr_taken_in(struct rtnl *r, struct addr a);
 int ifaddr_del(struct rtnl *r, const struct ifaddr *a, struct err *e); /* gone already = 0 */
 
 /* ---- rules ---- */
@@ -128,7 +125,6 @@ int route_del(struct rtnl *r, const struct route *route, struct err *e); /* gone
 /* Where the kernel would send a packet to dst (RTM_GETROUTE): interface, preferred source, MTU of
  * the path. */
 struct route_answer {
-	bool local; /* the address is this node's */
 	uint32_t ifindex;
 	struct addr src, gateway;
 	uint32_t mtu;
@@ -139,6 +135,9 @@ int route_get(struct rtnl *r, struct addr dst, uint32_t mark, struct route_answe
  * none. */
 int route_get_by(struct rtnl *r, struct addr dst, uint32_t ifindex, struct route_answer *ret,
 		 struct err *e);
+/* Are packets to it taken in, and not sent on? An IPv6 address has no route of its own yet when the
+ * kernel acknowledges it: a worker gives it one a while later. */
+bool ifaddr_taken_in(struct rtnl *r, struct addr a);
 
 /* ---- neighbours ---- */
 

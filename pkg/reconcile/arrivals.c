@@ -4,9 +4,9 @@
  * before packets to it are taken in: a worker gives it its route, within a millisecond or, where
  * the processors are busy, some hundred. What comes before that is sent on to the segment. So who
  * announced it at once, and told the gateway that lets go of it, lost packets. It is waited
- * for, a little while in each pass: other gateways want to hear from us meanwhile.
+ * for: a moment in the pass, then by a timer, which leaves the processor to that worker.
  */
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -14,55 +14,50 @@
 #include "base/mem.h"
 #include "reconcile/priv.h"
 
-#define PIECE_MS    20
-#define LOOK_US	    100
+#define MOMENT_MS   2
+#define MOMENT_US   100
+#define LOOK_MS	    5
 #define PATIENCE_MS 2000
 
 static void arrival_drop(struct arrivals *w, struct addr a)
 {
+	size_t kept = 0;
+
 	for (size_t i = 0; i < w->n; i++)
-		if (addr_eq(w->list[i], a))
-			w->list[i--] = w->list[--w->n];
+		if (!addr_eq(w->list[i], a))
+			w->list[kept++] = w->list[i];
+	w->n = kept;
 }
 
-static void arrival_put(struct arrivals *w, struct addr a)
+static void arrival_put(struct reconcile *r, struct addr a)
 {
+	struct arrivals *w = &r->arrivals;
+
+	claims_arrives(&r->claims, a);
 	arrival_drop(w, a);
-	if (!w->n)
-		w->since = clock_ms();
+	w->since = clock_ms();
 	MEM_GROW(w->list, w->n);
 	w->list[w->n++] = a;
 }
 
-/* Announces those that are taken in. */
+/* The worker goes by the same order, so who waits looks at one of them. */
 static void arrivals_look(struct reconcile *r)
 {
 	struct arrivals *w = &r->arrivals;
+	bool patient = clock_ms() - w->since <= PATIENCE_MS;
+	size_t n = 0;
 
-	for (size_t i = w->n; i-- > 0;) {
-		if (!ifaddr_taken_in(r->k.rtnl, w->list[i]))
-			continue;
-		claims_added(&r->claims, w->list[i]);
-		w->list[i] = w->list[--w->n];
-	}
-	claims_run(&r->claims, clock_ms());
+	for (; n < w->n && (!patient || ifaddr_taken_in(r->k.rtnl, w->list[n])); n++)
+		claims_added(&r->claims, w->list[n]);
+	if (n && !patient)
+		log_warn("packets to addresses are not taken in", "addresses=%zu first=%s", n,
+			 addr_str(w->list[0]));
+	w->n -= n;
+	memmove(w->list, w->list + n, w->n * sizeof(*w->list));
 }
 
-static void arrivals_give_up(struct reconcile *r)
+static void steps_note(struct reconcile *r, const struct dp_plan *p)
 {
-	log_warn("packets to addresses are not taken in", "addresses=%zu first=%s", r->arrivals.n,
-		 addr_str(r->arrivals.list[0]));
-	for (size_t i = 0; i < r->arrivals.n; i++)
-		claims_added(&r->claims, r->arrivals.list[i]);
-	r->arrivals.n = 0;
-	claims_run(&r->claims, clock_ms());
-}
-
-bool arrivals_note(struct reconcile *r, const struct dp_plan *p)
-{
-	struct arrivals *w = &r->arrivals;
-	int64_t end = clock_ms() + PIECE_MS;
-
 	for (size_t i = 0; i < p->n; i++) {
 		const struct ifaddr *a = p->steps[i].arg;
 		enum dp_op op = p->steps[i].op;
@@ -71,18 +66,37 @@ bool arrivals_note(struct reconcile *r, const struct dp_plan *p)
 		    a->ifindex == DP_TUNNEL)
 			continue;
 		if (op == DP_ADDR_DEL)
-			arrival_drop(w, a->addr);
+			arrival_drop(&r->arrivals, a->addr);
 		else if (addr_is_v4(a->addr))
 			claims_added(&r->claims, a->addr);
 		else
-			arrival_put(w, a->addr);
+			arrival_put(r, a->addr);
 	}
-	arrivals_look(r);
-	while (w->n && clock_ms() < end) {
-		usleep(LOOK_US);
+	claims_run(&r->claims, clock_ms()); /* others need not wait for these */
+}
+
+void arrivals_note(struct reconcile *r, const struct dp_plan *p, bool whole)
+{
+	int64_t end = clock_ms() + MOMENT_MS;
+
+	steps_note(r, p);
+	r->arrivals.whole = false;
+	while (arrivals_run(r) && clock_ms() < end)
+		usleep(MOMENT_US);
+	claims_run(&r->claims, clock_ms());
+	r->arrivals.whole = whole;
+	if (whole)
+		claims_settled(&r->claims);
+}
+
+int64_t arrivals_run(struct reconcile *r)
+{
+	struct arrivals *w = &r->arrivals;
+	size_t before = w->n;
+
+	if (w->n)
 		arrivals_look(r);
-	}
-	if (w->n && clock_ms() - w->since > PATIENCE_MS)
-		arrivals_give_up(r);
-	return w->n;
+	if (w->n < before && w->whole)
+		claims_settled(&r->claims);
+	return w->n ? clock_ms() + LOOK_MS : 0;
 }

@@ -224,10 +224,16 @@ int64_t claims_retry_at(const struct claims *c)
 	return at;
 }
 
+void claims_arrives(struct claims *c, struct addr addr)
+{
+	claim_get(c, addr)->arrives = true;
+}
+
 void claims_added(struct claims *c, struct addr addr)
 {
 	struct claim *k = claim_get(c, addr);
 
+	k->arrives = false;
 	log_info("address claimed", "address=%s interface=%u", addr_str(addr), k->ifindex);
 	announce_again(k, clock_ms());
 }
@@ -238,7 +244,7 @@ void claims_settled(struct claims *c)
 		struct claim *k = &c->items[i];
 
 		k->ready = k->bare && !k->leaves;
-		if (k->state == CLAIM_HELD && (k->bare || !k->leaves))
+		if (k->state == CLAIM_HELD && !k->arrives && (k->bare || !k->leaves))
 			c->moves->settled(c->moves->data, k->addr, k->bare);
 	}
 }

@@ -40,6 +40,7 @@ struct claim {
 	bool ready;		  /* it was bare: now it goes on its interface */
 	bool ask;		  /* to be probed in this pass */
 	bool running;		  /* its interface has carrier */
+	bool arrives;		  /* on its interface, but nothing sent to it is taken in yet */
 	/* announcing */
 	bool announce;
 	uint32_t ifindex;
@@ -97,7 +98,9 @@ struct place {
 /* Decides places[] for all compiled addresses; takes as long as a probe if there are any. */
 void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
 		   const struct node_state *node, struct place *places);
-/* The address is on its interface now: announce. */
+/* The address is on its interface now, and is not spoken of before … */
+void claims_arrives(struct claims *c, struct addr addr);
+/* … what is sent to it is taken in: announce. */
 void claims_added(struct claims *c, struct addr addr);
 /* The pass is over, and what is held is on its interface: whoever hands it over may let go. */
 void claims_settled(struct claims *c);

@@ -123,16 +123,13 @@ static enum move_leaving on_leaving(void *data, const struct egress_addr *a)
 static enum move_coming on_coming(void *data, const struct egress_addr *a)
 {
 	struct handover *h = data;
-	const struct membership *ms = h->r->membership;
 	const struct former *f = former_find(h, a->addr);
-	bool gone = f && f->owner && membership_gone(ms, f->owner);
 
-	/* one that is only just there may have kept it all the time: then it tells */
-	if (gone && !membership_heard(ms, f->owner)) {
+	if (f && f->owner && membership_gone(h->r->membership, f->owner)) {
 		moves_drop(h->moves, a->addr);
 		return MOVE_PROBE;
 	}
-	return moves_coming(h->moves, a->addr, f && f->owner && !gone);
+	return moves_coming(h->moves, a->addr, f && f->owner);
 }
 
 static void on_settled(void *data, struct addr a, bool bare)

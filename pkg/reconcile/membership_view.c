@@ -115,13 +115,6 @@ bool membership_gone(const struct membership *ms, const char *node)
 	return peer_get(ms, node, &v) && v.tier != RANK_LIVE && !v.drained;
 }
 
-bool membership_heard(const struct membership *ms, const char *node)
-{
-	struct member_view v;
-
-	return peer_get(ms, node, &v) && v.heard;
-}
-
 int64_t membership_lost(const struct membership *ms, const char *node)
 {
 	struct member_view v;

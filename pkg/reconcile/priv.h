@@ -67,6 +67,7 @@ struct arrivals {
 	struct addr *list;
 	size_t n;
 	int64_t since; /* ms */
+	bool whole;    /* the last pass did all */
 };
 
 /* A program that is too large, or has no room, by the first of its policies. */
@@ -211,8 +212,10 @@ void gateways_forget(struct reconcile *r);
 struct json *gateways_status(const struct reconcile *r);
 void address_tenure_emit(const struct reconcile *r, const struct egress_addr *a, struct json *to);
 
-/* arrivals.c: announces what is new on its interface. True: some is not ready, a pass is due. */
-bool arrivals_note(struct reconcile *r, const struct dp_plan *p);
+/* arrivals.c: announces what is new on its interface; claims are settled, if the pass did all. When
+ * to look again (ms), 0 = need not. */
+void arrivals_note(struct reconcile *r, const struct dp_plan *p, bool whole);
+int64_t arrivals_run(struct reconcile *r);
 
 /* remains_apply.c: after a pass that did all; what is due, and when more is (ms, 0 = nothing is) */
 void remains_note(struct reconcile *r);

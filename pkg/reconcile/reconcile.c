@@ -273,7 +273,7 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 {
 	struct dp_gate gate;
 	struct dp_outcome out;
-	bool late, arriving;
+	bool late;
 	int rc;
 
 	pods_gate(r, &gate);
@@ -282,20 +282,18 @@ static int carry_out(struct reconcile *r, struct dp_plan *plan, struct programs_
 	late = pods_gate_done(&gate);
 	plan->gate = NULL;
 	plan_log(plan);
-	arriving = arrivals_note(r, plan);
 	r->changes += out.done;
 	r->carried = (struct carried){true, programs_done(plan), rc == 0, rc == 0 && !late};
 	if (r->carried.programs)
 		progs_commit(r, programs);
+	arrivals_note(r, plan, rc == 0);
 	if (rc < 0 || !r->carried.programs) { /* read anew, with an epoch of their own */
 		tables_free(r->tables);
 		r->tables = NULL;
 	}
 	if (rc == 0) {
-		if (!arriving)
-			claims_settled(&r->claims);
 		remains_note(r);
-		return late || arriving;
+		return late;
 	}
 	if (e)
 		*e = out.err;
@@ -473,11 +471,12 @@ int reconcile_pass(struct reconcile *r, struct err *e)
 
 int64_t reconcile_timers(struct reconcile *r)
 {
-	int64_t now = clock_ms(), next = claims_run(&r->claims, now);
+	int64_t now = clock_ms(), arrives = arrivals_run(r), next = claims_run(&r->claims, now);
 	int64_t forget = remains_run(r, now);
 
 	claims_rest(&r->claims);
 	next = !next || (forget && forget < next) ? forget : next;
+	next = !next || (arrives && arrives < next) ? arrives : next;
 	return !next ? -1 : next > now ? next - now : 0;
 }
 
