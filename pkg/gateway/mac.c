@@ -1,61 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * HMAC (RFC 2104) over the SHA-256 of libcrypto, by its interface of 1.1: a state is a plain
- * struct there, so that the two blocks of a key are hashed once and not for each message. A gateway
- * among sixteen makes and checks 300 tags a second; the newer interface allocates and frees for
- * each of them, which was an eighth of all that such a daemon does.
- */
-#define OPENSSL_API_COMPAT 0x10100000L
 #include "gateway/mac.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
+#include <openssl/evp.h>
 #include <string.h>
 
-#define BLOCK 64
+#include "base/mem.h"
 
-_Static_assert(MAC_SIZE <= SHA256_DIGEST_LENGTH, "a tag is the first bytes of one");
-
-/* There is one key, two while it is replaced. */
+/*
+ * A context that has its key takes a new message at a quarter of what making one costs, and a
+ * gateway among sixteen makes 300 tags a second. There is one key, two while it is replaced.
+ */
 static struct keyed {
-	SHA256_CTX inner, outer; /* behind the key's block */
+	EVP_MAC_CTX *ctx;
 	uint8_t key[MAC_KEY_MAX];
-	size_t len; /* 0 = none yet */
+	size_t len;
 } kept[2];
 
 static bool keyed_is(const struct keyed *k, const void *key, size_t len)
 {
-	return k->len == len && len && memcmp(k->key, key, len) == 0;
-}
-
-static void block_hash(SHA256_CTX *ret, const uint8_t key[BLOCK], uint8_t pad)
-{
-	uint8_t block[BLOCK];
-
-	for (size_t i = 0; i < BLOCK; i++)
-		block[i] = key[i] ^ pad;
-	SHA256_Init(ret);
-	SHA256_Update(ret, block, sizeof(block));
-	OPENSSL_cleanse(block, sizeof(block));
+	return k->ctx && k->len == len && memcmp(k->key, key, len) == 0;
 }
 
 static void keyed_make(struct keyed *k, const void *key, size_t len)
 {
-	uint8_t block[BLOCK] = {0};
+	char digest[] = "SHA256";
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 
-	if (len > BLOCK)
-		SHA256(key, len, block);
-	else
-		memcpy(block, key, len);
-	block_hash(&k->inner, block, 0x36);
-	block_hash(&k->outer, block, 0x5c);
-	OPENSSL_cleanse(block, sizeof(block));
+	EVP_MAC_CTX_free(k->ctx);
+	k->ctx = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
+	EVP_MAC_free(hmac);
+	if (!k->ctx || !EVP_MAC_init(k->ctx, key, len, params))
+		oom(); /* of a fixed algorithm nothing else can fail */
 	memcpy(k->key, key, len);
 	k->len = len;
 }
 
 /* The one used last comes first. */
-static const struct keyed *keyed_get(const void *key, size_t len)
+static EVP_MAC_CTX *keyed_get(const void *key, size_t len)
 {
 	if (!keyed_is(&kept[0], key, len)) {
 		const struct keyed first = kept[0];
@@ -65,22 +52,22 @@ static const struct keyed *keyed_get(const void *key, size_t len)
 	}
 	if (!keyed_is(&kept[0], key, len))
 		keyed_make(&kept[0], key, len);
-	return &kept[0];
+	return kept[0].ctx;
 }
 
 void mac_make(const void *key, size_t key_len, const struct iovec *parts, size_t n,
 	      uint8_t ret[MAC_SIZE])
 {
-	const struct keyed *k = keyed_get(key, key_len);
-	SHA256_CTX inner = k->inner, outer = k->outer;
-	uint8_t digest[SHA256_DIGEST_LENGTH];
+	EVP_MAC_CTX *ctx = keyed_get(key, key_len);
+	uint8_t whole[EVP_MAX_MD_SIZE];
+	size_t len;
+	int ok = EVP_MAC_init(ctx, NULL, 0, NULL); /* with the key that it has */
 
-	for (size_t i = 0; i < n; i++)
-		SHA256_Update(&inner, parts[i].iov_base, parts[i].iov_len);
-	SHA256_Final(digest, &inner);
-	SHA256_Update(&outer, digest, sizeof(digest));
-	SHA256_Final(digest, &outer);
-	memcpy(ret, digest, MAC_SIZE);
+	for (size_t i = 0; ok && i < n; i++)
+		ok = EVP_MAC_update(ctx, parts[i].iov_base, parts[i].iov_len);
+	if (!ok || !EVP_MAC_final(ctx, whole, &len, sizeof(whole)))
+		oom(); /* the same */
+	memcpy(ret, whole, MAC_SIZE);
 }
 
 bool mac_equal(const uint8_t a[MAC_SIZE], const uint8_t b[MAC_SIZE])
