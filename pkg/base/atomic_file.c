@@ -44,10 +44,12 @@ static int temp_open(int dirfd, const char *tmp, mode_t mode)
 	return fd < 0 ? -errno : fd;
 }
 
-static int store_temp(int fd, const void *data, size_t len, const char *name, struct err *e)
+static int store_temp(int fd, const struct iovec *list, size_t n, const char *name, struct err *e)
 {
-	int r = write_all(fd, data, len);
+	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = write_all(fd, list[i].iov_base, list[i].iov_len);
 	if (r < 0)
 		return err_sys(e, r, "write %s", name);
 	if (fsync(fd) < 0)
@@ -55,8 +57,8 @@ static int store_temp(int fd, const void *data, size_t len, const char *name, st
 	return 0;
 }
 
-int atomic_file_store(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
-		      struct err *e)
+int atomic_file_store_pieces(int dirfd, const char *name, const struct iovec *list, size_t n,
+			     mode_t mode, struct err *e)
 {
 	__cleanup_close int fd = -1;
 	char tmp[256];
@@ -66,7 +68,7 @@ int atomic_file_store(int dirfd, const char *name, const void *data, size_t len,
 	fd = temp_open(dirfd, tmp, mode);
 	if (fd < 0)
 		return err_sys(e, fd, "create %s", tmp);
-	r = store_temp(fd, data, len, name, e);
+	r = store_temp(fd, list, n, name, e);
 	close(TAKE_FD(fd)); /* a program still open for writing cannot be run (ETXTBSY) */
 	if (!r && renameat(dirfd, tmp, dirfd, name) < 0)
 		r = err_sys(e, -errno, "rename %s to %s", tmp, name);
@@ -77,6 +79,14 @@ int atomic_file_store(int dirfd, const char *name, const void *data, size_t len,
 	if (fsync(dirfd) < 0)
 		return err_sys(e, -errno, "fsync folder of %s", name);
 	return 0;
+}
+
+int atomic_file_store(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+		      struct err *e)
+{
+	const struct iovec all = {(void *)(uintptr_t)data, len};
+
+	return atomic_file_store_pieces(dirfd, name, &all, 1, mode, e);
 }
 
 static int read_all(int fd, size_t max, char **ret_data, size_t *ret_len)

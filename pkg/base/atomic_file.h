@@ -8,12 +8,17 @@
  */
 #include <stddef.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/err.h"
 
 /* Makes name in dirfd hold exactly data[0..len). 0 or -errno; on failure the old file stands. */
 int atomic_file_store(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
 		      struct err *e);
+
+/* The same of pieces behind one another. */
+int atomic_file_store_pieces(int dirfd, const char *name, const struct iovec *list, size_t n,
+			     mode_t mode, struct err *e);
 
 /*
  * Reads a whole file of at most max bytes; *ret_data is malloc'd, NUL-terminated

@@ -8,4 +8,6 @@
 #include <stdint.h>
 
 uint64_t hash_bytes(const void *p, size_t len, uint64_t seed);
-uint64_t hash_str(const char *s, uint64_t seed); /* NULL hashes as "" */
+struct iovec;
+uint64_t hash_pieces(const struct iovec *list, size_t n, uint64_t seed); /* as one */
+uint64_t hash_str(const char *s, uint64_t seed);			 /* NULL hashes as "" */

@@ -31,26 +31,39 @@ uint64_t view_digest(const struct node_view *node)
 /* ---- is all around the policies as it was? ---- */
 
 struct docs {
-	const void *items; /* each begins with its doc_meta */
+	const void *items; /* each begins with its doc_meta, or (apart) points to it */
 	size_t n, size;
+	bool apart;
 };
+
+static const struct doc_meta *doc_at(struct docs d, size_t i)
+{
+	const void *at = (const char *)d.items + i * d.size;
+
+	return d.apart ? *(const struct doc_meta *const *)at : at;
+}
 
 /* One document has one name, wherever it was copied to; both sets are there. */
 static bool docs_same(struct docs a, struct docs b)
 {
 	if (a.n != b.n)
 		return false;
-	for (size_t i = 0; i < a.n; i++) {
-		const struct doc_meta *x = (const void *)((const char *)a.items + i * a.size);
-		const struct doc_meta *y = (const void *)((const char *)b.items + i * b.size);
-
-		if (x->name != y->name)
+	for (size_t i = 0; i < a.n; i++)
+		if (doc_at(a, i)->name != doc_at(b, i)->name)
 			return false;
-	}
 	return true;
 }
 
-#define DOCS(set, array) ((struct docs){(set)->array, (set)->n_##array, sizeof(*(set)->array)})
+#define DOCS(set, array) \
+	((struct docs){.items = (set)->array, .n = (set)->n_##array, .size = sizeof(*(set)->array)})
+
+static struct docs docs_pods(const struct doc_set *set)
+{
+	struct docs d = DOCS(set, pods);
+
+	d.apart = true;
+	return d;
+}
 
 static bool surroundings_same(const struct compiled *c, const struct compiled *old)
 {
@@ -108,7 +121,7 @@ bool subjects_same(const struct compiled *c, const struct compiled *old)
 
 	if (c->n_policies != old->n_policies ||
 	    !docs_same(DOCS(a, namespaces), DOCS(b, namespaces)) ||
-	    !docs_same(DOCS(a, pods), DOCS(b, pods)) ||
+	    !docs_same(docs_pods(a), docs_pods(b)) ||
 	    !docs_same(DOCS(a, services), DOCS(b, services)))
 		return false;
 	for (size_t i = 0; i < c->n_policies; i++)

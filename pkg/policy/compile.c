@@ -117,12 +117,12 @@ static bool is_present(struct compiled *c, const struct doc_rule *rule)
 {
 	int64_t edge;
 
-	if (!rule->schedule.present)
+	if (!rule->schedule)
 		return true;
-	edge = schedule_next_edge(&rule->schedule, c->now);
+	edge = schedule_next_edge(rule->schedule, c->now);
 	if (edge < c->next_edge)
 		c->next_edge = edge;
-	return schedule_active(&rule->schedule, c->now);
+	return schedule_active(rule->schedule, c->now);
 }
 
 static void identity_note(struct compiled_policy *p, uint32_t identity)
@@ -142,7 +142,7 @@ void policy_rules_compile(struct compiled *c, size_t i, struct destinations *d,
 	struct compiled_policy *p = &c->policies[i];
 
 	for (size_t j = 0; j < p->doc->n_rules; j++) {
-		p->scheduled |= p->doc->rules[j].schedule.present;
+		p->scheduled |= p->doc->rules[j].schedule != NULL;
 		if (is_present(c, &p->doc->rules[j]))
 			rule_compile(c, d, p, &p->doc->rules[j]);
 	}
@@ -152,6 +152,8 @@ void policy_rules_compile(struct compiled *c, size_t i, struct destinations *d,
 		p->rules[j].identity = rule_identity(ids, p, j);
 		identity_note(p, p->rules[j].identity);
 	}
+	if (p->n_rules) /* no others come */
+		p->rules = mem_resize(p->rules, p->n_rules, sizeof(*p->rules));
 }
 
 /* From old as far as it can be, else from nothing. */

@@ -87,25 +87,21 @@ struct flat_rule {
 	const struct doc_policy *policy;
 	const struct doc_rule *rule; /* NULL for a default block */
 	uint8_t step;		     /* enum policy_step */
-	uint32_t identity;	     /* index, or IDENTITY_NONE when the rule has no via */
-	struct cidr *nodes; /* what the rule's `nodes` items stand for: hosts, sorted, unique */
-	size_t n_nodes;
-	bool to_all; /* no `to`: every destination outside */
+	bool to_all;		     /* no `to`: every destination outside */
 	/*
 	 * A destination object's ports narrow the rule's for its own items. A rule whose items
 	 * differ in ports is several flat rules in a row, alike in all else. items: this one
 	 * has the rule's own `cidr` and `nodes` items; ports: what holds here, n 0 = everything.
 	 */
 	bool items;
+	uint32_t identity; /* index, or IDENTITY_NONE when the rule has no via */
+	uint32_t n_nodes, n_ports, n_sets, n_cidrs, n_names;
+	struct cidr *nodes;	/* what the rule's `nodes` items stand for: hosts, sorted, unique */
 	struct l4_range *ports; /* sorted, disjoint */
-	size_t n_ports;
 	/* What its `destination`, `destinationSelector` and `fqdn` items stand for here. */
-	uint32_t *sets; /* into compiled_sets: large ones, stored once. Sorted, unique */
-	size_t n_sets;
+	uint32_t *sets;	    /* into compiled_sets: large ones, stored once. Sorted, unique */
 	struct cidr *cidrs; /* of small destinations. Sorted, unique */
-	size_t n_cidrs;
-	uint32_t *names; /* into compiled_names. Sorted, unique */
-	size_t n_names;
+	uint32_t *names;    /* into compiled_names. Sorted, unique */
 };
 
 /*

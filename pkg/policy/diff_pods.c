@@ -68,8 +68,8 @@ static void add_all_docs(struct diff_pods *p, const struct doc_set *a, const str
 	size_t i = 0, k = 0;
 
 	while (i < a->n_pods || k < b->n_pods) {
-		const struct doc_pod *x = i < a->n_pods ? &a->pods[i] : NULL;
-		const struct doc_pod *y = k < b->n_pods ? &b->pods[k] : NULL;
+		const struct doc_pod *x = i < a->n_pods ? a->pods[i] : NULL;
+		const struct doc_pod *y = k < b->n_pods ? b->pods[k] : NULL;
 		int c = cmp_docs(x, y);
 
 		add_docs(p, c <= 0 ? x : NULL, c >= 0 ? y : NULL);

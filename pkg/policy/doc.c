@@ -17,6 +17,9 @@
 #define KIND(type, array)                                                      \
 	.size = sizeof(struct type), .items = offsetof(struct doc_set, array), \
 	.n = offsetof(struct doc_set, n_##array)
+#define KIND_APART(type, array)                                      \
+	.size = sizeof(struct type *), .apart = sizeof(struct type), \
+	.items = offsetof(struct doc_set, array), .n = offsetof(struct doc_set, n_##array)
 
 const struct doc_kind_info doc_kinds[DOC_KINDS] = {
 	[DOC_EGRESS_GATEWAY] = {"EgressGateway", API_VERSION, doc_gateway_fields, doc_gateway_done,
@@ -31,7 +34,7 @@ const struct doc_kind_info doc_kinds[DOC_KINDS] = {
 	[DOC_NODE] = {"Node", "v1", doc_node_fields, doc_node_done, KIND(doc_node, nodes)},
 	[DOC_NAMESPACE] = {"Namespace", "v1", doc_namespace_fields, doc_namespace_done,
 			   KIND(doc_namespace, namespaces)},
-	[DOC_POD] = {"Pod", "v1", doc_pod_fields, doc_pod_done, KIND(doc_pod, pods)},
+	[DOC_POD] = {"Pod", "v1", doc_pod_fields, doc_pod_done, KIND_APART(doc_pod, pods)},
 	[DOC_EGRESS_DESTINATION] = {"EgressDestination", API_VERSION, doc_destination_fields,
 				    doc_destination_done, KIND(doc_destination, destinations)},
 	[DOC_CLUSTER_EGRESS_DESTINATION] = {"ClusterEgressDestination", API_VERSION,
@@ -68,6 +71,13 @@ void doc_array_put(struct doc_set *set, const struct doc_kind_info *k, struct do
 	memcpy((char *)set + k->n, &a.n, sizeof(a.n));
 }
 
+struct doc_meta *doc_array_at(struct doc_array a, const struct doc_kind_info *k, size_t i)
+{
+	void *at = a.items + i * k->size;
+
+	return k->apart ? *(struct doc_meta **)at : at;
+}
+
 /* A zeroed element at the end, not yet counted. */
 static void *array_reserve(struct doc_set *set, const struct doc_kind_info *k)
 {
@@ -79,9 +89,33 @@ static void *array_reserve(struct doc_set *set, const struct doc_kind_info *k)
 	return memset(a.items + a.n * k->size, 0, k->size);
 }
 
+static void array_count(struct doc_set *set, const struct doc_kind_info *k)
+{
+	struct doc_array a = doc_array_get(set, k);
+
+	a.n++;
+	doc_array_put(set, k, a);
+}
+
+void doc_array_lend(struct doc_set *set, const struct doc_kind_info *k,
+		    const struct doc_meta *object)
+{
+	const void *element = k->apart ? (const void *)&object : object;
+
+	memcpy(array_reserve(set, k), element, k->size);
+	array_count(set, k);
+}
+
 struct doc_set *doc_set_new(void)
 {
 	return mem_alloc0(sizeof(struct doc_set));
+}
+
+static void object_done(const struct doc_kind_info *k, struct doc_meta *object)
+{
+	k->done(object);
+	if (k->apart)
+		free(object);
 }
 
 void doc_set_free(struct doc_set *set)
@@ -94,8 +128,8 @@ void doc_set_free(struct doc_set *set)
 	for (size_t i = 0; i < DOC_KINDS; i++) {
 		struct doc_array a = doc_array_get(set, doc_kinds + i);
 
-		for (size_t k = 0; !set->n_parts && k < a.n; k++)
-			doc_kinds[i].done(a.items + k * doc_kinds[i].size);
+		for (size_t k = 0; !set->n_parts && !set->n_items && k < a.n; k++)
+			object_done(&doc_kinds[i], doc_array_at(a, &doc_kinds[i], k));
 		free(a.items);
 		doc_array_put(set, doc_kinds + i,
 			      (struct doc_array){0}); /* two kinds share one array */
@@ -109,6 +143,9 @@ void doc_set_free(struct doc_set *set)
 	for (size_t i = 0; i < set->n_parts; i++)
 		doc_set_free(set->parts[i]);
 	free(set->parts);
+	for (size_t i = 0; i < set->n_items; i++)
+		doc_item_free(set->items[i]);
+	free(set->items);
 	free(set);
 }
 
@@ -169,25 +206,24 @@ static int add_object(const struct doc_ctx *c, const struct json *tree, void *un
 {
 	const struct doc_kind_info *k = doc_kinds;
 	struct doc_ctx inner = *c;
-	struct doc_array a;
-	char *item;
 	struct doc_meta *meta;
+	void *at;
 	int r = find_kind(c, tree, &k);
 
 	if (r < 0)
 		return r;
-	item = array_reserve(c->set, k);
-	meta = (void *)item;
+	at = array_reserve(c->set, k);
+	meta = k->apart ? mem_alloc0(k->apart) : at;
+	if (k->apart)
+		*(struct doc_meta **)at = meta;
 	meta->kind = inner.kind = (enum doc_kind)(k - doc_kinds);
 	meta->src = doc_src_of(c, tree);
-	r = doc_fields(&inner, tree, k->fields, item);
+	r = doc_fields(&inner, tree, k->fields, meta);
 	if (r < 0) {
-		k->done(item);
+		object_done(k, meta);
 		return r;
 	}
-	a = doc_array_get(c->set, k);
-	a.n++;
-	doc_array_put(c->set, k, a);
+	array_count(c->set, k);
 	return 0;
 }
 

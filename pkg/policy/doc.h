@@ -79,7 +79,6 @@ struct doc_meta {
 	char *namespace; /* "" for cluster scope */
 	char *name;
 	struct labels labels;
-	struct labels annotations;
 	struct doc_src src;
 };
 
@@ -130,27 +129,31 @@ enum rule_action { ACTION_NONE, ACTION_ALLOW, ACTION_DENY, ACTION_REJECT, ACTION
 enum via_kind { VIA_NONE, VIA_GATEWAY, VIA_NODE };
 
 struct doc_via {
-	enum via_kind kind;
+	enum via_kind kind : 8;
+	bool or_node : 1; /* unavailable: Node */
+	uint32_t n_addrs;
 	char *gateway;
 	struct addr *addrs; /* subset of the gateway's, sorted, unique; n_addrs may be 0 = all */
-	size_t n_addrs;
-	bool or_node; /* unavailable: Node */
 	struct doc_src src;
 };
 
 enum to_kind { TO_CIDR, TO_NODES, TO_FQDN, TO_DESTINATION, TO_DESTINATION_SELECTOR };
 
+/* There may be 1,000 of them in each of 10,000 policies: what is here counts. */
 struct doc_to {
-	enum to_kind kind;
 	struct cidr cidr;
+	bool cluster_scope; /* destinations: ClusterEgressDestination (kind; the only one for a
+			       cluster policy), else EgressDestination of the policy's namespace */
+	enum to_kind kind;
 	struct cidr *except; /* sorted, each inside cidr and smaller */
 	size_t n_except;
-	struct selector nodes;
-	char *fqdn; /* lower case, without the last dot: "api.example.com", "*.example.com" */
-	char *destination;  /* name of an EgressDestination of the policy's namespace, or … */
-	bool cluster_scope; /* … of a ClusterEgressDestination (kind; the only one for a cluster
-			       policy) */
-	struct selector destinations; /* TO_DESTINATION_SELECTOR: over the same kind, by label */
+	union { /* by kind */
+		struct selector nodes;
+		char *fqdn;	   /* lower case, without the last dot: "api.example.com",
+				      "*.example.com" */
+		char *destination; /* its name */
+		struct selector destinations; /* TO_DESTINATION_SELECTOR: by label */
+	};
 };
 
 /*
@@ -172,7 +175,6 @@ struct doc_window {
 };
 
 struct doc_schedule {
-	bool present;
 	char *time_zone;	    /* of the tz database; "UTC" when absent */
 	const struct tz *zone;	    /* what it says, owned by the doc_set; NULL is UTC */
 	struct doc_window *windows; /* n 0: at any time of the day */
@@ -184,8 +186,8 @@ struct doc_rule {
 	char *name; /* NULL when absent */
 	enum rule_action action;
 	bool log;
-	struct doc_schedule schedule;
-	struct doc_to *to; /* n_to 0 = every destination outside */
+	struct doc_schedule *schedule; /* NULL: it always holds */
+	struct doc_to *to;	       /* n_to 0 = every destination outside */
 	size_t n_to;
 	struct l4_range *ports; /* sorted, disjoint; n_ports 0 = everything */
 	size_t n_ports;
@@ -306,7 +308,7 @@ struct doc_set {
 	size_t n_nodes;
 	struct doc_namespace *namespaces;
 	size_t n_namespaces;
-	struct doc_pod *pods;
+	struct doc_pod **pods; /* very many where an API tells them: each apart */
 	size_t n_pods;
 	struct doc_destination *destinations; /* cluster scope first */
 	size_t n_destinations;
@@ -320,6 +322,8 @@ struct doc_set {
 	size_t n_zones;
 	struct doc_set **parts;	  /* doc_set_add_part: whose objects these are */
 	size_t n_parts, n_shared; /* n_shared: who else frees it */
+	struct doc_item **items;  /* doc_set_add_item: the same */
+	size_t n_items;
 };
 
 struct doc_zone {
@@ -379,11 +383,29 @@ int doc_set_finish(struct doc_set *set, struct err *e);
 int doc_set_finish_after(struct doc_set *set, const struct doc_set *before, struct err *e);
 
 /*
- * Sorts a set of parts as doc_set_finish_after does, and checks nothing: for whoever has seen to it
- * that no object is there twice and that gateways claim what is theirs alone. A via may name
- * addresses that its gateway does not have: it gives those that it has.
+ * One object by itself, in as little memory as it needs: objects of an API come one by one, may be
+ * very many, and are what they are until they are replaced.
  */
-void doc_set_join(struct doc_set *set, const struct doc_set *before);
+struct doc_item;
+/* Of a finished set of one object, or of none, which is its own from here on. */
+struct doc_item *doc_item_new(struct doc_set *take);
+void doc_item_free(struct doc_item *item);			   /* or one less who has it */
+const struct doc_meta *doc_item_meta(const struct doc_item *item); /* NULL: of none */
+/* The object when it is of that kind, else, and of NULL, NULL. */
+const struct doc_pod *doc_item_pod(const struct doc_item *item);
+const struct doc_policy *doc_item_policy(const struct doc_item *item);
+const struct doc_gateway *doc_item_gateway(const struct doc_item *item);
+const struct doc_config *doc_item_config(const struct doc_item *item);
+const struct doc_node *doc_item_node(const struct doc_item *item);
+const struct doc_slice *doc_item_slice(const struct doc_item *item);
+
+/*
+ * A set of such objects, which is as if it were finished, and of nothing else. Whoever adds them
+ * has seen to it that those of one array come by namespace and name, none twice, and that gateways
+ * claim what is theirs alone. A via may name addresses that its gateway does not have: it gives
+ * those that it has.
+ */
+void doc_set_add_item(struct doc_set *set, struct doc_item *item);
 
 /*
  * Reads a file (JSON by .json, else YAML; several documents; kind List)

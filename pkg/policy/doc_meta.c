@@ -9,7 +9,6 @@ void doc_meta_done(struct doc_meta *m)
 	free(m->namespace);
 	free(m->name);
 	labels_done(&m->labels);
-	labels_done(&m->annotations);
 }
 
 static bool is_namespaced(enum doc_kind kind)
@@ -71,7 +70,11 @@ static int parse_labels(const struct doc_ctx *c, const struct json *j, void *out
 
 static int parse_annotations(const struct doc_ctx *c, const struct json *j, void *out)
 {
-	return parse_map(c, j, &((struct doc_meta *)out)->annotations, NULL);
+	struct labels unread = {0};
+	int r = parse_map(c, j, &unread, NULL);
+
+	labels_done(&unread);
+	return r;
 }
 
 #define META_FIELDS                                                   \

@@ -130,9 +130,15 @@ static int cmp_metas(const void *a, const void *b)
 	return c ? c : doc_src_line(&x->src) - doc_src_line(&y->src);
 }
 
-static const struct doc_meta *meta_at(struct doc_array a, const struct doc_kind_info *k, size_t i)
+static int cmp_apart(const void *a, const void *b)
 {
-	return (const void *)(a.items + i * k->size);
+	return cmp_metas(*(const struct doc_meta *const *)a, *(const struct doc_meta *const *)b);
+}
+
+static void array_sort(struct doc_array a, const struct doc_kind_info *k)
+{
+	if (a.n)
+		qsort(a.items, a.n, k->size, k->apart ? cmp_apart : cmp_metas);
 }
 
 static int fail_twice(const struct doc_meta *x, const struct doc_meta *y, struct err *e)
@@ -147,10 +153,9 @@ static int sort_kind(struct doc_set *set, const struct doc_kind_info *k, struct 
 {
 	struct doc_array a = doc_array_get(set, k);
 
-	if (a.n)
-		qsort(a.items, a.n, k->size, cmp_metas);
+	array_sort(a, k);
 	for (size_t i = 1; i < a.n; i++) {
-		const struct doc_meta *x = meta_at(a, k, i - 1), *y = meta_at(a, k, i);
+		const struct doc_meta *x = doc_array_at(a, k, i - 1), *y = doc_array_at(a, k, i);
 
 		if (cmp_names(x, y) == 0)
 			return fail_twice(x, y, e);
@@ -261,7 +266,7 @@ static size_t merge_place(const struct merge *m, const struct doc_meta *meta)
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (cmp_names(meta_at(m->old, m->k, mid), meta) < 0)
+		if (cmp_names(doc_array_at(m->old, m->k, mid), meta) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -273,7 +278,7 @@ static size_t merge_place(const struct merge *m, const struct doc_meta *meta)
 static void merge_upto(struct merge *m, const struct doc_meta *meta)
 {
 	while (m->next_gone < m->gone.n) {
-		const struct doc_meta *gone = meta_at(m->gone, m->k, m->next_gone);
+		const struct doc_meta *gone = doc_array_at(m->gone, m->k, m->next_gone);
 
 		if (meta && cmp_names(gone, meta) > 0)
 			break;
@@ -288,14 +293,14 @@ static void merge_upto(struct merge *m, const struct doc_meta *meta)
 static bool merge_all(struct merge *m)
 {
 	for (size_t i = 0; i < m->come.n; i++) {
-		const struct doc_meta *meta = meta_at(m->come, m->k, i);
+		const struct doc_meta *meta = doc_array_at(m->come, m->k, i);
 
 		merge_upto(m, meta);
-		if ((i > 0 && cmp_names(meta_at(m->come, m->k, i - 1), meta) == 0) ||
+		if ((i > 0 && cmp_names(doc_array_at(m->come, m->k, i - 1), meta) == 0) ||
 		    (m->next_old < m->old.n &&
-		     cmp_names(meta_at(m->old, m->k, m->next_old), meta) == 0))
+		     cmp_names(doc_array_at(m->old, m->k, m->next_old), meta) == 0))
 			return false;
-		m->out = mempcpy(m->out, meta, m->k->size);
+		m->out = mempcpy(m->out, m->come.items + i * m->k->size, m->k->size);
 	}
 	merge_upto(m, NULL);
 	return true;
@@ -312,10 +317,8 @@ static bool merge_kind(struct doc_set *set, const struct doc_set *before,
 	};
 	struct doc_array a = {.n = m.old.n + m.come.n - m.gone.n};
 
-	if (m.gone.n)
-		qsort(m.gone.items, m.gone.n, k->size, cmp_metas);
-	if (m.come.n)
-		qsort(m.come.items, m.come.n, k->size, cmp_metas);
+	array_sort(m.gone, k);
+	array_sort(m.come, k);
 	a.items = m.out = mem_resize(NULL, a.n, k->size);
 	doc_array_put(set, k, a);
 	return merge_all(&m);
@@ -324,17 +327,16 @@ static bool merge_kind(struct doc_set *set, const struct doc_set *before,
 /* What was right with the same gateways still is. */
 static int check_change(const struct doc_set *set, const struct change *change, struct err *e)
 {
+	const struct doc_kind_info *policies = &doc_kinds[DOC_EGRESS_POLICY];
 	struct doc_array come;
 	int r = doc_check_overlaps(set, e);
 
 	if (r < 0 || leaves_say_gateways(&change->gone) || leaves_say_gateways(&change->come))
 		return r < 0 ? -EINVAL : doc_check_vias(set, e);
-	come = leaves_array(&change->come, &doc_kinds[DOC_EGRESS_POLICY]);
-	if (come.n)
-		qsort(come.items, come.n, sizeof(struct doc_policy), cmp_metas);
+	come = leaves_array(&change->come, policies);
+	array_sort(come, policies);
 	for (size_t i = 0; r == 0 && i < come.n; i++)
-		r = doc_check_policy_vias(
-			set, (const struct doc_policy *)(const void *)come.items + i, e);
+		r = doc_check_policy_vias(set, (const void *)doc_array_at(come, policies, i), e);
 	free(come.items);
 	return r;
 }
@@ -392,12 +394,4 @@ int doc_set_finish_after(struct doc_set *set, const struct doc_set *before, stru
 int doc_set_finish(struct doc_set *set, struct err *e)
 {
 	return doc_set_finish_after(set, NULL, e);
-}
-
-void doc_set_join(struct doc_set *set, const struct doc_set *before)
-{
-	__cleanup(change_done) struct change change = {0};
-
-	if (!change_since(&change, set, before) || !merge_set(set, before, &change))
-		sort_all(set, NULL);
 }

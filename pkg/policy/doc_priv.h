@@ -29,7 +29,8 @@ struct doc_kind_info {
 	const char *name, *api_version;
 	const struct field *fields;
 	void (*done)(void *);
-	size_t size;	 /* of an element; each begins with its doc_meta */
+	size_t size;	 /* of an element of the array */
+	size_t apart;	 /* 0, or: elements are pointers to objects of this size */
 	size_t items, n; /* where array and count are in struct doc_set; two kinds may share one */
 };
 #define DOC_KINDS (DOC_ENDPOINT_SLICE + 1)
@@ -42,6 +43,11 @@ struct doc_array {
 };
 struct doc_array doc_array_get(const struct doc_set *set, const struct doc_kind_info *k);
 void doc_array_put(struct doc_set *set, const struct doc_kind_info *k, struct doc_array a);
+/* Each object begins with its doc_meta. */
+struct doc_meta *doc_array_at(struct doc_array a, const struct doc_kind_info *k, size_t i);
+/* An object of another owner, at the end. */
+void doc_array_lend(struct doc_set *set, const struct doc_kind_info *k,
+		    const struct doc_meta *object);
 
 enum field_use {
 	FIELD_OPTIONAL,
@@ -148,8 +154,8 @@ int doc_to_parse(const struct doc_ctx *c, const struct json *j, struct doc_to *t
 void doc_to_done(struct doc_to *to);
 int doc_ports_parse(const struct doc_ctx *c, const struct json *j, struct l4_range **ret,
 		    size_t *ret_n);
-int doc_schedule_parse(const struct doc_ctx *c, const struct json *j, struct doc_schedule *s);
-void doc_schedule_done(struct doc_schedule *s);
+int doc_schedule_parse(const struct doc_ctx *c, const struct json *j, struct doc_schedule **ret);
+void doc_schedule_free(struct doc_schedule *s);
 void doc_zones_done(struct doc_set *set);
 
 /* doc_finish.c, on the sorted set */

@@ -21,7 +21,7 @@ void doc_rule_done(struct doc_rule *rule)
 	for (size_t i = 0; i < rule->n_to; i++)
 		doc_to_done(rule->to + i);
 	free(rule->to);
-	doc_schedule_done(&rule->schedule);
+	doc_schedule_free(rule->schedule);
 	free(rule->ports);
 	free(rule->name);
 	doc_via_done(&rule->via);

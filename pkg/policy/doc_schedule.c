@@ -11,10 +11,13 @@
 #define MINUTES_OF_DAY 1440
 #define ALL_DAYS       0x7f
 
-void doc_schedule_done(struct doc_schedule *s)
+void doc_schedule_free(struct doc_schedule *s)
 {
+	if (!s)
+		return;
 	free(s->time_zone);
 	free(s->windows);
+	free(s);
 }
 
 /* ---- timeZone ---- */
@@ -253,7 +256,7 @@ static int parse_end(const struct doc_ctx *c, const struct json *j, void *out)
 
 /* ---- the schedule ---- */
 
-int doc_schedule_parse(const struct doc_ctx *c, const struct json *j, struct doc_schedule *s)
+int doc_schedule_parse(const struct doc_ctx *c, const struct json *j, struct doc_schedule **ret)
 {
 	static const struct field fields[] = {
 		{.name = "timeZone", .parse = parse_time_zone},
@@ -262,6 +265,7 @@ int doc_schedule_parse(const struct doc_ctx *c, const struct json *j, struct doc
 		{.name = "endAt", .parse = parse_end},
 		FIELDS_END,
 	};
+	struct doc_schedule *s = *ret = mem_alloc0(sizeof(*s));
 	int r;
 
 	s->start_at = INT64_MIN;
@@ -273,7 +277,6 @@ int doc_schedule_parse(const struct doc_ctx *c, const struct json *j, struct doc
 		return doc_fail(c, j, "expected windows, startAt or endAt, found none");
 	if (s->start_at >= s->end_at)
 		return doc_fail(c, json_get(j, "endAt"), "expected a time after startAt");
-	s->present = true;
 	if (!s->time_zone)
 		s->time_zone = mem_strdup("UTC");
 	return 0;

@@ -247,10 +247,9 @@ static void reads_what_the_cluster_is_from_a_list(void **state)
 	assert_int_equal(set->nodes[0].meta.src.line, 6);
 	assert_string_equal(
 		labels_get(&set->namespaces[0].meta.labels, "kubernetes.io/metadata.name"), "shop");
-	assert_string_equal(set->pods[0].uid, "u-1");
-	assert_string_equal(set->pods[0].node_name, "n1");
-	assert_true(set->pods[0].host_network);
-	assert_string_equal(labels_get(&set->pods[0].meta.annotations, "a"), "any text\n");
+	assert_string_equal(set->pods[0]->uid, "u-1");
+	assert_string_equal(set->pods[0]->node_name, "n1");
+	assert_true(set->pods[0]->host_network);
 }
 
 static void sorts_objects_whatever_their_order_of_arrival(void **state)
@@ -269,8 +268,8 @@ static void sorts_objects_whatever_their_order_of_arrival(void **state)
 	}
 	assert_int_equal(doc_set_finish(set, &e), 0);
 	for (size_t i = 0; i < COUNT(sorted); i++) {
-		assert_int_equal(set->pods[i].meta.namespace[0], sorted[i][0]);
-		assert_int_equal(set->pods[i].meta.name[0], sorted[i][1]);
+		assert_int_equal(set->pods[i]->meta.namespace[0], sorted[i][0]);
+		assert_int_equal(set->pods[i]->meta.name[0], sorted[i][1]);
 	}
 	assert_int_equal(set->n_files, 1);
 }

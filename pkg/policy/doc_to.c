@@ -6,20 +6,40 @@
 #include "policy/doc_priv.h"
 #include "policy/fqdn.h"
 
+/* An item has one member; whoever gives it two is refused when all are read. */
+static void begin(struct doc_to *to, enum to_kind kind)
+{
+	switch (to->kind) {
+	case TO_CIDR:
+		break;
+	case TO_FQDN:
+		free(to->fqdn);
+		break;
+	case TO_DESTINATION:
+		free(to->destination);
+		break;
+	case TO_NODES:
+		selector_done(&to->nodes);
+		break;
+	case TO_DESTINATION_SELECTOR:
+		selector_done(&to->destinations);
+		break;
+	}
+	to->destinations = (struct selector){0}; /* the largest of the union */
+	to->kind = kind;
+}
+
 void doc_to_done(struct doc_to *to)
 {
+	begin(to, TO_CIDR);
 	free(to->except);
-	free(to->fqdn);
-	free(to->destination);
-	selector_done(&to->nodes);
-	selector_done(&to->destinations);
 }
 
 static int parse_cidr(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	struct doc_to *to = out;
 
-	to->kind = TO_CIDR;
+	begin(to, TO_CIDR);
 	return doc_cidr(c, j, &to->cidr);
 }
 
@@ -40,7 +60,7 @@ static int parse_nodes(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	struct doc_to *to = out;
 
-	to->kind = TO_NODES;
+	begin(to, TO_NODES);
 	return doc_selector(c, j, &to->nodes);
 }
 
@@ -87,7 +107,7 @@ static int parse_fqdn(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	struct doc_to *to = out;
 
-	to->kind = TO_FQDN;
+	begin(to, TO_FQDN);
 	return doc_fqdn(c, j, &to->fqdn);
 }
 
@@ -120,7 +140,7 @@ static int parse_destination(const struct doc_ctx *c, const struct json *j, void
 	};
 	struct doc_to *to = out;
 
-	to->kind = TO_DESTINATION;
+	begin(to, TO_DESTINATION);
 	return doc_fields(c, j, fields, to);
 }
 
@@ -128,7 +148,7 @@ static int parse_destination_selector(const struct doc_ctx *c, const struct json
 {
 	struct doc_to *to = out;
 
-	to->kind = TO_DESTINATION_SELECTOR;
+	begin(to, TO_DESTINATION_SELECTOR);
 	return doc_selector(c, j, &to->destinations);
 }
 

@@ -13,6 +13,7 @@
  */
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/err.h"
 #include "policy/compile.h"
@@ -44,6 +45,18 @@ struct image {
 int image_build(const struct compiled *c, const struct image_info *info,
 		const struct image_program *programs, size_t n, uint8_t **ret_data,
 		size_t *ret_len);
+/*
+ * The same in pieces, most of which are c's own: for whoever writes it, of many pods, and need not
+ * hold it twice. Valid as long as c is.
+ */
+#define IMAGE_PIECES 3
+struct image_pieces {
+	struct iovec list[IMAGE_PIECES];
+	void *own;
+};
+void image_pieces_build(const struct compiled *c, const struct image_info *info,
+			const struct image_program *programs, size_t n, struct image_pieces *ret);
+void image_pieces_done(struct image_pieces *p);
 /* The subjects of c alone, what policy_resolve reads: image_build adds the rest to them. */
 void image_build_subjects(const struct compiled *c, uint8_t **ret_data, size_t *ret_len);
 struct image image_of(const struct compiled *c, bool from_api); /* these, as c has them: its own */

@@ -18,6 +18,7 @@
 struct bytes {
 	uint8_t *data;
 	size_t len, room;
+	size_t base; /* that come before those of data */
 };
 
 struct member {
@@ -25,10 +26,20 @@ struct member {
 	uint32_t policy;
 };
 
+struct known_labels {
+	const struct label *items;
+	struct image_span span;
+};
+
+#define KNOWN_LABELS 1024 /* a power of two */
+
 struct builder {
 	struct bytes sections[IMAGE_SECTIONS];
 	struct hash_index strings;
 	uint32_t *string_offsets; /* by entry of strings */
+	struct hash_index labels;
+	struct image_span *label_spans; /* by entry of labels */
+	struct known_labels known[KNOWN_LABELS];
 	struct member *members;
 	size_t n_members;
 };
@@ -48,11 +59,11 @@ const uint32_t image_record_size[IMAGE_SECTIONS] = {
 	[IMAGE_EXEMPT] = 1,
 };
 
+#define CHECKED_FROM (offsetof(struct image_header, checksum) + sizeof(uint64_t))
+
 uint64_t image_checksum(const void *data, size_t len)
 {
-	size_t from = offsetof(struct image_header, checksum) + sizeof(uint64_t);
-
-	return hash_bytes((const uint8_t *)data + from, len - from, IMAGE_VERSION);
+	return hash_bytes((const uint8_t *)data + CHECKED_FROM, len - CHECKED_FROM, IMAGE_VERSION);
 }
 
 uint64_t image_bucket_hash(enum image_bucket_kind kind, const char *namespace, const char *key,
@@ -86,6 +97,16 @@ static void add(struct builder *b, enum image_section s, const void *record)
 	put(&b->sections[s], record, image_record_size[s]);
 }
 
+/* Nobody else is likely to say it. */
+static uint32_t put_string(struct builder *b, const char *s)
+{
+	struct bytes *text = &b->sections[IMAGE_STRINGS];
+	uint32_t offset = (uint32_t)text->len;
+
+	put(text, s, strlen(s) + 1);
+	return offset;
+}
+
 static uint32_t add_string(struct builder *b, const char *s)
 {
 	struct bytes *text = &b->sections[IMAGE_STRINGS];
@@ -96,7 +117,7 @@ static uint32_t add_string(struct builder *b, const char *s)
 	     i = hash_index_next(&b->strings, i))
 		if (strcmp((const char *)text->data + b->string_offsets[i], s) == 0)
 			return b->string_offsets[i];
-	put(text, s, strlen(s) + 1);
+	put_string(b, s);
 	i = hash_index_add(&b->strings, hash);
 	MEM_GROW(b->string_offsets, i);
 	b->string_offsets[i] = offset;
@@ -122,17 +143,48 @@ static struct image_span add_selector(struct builder *b, const struct selector *
 	return span;
 }
 
+/* Where the same labels stand already; else where these do, which came last. */
+static struct image_span labels_once(struct builder *b, struct image_span last)
+{
+	struct bytes *all = &b->sections[IMAGE_LABELS];
+	size_t size = sizeof(struct image_label), len = last.n * size;
+	const uint8_t *bytes = all->data + last.first * size;
+	uint64_t hash = hash_bytes(bytes, len, last.n);
+	uint32_t i;
+
+	for (i = hash_index_first(&b->labels, hash); i != HASH_INDEX_END;
+	     i = hash_index_next(&b->labels, i)) {
+		struct image_span s = b->label_spans[i];
+
+		if (s.n != last.n || memcmp(all->data + s.first * size, bytes, len) != 0)
+			continue;
+		all->len -= len;
+		return s;
+	}
+	i = hash_index_add(&b->labels, hash);
+	MEM_GROW(b->label_spans, i);
+	return b->label_spans[i] = last;
+}
+
+/* Those of a workload's pods are the same, and most often lie in one place. */
 static struct image_span add_labels(struct builder *b, const struct labels *labels)
 {
+	uint64_t at = (uintptr_t)labels->items;
+	struct known_labels *known = &b->known[hash_bytes(&at, sizeof(at), 0) & (KNOWN_LABELS - 1)];
 	struct image_span span = {count(b, IMAGE_LABELS), (uint32_t)labels->n};
 
+	if (!labels->n)
+		return (struct image_span){0};
+	if (known->items == labels->items)
+		return known->span;
 	for (size_t i = 0; i < labels->n; i++) {
 		struct image_label out = {add_string(b, labels->items[i].key),
 					  add_string(b, labels->items[i].value)};
 
 		add(b, IMAGE_LABELS, &out);
 	}
-	return span;
+	known->items = labels->items;
+	return known->span = labels_once(b, span);
 }
 
 /* ---- buckets ---- */
@@ -277,9 +329,9 @@ static void add_objects(struct builder *b, const struct doc_set *set)
 		add(b, IMAGE_NAMESPACES, &out);
 	}
 	for (size_t i = 0; i < set->n_pods; i++) {
-		const struct doc_meta *meta = &set->pods[i].meta;
+		const struct doc_meta *meta = &set->pods[i]->meta;
 		struct image_pod out = {.namespace = add_string(b, meta->namespace),
-					.name = add_string(b, meta->name)};
+					.name = put_string(b, meta->name)};
 
 		out.labels = add_labels(b, &meta->labels);
 		add(b, IMAGE_PODS, &out);
@@ -290,14 +342,14 @@ static void pad_to_8(struct bytes *out)
 {
 	static const uint8_t zero[8];
 
-	put(out, zero, -out->len & 7);
+	put(out, zero, -(out->base + out->len) & 7);
 }
 
 static void put_section(struct bytes *out, struct image_header *h, enum image_section s,
 			const struct bytes *content)
 {
 	pad_to_8(out);
-	h->sections[s].offset = (uint32_t)out->len;
+	h->sections[s].offset = (uint32_t)(out->base + out->len);
 	h->sections[s].count = (uint32_t)(content->len / image_record_size[s]);
 	put(out, content->data, content->len);
 }
@@ -335,7 +387,9 @@ void image_build_subjects(const struct compiled *c, uint8_t **ret_data, size_t *
 	add_policies(&b, c);
 	add_objects(&b, c->set);
 	hash_index_done(&b.strings);
+	hash_index_done(&b.labels);
 	free(b.string_offsets);
+	free(b.label_spans);
 	free(b.members);
 	reserve(&out, image_size(b.sections));
 	put(&out, &h, sizeof(h));
@@ -409,24 +463,34 @@ static struct bytes exempt_section(const struct image_info *info)
 	return out;
 }
 
-int image_build(const struct compiled *c, const struct image_info *info,
-		const struct image_program *programs, size_t n, uint8_t **ret_data, size_t *ret_len)
+/* The pieces: the header, the subjects behind theirs, and what a publication adds. */
+void image_pieces_build(const struct compiled *c, const struct image_info *info,
+			const struct image_program *programs, size_t n, struct image_pieces *ret)
 {
 	struct bytes p = programs_section(programs, n), x = exempt_section(info), out = {};
+	const size_t head = sizeof(struct image_header), checked = CHECKED_FROM;
 	struct image_header h;
+	struct iovec *v = ret->list;
 
-	memcpy(&h, c->subjects, sizeof(h));
+	memcpy(&h, c->subjects, head);
 	h.generation = info->generation;
 	h.fingerprint = info->fingerprint;
 	h.digest = info->digest;
 	h.mark_mask = info->mark_mask;
-	h.checksum = 0;
-	reserve(&out, c->subjects_len + p.len + x.len + 2 * 7);
-	put(&out, c->subjects, c->subjects_len);
+	reserve(&out, head + p.len + x.len + 2 * 7);
+	put(&out, &h, head);
+	out.base = c->subjects_len - head; /* they come between */
 	put_section(&out, &h, IMAGE_PROGRAMS, &p);
 	put_section(&out, &h, IMAGE_EXEMPT, &x);
 	free(p.data);
 	free(x.data);
-	finish(&out, &h, ret_data, ret_len);
-	return 0;
+	h.len = out.base + out.len;
+	memcpy(out.data, &h, head);
+	v[1] = (struct iovec){c->subjects + head, out.base};
+	v[2] = (struct iovec){out.data + head, out.len - head};
+	v[0] = (struct iovec){out.data + checked, head - checked};
+	h.checksum = hash_pieces(v, IMAGE_PIECES, IMAGE_VERSION);
+	memcpy(out.data, &h, head);
+	v[0] = (struct iovec){out.data, head};
+	ret->own = out.data;
 }

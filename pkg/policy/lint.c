@@ -116,10 +116,10 @@ static void check_effect(struct lint *l, const struct doc_policy *p)
 static void check_schedule(struct lint *l, const struct doc_policy *p, const struct doc_rule *rule,
 			   int64_t now)
 {
-	const struct doc_schedule *s = &rule->schedule;
+	const struct doc_schedule *s = rule->schedule;
 	char name[LINT_NAME_LEN];
 
-	if (!s->present || schedule_active(s, now) || schedule_next_edge(s, now) != INT64_MAX)
+	if (!s || schedule_active(s, now) || schedule_next_edge(s, now) != INT64_MAX)
 		return;
 	LINT_WARN(l, "past-schedule", rule->src, "%s: %s", lint_rule_name(p, rule, name),
 		  now >= s->end_at ? "its schedule is over: endAt has passed"
@@ -227,7 +227,7 @@ static struct doc_set bare_set(const struct doc_set *set)
 		p->nodes = (struct selector){0};
 		p->audit = false;
 		for (size_t k = 0; k < p->n_rules; k++)
-			p->rules[k].schedule = (struct doc_schedule){0};
+			p->rules[k].schedule = NULL;
 	}
 	return bare;
 }

@@ -15,7 +15,7 @@ const struct doc_policy *lint_original(const struct lint_world *w, const struct 
 bool lint_is_scheduled(const struct lint_world *w, const struct doc_policy *p,
 		       const struct doc_rule *rule)
 {
-	return rule && lint_original(w, p)->rules[rule - p->rules].schedule.present;
+	return rule && lint_original(w, p)->rules[rule - p->rules].schedule;
 }
 
 static void choose_rules(struct compiled_policy *to, const struct compiled_policy *from,

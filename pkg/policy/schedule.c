@@ -33,7 +33,7 @@ bool schedule_active(const struct doc_schedule *s, int64_t now)
 {
 	int64_t wall, day;
 
-	if (!s->present)
+	if (!s)
 		return true;
 	if (now < s->start_at || now >= s->end_at)
 		return false;
@@ -67,7 +67,7 @@ int64_t schedule_next_edge(const struct doc_schedule *s, int64_t now)
 	bool active = schedule_active(s, now);
 	int64_t t = now, last;
 
-	if (!s->present || now >= s->end_at)
+	if (!s || now >= s->end_at)
 		return INT64_MAX;
 	if (now < s->start_at) {
 		t = s->start_at;

@@ -53,15 +53,15 @@ static bool link_has_record(const struct reconcile *r, uint32_t ifindex)
 /* It is time to look for it. */
 static bool is_due(const struct reconcile *r, struct object *pod, int64_t now)
 {
-	if (pod->host_network || !pod->n_ips || pod->deleting || pod->gone || pod->fetched_at ||
-	    has_record(r, pod)) {
+	if (pod->host_network || !pod->n_ips || pod->deleting || pod->gone ||
+	    pod->more->fetched_at || has_record(r, pod)) {
 		pod->alone_at = 0;
 		pod->unadopted = false;
 		return false;
 	}
 	if (!pod->alone_at)
-		pod->alone_at = now;
-	return now - pod->alone_at > (pod->unadopted ? AGAIN_MS : ALONE_MS);
+		pod->alone_at = (uint32_t)now | 1;
+	return (int32_t)((uint32_t)now - pod->alone_at) > (pod->unadopted ? AGAIN_MS : ALONE_MS);
 }
 
 /* ---- finding ---- */
@@ -131,13 +131,13 @@ static struct record *record_make(const struct object *pod, const struct candida
 {
 	struct record *rec = mem_alloc0(sizeof(*rec));
 
-	rec->container_id = mem_printf("adopted-%s", pod->uid ?: pod->name);
+	rec->container_id = mem_printf("adopted-%s", object_uid(pod) ?: pod->name);
 	rec->ifname = mem_strdup(c->pod.name);
 	rec->network = mem_strdup("");
 	rec->netns = mem_strdup("");
 	rec->namespace = mem_strdup(pod->namespace);
 	rec->pod = mem_strdup(pod->name);
-	rec->uid = mem_strdup(pod->uid ?: "");
+	rec->uid = mem_strdup(object_uid(pod) ?: "");
 	rec->boot_id = mem_strdup(journal_boot_id());
 	rec->added_at = time(NULL);
 	rec->kind = ATTACH_VETH;
@@ -188,7 +188,7 @@ static bool pod_adopt(struct reconcile *r, struct object *pod, const struct cand
 		log_warn("pod not adopted: it goes ungoverned until it is restarted",
 			 "pod=%s/%s reason=%s", pod->namespace, pod->name, log_quote(why));
 	pod->unadopted = why != NULL;
-	pod->alone_at = clock_ms();
+	pod->alone_at = (uint32_t)clock_ms() | 1;
 	record_free(rec);
 	return !why;
 }

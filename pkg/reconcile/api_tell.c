@@ -130,12 +130,13 @@ static void conditions_tell(struct api_tell *t, enum collection c, const struct 
 	struct json *status;
 
 	conditions_of(c, obj, t->r->policies.set, t->r->compiled, &want);
-	status = conditions_status(&want, obj->generation, obj->status, t->now);
-	if (status && (c == OBJECTS_POLICIES || c == OBJECTS_CLUSTER_POLICIES) && obj->refused)
+	status = conditions_status(&want, obj->more->generation, obj->more->status, t->now);
+	if (status && (c == OBJECTS_POLICIES || c == OBJECTS_CLUSTER_POLICIES) &&
+	    obj->more->refused)
 		api_event(t->events,
-			  &(struct event_said){c, obj->namespace, obj->name, obj->uid, true,
+			  &(struct event_said){c, obj->namespace, obj->name, object_uid(obj), true,
 					       "InvalidPolicy"},
-			  "%s", obj->refused);
+			  "%s", obj->more->refused);
 	conditions_done(&want);
 	if (status)
 		status_write(t, c, obj, "sluice", status);
@@ -173,14 +174,14 @@ static void addresses_said(struct api_tell *t, const struct object *obj, const s
 	__cleanup_json struct json *there = NULL;
 	const char *const node = t->r->node_name;
 	const struct event_said come = {OBJECTS_GATEWAYS, "",	 obj->name,
-					obj->uid,	  false, "IPAssigned"};
+					object_uid(obj),  false, "IPAssigned"};
 	const struct event_said gone = {OBJECTS_GATEWAYS, "",	 obj->name,
-					obj->uid,	  false, "IPUnassigned"};
+					object_uid(obj),  false, "IPUnassigned"};
 	char **list;
 	size_t n;
 
-	if (obj->status)
-		json_parse(obj->status, strlen(obj->status), &there, NULL);
+	if (obj->more->status)
+		json_parse(obj->more->status, strlen(obj->more->status), &there, NULL);
 	n = addresses_beyond(status, there, node, &list);
 	for (size_t i = 0; i < n; i++)
 		api_event(t->events, &come, "%s is carried by node %s", list[i], node);
@@ -200,7 +201,7 @@ static void addresses_tell(struct api_tell *t, const struct object *obj)
 
 	told.n = addresses_held(t->r, obj->name, &list);
 	told.list = list;
-	status = addresses_status(&told, t->r->node_name, obj->status, t->now);
+	status = addresses_status(&told, t->r->node_name, obj->more->status, t->now);
 	if (!status)
 		return;
 	addresses_said(t, obj, status);
@@ -234,7 +235,7 @@ static void gone_tell(struct api_tell *t, const struct object *obj)
 {
 	struct lives l = {t, obj};
 	__cleanup_free char *node = NULL, *manager = NULL;
-	struct json *status = gateway_without_gone(obj->status, lives, &l, &node);
+	struct json *status = gateway_without_gone(obj->more->status, lives, &l, &node);
 
 	if (!status)
 		return;
@@ -344,8 +345,8 @@ static void refusals_tell(struct api_tell *t)
 		const struct object *obj = objects_find(t->objects, c, v->namespace, v->name);
 
 		api_event(t->events,
-			  &(struct event_said){c, v->namespace, v->name, obj ? obj->uid : NULL,
-					       true, "NotInForce"},
+			  &(struct event_said){c, v->namespace, v->name,
+					       obj ? object_uid(obj) : NULL, true, "NotInForce"},
 			  "node %s keeps what was in force before: %s", t->r->node_name,
 			  v->why.msg);
 	}
@@ -362,7 +363,8 @@ static void quarantines_say(struct api_tell *t)
 		obj = objects_find(t->objects, OBJECTS_PODS, p->rec->namespace, p->rec->pod);
 		api_event(t->events,
 			  &(struct event_said){OBJECTS_PODS, p->rec->namespace, p->rec->pod,
-					       obj ? obj->uid : p->rec->uid, true, "Quarantined"},
+					       obj ? object_uid(obj) : p->rec->uid, true,
+					       "Quarantined"},
 			  "its labels are not known on node %s: only traffic inside the cluster is "
 			  "let through until they are",
 			  t->r->node_name);

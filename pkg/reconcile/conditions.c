@@ -37,18 +37,18 @@ void conditions_done(struct conditions *c)
 static void policy_conditions(const struct object *obj, const struct doc_set *set,
 			      const struct compiled *compiled, struct conditions *ret)
 {
-	const struct doc_set *in_force = obj->instead ?: obj->good;
+	const struct doc_policy *in_force = doc_item_policy(object_in_force(obj));
 	struct acceptance a = {0};
 
-	if (in_force && in_force->n_policies && set)
-		policy_accept(set, compiled, &in_force->policies[0], &a);
-	if (obj->refused)
-		add(ret, "Accepted", false, "Invalid", mem_strdup(obj->refused));
+	if (in_force && set)
+		policy_accept(set, compiled, in_force, &a);
+	if (obj->more->refused)
+		add(ret, "Accepted", false, "Invalid", mem_strdup(obj->more->refused));
 	else if (a.reason)
 		add(ret, "Accepted", false, a.reason, TAKE(a.message));
 	else
 		add(ret, "Accepted", true, "Accepted", mem_strdup("in force as it is written"));
-	if (obj->refused || a.reason)
+	if (obj->more->refused || a.reason)
 		add(ret, "Ready", false, "NotAccepted", mem_strdup("see Accepted"));
 	else if (a.late)
 		add(ret, "Ready", false, a.late, TAKE(a.late_message));
@@ -79,8 +79,8 @@ static char *unassigned(const struct object *obj, const struct compiled *compile
 	size_t n, seen = 0;
 
 	addrs = compiled_addrs(compiled, &n);
-	if (obj->status)
-		json_parse(obj->status, strlen(obj->status), &status, NULL);
+	if (obj->more->status)
+		json_parse(obj->more->status, strlen(obj->more->status), &status, NULL);
 	for (size_t i = 0; i < n; i++) {
 		const char *node = told_by(status, addrs[i].addr);
 
@@ -100,13 +100,13 @@ static void gateway_conditions(const struct object *obj, const struct compiled *
 			       struct conditions *ret)
 {
 	char *missing = compiled ? unassigned(obj, compiled) : mem_strdup("not compiled yet");
-	bool accepted = !obj->refused && !obj->conflict;
+	bool accepted = !obj->more->refused && !obj->more->conflict;
 
 	if (accepted)
 		add(ret, "Accepted", true, "Accepted", mem_strdup("in force as it is written"));
 	else
-		add(ret, "Accepted", false, obj->refused ? "Invalid" : "Conflict",
-		    mem_strdup(obj->refused ?: obj->conflict));
+		add(ret, "Accepted", false, obj->more->refused ? "Invalid" : "Conflict",
+		    mem_strdup(obj->more->refused ?: obj->more->conflict));
 	add(ret, "Ready", accepted && !missing,
 	    !accepted ? "NotAccepted"
 	    : missing ? "AddressNotAssigned"
@@ -127,8 +127,9 @@ void conditions_of(enum collection c, const struct object *obj, const struct doc
 	else if (c == OBJECTS_GATEWAYS)
 		gateway_conditions(obj, compiled, ret);
 	else
-		add(ret, "Accepted", !obj->refused, obj->refused ? "Invalid" : "Accepted",
-		    mem_strdup(obj->refused ?: "in force as it is written"));
+		add(ret, "Accepted", !obj->more->refused,
+		    obj->more->refused ? "Invalid" : "Accepted",
+		    mem_strdup(obj->more->refused ?: "in force as it is written"));
 }
 
 /* ---- as JSON ---- */

@@ -31,7 +31,7 @@ static void told(const char *yaml, const char *expected)
 {
 	struct policy_fixture f;
 	struct doc_set *own = doc_set_new();
-	struct object obj = {.good = own};
+	struct object obj = {.more = &object_no_more};
 	struct conditions c;
 	char text[128];
 
@@ -39,6 +39,7 @@ static void told(const char *yaml, const char *expected)
 	assert_int_equal(f.set->n_policies, 1);
 	own->policies = f.set->policies;
 	own->n_policies = 1;
+	obj.good = doc_item_new(own);
 	conditions_of(OBJECTS_POLICIES, &obj, f.set, f.c, &c);
 	assert_int_equal(c.n, 2);
 	snprintf(text, sizeof(text), "%s %s, %s %s", c.list[0].yes ? "True" : "False",
@@ -49,7 +50,7 @@ static void told(const char *yaml, const char *expected)
 	conditions_done(&c);
 	own->policies = NULL;
 	own->n_policies = 0;
-	doc_set_free(own);
+	doc_item_free(obj.good);
 	policy_fixture_done(&f);
 }
 
@@ -80,13 +81,14 @@ static void a_policy_is_told_the_worst_that_keeps_it_from_being_as_written(void 
 
 static void what_was_refused_is_invalid_whatever_else_it_lacks(void **state)
 {
-	struct object obj = {
+	const struct object_more more = {
 		.refused = (char[]){"EgressPolicy shop/p: spec.rules: expected array"}};
+	struct object obj = {.more = &more};
 	struct conditions c;
 
 	conditions_of(OBJECTS_POLICIES, &obj, NULL, NULL, &c);
 	assert_string_equal(c.list[0].reason, "Invalid");
-	assert_string_equal(c.list[0].message, obj.refused);
+	assert_string_equal(c.list[0].message, more.refused);
 	conditions_done(&c);
 	conditions_of(OBJECTS_DESTINATIONS, &obj, NULL, NULL, &c);
 	assert_int_equal(c.n, 1);
@@ -165,7 +167,8 @@ static void a_gateway_is_summed_up_in_a_line(void **state)
 	char there[] = "{\"addresses\":[{\"address\":\"192.0.2.8\",\"node\":\"n2\"},{\"address\":"
 		       "\"192.0.2.9\",\"node\":\"n1\"},{\"address\":\"192.0.2.10\",\"node\":"
 		       "\"n2\"}]}";
-	struct object obj = {.text = text, .status = there};
+	struct object_more more = {.text = text, .status = there};
+	struct object obj = {.more = &more};
 	struct conditions c = {.summary = gateway_summary(&obj)};
 	__cleanup_json struct json *first = conditions_status(&c, 1, there, T0);
 	__cleanup_free char *was = json_emit(first, 0), *bare = NULL;
@@ -174,7 +177,7 @@ static void a_gateway_is_summed_up_in_a_line(void **state)
 				    "\"nodes\":\"n1,n2\"}"));
 	assert_null(conditions_status(&c, 1, was, T1));
 	json_free(c.summary);
-	obj = (struct object){.text = from};
+	more = (struct object_more){.text = from};
 	c.summary = gateway_summary(&obj);
 	bare = json_emit(c.summary, 0);
 	assert_string_equal(bare, "{\"addresses\":\"eth1\"}");
@@ -184,7 +187,8 @@ static void a_gateway_is_summed_up_in_a_line(void **state)
 static void a_long_list_says_how_many_more(void **state)
 {
 	__cleanup_free char *text = mem_strdup("{\"spec\":{\"addresses\":[");
-	struct object obj = {0};
+	struct object_more more = {0};
+	struct object obj = {.more = &more};
 	__cleanup_json struct json *j = NULL;
 	const char *s;
 
@@ -194,9 +198,9 @@ static void a_long_list_says_how_many_more(void **state)
 		free(text);
 		text = longer;
 	}
-	obj.text = mem_printf("%s]}}", text);
+	more.text = mem_printf("%s]}}", text);
 	j = gateway_summary(&obj);
-	free(obj.text);
+	free(more.text);
 	assert_int_equal(json_string(json_get(j, "addresses"), &s, NULL), 0);
 	assert_true(strlen(s) < 128);
 	assert_non_null(strstr(s, "192.0.2.0,192.0.2.1,"));

@@ -73,7 +73,8 @@ static void set_text(struct json *o, const char *key, const char *s)
 
 struct json *gateway_summary(const struct object *obj)
 {
-	__cleanup_json struct json *tree = tree_of(obj->text), *status = tree_of(obj->status);
+	__cleanup_json struct json *tree = tree_of(obj->more->text),
+				   *status = tree_of(obj->more->status);
 	const struct json *spec = json_get(tree, "spec");
 	__cleanup_free char *addresses = column(json_get(spec, "addresses"), "range", false);
 	__cleanup_free char *nodes = column(json_get(status, "addresses"), "node", true);

@@ -193,9 +193,8 @@ static int buffer_write(struct object_log *l)
 	return 0;
 }
 
-int64_t object_log_append(struct object_log *l, const struct json *j, uint32_t *ret_len)
+int64_t object_log_append(struct object_log *l, const char *text, uint32_t *ret_len)
 {
-	__cleanup_free char *text = json_emit(j, 0);
 	size_t len = strlen(text), need = l->n + HASH_LEN + 1 + len + 1;
 	int64_t at = l->size + (int64_t)l->n;
 

@@ -31,8 +31,8 @@ int object_log_open(const struct object_log_in *in, struct object_log **ret, boo
 void object_log_free(struct object_log *l);
 DEFINE_CLEANUP(struct object_log *, object_log_free);
 
-/* Where it will stand; safely after object_log_sync. */
-int64_t object_log_append(struct object_log *l, const struct json *j, uint32_t *ret_len);
+/* JSON on one line. Where it will stand; safely after object_log_sync. */
+int64_t object_log_append(struct object_log *l, const char *text, uint32_t *ret_len);
 int object_log_sync(struct object_log *l, struct err *e);
 int64_t object_log_size(const struct object_log *l);
 

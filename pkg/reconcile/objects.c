@@ -59,9 +59,7 @@ static struct object *find_or_add(struct objects_of *of, const char *namespace, 
 
 	if (i < of->n && object_compare(of->list[i], namespace, name) == 0)
 		return of->list[i];
-	obj = mem_alloc0(sizeof(*obj));
-	obj->namespace = mem_strdup(namespace);
-	obj->name = mem_strdup(name);
+	obj = object_new(namespace, name);
 	MEM_GROW(of->list, of->n);
 	memmove(of->list + i + 1, of->list + i, (of->n - i) * sizeof(struct object *));
 	of->list[i] = obj;
@@ -69,66 +67,56 @@ static struct object *find_or_add(struct objects_of *of, const char *namespace, 
 	return obj;
 }
 
-void object_free(struct object *obj)
-{
-	free(obj->namespace);
-	free(obj->name);
-	free(obj->uid);
-	free(obj->refused);
-	free(obj->conflict);
-	free(obj->status);
-	free(obj->text);
-	doc_set_free(obj->good);
-	doc_set_free(obj->instead);
-	free(obj);
-}
-
 /* Whom it selects only Services can tell. */
 static bool selects_by_service(const struct object *obj)
 {
-	const struct doc_set *set = obj->instead ?: obj->good;
+	const struct doc_policy *p = doc_item_policy(object_in_force(obj));
 
-	return set && set->n_policies && set->policies[0].n_services;
+	return p && p->n_services;
 }
 
 /* Services are asked for: not for the API servers' own slice, which every cluster has. */
 static size_t services_named(const struct object *obj)
 {
-	const struct doc_set *set = obj->good;
+	const struct doc_slice *s = doc_item_slice(obj->good);
 
-	return selects_by_service(obj) ||
-	       (set && set->n_slices && set->slices[0].service && set->slices[0].n_addrs &&
-		!doc_slice_is_api(&set->slices[0]));
+	return selects_by_service(obj) || (s && s->service && s->n_addrs && !doc_slice_is_api(s));
 }
 
 /* ---- the log ---- */
 
-static struct json *log_line(enum collection c, const char *key, struct json *take_value)
-{
-	struct json *line = json_new_object();
-
-	json_set(line, "c", json_new_string(objects_resource(c)));
-	json_set(line, key, take_value);
-	return line;
-}
-
+/* value: JSON */
 static struct object_entry log_note(struct objects *o, enum collection c, const char *key,
-				    struct json *take_value)
+				    const char *value)
 {
-	__cleanup_json struct json *line = log_line(c, key, take_value);
+	__cleanup_free char *line = mem_printf("{\"c\":\"%s\",\"%s\":%s}", objects_resource(c), key,
+					       value);
 	struct object_entry e = {0};
 
 	e.at = object_log_append(o->log, line, &e.len);
 	return e;
 }
 
+void object_logged(struct objects *o, struct object *obj, bool refused, struct object_entry at)
+{
+	o->log_live += (int64_t)at.len - (refused ? obj->more->refused_at.len : obj->good_len);
+	if (!refused) {
+		obj->good_at = at.at;
+		obj->good_len = at.len;
+	} else if (at.len || obj->more->refused_at.len) {
+		object_more(obj)->refused_at = at;
+	}
+}
+
 static void log_gone(struct objects *o, enum collection c, const struct object *obj)
 {
-	struct json *who = json_new_object();
+	__cleanup_json struct json *who = json_new_object();
+	__cleanup_free char *text = NULL;
 
 	json_set(who, "namespace", json_new_string(obj->namespace));
 	json_set(who, "name", json_new_string(obj->name));
-	log_note(o, c, "gone", who);
+	text = json_emit(who, 0);
+	log_note(o, c, "gone", text);
 }
 
 /* ---- objects come and go ---- */
@@ -138,34 +126,33 @@ static void refuse(const struct objects *o, struct object *obj, enum collection 
 {
 	const char *what = "the last good version stays in force";
 
+	const char *was = obj->more->refused;
+
 	if (!obj->good) {
-		doc_set_free(obj->instead);
-		obj->instead = object_denying(c, reduced);
-		what = obj->instead ? "it never was valid: what it selects is denied"
-				    : "it never was valid and is not in force";
+		object_take_instead(obj, object_denying(c, reduced));
+		what = obj->more->instead ? "it never was valid: what it selects is denied"
+					  : "it never was valid and is not in force";
 	}
-	if (!o->replaying && (!obj->refused || strncmp(obj->refused, e->msg, strlen(e->msg)) != 0))
+	if (!o->replaying && (!was || strncmp(was, e->msg, strlen(e->msg)) != 0))
 		log_warn("object refused", "error=%s effect=%s", log_quote(e->msg),
 			 log_quote(what));
-	free(obj->refused);
-	obj->refused = mem_printf("%s; %s", e->msg, what);
+	object_take_refused(obj, mem_printf("%s; %s", e->msg, what));
+	if (c == OBJECTS_PODS)
+		object_note_uid(obj, object_uid_said(reduced));
 }
 
-static void accept(struct object *obj, enum collection c, const struct json *reduced,
-		   struct doc_set *take_set)
+static void accept(struct object *obj, enum collection c, const char *text, struct doc_item *take)
 {
-	doc_set_free(obj->good);
-	obj->good = take_set;
+	object_take_good(obj, take);
 	if (c != OBJECTS_GATEWAYS) { /* there, claims decide */
-		doc_set_free(obj->instead);
-		obj->instead = NULL;
+		object_take_instead(obj, NULL);
 	} else {
-		free(obj->text);
-		obj->text = json_emit(reduced, 0);
+		free(obj->more->text);
+		object_more(obj)->text = mem_strdup(text);
 	}
-	free(obj->refused);
-	obj->refused = NULL;
-	obj->refused_at = (struct object_entry){0};
+	object_take_refused(obj, NULL);
+	if (c == OBJECTS_PODS)
+		object_note_uid(obj, NULL); /* it is in what was taken */
 }
 
 static void uncount(struct objects *o, enum collection c, const struct object *obj)
@@ -175,36 +162,30 @@ static void uncount(struct objects *o, enum collection c, const struct object *o
 	o->nodes_serial++;
 }
 
+/* text: what reduced is when it is written. */
 static void object_take(struct objects *o, enum collection c, struct object *obj,
-			const struct json *reduced)
+			const struct json *reduced, const char *text)
 {
-	struct doc_set *set = NULL;
+	struct doc_item *item = NULL;
 	struct object_entry at = {0};
 	struct err e = {0};
-	int r = object_parse(c, reduced, &set, &e);
+	int r = object_parse(c, reduced, &item, &e);
 
 	if (!o->replaying)
-		at = log_note(o, c, "o", json_dup(reduced));
+		at = log_note(o, c, "o", text);
 	uncount(o, c, obj);
 	if (r == 0) {
-		accept(obj, c, reduced, set);
-		obj->good_at = at;
+		accept(obj, c, text, item);
+		object_logged(o, obj, true, (struct object_entry){0});
 	} else {
 		refuse(o, obj, c, reduced, &e);
-		obj->refused_at = at;
 	}
+	object_logged(o, obj, r < 0, at);
 	o->n_services += services_named(obj);
 	o->n_to_nodes += object_names_nodes(obj);
 	o->nodes_serial++;
 	o->changed = true;
 	o->gateways_changed |= c == OBJECTS_GATEWAYS;
-}
-
-static uint64_t tree_hash(const struct json *j)
-{
-	__cleanup_free char *text = json_emit(j, 0);
-
-	return hash_str(text, 1) | 1;
 }
 
 /* Servers repeat events, and one of several may lag behind. A list is the truth: versions may
@@ -232,6 +213,7 @@ struct object *object_replay(struct objects *o, enum collection c, const struct 
 	__cleanup_json struct json *reduced = object_reduce(c, object);
 	const struct json *meta = json_get(reduced, "metadata");
 	const char *namespace = "", *name;
+	__cleanup_free char *text = NULL;
 	struct object *obj;
 	uint64_t hash;
 
@@ -242,16 +224,17 @@ struct object *object_replay(struct objects *o, enum collection c, const struct 
 		return NULL;
 	obj = find_or_add(&o->of[c], namespace, name);
 	object_told(o, c, obj);
-	obj->fetched_at = 0;
+	object_note_fetched(obj, 0);
 	if (!version_take(o, c, obj, object))
 		return obj;
-	hash = tree_hash(reduced);
+	text = json_emit(reduced, 0);
+	hash = hash_str(text, 1) >> 8 | 1;
 	o->status_serial += object_note(obj, c, object);
 	obj->gone = false;
 	if (obj->hash == hash)
 		return obj;
 	obj->hash = hash;
-	object_take(o, c, obj, reduced);
+	object_take(o, c, obj, reduced, text);
 	return obj;
 }
 
@@ -273,8 +256,7 @@ void objects_unreadable(struct objects *o, enum collection c, const char *namesp
 	if (!obj)
 		return;
 	object_told(o, c, obj);
-	free(obj->refused);
-	obj->refused = mem_printf("%s; what it said before stays in force", why->msg);
+	object_take_refused(obj, mem_printf("%s; what it said before stays in force", why->msg));
 }
 
 void objects_fetched(struct objects *o, enum collection c, const struct json *object)
@@ -282,7 +264,7 @@ void objects_fetched(struct objects *o, enum collection c, const struct json *ob
 	struct object *obj = object_replay(o, c, object);
 
 	if (obj)
-		obj->fetched_at = clock_ms();
+		object_note_fetched(obj, clock_ms());
 }
 
 static void object_remove(struct objects *o, enum collection c, size_t i)
@@ -293,6 +275,7 @@ static void object_remove(struct objects *o, enum collection c, size_t i)
 	if (!o->replaying)
 		log_gone(o, c, obj);
 	uncount(o, c, obj);
+	o->log_live -= (int64_t)obj->good_len + obj->more->refused_at.len;
 	object_free(obj);
 	of->n--;
 	memmove(of->list + i, of->list + i + 1, (of->n - i) * sizeof(struct object *));
@@ -331,13 +314,17 @@ void object_forget(struct objects *o, enum collection c, const char *namespace, 
 
 void objects_log_known(struct objects *o, enum collection c)
 {
-	o->of[c].known_at = log_note(o, c, "complete", json_new_bool(true));
+	o->log_live -= o->of[c].known_at.len;
+	o->of[c].known_at = log_note(o, c, "complete", "true");
+	o->log_live += o->of[c].known_at.len;
 }
 
 /* What was asked for has no record before its ADD has ended. */
 static bool is_loose(const struct object *obj)
 {
-	return obj->gone || (obj->fetched_at && clock_ms() - obj->fetched_at > FETCHED_MS);
+	int64_t fetched = obj->more->fetched_at;
+
+	return obj->gone || (fetched && clock_ms() - fetched > FETCHED_MS);
 }
 
 void objects_sweep(struct objects *o,
@@ -395,6 +382,15 @@ static bool waits(const struct objects *o, const struct object *obj)
 	return !o->of[OBJECTS_SERVICES].known && selects_by_service(obj);
 }
 
+/* Cluster policies come before the others: each array gets its objects in their order. */
+static void add(struct doc_set *set, const struct objects *o, const struct object *obj)
+{
+	struct doc_item *item = obj->more->instead ?: obj->good;
+
+	if (item && !waits(o, obj))
+		doc_set_add_item(set, item);
+}
+
 int objects_set(struct objects *o, struct doc_set **ret)
 {
 	__cleanup(doc_set_freep) struct doc_set *set = NULL;
@@ -405,15 +401,8 @@ int objects_set(struct objects *o, struct doc_set **ret)
 		objects_resolve_claims(o);
 	set = doc_set_new();
 	for (enum collection c = 0; c < OBJECTS_N; c++)
-		for (size_t i = 0; i < o->of[c].n; i++) {
-			struct object *obj = o->of[c].list[i];
-
-			if ((obj->instead || obj->good) && !waits(o, obj))
-				doc_set_add_part(set, obj->instead ?: obj->good);
-		}
-	doc_set_join(set, o->whole);
-	doc_set_free(o->whole);
-	o->whole = doc_set_ref(set);
+		for (size_t i = 0; i < o->of[c].n; i++)
+			add(set, o, o->of[c].list[i]);
 	o->changed = o->gateways_changed = false;
 	*ret = TAKE(set);
 	return 1;

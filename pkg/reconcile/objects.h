@@ -3,7 +3,7 @@
 /*
  * The objects of a cluster that matter to this node, as an API tells them: by collections,
  * one object at a time, again and again in part. Each is parsed on its own and is a part of the
- * set of all (doc_set_add_part), so that an edit costs its own object. Knows no network.
+ * set of all (doc_set_add_item), so that an edit costs its own object. Knows no network.
  *
  *	valid		in force
  *	not any more	what it said when it was valid last, over restarts too (object_log.h)
@@ -46,35 +46,52 @@ enum collection {
 #define OBJECT_MAX_IPS 4
 #define OBJECT_TAINT   "sluice.dev/not-ready"
 
-struct object {
-	char *namespace, *name; /* "" for cluster scope */
-	char *uid;
-	int64_t generation, created; /* created: seconds since 1970 */
-	struct doc_set *good;	     /* what it said when it was valid last; NULL: never was */
-	struct doc_set *instead;     /* in force in its place */
+/* Where it stands in the log. */
+struct object_entry {
+	int64_t at;
+	uint32_t len; /* 0: not there */
+};
+
+/* What pods most often have nothing of. */
+struct object_more {
+	char *uid;		     /* not a pod's that is as it says: object_uid */
+	int64_t generation, created; /* of our kinds; created: seconds since 1970 */
+	struct doc_item *instead;    /* in force in its place */
 	char *refused;		     /* why it is not in force as it is; NULL: it is */
 	char *conflict;		     /* a gateway: what another one has */
-	char *status;		     /* of our kinds: as the API has it, JSON; may be NULL */
-	/* pods */
-	struct addr ips[OBJECT_MAX_IPS];
-	size_t n_ips;
-	bool host_network, deleting;
-	bool tainted; /* a node: it has OBJECT_TAINT */
-	/* the store's own */
-	uint64_t hash;
-	uint64_t version; /* resourceVersion: an event that is not newer says nothing */
-	char *text;	  /* gateways: to be parsed again without what they lost */
-	struct object_entry {
-		int64_t at;
-		uint32_t len; /* 0: not there */
-	} good_at, refused_at;
-	bool gone;
-	/* By watch: who told it, and who did in the list under way. */
-	uint64_t sources, listed;
-	int64_t alone_at;   /* a pod: since when it is here without a record (ms); adopt.c */
-	bool unadopted;	    /* … and why was said */
+	const char *status;	     /* of our kinds: as the API has it, JSON; may be NULL */
+	char *text;		     /* gateways: to be parsed again without what they lost */
+	struct object_entry refused_at;
 	int64_t fetched_at; /* ms; 0: a watch told it */
 };
+extern const struct object_more object_no_more;
+
+/* There may be 100,000 pods: what is here counts. */
+struct object {
+	const char *namespace, *name;	/* "" for cluster scope */
+	struct doc_item *good;		/* what it said when it was valid last; NULL: never was */
+	const struct object_more *more; /* never NULL */
+	struct addr *ips;		/* a pod's */
+	uint64_t n_ips : 3;
+	bool host_network : 1, deleting : 1;
+	bool tainted : 1; /* a node: it has OBJECT_TAINT */
+	bool gone : 1;
+	bool unadopted : 1; /* a pod without a record, and why was said */
+	/* the store's own */
+	uint64_t hash : 56;
+	uint64_t version; /* resourceVersion: an event that is not newer says nothing */
+	/* By watch: who told it, and who did in the list under way. */
+	uint64_t sources, listed;
+	int64_t good_at; /* in the log */
+	uint32_t good_len;
+	uint32_t alone_at; /* a pod: since when it is here without a record (ms, and 0: it is not);
+			      adopt.c */
+};
+_Static_assert(sizeof(struct object) <= 88, "a block of 96 bytes");
+
+const char *object_uid(const struct object *obj); /* may be NULL */
+/* What of it is in force, NULL: nothing. */
+const struct doc_item *object_in_force(const struct object *obj);
 
 /* What a log of an earlier life says is there at once. state_fd is borrowed, -1: without a log;
  * writable: only one may. */

@@ -40,10 +40,7 @@ static void play_put(struct objects *o, enum collection c, const struct json *ob
 
 	if (!obj)
 		return;
-	if (obj->refused)
-		obj->refused_at = at;
-	else
-		obj->good_at = at;
+	object_logged(o, obj, obj->more->refused != NULL, at);
 }
 
 static void play_gone(struct objects *o, enum collection c, const struct json *who)
@@ -69,6 +66,7 @@ static void play(void *data, const struct json *line, int64_t at, uint32_t len)
 		play_gone(o, c, json_get(line, "gone"));
 	else if (json_get(line, "complete")) {
 		o->of[c].known = true;
+		o->log_live += (int64_t)len - o->of[c].known_at.len;
 		o->of[c].known_at = entry;
 	}
 }
@@ -102,37 +100,37 @@ void objects_free(struct objects *o)
 		free(o->of[c].list);
 		free(o->of[c].trouble);
 	}
-	doc_set_free(o->whole);
 	object_log_free(o->log);
 	free(o);
 }
 
 /* ---- keeping ---- */
 
-static void line_add(struct object_log_line **list, size_t *n, struct object_entry *e)
+static void line_add(struct object_log_line **list, size_t *n, int64_t *at, uint32_t len)
 {
-	if (!e->len)
+	if (!len)
 		return;
 	MEM_GROW(*list, *n);
-	(*list)[(*n)++] = (struct object_log_line){&e->at, e->len};
+	(*list)[(*n)++] = (struct object_log_line){at, len};
 }
 
 /* What was refused comes behind what is in force: as it was said. */
-static int64_t lines_live(struct objects *o, struct object_log_line **ret, size_t *ret_n)
+static void lines_live(struct objects *o, struct object_log_line **ret, size_t *ret_n)
 {
-	int64_t size = 0;
-
 	for (enum collection c = 0; c < OBJECTS_N; c++) {
-		for (size_t i = 0; i < o->of[c].n; i++) {
-			line_add(ret, ret_n, &o->of[c].list[i]->good_at);
-			line_add(ret, ret_n, &o->of[c].list[i]->refused_at);
+		struct objects_of *of = &o->of[c];
+
+		for (size_t i = 0; i < of->n; i++) {
+			struct object *obj = of->list[i];
+
+			line_add(ret, ret_n, &obj->good_at, obj->good_len);
+			if (obj->more->refused_at.len)
+				line_add(ret, ret_n, &object_more(obj)->refused_at.at,
+					 obj->more->refused_at.len);
 		}
-		if (o->of[c].known)
-			line_add(ret, ret_n, &o->of[c].known_at);
+		if (of->known)
+			line_add(ret, ret_n, &of->known_at.at, of->known_at.len);
 	}
-	for (size_t i = 0; i < *ret_n; i++)
-		size += (*ret)[i].len;
-	return size;
 }
 
 int objects_keep(struct objects *o, struct err *e)
@@ -141,10 +139,10 @@ int objects_keep(struct objects *o, struct err *e)
 	size_t n = 0;
 	int r = object_log_sync(o->log, e);
 
-	if (r < 0 || object_log_size(o->log) < REWRITE_ABOVE)
+	if (r < 0 || object_log_size(o->log) < REWRITE_ABOVE ||
+	    o->log_live > object_log_size(o->log) / 2)
 		return r;
-	if (lines_live(o, &lines, &n) > object_log_size(o->log) / 2)
-		return 0;
+	lines_live(o, &lines, &n);
 	return object_log_rewrite(o->log, lines, n, e);
 }
 
@@ -188,7 +186,7 @@ void objects_counts(const struct objects *o, enum collection c, struct objects_c
 	*ret = (struct objects_counts){
 		.n = of->n, .lists = of->lists, .told = of->objects, .errors = of->errors};
 	for (size_t i = 0; i < of->n; i++) {
-		ret->refused += of->list[i]->refused || of->list[i]->conflict;
+		ret->refused += of->list[i]->more->refused || of->list[i]->more->conflict;
 		ret->unadopted += of->list[i]->unadopted;
 	}
 }

@@ -92,21 +92,15 @@ static void selector_add(struct node_queries *q, const struct selector *s)
 		query_take(q, query_of(s));
 }
 
-static const struct doc_set *in_force(const struct object *obj)
-{
-	return obj->instead ?: obj->good;
-}
-
 /* What the cluster is, was said without any node. */
 static bool prefixes_known(const struct objects *o)
 {
 	const struct objects_of *of = &o->of[OBJECTS_CONFIGS];
 
 	for (size_t i = 0; i < of->n; i++) {
-		const struct doc_set *set = in_force(of->list[i]);
+		const struct doc_config *config = doc_item_config(object_in_force(of->list[i]));
 
-		if (set && set->n_configs && set->configs[0].n_node_cidrs &&
-		    set->configs[0].n_cluster_cidrs)
+		if (config && config->n_node_cidrs && config->n_cluster_cidrs)
 			return true;
 	}
 	return false;
@@ -120,10 +114,9 @@ bool objects_nodes_all(const struct objects *o)
 static bool selects(const struct selector *s, const struct object *node)
 {
 	static const struct labels none;
-	const struct doc_set *set = node ? in_force(node) : NULL;
+	const struct doc_node *doc = node ? doc_item_node(object_in_force(node)) : NULL;
 
-	return !s->present ||
-	       selector_matches(s, set && set->n_nodes ? &set->nodes[0].meta.labels : &none);
+	return !s->present || selector_matches(s, doc ? &doc->meta.labels : &none);
 }
 
 bool objects_is_candidate(const struct objects *o, const struct object *node)
@@ -131,9 +124,9 @@ bool objects_is_candidate(const struct objects *o, const struct object *node)
 	const struct objects_of *of = &o->of[OBJECTS_GATEWAYS];
 
 	for (size_t i = 0; i < of->n; i++) {
-		const struct doc_set *set = in_force(of->list[i]);
+		const struct doc_gateway *g = doc_item_gateway(object_in_force(of->list[i]));
 
-		if (set && set->n_gateways && selects(&set->gateways[0].node_selector, node))
+		if (g && selects(&g->node_selector, node))
 			return true;
 	}
 	return false;
@@ -144,18 +137,17 @@ static void gateways_add(struct node_queries *q, const struct objects *o)
 	const struct objects_of *of = &o->of[OBJECTS_GATEWAYS];
 
 	for (size_t i = 0; i < of->n && !q->all; i++) {
-		const struct doc_set *set = in_force(of->list[i]);
+		const struct doc_gateway *g = doc_item_gateway(object_in_force(of->list[i]));
 
-		if (set && set->n_gateways)
-			selector_add(q, &set->gateways[0].node_selector);
+		if (g)
+			selector_add(q, &g->node_selector);
 	}
 }
 
 static void policies_add(struct node_queries *q, const struct objects_of *of)
 {
 	for (size_t i = 0; i < of->n && !q->all; i++) {
-		const struct doc_set *set = in_force(of->list[i]);
-		const struct doc_policy *p = set && set->n_policies ? &set->policies[0] : NULL;
+		const struct doc_policy *p = doc_item_policy(object_in_force(of->list[i]));
 
 		for (size_t r = 0; p && r < p->n_rules; r++)
 			for (size_t k = 0; k < p->rules[r].n_to && !q->all; k++)
@@ -166,8 +158,7 @@ static void policies_add(struct node_queries *q, const struct objects_of *of)
 
 size_t object_names_nodes(const struct object *obj)
 {
-	const struct doc_set *set = in_force(obj);
-	const struct doc_policy *p = set && set->n_policies ? &set->policies[0] : NULL;
+	const struct doc_policy *p = doc_item_policy(object_in_force(obj));
 
 	for (size_t r = 0; p && r < p->n_rules; r++)
 		for (size_t k = 0; k < p->rules[r].n_to; k++)

@@ -47,7 +47,8 @@ static void lines_remove(char *msg, const char *place)
 	}
 }
 
-int object_parse(enum collection c, const struct json *reduced, struct doc_set **ret, struct err *e)
+static int set_parse(enum collection c, const struct json *reduced, struct doc_set **ret,
+		     struct err *e)
 {
 	__cleanup(doc_set_freep) struct doc_set *set = doc_set_new();
 	__cleanup_free char *place = place_of(c, reduced);
@@ -61,6 +62,17 @@ int object_parse(enum collection c, const struct json *reduced, struct doc_set *
 	}
 	*ret = TAKE(set);
 	return 0;
+}
+
+int object_parse(enum collection c, const struct json *reduced, struct doc_item **ret,
+		 struct err *e)
+{
+	struct doc_set *set = NULL;
+	int r = set_parse(c, reduced, &set, e);
+
+	if (r == 0)
+		*ret = doc_item_new(set);
+	return r;
 }
 
 /* ---- never valid ---- */
@@ -79,11 +91,11 @@ static struct json *deny_everything(void)
  * In the tier that it asks for: what is said before that stands. In mode Audit it would have
  * denied nobody.
  */
-struct doc_set *object_denying(enum collection c, const struct json *reduced)
+struct doc_item *object_denying(enum collection c, const struct json *reduced)
 {
 	const struct json *from = json_get(reduced, "spec");
 	__cleanup_json struct json *policy = NULL;
-	struct doc_set *set = NULL;
+	struct doc_item *item = NULL;
 	struct json *spec;
 	const char *tier = text_at(from, "tier"), *mode = text_at(from, "mode");
 
@@ -99,7 +111,7 @@ struct doc_set *object_denying(enum collection c, const struct json *reduced)
 	if (mode && strcmp(mode, "Audit") == 0)
 		json_set(spec, "mode", json_new_string(mode));
 	json_set(policy, "spec", spec);
-	return object_parse(c, policy, &set, &(struct err){0}) == 0 ? set : NULL;
+	return object_parse(c, policy, &item, &(struct err){0}) == 0 ? item : NULL;
 }
 
 /* ---- ranges that two gateways claim ---- */
@@ -108,14 +120,9 @@ static int older(const void *a, const void *b)
 {
 	const struct object *x = *(struct object *const *)a, *y = *(struct object *const *)b;
 
-	if (x->created != y->created)
-		return x->created < y->created ? -1 : 1;
+	if (x->more->created != y->more->created)
+		return x->more->created < y->more->created ? -1 : 1;
 	return strcmp(x->name, y->name);
-}
-
-static const struct doc_gateway *gateway_of(const struct object *obj)
-{
-	return obj->good && obj->good->n_gateways ? &obj->good->gateways[0] : NULL;
 }
 
 /* Who of the older ones has some of it. */
@@ -123,7 +130,7 @@ static const struct object *owner_of(struct object *const *older_ones, size_t n,
 				     struct addr_range range)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct doc_gateway *g = gateway_of(older_ones[i]);
+		const struct doc_gateway *g = doc_item_gateway(older_ones[i]->good);
 
 		for (size_t k = 0; g && k < g->n_ranges; k++)
 			if (addr_range_overlaps(g->ranges[k].range, range))
@@ -149,7 +156,7 @@ static struct doc_set *gateway_without(const struct object *obj, const bool *los
 	struct doc_set *set = NULL;
 	bool none;
 
-	if (json_parse(obj->text, strlen(obj->text), &tree, NULL) < 0)
+	if (json_parse(obj->more->text, strlen(obj->more->text), &tree, NULL) < 0)
 		return doc_set_new();
 	spec = json_dup(json_get(tree, "spec"));
 	list = json_get(spec, "addresses");
@@ -161,7 +168,7 @@ static struct doc_set *gateway_without(const struct object *obj, const bool *los
 		json_append(kept, address_item(text_at(json_at(list, 0), "range")));
 	json_set(spec, "addresses", kept);
 	json_set(tree, "spec", spec);
-	if (object_parse(OBJECTS_GATEWAYS, tree, &set, &(struct err){0}) < 0)
+	if (set_parse(OBJECTS_GATEWAYS, tree, &set, &(struct err){0}) < 0)
 		return doc_set_new(); /* not there at all, rather than with what is another's */
 	if (none)
 		set->gateways[0].n_ranges = 0; /* it has no selector: nothing to free */
@@ -170,19 +177,18 @@ static struct doc_set *gateway_without(const struct object *obj, const bool *los
 
 static bool claim_set(struct object *obj, char *conflict, struct doc_set *instead)
 {
-	const char *was = obj->conflict ?: "", *now = conflict ?: "";
+	const char *was = obj->more->conflict ?: "", *now = conflict ?: "";
 	bool changed = strcmp(was, now) != 0 || instead;
 
-	free(obj->conflict);
-	doc_set_free(obj->instead);
-	obj->conflict = conflict;
-	obj->instead = instead;
+	free(obj->more->conflict);
+	object_more(obj)->conflict = conflict;
+	object_take_instead(obj, instead ? doc_item_new(instead) : NULL);
 	return changed;
 }
 
 static bool claim_resolve(struct object *obj, struct object *const *older_ones, size_t n)
 {
-	const struct doc_gateway *g = gateway_of(obj);
+	const struct doc_gateway *g = doc_item_gateway(obj->good);
 	__cleanup_free bool *lost = mem_alloc0(g ? g->n_ranges : 0);
 	char *conflict = NULL;
 

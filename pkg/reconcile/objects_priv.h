@@ -22,16 +22,17 @@ struct objects_of {	      /* one collection */
 struct objects {
 	struct objects_of of[OBJECTS_N];
 	struct object_log *log;
-	struct doc_set *whole; /* given out last */
 	bool changed, gateways_changed, replaying;
 	uint64_t status_serial, nodes_serial;
 	int64_t told_at;   /* ms since 1970; 0: nothing was told in this life */
 	uint64_t speaker;  /* by bit */
 	size_t n_to_nodes; /* policies that name nodes as destinations */
 	size_t n_services; /* policies and slices that name Services */
+	int64_t log_live;  /* bytes of the log that are not out of date */
 };
 
 DEFINE_CLEANUP(struct doc_set *, doc_set_free);
+DEFINE_CLEANUP(struct doc_item *, doc_item_free);
 
 /* ---- objects_reduce.c ---- */
 
@@ -44,6 +45,7 @@ struct object_kind {
 extern const struct object_kind object_kinds[OBJECTS_N];
 /* What the parser needs of it; NULL when it has no name. */
 struct json *object_reduce(enum collection c, const struct json *in);
+const char *object_uid_said(const struct json *in);
 /* What the store needs and the parser does not. True: its status is another one. */
 bool object_note(struct object *obj, enum collection c, const struct json *in);
 
@@ -55,11 +57,22 @@ size_t object_names_nodes(const struct object *obj); /* 1 or 0 */
 /* ---- objects_lists.c ---- */
 void object_told(struct objects *o, enum collection c, struct object *obj);
 
+/* ---- object.c ---- */
+struct object *object_new(const char *namespace, const char *name);
+void object_free(struct object *obj);
+struct object_more *object_more(struct object *obj); /* to be changed */
+void object_take_good(struct object *obj, struct doc_item *take);
+void object_take_instead(struct object *obj, struct doc_item *take); /* NULL: good is in force */
+void object_take_refused(struct object *obj, char *take);	     /* NULL: it is not */
+void object_note_uid(struct object *obj, const char *uid);
+void object_note_fetched(struct object *obj, int64_t ms);
+
 /* ---- objects.c ---- */
+/* Where it stands in the log, in place of where it stood. */
+void object_logged(struct objects *o, struct object *obj, bool refused, struct object_entry at);
 void objects_log_known(struct objects *o, enum collection c);
 /* Its object is gone; a pod's may go before its process does: objects_sweep knows. */
 void object_leave(struct objects *o, enum collection c, size_t i);
-void object_free(struct object *obj);
 /* Its index, SIZE_MAX when there is none. */
 size_t objects_index(const struct objects *o, enum collection c, const char *namespace,
 		     const char *name);
@@ -70,9 +83,9 @@ void object_forget(struct objects *o, enum collection c, const char *namespace, 
 /* ---- objects_parse.c ---- */
 
 /* 0 and a part of its own, or -EINVAL with "spec.rules[0]…" behind "EgressPolicy shop/bank: ". */
-int object_parse(enum collection c, const struct json *reduced, struct doc_set **ret,
+int object_parse(enum collection c, const struct json *reduced, struct doc_item **ret,
 		 struct err *e);
 /* A policy that denies the pods of this one's subject; NULL: it cannot be read. */
-struct doc_set *object_denying(enum collection c, const struct json *reduced);
+struct doc_item *object_denying(enum collection c, const struct json *reduced);
 /* Gateways: what each has, after what older ones claim. True: one has something else now. */
 bool objects_resolve_claims(struct objects *o);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/shared.h"
 #include "json/json.h"
 #include "reconcile/objects_priv.h"
 
@@ -17,6 +18,11 @@ static const char *text_of(const struct json *j)
 	const char *s;
 
 	return json_string(j, &s, NULL) == 0 ? s : NULL;
+}
+
+const char *object_uid_said(const struct json *in)
+{
+	return text_of(json_get(json_get(in, "metadata"), "uid"));
 }
 
 static void copy(struct json *to, const struct json *from, const char *key)
@@ -260,19 +266,25 @@ struct json *object_reduce(enum collection c, const struct json *in)
 static void note_ip(struct object *obj, const struct json *ip)
 {
 	const char *s = text_of(ip);
+	struct addr a;
 
-	if (s && obj->n_ips < OBJECT_MAX_IPS && addr_parse(s, &obj->ips[obj->n_ips]) == 0)
-		obj->n_ips++;
+	if (!s || obj->n_ips == OBJECT_MAX_IPS || addr_parse(s, &a) < 0)
+		return;
+	obj->ips = mem_resize(obj->ips, obj->n_ips + 1u, sizeof(*obj->ips));
+	obj->ips[obj->n_ips++] = a;
 }
 
 static void note_pod(struct object *obj, const struct json *in)
 {
 	const struct json *status = json_get(in, "status");
 	const struct json *ips = json_get(status, "podIPs");
+	bool host_network = false;
 
+	free(obj->ips);
+	obj->ips = NULL;
 	obj->n_ips = 0;
-	obj->host_network = false;
-	json_bool(json_get(json_get(in, "spec"), "hostNetwork"), &obj->host_network, NULL);
+	json_bool(json_get(json_get(in, "spec"), "hostNetwork"), &host_network, NULL);
+	obj->host_network = host_network;
 	for (size_t i = 0; i < json_len(ips); i++)
 		note_ip(obj, json_get(json_at(ips, i), "ip"));
 	if (!json_len(ips))
@@ -292,39 +304,40 @@ static void note_node(struct object *obj, const struct json *in)
 	}
 }
 
+/* Many policies' say the same, of the same second. */
 static bool note_status(struct object *obj, const struct json *status)
 {
-	char *text = json_type(status) == JSON_OBJECT ? json_emit(status, 0) : NULL;
-	bool same = strcmp(obj->status ?: "", text ?: "") == 0;
+	__cleanup_free char *text = json_type(status) == JSON_OBJECT ? json_emit(status, 0) : NULL;
+	const char *now = shared_text(text), *was = obj->more->status;
 
-	free(obj->status);
-	obj->status = text;
-	return !same;
+	if (now != was)
+		object_more(obj)->status = now;
+	shared_drop(now != was ? was : now);
+	return now != was;
+}
+
+/* Of our own kinds. */
+static bool note_ours(struct object *obj, const struct json *in)
+{
+	const struct json *meta = json_get(in, "metadata");
+	const char *created = text_of(json_get(meta, "creationTimestamp"));
+	struct object_more *more = object_more(obj);
+	int64_t generation = more->generation;
+
+	if (!created || !doc_moment(created, &more->created))
+		more->created = 0;
+	if (json_int(json_get(meta, "generation"), 0, INT64_MAX, &more->generation, NULL) < 0)
+		more->generation = 0;
+	object_note_uid(obj, object_uid_said(in));
+	return note_status(obj, json_get(in, "status")) || generation != more->generation;
 }
 
 bool object_note(struct object *obj, enum collection c, const struct json *in)
 {
-	const struct json *meta = json_get(in, "metadata");
-	const char *created = text_of(json_get(meta, "creationTimestamp"));
-	const char *uid = text_of(json_get(meta, "uid"));
-	int64_t generation = obj->generation;
-	bool changed;
-
-	if (!created || !doc_moment(created, &obj->created))
-		obj->created = 0;
-	if (json_int(json_get(meta, "generation"), 0, INT64_MAX, &obj->generation, NULL) < 0)
-		obj->generation = 0;
-	if (!obj->uid || !uid || strcmp(obj->uid, uid) != 0) {
-		free(obj->uid);
-		obj->uid = mem_strdup(uid);
-	}
-	obj->deleting = text_of(json_get(meta, "deletionTimestamp")) != NULL;
-	changed = generation != obj->generation;
+	obj->deleting = text_of(json_get(json_get(in, "metadata"), "deletionTimestamp")) != NULL;
 	if (c == OBJECTS_PODS)
 		note_pod(obj, in);
 	if (c == OBJECTS_NODES)
 		note_node(obj, in);
-	if (c < OBJECTS_NAMESPACES) /* our own kinds */
-		changed |= note_status(obj, json_get(in, "status"));
-	return c < OBJECTS_NAMESPACES && changed;
+	return c < OBJECTS_NAMESPACES && note_ours(obj, in);
 }

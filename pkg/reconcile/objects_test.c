@@ -84,7 +84,7 @@ static void what_is_not_read_is_no_change(void **state)
 	assert_false(next(f));
 	put(f, OBJECTS_PODS, POD("p", "db"));
 	assert_true(next(f));
-	assert_string_equal(labels_get(&f->set->pods[0].meta.labels, "app"), "db");
+	assert_string_equal(labels_get(&f->set->pods[0]->meta.labels, "app"), "db");
 	assert_int_equal(objects_find(f->o, OBJECTS_PODS, "shop", "p")->n_ips, 2);
 }
 
@@ -118,17 +118,18 @@ static void an_invalid_update_keeps_the_last_good_version_over_restarts(void **s
 		assert_int_equal(f->set->n_policies, 1);
 		assert_int_equal(f->set->policies[0].priority, 3);
 		obj = objects_find(f->o, OBJECTS_POLICIES, "shop", "a");
-		assert_non_null(strstr(obj->refused, "EgressPolicy shop/a: spec.novelty: unknown"));
-		assert_non_null(strstr(obj->refused, "the last good version stays in force"));
+		assert_non_null(
+			strstr(obj->more->refused, "EgressPolicy shop/a: spec.novelty: unknown"));
+		assert_non_null(strstr(obj->more->refused, "the last good version stays in force"));
 		again(f);
 	}
 	put(f, OBJECTS_POLICIES, POLICY("a", "\"priority\":5,\"rules\":" RULES_DENY));
 	assert_true(next(f));
 	assert_int_equal(f->set->policies[0].priority, 5);
-	assert_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->refused);
+	assert_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->more->refused);
 	again(f);
 	assert_int_equal(f->set->policies[0].priority, 5);
-	assert_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->refused);
+	assert_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->more->refused);
 }
 
 static void what_never_was_valid_denies_its_subject_in_its_tier(void **state)
@@ -152,8 +153,9 @@ static void what_never_was_valid_denies_its_subject_in_its_tier(void **state)
 			assert_int_equal(f->set->policies[k].n_rules, 1);
 			assert_int_equal(f->set->policies[k].rules[0].action, ACTION_DENY);
 		}
-		assert_non_null(strstr(objects_find(f->o, OBJECTS_POLICIES, "shop", "c")->refused,
-				       "not in force"));
+		assert_non_null(
+			strstr(objects_find(f->o, OBJECTS_POLICIES, "shop", "c")->more->refused,
+			       "not in force"));
 		again(f);
 	}
 }
@@ -172,15 +174,15 @@ static void the_older_gateway_keeps_a_range_that_two_claim(void **state)
 	assert_int_equal(f->set->gateways[0].n_ranges, 1);
 	assert_int_equal(f->set->gateways[1].n_ranges, 1);
 	assert_int_equal(f->set->gateways[2].n_ranges, 0);
-	assert_non_null(strstr(objects_find(f->o, OBJECTS_GATEWAYS, "", "a")->conflict,
+	assert_non_null(strstr(objects_find(f->o, OBJECTS_GATEWAYS, "", "a")->more->conflict,
 			       "spec.addresses[0].range: EgressGateway b"));
-	assert_null(objects_find(f->o, OBJECTS_GATEWAYS, "", "b")->conflict);
+	assert_null(objects_find(f->o, OBJECTS_GATEWAYS, "", "b")->more->conflict);
 	objects_gone(f->o, OBJECTS_GATEWAYS, "", "b");
 	objects_gone(f->o, OBJECTS_GATEWAYS, "", "c");
 	assert_true(next(f));
 	assert_int_equal(f->set->n_gateways, 1);
 	assert_int_equal(f->set->gateways[0].n_ranges, 2);
-	assert_null(objects_find(f->o, OBJECTS_GATEWAYS, "", "a")->conflict);
+	assert_null(objects_find(f->o, OBJECTS_GATEWAYS, "", "a")->more->conflict);
 }
 
 static void a_via_may_name_an_address_that_its_gateway_lacks(void **state)
@@ -398,7 +400,7 @@ static void a_log_that_is_mostly_out_of_date_is_written_anew(void **state)
 	assert_true(len < 1 << 20);
 	assert_int_equal(f->set->n_policies, 2);
 	assert_int_equal(f->set->policies[0].priority, 598);
-	assert_non_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->refused);
+	assert_non_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->more->refused);
 }
 
 /* No server says so, and nobody may end the daemon by it. */
@@ -416,7 +418,7 @@ static void what_is_told_without_its_namespace_is_of_no_object(void **state)
 	objects_gone(f->o, OBJECTS_PODS, NULL, "p");
 	objects_unreadable(f->o, OBJECTS_POLICIES, NULL, "a", &why);
 	assert_false(next(f));
-	assert_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->refused);
+	assert_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->more->refused);
 }
 
 static void a_version_that_is_no_number_hides_no_object(void **state)

@@ -37,9 +37,14 @@ static size_t programs_list(const struct reconcile *r, struct image_program **re
 }
 
 /* Pods' labels are in it: nobody may be able to make one look like another. */
-static uint64_t snapshot_digest(const void *data, size_t len)
+static uint64_t snapshot_digest(const struct iovec *list, size_t n)
 {
-	return digest_of(data, len, 0) | 1;
+	struct digest d;
+
+	digest_begin(&d);
+	for (size_t i = 0; i < n; i++)
+		digest_add(&d, list[i].iov_base, list[i].iov_len);
+	return digest_end(&d) | 1;
 }
 
 /* What an earlier process left: its generation goes on, and equal content is not written again. */
@@ -57,7 +62,7 @@ static void published_load(struct reconcile *r)
 		return;
 	image_info_get(&img, &info);
 	r->generation = info.generation;
-	r->published = snapshot_digest(data, len);
+	r->published = snapshot_digest(&(struct iovec){data, len}, 1);
 }
 
 struct content {
@@ -89,8 +94,8 @@ static void content_make(const struct reconcile *r, struct content *c)
 	c->of |= 1;
 }
 
-static int image_make(const struct reconcile *r, const struct content *c, uint64_t generation,
-		      uint8_t **ret, size_t *ret_len)
+static void image_make(const struct reconcile *r, const struct content *c, uint64_t generation,
+		       struct image_pieces *ret)
 {
 	const struct image_info info = {
 		.generation = generation,
@@ -101,51 +106,45 @@ static int image_make(const struct reconcile *r, const struct content *c, uint64
 		.n_source_exempt = r->conf->n_source_exempt,
 	};
 
-	return image_build(r->compiled, &info, c->programs, c->n, ret, ret_len);
+	image_pieces_build(r->compiled, &info, c->programs, c->n, ret);
 }
 
 static int snapshot_store(struct reconcile *r, const struct content *c, struct err *e)
 {
-	__cleanup_free uint8_t *data = NULL;
-	size_t len = 0;
-	int rc = image_make(r, c, r->generation + 1, &data, &len);
+	__cleanup(image_pieces_done) struct image_pieces p;
+	int rc;
 
-	if (rc == 0)
-		rc = atomic_file_store(journal_state_dirfd(r->journal), SNAPSHOT, data, len, 0644,
-				       e);
+	image_make(r, c, r->generation + 1, &p);
+	rc = atomic_file_store_pieces(journal_state_dirfd(r->journal), SNAPSHOT, p.list,
+				      IMAGE_PIECES, 0644, e);
 	if (rc < 0)
 		return rc;
-	r->published = snapshot_digest(data, len);
+	r->published = snapshot_digest(p.list, IMAGE_PIECES);
 	r->generation++;
 	return 0;
 }
 
 /* What is published says the same as an image of this moment would. */
-static int published_same(const struct reconcile *r, const struct content *c, struct err *e)
+static bool published_same(const struct reconcile *r, const struct content *c)
 {
-	__cleanup_free uint8_t *data = NULL;
-	size_t len = 0;
-	int rc = image_make(r, c, r->generation, &data, &len);
+	__cleanup(image_pieces_done) struct image_pieces p;
 
-	return rc < 0 ? err_sys(e, rc, "build the snapshot")
-		      : r->published == snapshot_digest(data, len);
+	image_make(r, c, r->generation, &p);
+	return r->published == snapshot_digest(p.list, IMAGE_PIECES);
 }
 
 int publish(struct reconcile *r, struct err *e)
 {
 	__cleanup(content_done) struct content c = {0};
-	int rc;
+	int rc = 0;
 
 	if (!r->published)
 		published_load(r);
 	content_make(r, &c);
-	if (c.of != r->published_of) {
-		rc = published_same(r, &c, e);
-		if (rc == 0)
-			rc = snapshot_store(r, &c, e);
-		if (rc < 0)
-			return rc;
-	}
+	if (c.of != r->published_of && !published_same(r, &c))
+		rc = snapshot_store(r, &c, e);
+	if (rc < 0)
+		return rc;
 	r->published_of = c.of;
 	r->unpublished = false;
 	return 0;

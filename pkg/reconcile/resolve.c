@@ -128,7 +128,7 @@ static bool is_another(const struct reconcile *r, const struct record *rec)
 							  rec->namespace, rec->pod)
 					   : NULL;
 
-	return obj && obj->uid && *rec->uid && strcmp(obj->uid, rec->uid) != 0;
+	return obj && object_uid(obj) && *rec->uid && strcmp(object_uid(obj), rec->uid) != 0;
 }
 
 static void subject_of(const struct reconcile *r, const struct record *rec, struct pod_info *ret)

@@ -49,11 +49,11 @@ static bool in_window(const struct doc_window *w, int64_t now)
 
 static bool holds_now(const struct doc_schedule *s, int64_t now)
 {
-	bool in = !s->n_windows;
+	bool in = !s || !s->n_windows;
 
-	for (size_t i = 0; i < s->n_windows; i++)
+	for (size_t i = 0; s && i < s->n_windows; i++)
 		in = in || in_window(&s->windows[i], now);
-	return !s->present || (in && now >= s->start_at && now < s->end_at);
+	return !s || (in && now >= s->start_at && now < s->end_at);
 }
 
 static bool ports_match(const struct l4_range *ports, size_t n, uint32_t key)
@@ -141,7 +141,7 @@ static bool rule_matches(const struct doc_set *set, const struct doc_policy *p,
 {
 	bool to = !r->n_to;
 
-	if (!holds_now(&r->schedule, pkt->now) || !ports_match(r->ports, r->n_ports, pkt->key))
+	if (!holds_now(r->schedule, pkt->now) || !ports_match(r->ports, r->n_ports, pkt->key))
 		return false;
 	for (size_t i = 0; i < r->n_to; i++)
 		to = to || item_matches(set, p, &r->to[i], pkt);

@@ -36,8 +36,8 @@ static const struct doc_pod **pods_by_node(const struct doc_set *set, size_t *re
 	size_t n = 0;
 
 	for (size_t i = 0; i < set->n_pods; i++)
-		if (!set->pods[i].host_network)
-			list[n++] = &set->pods[i];
+		if (!set->pods[i]->host_network)
+			list[n++] = set->pods[i];
 	if (n)
 		qsort(list, n, sizeof(*list), compare_nodes);
 	*ret_n = n;

@@ -68,10 +68,10 @@ static void refused_warn(const struct objects *o)
 		for (size_t i = 0; i < objects_count(o, c); i++) {
 			const struct object *obj = objects_at(o, c, i);
 
-			if (obj->refused)
+			if (obj->more->refused)
 				ctl_warn("%s. Nodes may have an earlier version of it in force, "
 					 "which only they know",
-					 obj->refused);
+					 obj->more->refused);
 		}
 }
 
@@ -235,7 +235,7 @@ static struct json *carriers_of(const struct objects *o)
 	struct json *carriers = json_new_object();
 
 	for (size_t i = 0; i < objects_count(o, OBJECTS_GATEWAYS); i++) {
-		const char *text = objects_at(o, OBJECTS_GATEWAYS, i)->status;
+		const char *text = objects_at(o, OBJECTS_GATEWAYS, i)->more->status;
 		__cleanup_json struct json *status = NULL;
 		const struct json *list;
 

@@ -17,8 +17,8 @@ static const struct doc_pod *pod_find(const struct view *v, const char *name)
 	const struct doc_set *set = v->policies.set;
 
 	for (size_t i = 0; i < set->n_pods; i++)
-		if (strcmp(set->pods[i].meta.name, name) == 0)
-			return &set->pods[i];
+		if (strcmp(set->pods[i]->meta.name, name) == 0)
+			return set->pods[i];
 	return NULL;
 }
 
@@ -26,8 +26,8 @@ static const struct doc_pod *pod_find(const struct view *v, const char *name)
 static const char *node_of(const struct objects *o, const char *namespace, const char *pod)
 {
 	const struct object *obj = objects_find(o, OBJECTS_PODS, namespace, pod);
-	const char *node = obj && obj->good && obj->good->n_pods ? obj->good->pods[0].node_name
-								 : NULL;
+	const struct doc_pod *doc = obj ? doc_item_pod(obj->good) : NULL;
+	const char *node = doc ? doc->node_name : NULL;
 
 	if (!node && objects_count(o, OBJECTS_NODES))
 		node = objects_at(o, OBJECTS_NODES, 0)->name;

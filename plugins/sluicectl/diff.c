@@ -163,7 +163,7 @@ static int labels_read(struct labels *labels, const char *text, struct err *e)
 static void labels_find(struct given_pod *g, const struct doc_set *set)
 {
 	for (size_t i = 0; i < set->n_pods; i++) {
-		const struct doc_pod *p = &set->pods[i];
+		const struct doc_pod *p = set->pods[i];
 
 		if (strcmp(p->meta.namespace, g->info.namespace) == 0 &&
 		    strcmp(p->meta.name, g->info.name) == 0)

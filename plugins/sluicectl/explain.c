@@ -204,8 +204,8 @@ static void stranger_warn(const struct view *v, const char *namespace, const cha
 		if (strcmp(v->records[i]->namespace, namespace) == 0)
 			names[n++] = v->records[i]->pod;
 	for (size_t i = 0; i < set->n_pods; i++)
-		if (strcmp(set->pods[i].meta.namespace, namespace) == 0)
-			names[n++] = set->pods[i].meta.name;
+		if (strcmp(set->pods[i]->meta.namespace, namespace) == 0)
+			names[n++] = set->pods[i]->meta.name;
 	meant = closest(name, names, n);
 	ctl_warn("%s: judged without labels (--labels)%s%s%s%s%s",
 		 records_unreadable(v) ? v->records_err.msg
