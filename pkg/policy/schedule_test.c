@@ -282,8 +282,7 @@ static void the_next_edge_is_where_it_changes_next(void **state)
 
 	for (size_t i = 0; i < COUNT(zones) * COUNT(from); i++) {
 		__cleanup_tz struct tz *z = zone(zones[i % COUNT(zones)]);
-		struct doc_schedule s = {true,
-					 .zone = z,
+		struct doc_schedule s = {.zone = z,
 					 .windows = windows,
 					 .n_windows = 3,
 					 .start_at = INT64_MIN,

@@ -98,6 +98,8 @@ static void on_synced(void *data)
 
 	objects_synced(w->api->objects, w->c);
 	w->api->listed = true;
+	if (objects_all_synced(w->api->objects))
+		settle(); /* before the compile, which needs room of its own */
 	tell(w->api);
 }
 

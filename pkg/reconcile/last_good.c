@@ -164,6 +164,7 @@ static int text_store(struct last_good *g, const char *dir, struct folder_file *
 {
 	struct logged *t = text_find(g, f->hash, f->len);
 	__cleanup_json struct json *line = NULL;
+	__cleanup_free char *emitted = NULL;
 	int r;
 
 	if (t)
@@ -174,7 +175,8 @@ static int text_store(struct last_good *g, const char *dir, struct folder_file *
 	line = json_new_object();
 	json_set(line, "text", json_new_string(f->data));
 	t = text_add(g, f->hash, f->len);
-	t->at = object_log_append(g->log, line, &t->len);
+	emitted = json_emit(line, 0);
+	t->at = object_log_append(g->log, emitted, &t->len);
 	return 0;
 }
 
@@ -236,7 +238,7 @@ static int store(struct last_good *g, const char *dir, struct folder *f, bool *a
 		return 0;
 	free(g->files);
 	g->files = TAKE(files);
-	g->files_at = object_log_append(g->log, line, &g->files_len);
+	g->files_at = object_log_append(g->log, g->files, &g->files_len);
 	r = object_log_sync(g->log, e);
 	return r < 0 ? r : log_clean(g, f, anew, e);
 }

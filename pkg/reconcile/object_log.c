@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/atomic_file.h"
 #include "base/hash.h"
@@ -15,7 +16,8 @@
 #include "base/mem.h"
 #include "json/json.h"
 
-#define LOG_MAX	 (1u << 30)
+#define LOG_MAX	 (1 << 30)
+#define READ_AT	 (128 * 1024)
 #define HASH_LEN 16
 /* Bytes: a first list of very many need not be held until its end. */
 #define WRITE_AT (128 * 1024)
@@ -46,57 +48,88 @@ static int line_parse(const char *line, size_t len, struct json **ret)
 	return json_parse(line + HASH_LEN + 1, len - HASH_LEN - 1, ret, NULL);
 }
 
-/* Where the first line stands that cannot be read; len: none. */
-static size_t lines_read(const char *text, size_t len, const struct object_log_in *in)
+/* Line by line: the whole may be larger than all that is kept of it. */
+struct log_scan {
+	const struct object_log_in *in;
+	int64_t good; /* where the first line stands that cannot be read */
+	bool bad;     /* there is one */
+	bool damaged; /* … and a good one behind it: it was no write that was cut short */
+	char *buf;
+	size_t n, cap;
+};
+
+static void line_scan(struct log_scan *s, const char *line, size_t len)
+{
+	__cleanup_json struct json *j = NULL;
+	bool good = line_parse(line, len, &j) == 0;
+
+	s->damaged |= s->bad && good;
+	s->bad |= !good;
+	if (s->bad)
+		return;
+	s->in->entry(s->in->data, j, s->good, (uint32_t)len + 1);
+	s->good += (int64_t)len + 1;
+}
+
+/* What it has whole lines of; the rest waits for more. */
+static void lines_scan(struct log_scan *s)
 {
 	size_t at = 0;
 
-	while (at < len) {
-		const char *end = memchr(text + at, '\n', len - at);
-		__cleanup_json struct json *j = NULL;
+	while (at < s->n && !s->damaged) {
+		const char *end = memchr(s->buf + at, '\n', s->n - at);
 
-		if (!end || line_parse(text + at, (size_t)(end - text) - at, &j) < 0)
+		if (!end)
 			break;
-		in->entry(in->data, j, (int64_t)at, (uint32_t)((size_t)(end - text) + 1 - at));
-		at = (size_t)(end - text) + 1;
+		line_scan(s, s->buf + at, (size_t)(end - s->buf) - at);
+		at = (size_t)(end - s->buf) + 1;
 	}
-	return at;
+	memmove(s->buf, s->buf + at, s->n - at);
+	s->n -= at;
 }
 
-/* What follows the line that cannot be read: was it the end of a write that was cut short? */
-static bool line_stands_after(const char *text, size_t len, size_t at)
+static int file_scan(struct log_scan *s, int fd)
 {
-	const char *end = at < len ? memchr(text + at, '\n', len - at) : NULL;
+	while (!s->damaged) {
+		ssize_t n;
 
-	while (end) {
-		const char *line = end + 1;
-		__cleanup_json struct json *j = NULL;
-
-		end = memchr(line, '\n', len - (size_t)(line - text));
-		if (end && line_parse(line, (size_t)(end - line), &j) == 0)
-			return true;
+		if (s->n == s->cap) {
+			s->cap = s->cap ? s->cap * 2 : READ_AT;
+			s->buf = mem_resize(s->buf, s->cap, 1);
+		}
+		n = read(fd, s->buf + s->n, s->cap - s->n);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		s->n += (size_t)n;
+		lines_scan(s);
 	}
-	return false;
+	return 0;
 }
 
 static int log_load(struct object_log *l, const struct object_log_in *in, bool *damaged,
 		    struct err *e)
 {
-	__cleanup_free char *text = NULL;
-	size_t len = 0, good;
-	int r = l->dirfd < 0 ? -ENOENT
-			     : atomic_file_load(l->dirfd, l->name, LOG_MAX, &text, &len, e);
+	struct log_scan s = {.in = in};
+	__cleanup_close int fd = l->dirfd < 0 ? -1
+					      : openat(l->dirfd, l->name, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	int r;
 
-	if (r == -ENOENT)
+	if (l->dirfd < 0 || (fd < 0 && errno == ENOENT))
 		return 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, -errno, "open %s", l->name);
+	r = st.st_size > LOG_MAX ? -EFBIG : file_scan(&s, fd);
+	free(s.buf);
 	if (r < 0)
-		return r;
-	good = lines_read(text, len, in);
-	*damaged = line_stands_after(text, len, good);
-	if (good < len && l->writable)
-		log_warn("end of a log left out", "file=%s bytes=%zu of=%zu damaged=%d", l->name,
-			 len - good, len, *damaged);
-	l->size = (int64_t)good;
+		return err_sys(e, r, "read %s", l->name);
+	*damaged = s.damaged;
+	if (s.good < st.st_size && l->writable)
+		log_warn("end of a log left out", "file=%s bytes=%lld of=%lld damaged=%d", l->name,
+			 (long long)(st.st_size - s.good), (long long)st.st_size, s.damaged);
+	l->size = s.good;
 	return 0;
 }
 
