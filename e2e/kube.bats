@@ -305,7 +305,7 @@ in_pod() {
 WARNED='level=(warn|error)'
 lists() { kube_get /metrics | awk '/^apiserver_request_total.*resource="egressgateways".*verb="LIST"/ { n += $NF } END { print n + 0 }'; }
 lease_renewed() { kube_get /apis/coordination.k8s.io/v1/namespaces/sluice-system/leases/sluiced | jq -r .spec.renewTime; }
-log_lines() { grep -cE "$1" "$LAB/log/sluiced-node1"; }
+log_lines() { grep -cE "$1" "$LAB/log/sluiced-node1" || true; }
 api_error() { ctl node1 status -o json | jq -e 'any(.api.collections[]; .error)'; }
 renewed_since() { [ "$(lease_renewed)" != "$1" ]; }
 

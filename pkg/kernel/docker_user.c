@@ -73,8 +73,10 @@ static int iptables(const char *const *argv, char **ret_out, struct err *e)
 		return err_sys(e, rc, "%s", argv[0]);
 	close(TAKE_FD(out));
 	f = fdopen(TAKE_FD(in), "r");
-	if (ret_out && f && getdelim(ret_out, &room, '\0', f) < 0)
+	if (ret_out && f && getdelim(ret_out, &room, '\0', f) < 0) {
+		free(*ret_out); /* it has made room all the same */
 		*ret_out = mem_strdup("");
+	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (WIFEXITED(status) && WEXITSTATUS(status) <= 1)

@@ -126,7 +126,7 @@ static void check_order(const struct objects *o)
 
 			assert(objects_find(o, c, obj->namespace, obj->name) == obj);
 			assert(obj->n_ips <= OBJECT_MAX_IPS);
-			assert(obj->good || obj->refused);
+			assert(obj->good || obj->more->refused);
 		}
 }
 
