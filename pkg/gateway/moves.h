@@ -92,7 +92,7 @@ enum move_coming {
 	MOVE_PROBE /* nothing was heard from there: as if nobody had had it */
 };
 enum move_coming moves_coming(struct moves *m, struct addr a, bool expected);
-/* It is on its interface, and announced. */
+/* It is on its interface, and announced; in each pass. Who tells of it all the same is answered. */
 void moves_taken(struct moves *m, struct addr a);
 /* The owner of an address is another one than it was when these were asked: all begins anew. */
 void moves_drop(struct moves *m, struct addr a);

@@ -95,8 +95,12 @@ void moves_taken(struct moves *m, struct addr a)
 {
 	struct coming *k = coming_find(m, a);
 
-	if (!k || !k->made || k->taken)
+	if (!k || !k->ready || k->taken)
 		return;
+	if (!k->made) { /* it was here before it was told of: so are connections of our own */
+		k->clean = true;
+		coming_make(m, k);
+	}
 	k->taken = true;
 	if (k->channel)
 		move_addrs_send(k->channel, FRAME_TAKEN, &a, 1);

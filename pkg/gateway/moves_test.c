@@ -93,9 +93,9 @@ static void gw_pass(void *data)
 
 		g->probed = how == MOVE_PROBE;
 		g->has = how != MOVE_WAIT;
-		if (g->has)
-			moves_taken(g->m, g->addr);
 	}
+	if (g->has && !g->leaves && !g->deaf)
+		moves_taken(g->m, g->addr);
 	if (g->probed || (g->leaves && had && !g->has && g->deaf))
 		loop_quit(g->loop);
 }
@@ -253,6 +253,21 @@ static void nobody_waits_for_ever_for_who_is_silent(void **state)
 	world_end(&w);
 }
 
+/* Two that did not hear each other have taken the same. */
+static void who_has_it_already_takes_the_connections_and_says_so(void **state)
+{
+	struct world w = {.old = {.own = 5}, .new = {.has = true, .own = 2}};
+
+	world_start(&w, GATEWAY_KEY);
+	gw_pass(&w.old);
+	run_until_moved(&w);
+	assert_int_equal(w.new.own, 5);
+	assert_int_equal(w.new.forgotten, 0); /* its own are in use */
+	assert_int_equal(w.old.counts.left, 1);
+	assert_int_equal(w.old.counts.left_alone, 0);
+	world_end(&w);
+}
+
 static void an_address_is_let_go_of_though_nobody_takes_it(void **state)
 {
 	struct world w = {.old = {.deaf = true}, .new = {.deaf = true}};
@@ -366,6 +381,7 @@ int main(void)
 		cmocka_unit_test(it_does_not_matter_who_learns_first),
 		cmocka_unit_test(a_move_that_was_called_off_leaves_nothing_behind),
 		cmocka_unit_test(nobody_waits_for_ever_for_who_is_silent),
+		cmocka_unit_test(who_has_it_already_takes_the_connections_and_says_so),
 		cmocka_unit_test(an_address_is_let_go_of_though_nobody_takes_it),
 		cmocka_unit_test(refuses_connections_that_cannot_be),
 		cmocka_unit_test(who_tells_of_addresses_without_end_is_cut_off),

@@ -4,17 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "reconcile/moving.h"
 #include "reconcile/priv.h"
 #include "reconcile/replicate.h"
 
-/* An address, and who had it when it was last seen to be somebody else's. */
+/*
+ * An address, and who had it when it was last seen to be somebody else's. Where that one came into
+ * the place of one that died, it may never have taken the address: when several die at once, a node
+ * that has missed only some of them gives it to one that others do not. So its word is not
+ * waited for then: the segment is asked, where it answers if it has it.
+ */
 struct former {
 	struct addr addr;
 	char *owner;
+	int64_t sure_at; /* ms */
 };
+
+#define UNSURE_MS 2000
 
 struct handover {
 	struct reconcile *r;
@@ -52,6 +61,14 @@ static void formers_free(struct former *list, size_t n)
 	free(list);
 }
 
+static int64_t sure_at(const struct handover *h, const struct former *f, const char *owner)
+{
+	bool succeeds = f && f->owner && owner && strcmp(f->owner, owner) != 0 &&
+			membership_silent(h->r->membership, f->owner);
+
+	return succeeds ? clock_ms() + UNSURE_MS : f ? f->sure_at : 0;
+}
+
 /* What is ours now keeps who had it before; all else is as the policies say. */
 static void formers_update(struct handover *h)
 {
@@ -68,7 +85,7 @@ static void formers_update(struct handover *h)
 		const struct former *f = former_find(h, addrs[i].addr);
 		const char *owner = addrs[i].local ? (f ? f->owner : NULL) : addrs[i].owner;
 
-		list[i] = (struct former){addrs[i].addr, mem_strdup(owner)};
+		list[i] = (struct former){addrs[i].addr, mem_strdup(owner), sure_at(h, f, owner)};
 		/* an edit may come while an address is under way */
 		moves_settle(h->moves, addrs[i].addr, addrs[i].local);
 	}
@@ -129,7 +146,7 @@ static enum move_coming on_coming(void *data, const struct egress_addr *a)
 		moves_drop(h->moves, a->addr);
 		return MOVE_PROBE;
 	}
-	return moves_coming(h->moves, a->addr, f && f->owner);
+	return moves_coming(h->moves, a->addr, f && f->owner && clock_ms() >= f->sure_at);
 }
 
 static void on_settled(void *data, struct addr a, bool bare)
