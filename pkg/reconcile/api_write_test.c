@@ -161,6 +161,20 @@ static void daemon_end(struct daemon *d, struct busy *b)
 #define PATCH(version, taints) \
 	"{\"metadata\":{\"resourceVersion\":\"" version "\"},\"spec\":{\"taints\":[" taints "]}}"
 
+/* By a daemon that has been told the node as b has it first. */
+static struct api_taint *taint_looked_at(struct daemon *d, struct fixture *f, struct busy *b)
+{
+	struct api_taint *t = NULL;
+	struct err e = {0};
+
+	put(f, OBJECTS_NODES, b->found[0]);
+	sync_all(f);
+	daemon_start(d, f, b);
+	expect_ok(api_taint_new(d->w.loop, d->w.kube, &d->r, &t, &e), &e);
+	api_taint_look(t);
+	return t;
+}
+
 /* A taint of somebody else's that came in between stays, and one that went does not come back. */
 static void a_taint_is_taken_off_the_node_as_it_is_when_others_write_it_too(void **state)
 {
@@ -172,16 +186,10 @@ static void a_taint_is_taken_off_the_node_as_it_is_when_others_write_it_too(void
 		.n_found = 3,
 		.refusals = 2,
 	};
-	struct fixture *f = *state;
-	struct api_taint *t = NULL;
-	struct err e = {0};
+	struct api_taint *t;
 	struct daemon d;
 
-	put(f, OBJECTS_NODES, b.found[0]);
-	sync_all(f);
-	daemon_start(&d, f, &b);
-	expect_ok(api_taint_new(d.w.loop, d.w.kube, &d.r, &t, &e), &e);
-	api_taint_look(t);
+	t = taint_looked_at(&d, *state, &b);
 	until_seen(&d.w, &b, 3);
 	fake_world_run_ms(&d.w, 200);
 	assert_int_equal(seen(&b), 3);
@@ -202,16 +210,10 @@ static void a_taint_that_is_always_written_by_others_is_left_in_peace_and_told_o
 			 .found = {NODE("7", OURS)},
 			 .n_found = 1,
 			 .refusals = SIZE_MAX};
-	struct fixture *f = *state;
-	struct api_taint *t = NULL;
-	struct err e = {0};
+	struct api_taint *t;
 	struct daemon d;
 
-	put(f, OBJECTS_NODES, b.found[0]);
-	sync_all(f);
-	daemon_start(&d, f, &b);
-	expect_ok(api_taint_new(d.w.loop, d.w.kube, &d.r, &t, &e), &e);
-	api_taint_look(t);
+	t = taint_looked_at(&d, *state, &b);
 	until_seen(&d.w, &b, 5);
 	assert_true(b.at[4] - b.at[3] >= 200);
 	assert_int_equal(log_says(&d, "taint not taken off the node"), 1);
