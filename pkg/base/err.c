@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void err_whole(char *text)
 {
@@ -44,6 +45,12 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 	return code;
 }
 
+/* What whoever reads it lacks most often. */
+static const char *cure(int code)
+{
+	return (code == -EACCES || code == -EPERM) && geteuid() != 0 ? " (run as root)" : "";
+}
+
 int err_sys(struct err *e, int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -56,7 +63,7 @@ int err_sys(struct err *e, int code, const char *fmt, ...)
 	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
 	n = strlen(e->msg);
-	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", strerror(-code));
+	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s%s", strerror(-code), cure(code));
 	tidy(e->msg);
 	return code;
 }

@@ -17,7 +17,10 @@ struct err {
  */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* As err_set, and appends ": " and the text of errno -code. */
+/*
+ * As err_set, and appends ": " and the text of errno -code; and that root may do it, where
+ * the caller is not root and may not.
+ */
 int err_sys(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Takes off a last character that is cut in its middle: no answer in JSON may have half of one. */

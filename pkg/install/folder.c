@@ -24,9 +24,6 @@
 const char *folder_cure(int code)
 {
 	switch (code) {
-	case -EACCES:
-	case -EPERM:
-		return " (run as root)";
 	case -EROFS:
 		return " (mount it writable)";
 	case -ENOSPC:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Says before anything runs what the daemon would say. Each file is also judged by
- * itself, so that one mistake does not hide those in other files.
+ * Says before anything runs what the daemon would say. Each file, and each document of
+ * one with a mistake, is also judged by itself, so that one mistake does not hide others.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,6 +52,37 @@ static void warn_at(struct check *c, const struct doc_src *src, const char *kind
 						  doc_src_line(src), kind, text);
 }
 
+#define MAX_DOCUMENTS 100 /* with mistakes, told of a file */
+
+/* The place of a mistake is one in the file: as many lines as stand before the document. */
+static int document_error(const char *path, const struct doc_piece *p, struct err *e)
+{
+	__cleanup(doc_set_freep) struct doc_set *alone = doc_set_new();
+	size_t before = (size_t)p->before;
+	__cleanup_free char *text = mem_resize(NULL, before + p->len, 1);
+
+	memset(text, '\n', before);
+	memcpy(text + before, p->text, p->len);
+	return doc_set_add_text(alone, path, text, before + p->len, e);
+}
+
+static void check_documents(struct check *c, const char *path, const char *data, size_t len)
+{
+	__cleanup_free struct doc_piece *list = NULL;
+	size_t n = doc_text_pieces(path, data, len, &list), told = 0;
+
+	for (size_t i = 0; i < n && told < MAX_DOCUMENTS; i++) {
+		__cleanup(doc_set_freep) struct doc_set *alone = doc_set_new();
+		struct err e = {0};
+
+		if (doc_set_add_text(alone, path, list[i].text, list[i].len, NULL) == 0 ||
+		    document_error(path, &list[i], &e) == 0)
+			continue;
+		add_error(c, &e);
+		told++;
+	}
+}
+
 /* By itself first: what is wrong with the file alone; then into the whole, for the rest. */
 static void check_text(struct check *c, const char *path, const char *data, size_t len)
 {
@@ -61,6 +92,7 @@ static void check_text(struct check *c, const char *path, const char *data, size
 	c->n_files++;
 	if (doc_set_add_text(alone, path, data, len, &e) < 0) {
 		add_error(c, &e);
+		check_documents(c, path, data, len);
 		return;
 	}
 	if (doc_set_add_text(c->all, path, data, len, &e) < 0)
@@ -201,6 +233,7 @@ const struct verb verb_check_config = {
 		"are these policy files valid, before anything runs\n"
 		"\n"
 		"PATH is a file or a folder (default: the policy folder); all of them are judged\n"
-		"together. Needs neither root nor a daemon. Exit status 1 when one is invalid.\n"
+		"together; of each document the first mistake is named, with its line. Needs\n"
+		"neither root nor a daemon. Exit status 1 when one is invalid.\n"
 		"\n",
 };

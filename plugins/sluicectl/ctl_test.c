@@ -123,6 +123,16 @@ static void check_config_names_every_files_mistake(void **state)
 	assert_null(strstr(run_output, "c.yaml"));
 }
 
+static void check_config_names_every_documents_mistake(void **state)
+{
+	put("a.yaml", "kind: Nonsense\n---\n" POLICY "---\n# of the third\nkind: [\n---\n"
+		      "apiVersion: sluice.dev/v1alpha1\nkind: Nowhere\n");
+	assert_int_equal(ctl("check-config p"), 1);
+	assert_output("p/a.yaml:1: document: expected a field 'apiVersion'");
+	assert_output("p/a.yaml:14: column 1: did not find expected node content");
+	assert_output("p/a.yaml:16: kind: expected EgressGateway");
+}
+
 static void check_config_warns_of_what_is_surely_not_meant(void **state)
 {
 	put("c.yaml", POLICY);
@@ -440,6 +450,7 @@ int main(void)
 		TEST(explain_takes_labels_from_the_pod_object),
 		TEST(json_is_json),
 		TEST(check_config_names_every_files_mistake),
+		TEST(check_config_names_every_documents_mistake),
 		TEST(check_config_warns_of_what_is_surely_not_meant),
 		TEST(an_invalid_folder_is_said_by_explain),
 		TEST(init_writes_files_that_check_config_accepts),
