@@ -213,6 +213,78 @@ by_service() {
 	run ! grep "$PORT > .*Flags \[R" "$said" # of the endpoint
 }
 
+# of_family 4|6: a Service, its endpoint, and where nobody may go
+of_family() {
+	AT=10.96.0.10 GOOD=$EXT_V4 BAD=$DENIED_V4 OWN=$NODE MATCH="ip daddr" TO=$EXT_V4 NO=unreachable
+	[ "$1" = 4 ] || AT=fd00:96::10 GOOD=$EXT_V6 BAD=$DENIED_V6 OWN=${NODE_V6[node1]} MATCH="ip6 daddr" TO=[$EXT_V6] NO=prohibited
+}
+# shop_of APP: the Service shop has its pods, and they may go nowhere
+shop_of() {
+	policy 61-shop.yaml <<-END
+		apiVersion: v1
+		kind: Service
+		metadata: {name: shop, namespace: default}
+		spec: {selector: {app: $1}, clusterIP: 10.96.0.80, ports: [{port: 80, protocol: TCP}]}
+	END
+}
+# both_open: by the Service, and to its endpoint
+both_open() {
+	ASK_PORT=53 lab_wait 100 asks_as web "$OWN" "$AT"
+	ASK_PORT=53 talk_open web "$AT"
+	same "by the Service" "$OWN alive" "$(talk web)"
+	talk_open peer "$GOOD"
+	same "to its endpoint" "$OWN alive" "$(talk peer)"
+	daemon dump on web tcpdump -lnni eth0 "tcp or udp or icmp or icmp6"
+	lab_wait 50 grep -q 'listening on' "$LAB/log/dump"
+}
+# is_reset PEER: in the name that the pod knows; and what becomes of the other
+is_reset() {
+	local daemon
+	ASK_PORT=53 lab_wait 100 asks_as web "$NO" "$AT"
+	lab_wait 300 grep 'connections reset' "$LAB/log/sluiced-node1" || lab_fail "the open one is not forgotten"
+	same "by the Service" "$OWN dead" "$(talk web)"
+	lab_wait 100 grep -q "$AT.53 > .*Flags \[R" "$LAB/log/dump" || lab_fail "resets: $(cat "$LAB/log/dump")"
+	run ! grep "$PORT > .*Flags \[R" "$LAB/log/dump"
+	same "to its endpoint" "$OWN $1" "$(talk peer)"
+	for daemon in web-talk peer-talk dump; do daemon_stop $daemon; done
+	rm "$LAB"/*.in "$LAB/log/"{dump,web-talk,peer-talk}
+}
+
+# reset_by_services 4|6: no policy is edited
+reset_by_services() {
+	of_family "$1"
+	FAMILY=${MATCH% *} services node1 "$MATCH $AT meta l4proto { tcp, udp } th dport 53 dnat to $TO:$PORT"
+	policy 20-policies.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: web, namespace: default}
+		spec:
+		  subject: {podSelector: {matchLabels: {app: web}}}
+		  rules: [{name: no, action: Reject, to: [{cidr: $DENIED_V4/32}, {cidr: "$DENIED_V6/128"}]}]
+		---
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: shop, namespace: default}
+		spec: {subject: {services: [shop]}, rules: [{name: none, action: Reject}]}
+	END
+	shop_of none
+	service_outside store "$AT" "$GOOD"
+	node_start node1
+	web_add web
+	web_add peer
+	both_open
+	service_outside store "$AT" "$BAD"
+	is_reset alive
+	: >"$LAB/log/sluiced-node1"
+	service_outside store "$AT" "$GOOD"
+	both_open
+	shop_of web
+	is_reset dead
+}
+
+@test "an EndpointSlice or a Service that is edited alone resets what is open, in the Service's name" { reset_by_services 4; }
+@test "the same for IPv6: EndpointSlices and Services" { reset_by_services 6; }
+
 @test "what began by tunnel through a Service that leads outside stays so; Reset ends it" {
 	gateways_up
 	by_service

@@ -163,6 +163,7 @@ struct compiled_service {
 	const struct doc_meta *meta; /* the Service's */
 };
 const struct compiled_service *compiled_services(const struct compiled *c, size_t *ret_n);
+uint64_t compiled_services_digest(const struct compiled *c); /* of all of them; never 0 */
 const struct compiled_service *compiled_service(const struct compiled *c, struct addr dst,
 						uint32_t l4_key); /* NULL: none */
 /* Nodes, this one included, sorted by name: senders and tunnel ends. */

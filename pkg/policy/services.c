@@ -184,6 +184,11 @@ uint64_t services_digest(const struct compiled *c, uint64_t seed)
 	return h;
 }
 
+uint64_t compiled_services_digest(const struct compiled *c)
+{
+	return services_digest(c, 0) | 1;
+}
+
 const struct compiled_service *compiled_services(const struct compiled *c, size_t *ret_n)
 {
 	*ret_n = c->n_services;

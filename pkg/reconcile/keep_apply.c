@@ -274,19 +274,22 @@ static bool rejects_services(struct reconcile *r, const struct pod *p)
 	return false;
 }
 
-/* An edit that was made while no daemon ran is one, too. */
+/*
+ * An edit that was made while no daemon ran is one, too. One of Services alone changes no program,
+ * and what is open through them may be rejected all the same.
+ */
 static bool edits_look(struct keep *k, struct reconcile *r, const struct dp_model *observed,
 		       const struct programs_plan *programs, bool first)
 {
 	int64_t until = clock_ms() + WATCH_MS;
-	bool any = false;
+	bool any = false, services = k->services != k->services_next;
 
 	for (size_t i = 0; i < k->n_live; i++) {
 		struct live *l = &k->live[i];
 		const struct pod *p = &r->pods[l->pod];
 		bool edited = !l->shared && program_edited(observed, programs, p, l);
 
-		l->rejects |= edited && rejects_services(r, p);
+		l->rejects |= (edited || (services && !l->shared)) && rejects_services(r, p);
 		l->edited = edited && identity_edited(l);
 		l->look = l->edited;
 		if (l->edited) {

@@ -28,6 +28,9 @@ struct keep {
 	size_t n_live;
 	struct kept *kept; /* what the map holds, sorted */
 	size_t n_kept;
+	/* A digest of the Services that lead outside: as the kernel has them (0 = not known), and
+	 * as this pass wants them. */
+	uint64_t services, services_next;
 	int64_t check_at;
 	bool trouble; /* said already */
 };

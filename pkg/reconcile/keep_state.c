@@ -139,6 +139,7 @@ void keep_done(struct reconcile *r)
 		l->identity = is_carried_out(r, &r->pods[l->pod]) ? l->identity_next : 0;
 		l->key = l->key_next;
 	}
+	k->services = k->services_next;
 }
 
 void keep_live_refresh(struct keep *k, struct reconcile *r)
@@ -148,6 +149,7 @@ void keep_live_refresh(struct keep *k, struct reconcile *r)
 	size_t n_old = k->n_live, n_gone = 0;
 
 	k->live = live_collect(r, &k->n_live);
+	k->services_next = compiled_services_digest(r->compiled);
 	for (size_t i = 0; i < n_old; i++) {
 		struct live *now = keep_live_find(k, old[i].addr);
 
