@@ -495,3 +495,22 @@ compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
 	lab_wait 300 no_records
 	pod_forget old
 }
+
+near_limit() { ctl node1 bindings -o json | jq -e '.[].identities[] | .connections >= 8' >/dev/null && said LimitNearlyReached "$1"; }
+@test "a pod that comes near its limit is told so in an Event on it" {
+	cluster_up
+	kube_apply <<-END
+		{apiVersion: sluice.dev/v1alpha1, kind: EgressGateway, metadata: {name: office},
+		 spec: {addresses: [{range: "$EGRESS_V4"}], nodeSelector: {matchLabels: {kubernetes.io/hostname: gw1}},
+		        allowedNamespaces: {}, limits: {connectionsPerPod: 10}}}
+	END
+	pod_start greedy web
+	lab_wait 300 asks_as greedy "$EGRESS_V4"
+	talk_open greedy "$EXT_V4" 8
+	lab_wait 600 near_limit "80 % or more of the 10 that connectionsPerPod of gateway office gives it of $EGRESS_V4 are in use" ||
+		lab_fail "told: $(events LimitNearlyReached)"
+	kube_get /api/v1/namespaces/shop/events | jq -e '.items[] | select(.reason == "LimitNearlyReached") |
+		.type == "Warning" and .involvedObject.kind == "Pod" and .involvedObject.name == "greedy"'
+	talk_close greedy
+	pods_end greedy
+}

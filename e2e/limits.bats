@@ -112,3 +112,57 @@ tracked() {
 	each_may 20
 	only_from "$EGRESS_V4" "$EGRESS_V6"
 }
+
+# ---- who is told ----
+
+# holds_of NODE POD ADDR N OF: in the table, and in JSON
+holds_of() {
+	[ "$(ctl "$1" bindings -o json | jq -c ".[] | select(.pod == \"$2\") | .identities[] |
+		select(.address == \"$3\") | [.connections, .limits.connectionsPerPod]")" = "[$4,$5]" ]
+}
+both_hold() {
+	holds_of node1 far "$EGRESS_V4" "$@" && holds_of node1 far "$EGRESS_V6" "$@" &&
+		holds_of gw1 near "$EGRESS_V4" "$@" && holds_of gw1 near "$EGRESS_V6" "$@"
+}
+# warned N: so often, of each pod and address
+warned() {
+	local line
+	for line in "node1 pod=default/far address=$EGRESS_V4" "node1 pod=default/far address=$EGRESS_V6" \
+		"gw1 pod=default/near address=$EGRESS_V4" "gw1 pod=default/near address=$EGRESS_V6"; do
+		same "$line" "$1" "$(grep -c "nearly all that it may.*${line#* } limit=connectionsPerPod" \
+			"$LAB/log/sluiced-${line%% *}")" || return
+	done
+}
+
+@test "a pod's own node says what it holds of its limit, and warns at 80 percent, once until it is well below" {
+	office_up gw1
+	web_add far node1
+	web_add near gw1
+	run -0 ctl node1 bindings
+	[[ $output != *HOLDS* ]] || lab_fail "without limits: $output"
+	limit_pods connectionsPerPod 20
+	lab_wait 100 limited gw1 connectionsPerPod 20
+	lab_wait 100 limited node1 connectionsPerPod 20
+	holders_up tcp far near
+	each_holds 15 more 15 20000
+	lab_wait 300 both_hold 15 20
+	warned 0
+	each_holds 16 more 1 20000
+	lab_wait 300 both_hold 16 20
+	warned 1
+	run -0 ctl node1 bindings
+	[[ $output == *HOLDS* && $output == *"16/20 connections"* ]] || lab_fail "$output"
+	each_holds 15 drop 1
+	lab_wait 300 both_hold 15 20
+	each_holds 16 more 1 20000
+	lab_wait 300 both_hold 16 20
+	warned 1
+	each_holds 13 drop 3
+	lab_wait 300 both_hold 13 20
+	each_holds 18 more 5 20000
+	lab_wait 300 both_hold 18 20
+	warned 2
+	node_stop node1 TERM
+	run -0 ctl node1 bindings
+	[[ $output != *HOLDS* && $output == *"not known"* ]] || lab_fail "without a daemon: $output"
+}

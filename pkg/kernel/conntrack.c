@@ -187,6 +187,12 @@ static void put_filter(struct nlmsghdr *h, struct addr source)
 	mnl_attr_nest_end(h, filter);
 }
 
+static void put_mark(struct nlmsghdr *h, uint32_t mark)
+{
+	mnl_attr_put_u32(h, CTA_MARK, htonl(mark));
+	mnl_attr_put_u32(h, CTA_MARK_MASK, htonl(mark));
+}
+
 /* Of all of them; AF_UNSPEC when they are of both. */
 static uint8_t walk_family(const struct ct_walk *w)
 {
@@ -218,6 +224,8 @@ int ct_walk(struct ct_socket *s, const struct ct_walk *w, struct err *e)
 		/* for IPv6 it picks all others: seen on 6.18 */
 		if (w->n == 1 && !w->seen && addr_is_v4(w->sources[0]))
 			put_filter(h, w->sources[0]);
+		if (w->mark)
+			put_mark(h, w->mark);
 		r = ct_exchange(s, h, on_message, &copy);
 	}
 	if (r < 0 && w->n == 1)
@@ -278,7 +286,7 @@ int conntrack_forget_sources(const struct addr *sources, size_t n, size_t *ret_n
 {
 	__cleanup(ct_socket_done) struct ct_socket s = {0};
 	struct found found = {0};
-	const struct ct_walk w = {sources, n, false, entry_found, &found};
+	const struct ct_walk w = {.sources = sources, .n = n, .entry = entry_found, .data = &found};
 	int r = ct_socket_open(&s, e);
 
 	if (r == 0)

@@ -45,14 +45,19 @@ int conntrack_list_seen(const struct addr *seen, size_t n, struct ct_flow **ret,
 			struct err *e);
 /* A connection of any protocol, but for TCP that is closed: what the kernel's own limits count. */
 struct ct_holding {
-	struct addr pod, seen; /* its source, and as the other side sees it: another one */
+	struct addr pod, seen; /* its source, and as the other side sees it */
 	uint32_t id;
+	uint16_t zone; /* of the original direction */
 	uint16_t port; /* of the pod, or what stands in its place in the packet; host order */
 	uint8_t proto;
 };
-/* Of those that the other side sees as one of these (sorted). */
+/* Of those that the other side sees as one of these (sorted), which is not their source. */
 int conntrack_list_holdings(const struct addr *seen, size_t n, struct ct_holding **ret,
 			    size_t *ret_n, struct err *e);
+/* Of these sources (sorted), translated or not; the kernel tells only of entries whose mark has all
+ * bits of this one. */
+int conntrack_list_pods(const struct addr *pods, size_t n, uint32_t mark, struct ct_holding **ret,
+			size_t *ret_n, struct err *e);
 /*
  * Makes these connections, as they are after some packets of theirs: their source is
  * translated to seen:seen_port. One that is there already stays as it is. *ret_n counts what

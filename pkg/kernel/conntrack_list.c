@@ -108,7 +108,8 @@ static void flow_found(const struct nlmsghdr *h, const struct nlattr *tuple, voi
 static int list(const struct addr *addrs, size_t n, bool seen, struct flows *ret, struct err *e)
 {
 	__cleanup(ct_socket_done) struct ct_socket s = {0};
-	const struct ct_walk w = {addrs, n, seen, flow_found, ret};
+	const struct ct_walk w = {
+		.sources = addrs, .n = n, .seen = seen, .entry = flow_found, .data = ret};
 	int r = ct_socket_open(&s, e);
 
 	return r < 0 ? r : ct_walk(&s, &w, e);
@@ -147,6 +148,7 @@ int conntrack_list_seen(const struct addr *seen, size_t n, struct ct_flow **ret,
 struct holdings {
 	struct ct_holding *items;
 	size_t n;
+	bool by_pod; /* translated or not */
 };
 
 /* ICMP has type and code where others have the port. */
@@ -166,33 +168,36 @@ static uint16_t holding_port(const struct nlattr *proto, uint8_t number)
 static void holding_found(const struct nlmsghdr *h, const struct nlattr *tuple, void *data)
 {
 	const struct nlattr *proto = ct_nested(tuple, CTA_TUPLE_PROTO);
+	const struct nlattr *zone = ct_nested(tuple, CTA_TUPLE_ZONE);
 	struct ct_flow state = {.proto = attr_u8(ct_nested(proto, CTA_PROTO_NUM))};
 	struct ct_holding found = {.proto = state.proto};
 	struct holdings *list = data;
 
 	if (!ct_tuple_addr(tuple, true, &found.pod) ||
 	    !ct_tuple_addr(ct_top(h, CTA_TUPLE_REPLY), false, &found.seen) ||
-	    addr_eq(found.pod, found.seen))
+	    (!list->by_pod && addr_eq(found.pod, found.seen)))
 		return;
 	flow_state(h, &state);
 	if (state.proto == IPPROTO_TCP && state.ended)
 		return;
 	found.id = attr_be32(ct_top(h, CTA_ID));
+	found.zone = attr_be16(zone ? zone : ct_top(h, CTA_ZONE));
 	found.port = holding_port(proto, found.proto);
 	MEM_GROW(list->items, list->n);
 	list->items[list->n++] = found;
 }
 
-int conntrack_list_holdings(const struct addr *seen, size_t n, struct ct_holding **ret,
-			    size_t *ret_n, struct err *e)
+static int holdings_list(struct ct_walk *w, bool by_pod, struct ct_holding **ret, size_t *ret_n,
+			 struct err *e)
 {
 	__cleanup(ct_socket_done) struct ct_socket s = {0};
-	struct holdings found = {0};
-	const struct ct_walk w = {seen, n, true, holding_found, &found};
+	struct holdings found = {.by_pod = by_pod};
 	int r = ct_socket_open(&s, e);
 
+	w->entry = holding_found;
+	w->data = &found;
 	if (r == 0)
-		r = ct_walk(&s, &w, e);
+		r = ct_walk(&s, w, e);
 	if (r < 0) {
 		free(found.items);
 		return r;
@@ -200,6 +205,22 @@ int conntrack_list_holdings(const struct addr *seen, size_t n, struct ct_holding
 	*ret = found.items;
 	*ret_n = found.n;
 	return 0;
+}
+
+int conntrack_list_holdings(const struct addr *seen, size_t n, struct ct_holding **ret,
+			    size_t *ret_n, struct err *e)
+{
+	struct ct_walk w = {.sources = seen, .n = n, .seen = true};
+
+	return holdings_list(&w, false, ret, ret_n, e);
+}
+
+int conntrack_list_pods(const struct addr *pods, size_t n, uint32_t mark, struct ct_holding **ret,
+			size_t *ret_n, struct err *e)
+{
+	struct ct_walk w = {.sources = pods, .n = n, .mark = mark};
+
+	return holdings_list(&w, true, ret, ret_n, e);
 }
 
 void ct_put_tuple(struct nlmsghdr *h, const struct ct_flow *f, bool reply, uint16_t zone)

@@ -55,6 +55,7 @@ struct ct_walk {
 	bool seen; /* they are the sources as the other side sees them */
 	void (*entry)(const struct nlmsghdr *h, const struct nlattr *tuple, void *data);
 	void *data;
+	uint32_t mark; /* all bits of it are in theirs; 0: whatever they have */
 };
 
 int ct_walk(struct ct_socket *s, const struct ct_walk *w, struct err *e);

@@ -144,6 +144,44 @@ static void lists_what_each_connection_began_as(void **state)
 	free(flows);
 }
 
+static bool held_as(const struct ct_holding *list, size_t n, uint8_t proto, uint16_t port,
+		    uint16_t zone)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < n; i++)
+		found += list[i].proto == proto && list[i].port == port && list[i].zone == zone;
+	return found == 1;
+}
+
+static void lists_what_pods_hold_whose_mark_has_a_bit(void **state)
+{
+	struct addr pods[] = {A("10.0.0.5"), A("fd00::5")};
+	struct ct_holding *list = NULL;
+	struct err e = {0};
+	size_t n = 99;
+
+	need_conntrack();
+	make_flows();
+	sh("conntrack -I -s 10.0.0.5 -d 192.0.2.1 -p icmp --icmp-type 8 --icmp-code 0 --icmp-id 6"
+	   " -t 60 -m 0x82000000 --orig-zone 9;"
+	   "for s in ESTABLISHED CLOSE; do i=$((i + 1));"
+	   " conntrack -I -s fd00::5 -d fd00::99 -p tcp --sport $i --dport 443 -t 60 --state $s"
+	   " --orig-zone 20 -m 0x80000000 || exit 1; done;"
+	   "conntrack -I -s 10.0.0.6 -d 192.0.2.1 -p udp --sport 7 --dport 53 -t 60 -m 0x80000000");
+	expect_ok(conntrack_list_pods(pods, 2, 0x80000000, &list, &n, &e), &e);
+	assert_int_equal(n, 3);
+	assert_true(held_as(list, n, 17, 1, 0));
+	assert_true(held_as(list, n, 1, 8 << 8, 9));
+	assert_true(held_as(list, n, 6, 1, 20));
+	free(list);
+	list = NULL;
+	/* one IPv4 source is picked by the kernel, too */
+	expect_ok(conntrack_list_pods(pods, 1, 0x80000000, &list, &n, &e), &e);
+	assert_int_equal(n, 2);
+	free(list);
+}
+
 static void forgets_one_connection_and_not_its_twin_in_another_zone(void **state)
 {
 	struct addr source = A("10.0.0.5");
@@ -299,6 +337,7 @@ int main(void)
 		cmocka_unit_test(forgets_a_source_in_every_zone_and_nobody_else),
 		cmocka_unit_test(forgets_more_than_one_buffer_holds),
 		cmocka_unit_test(lists_what_each_connection_began_as),
+		cmocka_unit_test(lists_what_pods_hold_whose_mark_has_a_bit),
 		cmocka_unit_test(forgets_one_connection_and_not_its_twin_in_another_zone),
 		cmocka_unit_test(makes_what_another_gateway_had),
 		cmocka_unit_test(leaves_out_a_connection_whose_port_is_taken),

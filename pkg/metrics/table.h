@@ -118,7 +118,10 @@
 	  "Connections under an egress address of this node, looked at twice a minute", "address") \
 	X(SNAT_PORTS, "sluice_snat_ports_used", GAUGE,                                             \
 	  "Source ports of the address towards the remote that has most of them", "address")       \
-	X(SNAT_LIMIT, "sluice_snat_ports_limit", GAUGE, "How many there are", "address")
+	X(SNAT_LIMIT, "sluice_snat_ports_limit", GAUGE, "How many there are", "address")           \
+	X(NEAR_LIMIT, "sluice_pod_limits_near", GAUGE,                                             \
+	  "Pods of this node, each with an egress address, that have 80 % or more of the limit",   \
+	  "limit")
 
 /* The names that every exporter has for its process; and what reading all of this costs. */
 #define METRICS_PROCESS(X)                                                              \

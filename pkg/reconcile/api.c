@@ -245,7 +245,7 @@ void api_passed(struct api *a)
 		of = hash_bytes(k->addr.b, sizeof(k->addr.b), of * 31 + (uint64_t)k->state);
 	}
 	api_taint_look(a->taint);
-	if (of != a->told_of)
+	if (of != a->told_of || shares_untold(&r->shares))
 		api_tell_soon(a->tell);
 	a->told_of = of;
 	if (a->listed)

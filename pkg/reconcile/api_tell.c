@@ -387,6 +387,7 @@ static void on_timer(void *data)
 	conflicts_say(t);
 	failovers_say(t);
 	ports_say(t);
+	shares_tell(t->r, t->objects, t->events);
 	quarantines_say(t);
 	refusals_tell(t);
 	t->c = 0;

@@ -12,6 +12,7 @@
 #include "reconcile/policies.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/remains.h"
+#include "reconcile/shares.h"
 #include "reconcile/tenure.h"
 #include "reconcile/usage.h"
 #include "state/journal.h"
@@ -113,6 +114,7 @@ struct reconcile {
 	struct remains remains;
 	struct arrivals arrivals;
 	struct usage usage;
+	struct shares shares;
 	struct handover *handover; /* NULL: addresses move without their connections */
 	struct keep *keep;
 	struct limits_look *limits; /* limits_look.c */

@@ -56,6 +56,8 @@ struct json *reconcile_resolve(struct reconcile *r, const struct json *request);
 /* A resolve whose answer needs the labels of a pod that is not known: it is for the API to tell. */
 bool reconcile_wants_pod(struct reconcile *r, const struct json *request);
 struct json *reconcile_status(struct reconcile *r);
+/* What pods of this node have of the addresses with limits, as of now or a second ago. */
+struct json *reconcile_shares(struct reconcile *r);
 struct json *reconcile_drain(struct reconcile *r, const struct json *request); /* {"on":true} */
 /* A resolve made a program that no published snapshot knows: a pass is due. */
 bool reconcile_unpublished(const struct reconcile *r);

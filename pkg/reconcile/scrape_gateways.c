@@ -82,6 +82,9 @@ static void room(const struct reconcile *r, struct metrics_text *t)
 		metrics_put(t, SNAT_PORTS, u->list[i].ports, addr_str(u->list[i].addr));
 	for (size_t i = 0; i < n; i++)
 		metrics_put(t, SNAT_LIMIT, USAGE_PORTS, addr_str(u->list[i].addr));
+	for (int kind = 0; kind < NFT_LIMIT_KINDS; kind++)
+		metrics_put(t, NEAR_LIMIT, shares_near(&r->shares, (enum nft_limit_kind)kind),
+			    share_kinds[kind]);
 }
 
 void scrape_gateways(const struct reconcile *r, struct metrics_text *t)

@@ -43,6 +43,11 @@ static struct json *op_status(struct reconcile *r, const struct json *request)
 	return reconcile_status(r);
 }
 
+static struct json *op_shares(struct reconcile *r, const struct json *request)
+{
+	return reconcile_shares(r);
+}
+
 /* The record is there, or gone: the folder's watch says the same, a moment later. */
 static struct json *op_noted(struct reconcile *r, const struct json *request)
 {
@@ -59,7 +64,7 @@ static const struct {
 } ops[] = {
 	{"resolve", reconcile_resolve}, {"status", op_status},
 	{"drain", reconcile_drain},	{"added", op_noted},
-	{"deleted", op_noted},
+	{"deleted", op_noted},		{"shares", op_shares},
 };
 
 static struct json *refuse(const char *text)

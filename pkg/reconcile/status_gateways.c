@@ -54,12 +54,14 @@ void gateways_note(struct reconcile *r)
 	in.addrs = compiled_addrs(r->compiled, &in.n);
 	tenures_update(&r->tenures, &in);
 	usage_note(r, in.addrs, in.n, in.now);
+	shares_note(r);
 }
 
 void gateways_forget(struct reconcile *r)
 {
 	tenures_done(&r->tenures);
 	usage_done(&r->usage);
+	shares_done(&r->shares);
 	free(r->ways);
 }
 

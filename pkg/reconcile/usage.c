@@ -19,6 +19,17 @@ bool usage_near(uint64_t used, uint64_t limit)
 	return limit && used * USAGE_WARN_OF >= limit * USAGE_WARN;
 }
 
+bool usage_warns(bool *near, uint64_t used, uint64_t limit)
+{
+	bool before = *near;
+
+	if (usage_near(used, limit))
+		*near = true;
+	else if (!usage_near(used + (limit + 19) / 20, limit))
+		*near = false;
+	return *near && !before;
+}
+
 static int usage_cmp(const void *a, const void *b)
 {
 	return addr_cmp(((const struct usage_addr *)a)->addr, ((const struct usage_addr *)b)->addr);
@@ -110,18 +121,6 @@ static void list_take(struct usage *u, const struct addr *addrs, size_t n)
 	u->n = n;
 }
 
-/* Said again only after it was well below. */
-static bool warns(bool *warned, uint64_t used, uint64_t limit)
-{
-	bool before = *warned;
-
-	if (usage_near(used, limit))
-		*warned = true;
-	else if (!usage_near(used + limit / 20, limit))
-		*warned = false;
-	return *warned && !before;
-}
-
 static void table_look(struct usage *u)
 {
 	int count = 0, max = 0;
@@ -131,7 +130,7 @@ static void table_look(struct usage *u)
 		return;
 	u->count = count;
 	u->max = max;
-	if (warns(&u->warned, (uint64_t)count, (uint64_t)max))
+	if (usage_warns(&u->warned, (uint64_t)count, (uint64_t)max))
 		log_warn("the kernel's table of connections is nearly full", "count=%d max=%d",
 			 count, max);
 }
@@ -141,7 +140,7 @@ static void addrs_warn(struct usage *u)
 	for (size_t i = 0; i < u->n; i++) {
 		struct usage_addr *a = &u->list[i];
 
-		if (warns(&a->warned, a->ports, USAGE_PORTS))
+		if (usage_warns(&a->warned, a->ports, USAGE_PORTS))
 			log_warn("source ports of an address are nearly used up",
 				 "address=%s remote=%s port=%u used=%llu of=%d", addr_str(a->addr),
 				 addr_str(a->remote), a->remote_port, (unsigned long long)a->ports,

@@ -37,6 +37,8 @@ struct usage {
 };
 
 bool usage_near(uint64_t used, uint64_t limit);
+/* True: it is near, and was not. Near no more only when it is well below. */
+bool usage_warns(bool *near, uint64_t used, uint64_t limit);
 /* PURE. flows are seen as one of u's addresses or are left out. */
 void usage_count(struct usage *u, const struct ct_flow *flows, size_t n);
 /* When it is due: which addresses there are, sorted, and what the kernel says of them. */

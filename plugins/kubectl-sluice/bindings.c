@@ -53,7 +53,7 @@ static int list(struct ctl *ctl, struct view *v, struct err *e)
 	size_t n;
 	int r = 0;
 
-	bindings_open(&out, ctl, v, "NODE");
+	bindings_open(&out, ctl, v, "NODE", NULL);
 	pods = pods_by_node(v->policies.set, &n);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		struct record rec = cluster_record(pods[i]);

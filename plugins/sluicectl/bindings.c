@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pod → policies → addresses → gateways, for the attachments on record. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "bpf/maps.h"
 #include "bindings.h"
 #include "ctl.h"
+#include "daemon_ask.h"
 #include "reconcile/pod_subject.h"
 #include "text.h"
 
@@ -103,8 +105,89 @@ static const char *appearance_state(const struct view *v, const struct appearanc
 	return a->addr->local ? "local" : "remote";
 }
 
-static struct json *appearances_json(const struct view *v, const struct appearances *list)
+/* ---- what it holds of it ---- */
+
+static bool is_limited(const struct egress_addr *a)
 {
+	return a->limits.connections || a->limits.ports;
+}
+
+static bool any_limits(const struct view *v)
+{
+	size_t n;
+	const struct egress_addr *addrs = compiled_addrs(v->compiled, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (is_limited(&addrs[i]))
+			return true;
+	return false;
+}
+
+static bool is_addr(const struct json *share, const char *key, struct addr a)
+{
+	const char *text = text_of(share, key);
+
+	return text && strcmp(text, addr_str(a)) == 0;
+}
+
+/* NULL: nothing. */
+static const struct json *share_of(const struct json *shares, const struct record *rec,
+				   const struct egress_addr *a)
+{
+	for (size_t i = 0; i < json_len(shares); i++) {
+		const struct json *s = json_at(shares, i);
+
+		for (size_t k = 0; is_addr(s, "address", a->addr) && k < rec->n_addrs; k++)
+			if (is_addr(s, "podAddress", rec->addrs[k]))
+				return s;
+	}
+	return NULL;
+}
+
+/* "16/20 connections, 3/50 ports"; NULL: not known, or there are no limits. */
+static char *holds_text(const struct bindings *out, const struct record *rec,
+			const struct egress_addr *a)
+{
+	const struct json *share;
+	char connections[48] = "", ports[48] = "";
+
+	if (!out->shares || !a || !is_limited(a))
+		return NULL;
+	share = share_of(out->shares, rec, a);
+	if (a->limits.connections)
+		snprintf(connections, sizeof(connections), "%" PRId64 "/%u connections",
+			 int_of(share, "connections"), a->limits.connections);
+	if (a->limits.ports)
+		snprintf(ports, sizeof(ports), "%" PRId64 "/%u ports", int_of(share, "ports"),
+			 a->limits.ports);
+	return mem_printf("%s%s%s", connections, *connections && *ports ? ", " : "", ports);
+}
+
+static void holds_json(const struct bindings *out, const struct record *rec,
+		       const struct egress_addr *a, struct json *to)
+{
+	struct json *limits;
+	const struct json *share;
+
+	if (!a || !is_limited(a))
+		return;
+	limits = json_new_object();
+	if (a->limits.connections)
+		json_set(limits, "connectionsPerPod", json_new_int(a->limits.connections));
+	if (a->limits.ports)
+		json_set(limits, "portsPerPod", json_new_int(a->limits.ports));
+	json_set(to, "limits", limits);
+	if (!out->shares)
+		return;
+	share = share_of(out->shares, rec, a);
+	json_set(to, "connections", json_new_int(int_of(share, "connections")));
+	json_set(to, "ports", json_new_int(int_of(share, "ports")));
+}
+
+static struct json *appearances_json(const struct bindings *to, const struct record *rec,
+				     const struct appearances *list)
+{
+	const struct view *v = to->view;
 	struct json *out = json_new_array();
 
 	for (size_t i = 0; i < list->n; i++) {
@@ -115,6 +198,7 @@ static struct json *appearances_json(const struct view *v, const struct appearan
 		json_set(o, "address", json_new_string(a->addr ? addr_str(a->addr->addr) : NULL));
 		json_set(o, "owner", json_new_string(a->addr ? view_owner(v, a->addr) : NULL));
 		json_set(o, "state", json_new_string(appearance_state(v, a)));
+		holds_json(to, rec, a->addr, o);
 		json_append(out, o);
 	}
 	return out;
@@ -151,24 +235,27 @@ static void rows_add(struct bindings *out, const struct record *rec, const char 
 	__cleanup_free char *policies = policies_text(v->compiled, b);
 	__cleanup_free char *cut = out->ctl->wide ? mem_strdup(policies)
 						  : text_cut(policies, POLICIES_WIDTH);
-	const char *cells[6] = {pod, place, cut};
+	const char *cells[7] = {pod, place, cut};
 
 	if (!list->n)
 		table_row(out->table, cells);
 	for (size_t i = 0; i < list->n; i++) {
 		const struct appearance *a = &list->items[i];
+		__cleanup_free char *holds = holds_text(out, rec, a->addr);
 
 		cells[3] = a->addr ? addr_str(a->addr->addr) : NULL;
 		cells[4] = a->gateway;
 		cells[5] = owner_text(v, a);
+		cells[6] = holds;
 		table_row(out->table, cells);
 		cells[0] = cells[1] = cells[2] = "\"";
 	}
 }
 
-static struct json *object_of(const struct view *v, const struct record *rec,
+static struct json *object_of(const struct bindings *out, const struct record *rec,
 			      const struct binding *b, const struct appearances *list)
 {
+	const struct view *v = out->view;
 	struct json *o = json_new_object(), *policies = json_new_array(), *addrs = json_new_array();
 
 	for (size_t i = 0; i < b->n; i++)
@@ -183,17 +270,21 @@ static struct json *object_of(const struct view *v, const struct record *rec,
 	json_set(o, "hostInterface", json_new_string(rec->host_ifname));
 	json_set(o, "addresses", addrs);
 	json_set(o, "policies", policies);
-	json_set(o, "identities", appearances_json(v, list));
+	json_set(o, "identities", appearances_json(out, rec, list));
 	return o;
 }
 
 void bindings_open(struct bindings *out, const struct ctl *ctl, const struct view *v,
-		   const char *place)
+		   const char *place, const struct json *shares)
 {
-	const char *const head[] = {"POD", place, "POLICIES", "ADDRESS", "GATEWAY", "OWNER"};
+	const char *const head[] = {"POD",     place,	"POLICIES", "ADDRESS",
+				    "GATEWAY", "OWNER", "HOLDS"};
 
-	*out = (struct bindings){
-		.ctl = ctl, .view = v, .table = table_new(head, 6), .list = json_new_array()};
+	*out = (struct bindings){.ctl = ctl,
+				 .view = v,
+				 .table = table_new(head, shares ? 7 : 6),
+				 .list = json_new_array(),
+				 .shares = shares};
 }
 
 void bindings_add(struct bindings *out, const struct record *rec, const char *node)
@@ -211,7 +302,7 @@ void bindings_add(struct bindings *out, const struct record *rec, const char *no
 	appearances_get(&list, out->view->compiled, &b, &pod);
 	if (!node || b.n || out->ctl->wide)
 		rows_add(out, rec, node ?: rec->ifname, &b, &list);
-	o = object_of(out->view, rec, &b, &list);
+	o = object_of(out, rec, &b, &list);
 	if (node)
 		json_set(o, "node", json_new_string(node));
 	json_append(out->list, o);
@@ -231,8 +322,23 @@ void bindings_done(struct bindings *out)
 	json_free(out->list);
 }
 
+/* NULL: there are no limits, or nobody says what is held of them. */
+static struct json *shares_ask(const struct ctl *ctl, const struct view *v)
+{
+	struct json *answer = NULL;
+	struct err e = {0};
+
+	if (!any_limits(v))
+		return NULL;
+	if (daemon_ask_op(ctl, "shares", &answer, &e) == 0)
+		return answer;
+	fprintf(stderr, "sluicectl: what pods hold of their limits is not known: %s\n", e.msg);
+	return NULL;
+}
+
 static int run(struct ctl *ctl)
 {
+	__cleanup_json struct json *shares = NULL;
 	__cleanup(bindings_done) struct bindings out = {0};
 	__cleanup(view_done) struct view v = {0};
 	struct err e = {0};
@@ -242,7 +348,8 @@ static int run(struct ctl *ctl)
 	if (v.records_err.code && v.records_err.code != -ENOENT)
 		return ctl_fail(&v.records_err);
 	view_warn(&v);
-	bindings_open(&out, ctl, &v, "INTERFACE");
+	shares = shares_ask(ctl, &v);
+	bindings_open(&out, ctl, &v, "INTERFACE", json_get(shares, "shares"));
 	for (size_t i = 0; i < v.n_records; i++)
 		if (!ctl->namespace || strcmp(v.records[i]->namespace, ctl->namespace) == 0)
 			bindings_add(&out, v.records[i], NULL);
@@ -261,6 +368,7 @@ const struct verb verb_bindings = {
 		"OWNER is the node that carries the address, \"local\" for this one, or why "
 		"nobody\n"
 		"does. A pod without policies appears as the node; of a cluster, only -o wide\n"
-		"lists those.\n"
+		"lists those. HOLDS (where gateways have limits, and the daemon answers) is what\n"
+		"the pod has of an address, of what it may have.\n"
 		"\n",
 };

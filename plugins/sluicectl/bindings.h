@@ -10,11 +10,15 @@ struct bindings {
 	struct table *table;
 	struct json *list;
 	size_t n, n_bound; /* pods, and those under a policy */
+	const struct json *shares;
 };
 
-/* place: the head of the second column. */
+/*
+ * place: the head of the second column. shares: what pods hold of addresses with limits, as the
+ * daemon says; NULL: there is no column for it.
+ */
 void bindings_open(struct bindings *out, const struct ctl *ctl, const struct view *v,
-		   const char *place);
+		   const char *place, const struct json *shares);
 /* node NULL: an attachment of this one, and a pod without policies is listed, too. */
 void bindings_add(struct bindings *out, const struct record *rec, const char *node);
 void bindings_print(struct bindings *out);
