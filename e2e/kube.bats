@@ -370,17 +370,6 @@ renewed_since() { [ "$(lease_renewed)" != "$1" ]; }
 	pods_end web forced
 }
 
-# slice_apply NAME SERVICE ADDRESS…: of whichever version the server has
-slice_apply() {
-	local name=$1 service=$2 version=v1
-	shift 2
-	kube_get /apis/discovery.k8s.io/v1 >/dev/null 2>&1 || version=v1beta1
-	kube_apply <<-END
-		{apiVersion: discovery.k8s.io/$version, kind: EndpointSlice, addressType: IPv4,
-		 metadata: {name: $name, namespace: shop, labels: {kubernetes.io/service-name: $service}},
-		 endpoints: [$(printf '{addresses: [%s]},' "$@")], ports: [{name: q, protocol: UDP, port: $PORT}]}
-	END
-}
 by_service_as() { ASK_PORT=53 asks_as "$1" "$2" 10.96.0.77; }
 api_reached() { on "$1" curl -sk -m 5 -o "$LAB/log/api-asked" "$KUBE_URL/readyz"; }
 

@@ -205,6 +205,10 @@ all_told() {
 	[[ $output == *"did you mean '--namespace'?"* ]]
 	run -2 sluice gateways -n shop
 	[[ $output == *"--namespace: only policies, bindings or explain has this option"* ]]
+	run -1 sluice policies -n shopp
+	[[ $output == *"there is no namespace 'shopp'"*"Did you mean the namespace 'shop'?"* ]]
+	run -0 sluice policies -n default -h
+	[[ $output == "Usage: "*policies* ]]
 	run -2 sluice counters
 	[[ $output == *"on each node only"* ]]
 }
@@ -296,11 +300,25 @@ all_told() {
 	all_told
 	printf '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "annotations": {"a": "%s"}}}' \
 		"$(kube_token viewer)" | kube_apply
+	# what explain goes by, and no more of it
+	kube_apply <<-END
+		{apiVersion: v1, kind: Pod, metadata: {name: told, namespace: shop, labels: {app: other}, annotations: {a: pods-own-word}},
+		 spec: {nodeName: node1, containers: [{name: c, image: none, env: [{name: B, value: pods-own-word}]}]}}
+		---
+		{apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop}, spec: {ports: [{port: 53, protocol: UDP}]}}
+	END
+	slice_apply db-1 db "$EXT_V4"
 	run -0 sluice support-bundle "$LAB/bundle.tar.gz"
 	echo "$output"
 	[[ $output != *"not read"* ]]
 	mkdir "$LAB/bundle" && tar -C "$LAB/bundle" --strip-components=1 -xzf "$LAB/bundle.tar.gz"
-	run -1 grep -r "$(kube_token viewer)" "$LAB/bundle"
+	run -1 grep -r -e "$(kube_token viewer)" -e pods-own-word "$LAB/bundle"
+	run -0 cat "$LAB/bundle/pods.json"
+	is '.[] | select(.metadata.name == "told") | .metadata.labels.app == "other" and .nodeName == "node1" and .status.phase == "Pending"'
+	run -0 cat "$LAB/bundle/services.json"
+	is --arg at "$(kube_get /api/v1/namespaces/shop/services/db | jq -r .spec.clusterIP)" '.[] | select(.metadata.name == "db").spec.clusterIP == $at'
+	run -0 cat "$LAB/bundle/endpointslices.json"
+	is --arg at "$EXT_V4" '.[] | select(.metadata.name == "db-1") | .endpoints[0].addresses[0] == $at and .ports[0].protocol == "UDP"'
 	run -0 cat "$LAB/bundle/namespaces.json"
 	is '.[] | select(.metadata.name == "shop") | .metadata.annotations.a == "[redacted]"'
 	run -0 cat "$LAB/bundle/egressgateways.json"
@@ -308,7 +326,7 @@ all_told() {
 	run -0 cat "$LAB/bundle/events.json"
 	is 'any(.reason == "IPAssigned")'
 	run -0 cat "$LAB/bundle/bindings.json"
-	is 'length == 3'
+	is 'length == 4'
 	for file in "$LAB"/bundle/*.json; do jq . "$file" >/dev/null; done
 	AS=nobody run -0 --separate-stderr sluice support-bundle -
 	[[ ${stderr:?} == *"nodes.json "*"not read: "*forbidden* && $stderr == *"server.json"* ]]

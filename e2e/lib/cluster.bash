@@ -94,6 +94,18 @@ pod_object() {
 }
 pod_forget() { kube_delete "/api/v1/namespaces/shop/pods/$1?gracePeriodSeconds=0" >/dev/null; }
 
+# slice_apply NAME SERVICE ADDRESS…: of whichever version the server has
+slice_apply() {
+	local name=$1 service=$2 version=v1
+	shift 2
+	kube_get /apis/discovery.k8s.io/v1 >/dev/null 2>&1 || version=v1beta1
+	kube_apply <<-END
+		{apiVersion: discovery.k8s.io/$version, kind: EndpointSlice, addressType: IPv4,
+		 metadata: {name: $name, namespace: shop, labels: {kubernetes.io/service-name: $service}},
+		 endpoints: [$(printf '{addresses: [%s]},' "$@")], ports: [{name: q, protocol: UDP, port: $PORT}]}
+	END
+}
+
 # bind RoleBinding|ClusterRoleBinding CLUSTERROLE USER [NAMESPACE]
 bind() {
 	kube_apply <<-END

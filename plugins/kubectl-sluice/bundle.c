@@ -91,8 +91,45 @@ static struct json *meta_alone(const struct json *o)
 
 /* ---- what is asked ---- */
 
+static struct json *service_kept(const struct json *o)
+{
+	struct json *out = meta_alone(o);
+
+	copy(out, o, "spec");
+	return out;
+}
+
+static struct json *slice_kept(const struct json *o)
+{
+	struct json *out = meta_alone(o);
+
+	copy(out, o, "addressType");
+	copy(out, o, "endpoints");
+	copy(out, o, "ports");
+	return out;
+}
+
+/* Who it is to policies, and nothing that its owners wrote for others. */
+static struct json *subject_kept(const struct json *o)
+{
+	static const char *const keys[] = {"namespace", "name", "uid", "labels",
+					   "deletionTimestamp"};
+	const struct json *spec = json_get(o, "spec"), *status = json_get(o, "status");
+	struct json *out = json_new_object(), *meta = json_new_object(), *to = json_new_object();
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		copy(meta, json_get(o, "metadata"), keys[i]);
+	copy(to, status, "phase");
+	copy(to, status, "podIPs");
+	json_set(out, "metadata", meta);
+	copy(out, spec, "nodeName");
+	copy(out, spec, "hostNetwork");
+	json_set(out, "status", to);
+	return out;
+}
+
 static const struct part {
-	const char *name, *path, *query;
+	const char *name, *path, *query; /* path NULL: of EndpointSlices, as daemons ask for them */
 	struct json *(*keep)(const struct json *o);
 } parts[] = {
 	{"sluiceconfigs", API_OURS "sluiceconfigs", NULL, whole},
@@ -104,6 +141,9 @@ static const struct part {
 	{"nodes", "/api/v1/nodes", NULL, node_kept},
 	{"daemons", "/api/v1/pods", API_DAEMONS, pod_kept},
 	{"namespaces", "/api/v1/namespaces", NULL, meta_alone},
+	{"pods", "/api/v1/pods", CLUSTER_PODS_ALIVE, subject_kept},
+	{"services", "/api/v1/services", NULL, service_kept},
+	{"endpointslices", NULL, NULL, slice_kept},
 	{"events", "/api/v1/events", "fieldSelector=source%3Dsluiced", event_kept},
 };
 
@@ -143,6 +183,17 @@ static void too_many(struct bundle *b, const char *kind, size_t n)
 	bundle_missing(b, rest, why);
 }
 
+/* Of a server that knows EndpointSlices by their older version only. */
+static void slices_ask_old(struct api *a, struct api_ask *k)
+{
+	struct err e = {0};
+
+	if (k->code != -ENOENT)
+		return;
+	k->path = objects_old_path(OBJECTS_SLICES);
+	api_ask(a, k, 1, &e);
+}
+
 static void objects_add(struct bundle *b, struct api *a)
 {
 	struct collected found[N_PARTS];
@@ -151,8 +202,9 @@ static void objects_add(struct bundle *b, struct api *a)
 
 	for (size_t i = 0; i < N_PARTS; i++) {
 		found[i] = (struct collected){&parts[i], json_new_array(), 0};
-		asks[i] = (struct api_ask){.path = parts[i].path,
-					   .query = parts[i].query,
+		asks[i] = (struct api_ask){.path = parts[i].path ?: objects_path(OBJECTS_SLICES),
+					   .query = parts[i].path ? parts[i].query
+								  : objects_query(OBJECTS_SLICES),
 					   .begin = on_begin,
 					   .object = on_object,
 					   .data = &found[i]};
@@ -161,6 +213,8 @@ static void objects_add(struct bundle *b, struct api *a)
 	for (size_t i = 0; i < N_PARTS; i++) {
 		__cleanup_free char *name = mem_printf("%s.json", parts[i].name);
 
+		if (!parts[i].path)
+			slices_ask_old(a, &asks[i]);
 		if (asks[i].code) {
 			bundle_missing(b, name, asks[i].e.msg);
 			json_free(found[i].list);

@@ -10,9 +10,6 @@
 #include "base/mem.h"
 #include "policy/compile.h"
 
-/* Pods that have ended speak for nobody. "status.phase!=Succeeded,status.phase!=Failed" */
-#define PODS_ALIVE "fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed"
-
 /* ---- reading ---- */
 
 struct reading {
@@ -105,6 +102,24 @@ static void meant_print(struct api *a, const char *path, const char *what, const
 	free(names.list);
 }
 
+static void no_namespace_say(struct api *a, const char *namespace)
+{
+	ctl_warn("there is no namespace '%s'", namespace);
+	meant_print(a, objects_path(OBJECTS_NAMESPACES), "namespace", namespace);
+}
+
+bool cluster_lacks(struct api *a, const char *namespace)
+{
+	__cleanup_free char *path = path_of(OBJECTS_NAMESPACES, namespace, NULL);
+	__cleanup_json struct json *found = NULL;
+	struct err e = {0};
+
+	if (api_get(a, path, &found, &e) != -ENOENT)
+		return false;
+	no_namespace_say(a, namespace);
+	return true;
+}
+
 /* The namespace or the pod that was asked for is not there. */
 static bool absent(struct api *a, const struct api_ask *asks, size_t n, const char *namespace,
 		   const char *pod)
@@ -123,8 +138,7 @@ static bool absent(struct api *a, const struct api_ask *asks, size_t n, const ch
 		return false;
 	pods = path_in(OBJECTS_PODS, namespace);
 	if (no_namespace) {
-		ctl_warn("there is no namespace '%s'", namespace);
-		meant_print(a, objects_path(OBJECTS_NAMESPACES), "namespace", namespace);
+		no_namespace_say(a, namespace);
 	} else {
 		ctl_warn("there is no pod '%s' in namespace '%s' (-n names another one)", pod,
 			 namespace);
@@ -158,7 +172,7 @@ static void round_add(struct round *r, enum collection c, const char *namespace,
 		.path = r->paths[i],
 		.query = c != OBJECTS_PODS ? objects_query(c)
 			 : one_pod	   ? NULL
-					   : PODS_ALIVE,
+					   : CLUSTER_PODS_ALIVE,
 		.one = one_pod || (c == OBJECTS_NAMESPACES && namespace),
 		.begin = on_begin,
 		.object = on_object,

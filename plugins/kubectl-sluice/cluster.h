@@ -21,6 +21,10 @@ int cluster_support_bundle(struct ctl *ctl);
  * pods of that one. pod NULL: all pods of these. CTL_OK; else what was wrong has been said.
  */
 int cluster_read(struct api *a, const char *namespace, const char *pod, struct objects **ret);
+/* Whether the namespace is not there: then that has been said, and what may have been meant. */
+bool cluster_lacks(struct api *a, const char *namespace);
+/* Pods that have ended speak for nobody. "status.phase!=Succeeded,status.phase!=Failed" */
+#define CLUSTER_PODS_ALIVE "fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed"
 /* What node would do. objects are the view's, whatever happens. */
 int cluster_view(const struct ctl *ctl, struct objects *take_objects, const char *node, int64_t at,
 		 struct view *ret, struct err *e);

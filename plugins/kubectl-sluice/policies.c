@@ -16,6 +16,7 @@
 struct rows {
 	struct json **list;
 	size_t n;
+	bool any_of_namespace;
 };
 
 static char *append(char *take, const char *more)
@@ -159,7 +160,10 @@ static void on_cluster(void *data, const struct json *o)
 
 static void on_policy(void *data, const struct json *o)
 {
-	row_add(data, o, false);
+	struct rows *rows = data;
+
+	rows->any_of_namespace = true;
+	row_add(rows, o, false);
 }
 
 int cluster_policies(struct ctl *ctl)
@@ -175,6 +179,7 @@ int cluster_policies(struct ctl *ctl)
 		{.path = path, .object = on_policy, .data = &rows},
 	};
 	struct err e = {0};
+	bool lacks;
 	int r;
 
 	if (api_open(ctl, &a, &e) < 0)
@@ -184,7 +189,9 @@ int cluster_policies(struct ctl *ctl)
 		ctl_warn("without the cluster's own policies, which you may not list");
 		r = 0;
 	}
-	if (r == 0) {
+	lacks = r == 0 && ctl->namespace && !rows.any_of_namespace &&
+		cluster_lacks(a, ctl->namespace);
+	if (r == 0 && !lacks) {
 		policy_rows_sort(rows.list, rows.n);
 		policy_rows_print(ctl, rows.list, rows.n);
 	} else {
@@ -192,5 +199,7 @@ int cluster_policies(struct ctl *ctl)
 			json_free(rows.list[i]);
 	}
 	free(rows.list);
+	if (lacks)
+		return CTL_FAILED;
 	return r == 0 ? CTL_OK : api_fail(asks, 2, &e);
 }

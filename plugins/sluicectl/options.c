@@ -20,7 +20,7 @@ const char ctl_options_help[] =
 	"  --run-dir DIR        the daemon's socket (default: " CONF_RUN_DIR ")\n"
 	"  --bpffs DIR          pinned maps (default: " CONF_BPFFS ")\n"
 	"  --cluster-cidr CIDR  pods and services of the cluster; may be repeated\n"
-	"  --help, --version\n"
+	"  -h, --help; --version\n"
 	"\n"
 	"Exit status: 0 done, 1 failed or not as it should be, 2 wrong use, 3 not ready.\n";
 
@@ -44,7 +44,6 @@ enum option_id {
 	OPT_POD,
 	OPT_KUBECONFIG,
 	OPT_CONTEXT,
-	OPT_HELP,
 	OPT_VERSION,
 };
 
@@ -71,7 +70,7 @@ static const struct option long_options[] = {
 	{"context", required_argument, NULL, OPT_CONTEXT},
 	{"namespace", required_argument, NULL, 'n'},
 	{"all-namespaces", no_argument, NULL, 'A'},
-	{"help", no_argument, NULL, OPT_HELP},
+	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{0},
 };
@@ -132,7 +131,7 @@ static int given_read(struct given_list *g, int argc, char **argv, struct err *e
 
 	optind = 0;
 	opterr = 0;
-	while ((id = getopt_long(argc, argv, ":o:n:A", long_options, NULL)) != -1) {
+	while ((id = getopt_long(argc, argv, ":o:n:Ah", long_options, NULL)) != -1) {
 		if (id == '?')
 			return unknown(argv[optind - 1], e);
 		if (id == ':')
@@ -204,7 +203,7 @@ static bool *flag_field(struct ctl *ctl, int id)
 		return &ctl->force;
 	case OPT_STRICT:
 		return &ctl->strict;
-	case OPT_HELP:
+	case 'h':
 		return &ctl->help;
 	case OPT_VERSION:
 		return &ctl->version;
