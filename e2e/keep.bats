@@ -347,6 +347,49 @@ reset_by_services() {
 	only_from "$A" "$B" "$C"
 }
 
+answered() { [ "$(ask web udp "$EXT_V4" sport="$1" timeout=300)" != timeout ]; }
+
+@test "what was sent while our table was gone is not kept as the node" {
+	gateways_up
+	web_as "$HERE_A"
+	begins "$A"
+	node_stop node1
+	on node1 nft delete table inet sluice
+	# they end in sluice0, and conntrack has seen them go there
+	same "a flow meanwhile" timeout "$(ask web udp "$EXT_V4" sport=6002 timeout=300)"
+	same "the open flow meanwhile" timeout "$(ask web udp "$EXT_V4" sport=6001 timeout=300)"
+	on node1 conntrack -L -p udp 2>/dev/null | grep -q 'sport=6002 .*UNREPLIED'
+	web_as "$HERE_B"
+	node_start node1
+	lab_wait 100 asks_as web "$B"
+	# a port that had another device before is lost once
+	lab_wait 30 answered 6002
+	same "the flow" "$B" "$(ask web udp "$EXT_V4" sport=6002)"
+	same "the open connection" "$A alive" "$(talk web)"
+	same "the open flow" "$A" "$(udp_flow)"
+	only_from "$A" "$B"
+}
+
+@test "what was bound to the node as our table went is forgotten when it is back" {
+	gateways_up
+	web_as "$HERE_A"
+	begins "$A"
+	local zone ip bound
+	ip=$(pod_ip web 4)
+	bound="-s $ip -d $EXT_V4 -p udp --sport 6002 --dport $PORT"
+	zone=$(on node1 conntrack -L -p udp --sport 6001 2>/dev/null | grep -o 'zone-orig=[0-9]*')
+	# as who is between two hooks at that moment is bound to, by the main CNI's rules
+	# shellcheck disable=SC2086
+	on node1 conntrack -I $bound --src-nat "$NODE" --orig-zone "${zone#*=}" -t 300
+	on node1 nft delete table inet sluice
+	# shellcheck disable=SC2086
+	lab_wait 100 eval "[ -z \"\$(on node1 conntrack -L $bound 2>/dev/null)\" ]"
+	lab_wait 30 asks_as web "$A"
+	same "the flow" "$A" "$(ask web udp "$EXT_V4" sport=6002)"
+	same "the open connection" "$A alive" "$(talk web)"
+	only_from "$A"
+}
+
 @test "when what was open has ended, nothing of it is left" {
 	gateways_up
 	web_as "$HERE_A"

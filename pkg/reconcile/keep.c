@@ -7,6 +7,12 @@
  * One connection may have an entry in several zones: it was sent as somebody else in
  * between, and the entries of before have not run out. If one of them is what the
  * connection would be now, that is what it is.
+ *
+ * When somebody deletes our table, conntrack holds what never was. What a pod sends leaves an
+ * entry without an identity on its way into sluice0, where it ends: believed, it would be let
+ * out as the node from then on, so such an entry counts only if somebody answered. And who is
+ * between two of nftables' hooks at that moment may be bound to another address in the zone of
+ * its own: unless that is forgotten, the exit guard drops it from then on.
  */
 #include "reconcile/keep.h"
 
@@ -82,6 +88,12 @@ static uint32_t flow_began(const struct ct_flow *f)
 	uint32_t id = f->zone < SLU_ID_MAX ? f->zone : f->zone - SLU_ID_MAX; /* by tunnel */
 
 	return is_id(id) ? id : 0;
+}
+
+/* It is over, or may never have been: it does not tell who the connection is. */
+static bool tells_nothing(const struct ct_flow *f)
+{
+	return f->ended || (!f->answered && !flow_began(f));
 }
 
 /* The id stands for an address, and for a connection from here the one that it was given. */
@@ -211,11 +223,11 @@ enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *f, u
 		return KEEP_NOTHING;
 	if (is_reset_behind(in, p, f, &at)) /* ended, too: the reset that went astray did it */
 		return KEEP_ANEW;
-	if (f->ended)
+	if (tells_nothing(f))
 		return KEEP_NOTHING;
 	began = flow_began(f);
 	now = flow_now(in, p, &at, &reset);
-	if (now == NOBODY || now == began)
+	if (now == NOBODY || (now == began && id_stands(in, f, began)))
 		return KEEP_NOTHING;
 	if (!p->stranger && !reset && id_stands(in, f, began)) {
 		*ret_id = began;
@@ -275,7 +287,7 @@ void keep_select(const struct keep_in *in, const struct ct_flow *flows, size_t n
 			ret->anew[ret->n_anew++] = flows[i];
 			continue;
 		}
-		if (a == KEEP_NOTHING && flows[i].ended)
+		if (a == KEEP_NOTHING && tells_nothing(&flows[i]))
 			continue;
 		MEM_GROW(ret->open, ret->n_open);
 		ret->open[ret->n_open++] = k;

@@ -8,7 +8,8 @@
  *	the edit (dataplane/plan)
  *	after	the same look again: what began in between is kept, too, what is not
  *		needed goes, and what is to begin anew is forgotten
- *	later	every few seconds the same look for all that have something kept
+ *	later	every few seconds the same look for all that have something kept; and for
+ *		all that have a policy when the table was built anew (keep.c says why)
  *
  * The map is the memory: a restart finds it there. Only a flagged pod's entries are
  * believed, since a pod that got the address later was never flagged. When a pod goes,
@@ -346,7 +347,7 @@ void keep_before(struct reconcile *r, struct dp_model *observed,
 	flags_want(k, r, observed);
 }
 
-static bool after_looks(struct keep *k)
+static bool after_looks(struct keep *k, bool rebuilt)
 {
 	int64_t now = clock_ms();
 	bool due = now >= k->check_at, any = false;
@@ -354,8 +355,9 @@ static bool after_looks(struct keep *k)
 	for (size_t i = 0; i < k->n_live; i++) {
 		struct live *l = &k->live[i];
 
-		l->look = !l->shared && (l->edited || l->stranger || l->rejects ||
-					 (due && (l->watch_until > now || keep_has(k, l->addr))));
+		l->look = !l->shared &&
+			  (l->edited || l->stranger || l->rejects || (rebuilt && l->key_next) ||
+			   (due && (l->watch_until > now || keep_has(k, l->addr))));
 		any |= l->look;
 	}
 	if (due)
@@ -397,9 +399,11 @@ void keep_after(struct reconcile *r)
 	struct err e = {0};
 	size_t had = k->n_kept;
 	int64_t began = clock_ms(), took;
+	bool rebuilt = nft_built(r->k.nft) != k->built;
 	int rc;
 
-	if (!k->loaded || !after_looks(k))
+	k->built = nft_built(r->k.nft);
+	if (!k->loaded || !after_looks(k, rebuilt))
 		return;
 	rc = look_make(&look, k, &e);
 	took = clock_ms() - began;

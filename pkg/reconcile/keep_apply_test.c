@@ -54,16 +54,16 @@ static uint32_t office_id(uint32_t *ret_pod)
 	return id;
 }
 
-/* A UDP connection of the pod that began as id (0: the node). */
+/* A UDP connection of the pod that began as id (0: the node) and was answered. */
 static void connection(uint16_t sport, uint32_t id)
 {
 	if (!id)
 		sh("conntrack -I -s " POD " -d " OUT " -p udp --sport %u --dport 443 -t 100 "
-		   "--src-nat 192.0.2.1",
+		   "-u SEEN_REPLY --src-nat 192.0.2.1",
 		   sport);
 	else
 		sh("conntrack -I -s " POD " -d " OUT " -p udp --sport %u --dport 443 -t 100 "
-		   "--orig-zone %u --src-nat " SEEN,
+		   "-u SEEN_REPLY --orig-zone %u --src-nat " SEEN,
 		   sport, id);
 }
 

@@ -32,6 +32,7 @@ struct keep {
 	 * as this pass wants them. */
 	uint64_t services, services_next;
 	int64_t check_at;
+	unsigned int built; /* nft_built, when it was looked at */
 	bool trouble; /* said already */
 };
 

@@ -148,6 +148,7 @@ static struct ct_flow flow_of(const struct world *w, const char *as)
 			    .sport = 4000,
 			    .dport = 443,
 			    .proto = IPPROTO_TCP,
+			    .answered = true,
 			    .zone = (uint16_t)(remote ? id + SLU_ID_MAX : id)};
 
 	if (as && !addr_is_v4(f.seen)) {
@@ -390,6 +391,38 @@ static void an_id_that_stands_for_another_address_now_is_not_kept(void **state)
 	expect_answer(&w, &f, KEEP_ANEW);
 	f = flow_of(&w, C);
 	expect_answer(&w, &f, KEEP_OPEN);
+	f = flow_of(&w, B); /* as it would be now, and bound while our rules were not there */
+	f.seen = addr_of("203.0.113.1");
+	expect_answer(&w, &f, KEEP_ANEW);
+	world_done(&w);
+}
+
+/* It may have been sent while our table was gone, and ended in sluice0. */
+static void what_nobody_answered_is_not_kept_as_the_node(void **state)
+{
+	static const char *const began[] = {A, C, NULL};
+	struct keep_sets s;
+	struct ct_flow flows[2];
+	struct world w;
+
+	world_init(&w, RULE(VIA_B), "");
+	for (size_t i = 0; i < 3; i++) {
+		struct ct_flow f = flow_of(&w, began[i]);
+
+		f.answered = false;
+		expect_answer(&w, &f, began[i] ? KEEP_OPEN : KEEP_NOTHING);
+	}
+	/* nor does it say anything of the same connection in another zone */
+	for (size_t i = 0; i < 2; i++) {
+		flows[i] = flow_of(&w, A);
+		flows[!i] = flow_of(&w, NULL);
+		flows[!i].answered = false;
+		keep_select(&w.in, flows, 2, &s);
+		assert_int_equal(s.n_open, 1);
+		assert_int_equal(s.open[0].id, id_of(&w, A));
+		assert_int_equal(s.n_anew, 0);
+		keep_sets_done(&s);
+	}
 	world_done(&w);
 }
 
@@ -454,6 +487,7 @@ int main(void)
 		cmocka_unit_test(
 			what_is_rejected_behind_a_translation_is_forgotten_to_be_answered_before_it),
 		cmocka_unit_test(an_id_that_stands_for_another_address_now_is_not_kept),
+		cmocka_unit_test(what_nobody_answered_is_not_kept_as_the_node),
 		cmocka_unit_test(what_a_predecessor_left_is_forgotten),
 		cmocka_unit_test(selects_each_connection_once_as_the_map_wants_it),
 	};
