@@ -2,10 +2,11 @@
 /*
  * Gateways in a world of its own time: packets are lost, late, in another order, replayed by a
  * stranger; nodes crash and come back, daemons are killed, clocks are set, the segment falls
- * apart, one-way too, with and without carrier; Node objects are not ready, and some learn it later
- * than others. Then, as members.h promises: never two owners
- * for longer than the bound once connectivity is whole, never none while somebody sees the
- * segment, and in the end all at home. The same seed gives the same world.
+ * apart, one-way too, with and without carrier; Node objects are not ready, addresses come and go
+ *by edits, who has one is written in status, and some learn all that later than others. Who is not
+ *ready takes none that it has not had. Then, as members.h promises: never two owners for longer
+ *than the bound once connectivity is whole, never none while somebody sees the segment, and in the
+ *end all at home. The same seed gives the same world.
  *
  *	SIM_SEEDS=100000 (make sim)   SIM_FIRST=4711 SIM_SEEDS=1 SIM_TELL=1: one of them, told
  */
@@ -39,8 +40,9 @@
 				 */
 #define BOUND_NONE \
 	(BOUND_TWO + HELD_BACK + 2 * INTERVAL + PROBE + 2 * RETRY + 2 * PASS + MISSED * INTERVAL)
-#define LAG 300 /* between two nodes that learn of the same object */
-#define OLD 512 /* packets that the stranger remembers */
+#define WRITE 200 /* between two of a status by one node */
+#define LAG   300 /* between two nodes that learn of the same object */
+#define OLD   512 /* packets that the stranger remembers */
 
 #ifdef __SANITIZE_ADDRESS__
 #define SEEDS 300
@@ -61,6 +63,14 @@ struct node {
 	uint64_t serial;
 	int64_t pass_at, clock; /* wall clock beside the true one */
 	int64_t skew;		/* of the clock that only runs forward: 1 in so many */
+	int64_t writes_at[ADDRS];
+};
+
+/* What the API says of an address, and when a node learns it, 0: it knows. */
+struct edit {
+	bool there;
+	uint32_t said; /* who has it by its status, NODES: nobody */
+	int64_t learns_at;
 };
 
 struct flying {
@@ -78,7 +88,8 @@ struct world {
 	bool deaf[NODES][NODES];
 	bool ready[NODES], seen_ready[NODES][NODES]; /* the object; as each node knows it */
 	int64_t learns_at[NODES][NODES];	     /* 0: it knows */
-	uint32_t loss;				     /* percent */
+	struct edit addrs[ADDRS], seen[NODES][ADDRS];
+	uint32_t loss; /* percent */
 	struct flying *air;
 	size_t n_air;
 	struct flying old[OLD];
@@ -152,15 +163,48 @@ static void daemon_stop(struct node *n)
 	n->m = NULL;
 }
 
-static void node_think(struct world *w, struct node *n)
+struct ranked {
+	const struct edit *seen;
+	size_t index[ADDRS]; /* of those that are there */
+};
+
+static bool has(void *data, size_t addr, size_t node)
+{
+	const struct ranked *k = data;
+
+	return k->seen[k->index[addr]].said == node;
+}
+
+static void node_rank(struct world *w, struct node *n, const uint8_t tiers[NODES])
 {
 	struct addr addrs[ADDRS];
-	uint8_t tiers[NODES];
-	struct rank_in in = {
-		.addrs = addrs, .names = names, .tiers = tiers, .n_addrs = ADDRS, .n_nodes = w->n};
+	uint32_t home[ADDRS], owner[ADDRS];
+	struct ranked k = {.seen = w->seen[n - w->nodes]};
+	struct rank_in in = {.addrs = addrs,
+			     .names = names,
+			     .tiers = tiers,
+			     .n_nodes = w->n,
+			     .has = has,
+			     .data = &k};
 
-	for (size_t a = 0; a < ADDRS; a++)
-		addrs[a] = addr_from_v4((uint8_t[4]){203, 0, 113, (uint8_t)a});
+	for (size_t a = 0; a < ADDRS; a++) {
+		n->home[a] = n->owner[a] = RANK_NONE;
+		if (!k.seen[a].there)
+			continue;
+		k.index[in.n_addrs] = a;
+		addrs[in.n_addrs++] = addr_from_v4((uint8_t[4]){203, 0, 113, (uint8_t)a});
+	}
+	rank_assign(&in, home, owner);
+	for (size_t i = 0; i < in.n_addrs; i++) {
+		n->home[k.index[i]] = home[i];
+		n->owner[k.index[i]] = owner[i];
+	}
+}
+
+static void node_think(struct world *w, struct node *n)
+{
+	uint8_t tiers[NODES];
+
 	for (size_t i = 0; i < w->n; i++) {
 		struct member_view v = {0};
 
@@ -173,7 +217,24 @@ static void node_think(struct world *w, struct node *n)
 		if (!w->seen_ready[n - w->nodes][i] && tiers[i] > RANK_KEEPING)
 			tiers[i] = RANK_KEEPING;
 	}
-	rank_assign(&in, n->home, n->owner);
+	node_rank(w, n, tiers);
+}
+
+/* Others are ready and LIVE, as far as it knows, and nothing was said of its having it. */
+static bool takes_what_is_new_unready(const struct world *w, size_t i, size_t a)
+{
+	struct member_view v;
+
+	if (w->seen_ready[i][i] || w->seen[i][a].said == i)
+		return false;
+	for (size_t k = 0; k + 1 < w->n; k++) {
+		members_get(w->nodes[i].m, k, &v);
+		for (size_t o = 0; o < w->n; o++)
+			if (strcmp(v.name, names[o]) == 0 && v.tier == RANK_LIVE &&
+			    w->seen_ready[i][o])
+				return true;
+	}
+	return false;
 }
 
 static bool sees_segment(const struct world *w, size_t i)
@@ -217,6 +278,8 @@ static void node_claim(struct world *w, size_t i, size_t a)
 	if (w->now < n->probe_end[a])
 		return;
 	n->held[a] = !n->probe_hit[a] && sees_segment(w, i);
+	if (n->held[a] && takes_what_is_new_unready(w, i, a))
+		fail_msg("%s takes address %zu at %ld and is not ready", names[i], a, (long)w->now);
 	n->probe_end[a] = 0;
 	n->retry_at[a] = w->now + RETRY + below(w, RETRY);
 }
@@ -246,8 +309,41 @@ static void node_pass(struct world *w, size_t i)
 	members_set_self(n->m, &self, local(w, n));
 }
 
+/* An edit, or a status. */
+static void edit_say(struct world *w, size_t a, uint32_t lag)
+{
+	for (size_t i = 0; i < w->n; i++)
+		w->seen[i][a].learns_at = w->now + 1 + below(w, lag);
+}
+
+static void status_write(struct world *w, size_t i)
+{
+	struct node *n = &w->nodes[i];
+
+	for (size_t a = 0; a < ADDRS; a++) {
+		uint32_t said = w->seen[i][a].said, want = n->held[a] ? (uint32_t)i : NODES;
+
+		if (w->now < n->writes_at[a] || (n->held[a] ? said == i : said != i))
+			continue;
+		n->writes_at[a] = w->now + WRITE;
+		w->addrs[a].said = want;
+		edit_say(w, a, LAG);
+	}
+}
+
+static void learn_addrs(struct world *w, size_t i)
+{
+	for (size_t a = 0; a < ADDRS; a++) {
+		if (!w->seen[i][a].learns_at || w->seen[i][a].learns_at > w->now)
+			continue;
+		w->seen[i][a] = w->addrs[a];
+		w->nodes[i].serial = UINT64_MAX;
+	}
+}
+
 static void learn(struct world *w, size_t i)
 {
+	learn_addrs(w, i);
 	for (size_t k = 0; k < w->n; k++) {
 		if (!w->learns_at[i][k] || w->learns_at[i][k] > w->now)
 			continue;
@@ -312,10 +408,17 @@ static void say_ready(struct world *w, size_t k, bool ready, uint32_t lag)
 	w->changed = w->now + lag;
 }
 
+static void edit(struct world *w, size_t a, uint32_t lag)
+{
+	w->addrs[a].there = !w->addrs[a].there;
+	edit_say(w, a, lag);
+	w->changed = w->now + lag;
+}
+
 static void event(struct world *w)
 {
 	struct node *n = &w->nodes[below(w, (uint32_t)w->n)];
-	uint32_t what = below(w, 10);
+	uint32_t what = below(w, 12);
 
 	w->changed = w->now;
 	if (tell)
@@ -343,6 +446,8 @@ static void event(struct world *w)
 		memset(w->deaf, 0, sizeof(w->deaf));
 	} else if (what == 9) {
 		say_ready(w, (size_t)(n - w->nodes), !w->ready[n - w->nodes], LAG);
+	} else {
+		edit(w, below(w, ADDRS), LAG);
 	}
 }
 
@@ -352,6 +457,9 @@ static void heal(struct world *w)
 	w->loss = 2;
 	memset(w->group, 0, sizeof(w->group));
 	memset(w->deaf, 0, sizeof(w->deaf));
+	for (size_t a = 0; a < ADDRS; a++)
+		if (!w->addrs[a].there)
+			edit(w, a, 1);
 	for (size_t i = 0; i < w->n; i++) {
 		struct node *n = &w->nodes[i];
 
@@ -419,6 +527,8 @@ static void check(struct world *w, uint64_t seed)
 		}
 		if (is_whole(w) && all > 1 && calm > w->longest_two)
 			w->longest_two = calm;
+		if (!w->addrs[a].there)
+			seen = 1; /* nobody is to have it */
 		if (somebody_could(w) && !seen && calm > w->longest_none)
 			w->longest_none = calm;
 		if ((is_whole(w) && all > 1 && calm > BOUND_TWO) ||
@@ -441,6 +551,11 @@ static void world_init(struct world *w, uint64_t seed)
 	w->n = 2 + below(w, NODES - 1);
 	memset(w->ready, true, sizeof(w->ready));
 	memset(w->seen_ready, true, sizeof(w->seen_ready));
+	for (size_t a = 0; a < ADDRS; a++) {
+		w->addrs[a] = (struct edit){.there = below(w, 4), .said = NODES};
+		for (size_t i = 0; i < NODES; i++)
+			w->seen[i][a] = w->addrs[a];
+	}
 	for (size_t i = 0; i < w->n; i++) {
 		struct node *n = &w->nodes[i];
 
@@ -463,6 +578,7 @@ static void step(struct world *w, uint64_t seed)
 			continue;
 		members_tick(n->m, local(w, n));
 		node_pass(w, i);
+		status_write(w, i);
 		send_all(w, i);
 	}
 	check(w, seed);

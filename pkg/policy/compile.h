@@ -32,6 +32,11 @@ struct node_tier {
 	uint8_t tier; /* enum rank_tier */
 };
 
+struct node_holding {
+	struct addr addr;
+	const char *node;
+};
+
 struct node_view {
 	const char *name;
 	const struct node_iface *ifaces; /* without addresses that sluice put there */
@@ -45,6 +50,10 @@ struct node_view {
 	 */
 	const struct addr *kept; /* sorted */
 	size_t n_kept;
+	/* Who has what, as the owners themselves have said to all; sorted by address. NULL: not
+	 * known, and who is the home of an address and not ready is taken to have it. */
+	const struct node_holding *holdings;
+	size_t n_holdings;
 };
 
 /* One address a pod may appear as. addr is what the outside sees. */

@@ -221,6 +221,32 @@ static void next_fill(const struct rank_in *in, const char *self, struct gateway
 			list[i].next = in->names[owner[i]];
 }
 
+struct holders {
+	const struct node_view *view;
+	const struct candidates *cand;
+	const struct addr *addrs;
+};
+
+static bool is_holder(void *data, size_t addr, size_t node)
+{
+	const struct holders *h = data;
+	const struct node_holding *list = h->view->holdings;
+	size_t from = 0, to = h->view->n_holdings;
+
+	while (from < to) {
+		size_t at = (from + to) / 2;
+
+		if (addr_cmp(list[at].addr, h->addrs[addr]) < 0)
+			from = at + 1;
+		else
+			to = at;
+	}
+	for (; from < h->view->n_holdings && addr_eq(list[from].addr, h->addrs[addr]); from++)
+		if (strcmp(list[from].node, h->cand->names[node]) == 0)
+			return true;
+	return false;
+}
+
 static void owners_fill(const struct compiled *c, const struct node_view *node,
 			const struct candidates *cand, struct gateway_addr *list, size_t n)
 {
@@ -230,6 +256,7 @@ static void owners_fill(const struct compiled *c, const struct node_view *node,
 	__cleanup_free bool *eligible = mem_alloc0(gw->n_ranges * cand->n);
 	__cleanup_free uint32_t *home = mem_alloc0(n * sizeof(*home));
 	__cleanup_free uint32_t *owner = mem_alloc0(n * sizeof(*owner));
+	struct holders holders = {node, cand, addrs};
 	struct rank_in in = {
 		.addrs = addrs,
 		.classes = classes,
@@ -238,6 +265,8 @@ static void owners_fill(const struct compiled *c, const struct node_view *node,
 		.tiers = cand->tiers,
 		.n_nodes = cand->n,
 		.eligible = eligible,
+		.has = node->holdings ? is_holder : NULL,
+		.data = &holders,
 	};
 
 	for (size_t i = 0; i < n; i++)

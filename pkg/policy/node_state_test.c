@@ -30,6 +30,10 @@ static char *node(const char *name, const char *addr, const char *spec, const ch
 
 #define ADDRS 32
 
+/* Who has what, as all know; NULL: nobody knows. */
+static const struct node_holding *holdings;
+static size_t n_holdings;
+
 /* How many addresses `name` owns, as n1 sees it, when n2's object says this and n1 is of a tier by
  * its heartbeats. */
 static size_t owned_beside(const char *name, const char *spec, const char *status,
@@ -48,6 +52,8 @@ static size_t owned_beside(const char *name, const char *spec, const char *statu
 	f.set = docs_from_yaml(yaml);
 	f.node.tiers = tiers;
 	f.node.n_tiers = !tiers ? 0 : tiers[2].name ? 3 : 2;
+	f.node.holdings = holdings;
+	f.node.n_holdings = n_holdings;
 	policy_fixture_compile(&f);
 	addrs = compiled_addrs(f.c, &n);
 	assert_int_equal(n, ADDRS);
@@ -136,6 +142,31 @@ static void who_is_not_ready_keeps_what_it_has_and_gets_nothing_of_the_dead(void
 	assert_int_equal(owned_beside("n2", "", NOT_READY, last), ADDRS);
 }
 
+/* A range is added: what of it is at home there goes to others, and what was there stays. */
+static void who_is_not_ready_gets_nothing_that_is_new(void **state)
+{
+	static const struct node_tier live[3] = {
+		{"n1", RANK_LIVE}, {"n2", RANK_LIVE}, {"n3", RANK_LIVE}};
+	struct node_holding list[ADDRS / 2];
+	size_t before = owned_beside("n2", "", "", live), kept;
+
+	for (size_t i = 0; i < ADDRS / 2; i++) {
+		list[i] = (struct node_holding){.node = "n2"};
+		list[i].addr = addr_from_v4((uint8_t[4]){203, 0, 113, (uint8_t)(16 + i)});
+	}
+	holdings = list;
+	assert_int_equal(owned_beside("n2", "", NOT_READY, live), 0);
+	n_holdings = ADDRS / 2; /* the IPv4 half of them is there */
+	kept = owned_beside("n2", "", NOT_READY, live);
+	assert_in_range(kept, 1, before - 1);
+	assert_int_equal(owned_beside("n2", "", "", live), before);
+	for (size_t i = 0; i < ADDRS / 2; i++)
+		list[i].node = "n1";
+	assert_int_equal(owned_beside("n2", "", NOT_READY, live), 0);
+	holdings = NULL;
+	n_holdings = 0;
+}
+
 static void a_node_whose_object_is_gone_owns_nothing_in_its_own_eyes(void **state)
 {
 	__cleanup_free char *n2 = node("n2", "192.0.2.2", "", "");
@@ -158,6 +189,7 @@ int main(void)
 		cmocka_unit_test(where_all_are_cordoned_they_keep_what_they_have),
 		cmocka_unit_test(a_kubelet_that_is_silent_counts_where_nobody_is_heard),
 		cmocka_unit_test(who_is_not_ready_keeps_what_it_has_and_gets_nothing_of_the_dead),
+		cmocka_unit_test(who_is_not_ready_gets_nothing_that_is_new),
 		cmocka_unit_test(a_node_whose_object_is_gone_owns_nothing_in_its_own_eyes),
 	};
 

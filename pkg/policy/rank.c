@@ -385,7 +385,8 @@ static bool stays_home(const struct rank *r, size_t addr)
 	uint32_t node = r->owner[addr];
 
 	return r->open[class_of(r, addr) * r->in->n_nodes + node] ||
-	       r->in->tiers[node] == RANK_KEEPING;
+	       (r->in->tiers[node] == RANK_KEEPING &&
+		(!r->in->has || r->in->has(r->in->data, addr, node)));
 }
 
 static int by_name(const void *a, const void *b, void *arg)

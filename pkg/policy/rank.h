@@ -24,7 +24,8 @@
 
 /*
  * An address goes to the best of those it may go to: a node that is joining is better than none.
- * One that is KEEPING is the home that it was where others are better, and takes in no orphan.
+ * One that is KEEPING is the home that it was where others are better, and takes in no orphan, nor
+ * an address that it is the home of and has not got: one that is new goes to others.
  */
 enum rank_tier { RANK_AWAY, RANK_JOINING, RANK_KEEPING, RANK_LIVE };
 
@@ -37,6 +38,10 @@ struct rank_in {
 	size_t n_nodes;
 	const bool *eligible; /* [class * n_nodes + node]; NULL: everything is */
 	size_t n_classes;     /* 0 counts as 1 */
+	/* Has the node the address, as all know? NULL: a home that is KEEPING has all of its own.
+	 */
+	bool (*has)(void *data, size_t addr, size_t node);
+	void *data;
 };
 
 /* By address, indexes into names or RANK_NONE: its home, and who owns it now. */

@@ -342,6 +342,52 @@ static void a_node_that_is_keeping_is_home_and_takes_in_nobody(void **state)
 	}
 }
 
+/* What a node has, by address. */
+static bool has(void *data, size_t addr, size_t node)
+{
+	const uint32_t *owner = data;
+
+	return owner[addr] == node;
+}
+
+static void what_is_added_goes_to_who_is_ready_and_nothing_else_moves(void **state)
+{
+	static struct world w;
+	static uint32_t had[MAX_ADDRS], before[MAX_ADDRS];
+	size_t added = 0;
+
+	for (seed = 9; seed < 200000; seed += 103) {
+		uint64_t was = seed;
+		uint32_t keeping;
+
+		world_init(&w, false, true);
+		keeping = below((uint32_t)w.in.n_nodes);
+		w.tiers[keeping] = RANK_KEEPING;
+		assign(&w);
+		memcpy(before, w.owner, sizeof(before));
+		for (size_t a = 0; a < w.in.n_addrs; a++)
+			had[a] = below(4) ? w.owner[a] : RANK_NONE; /* others are new */
+		w.in.has = has;
+		w.in.data = had;
+		assign(&w);
+		for (size_t a = 0; a < w.in.n_addrs && w.in.n_nodes > 1; a++) {
+			if (w.home[a] == keeping && had[a] == RANK_NONE) {
+				assert_int_equal(w.tiers[w.owner[a]], RANK_LIVE);
+				added++;
+			} else {
+				assert_int_equal(w.owner[a], before[a]);
+			}
+		}
+		/* whoever took it, it goes home when that one is ready */
+		w.tiers[keeping] = RANK_LIVE;
+		assign(&w);
+		for (size_t a = 0; a < w.in.n_addrs; a++)
+			assert_int_equal(w.owner[a], w.home[a]);
+		seed = was;
+	}
+	assert_true(added > 1000);
+}
+
 /* It takes its share along, and a few that did not get where they rank highest. */
 static void a_node_that_is_taken_away_for_good_moves_few_others(void **state)
 {
@@ -430,6 +476,7 @@ int main(void)
 		cmocka_unit_test(every_address_is_with_one_it_may_go_to_and_only_then_with_nobody),
 		cmocka_unit_test(a_node_that_dies_moves_only_its_own_and_takes_them_back),
 		cmocka_unit_test(a_node_that_is_keeping_is_home_and_takes_in_nobody),
+		cmocka_unit_test(what_is_added_goes_to_who_is_ready_and_nothing_else_moves),
 		cmocka_unit_test(a_node_that_is_taken_away_for_good_moves_few_others),
 		cmocka_unit_test(nobody_owns_without_candidates),
 		cmocka_unit_test(ranks_are_the_same_for_ever),

@@ -169,6 +169,8 @@ static int compile_now(struct reconcile *r, const struct cidr *cidrs, size_t n, 
 	int rc;
 
 	membership_view(r->membership, r->node, &view);
+	view.holdings = r->holdings.list;
+	view.n_holdings = r->holdings.n;
 	rc = policy_compile_again(r->policies.set, &view, r->compiled, &c, e);
 	if (rc < 0)
 		return rc;
@@ -215,12 +217,12 @@ static int policies_look(struct reconcile *r, struct err *e)
 	return 1;
 }
 
-static uint64_t inputs_digest(const struct reconcile *r, const struct cidr *cidrs, size_t n)
+static uint64_t inputs_digest(struct reconcile *r, const struct cidr *cidrs, size_t n)
 {
-	uint64_t view = membership_serial(r->membership);
+	const uint64_t view[] = {membership_serial(r->membership), holdings_look(r)};
 	uint64_t h = hash_bytes(&r->node->digest, sizeof(uint64_t), 1);
 
-	return hash_cidr_list(cidrs, n, hash_bytes(&view, sizeof(view), h)) | 1;
+	return hash_cidr_list(cidrs, n, hash_bytes(view, sizeof(view), h)) | 1;
 }
 
 /* 0 = as it was, 1 = compiled anew. */
@@ -230,7 +232,7 @@ int compile_refresh(struct reconcile *r, struct err *e)
 	const struct cidr *cidrs = r->conf->cluster_cidrs;
 	size_t n = r->conf->n_cluster_cidrs, n_records = 0;
 	__cleanup_free struct record **records = NULL;
-	uint64_t inputs;
+	uint64_t inputs, held;
 	int rc;
 
 	rc = policies_look(r, e);
@@ -257,6 +259,9 @@ int compile_refresh(struct reconcile *r, struct err *e)
 		return 0;
 	rc = compile_now(r, cidrs, n, e);
 	if (rc == 0 && membership_configure(r->membership, r->compiled, r->node_name, r->node))
+		rc = compile_now(r, cidrs, n, e);
+	held = r->holdings.digest;
+	if (rc == 0 && holdings_look(r) != held) /* a gateway has just become not ready */
 		rc = compile_now(r, cidrs, n, e);
 	if (rc < 0)
 		return rc;

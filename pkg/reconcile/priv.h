@@ -71,6 +71,15 @@ struct arrivals {
 	bool whole;    /* the last pass did all */
 };
 
+/* holdings.c */
+struct holdings {
+	struct node_holding *list; /* sorted; NULL: not asked for, or not known */
+	size_t n;
+	uint64_t digest;		 /* of list, 0: there is none */
+	uint64_t of_compiled, of_status; /* serials of what it was looked at with */
+	bool asked;			 /* a gateway is not ready */
+};
+
 /* A program that is too large, or has no room, by the first of its policies. */
 struct refusal {
 	bool cluster; /* a ClusterEgressPolicy */
@@ -113,6 +122,7 @@ struct reconcile {
 	struct tenures tenures;
 	struct remains remains;
 	struct arrivals arrivals;
+	struct holdings holdings;
 	struct usage usage;
 	struct shares shares;
 	struct handover *handover; /* NULL: addresses move without their connections */
@@ -147,6 +157,10 @@ struct reconcile {
 int origin_open(struct reconcile *r, struct err *e); /* a folder, or the objects of an API */
 int compile_refresh(struct reconcile *r, struct err *e);
 struct image subjects_image(const struct reconcile *r);
+
+/* holdings.c: reads them anew if need be; another number: they are others now */
+uint64_t holdings_look(struct reconcile *r);
+void holdings_done(struct holdings *h);
 
 /* pods.c */
 int pods_read(struct reconcile *r,

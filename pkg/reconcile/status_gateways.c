@@ -60,6 +60,7 @@ void gateways_note(struct reconcile *r)
 void gateways_forget(struct reconcile *r)
 {
 	tenures_done(&r->tenures);
+	holdings_done(&r->holdings);
 	usage_done(&r->usage);
 	shares_done(&r->shares);
 	free(r->ways);
