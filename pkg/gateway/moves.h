@@ -43,6 +43,9 @@ struct moves_ops {
 	void (*forget)(void *data, const struct addr *addrs, size_t n);
 	/* An answer of moves_leaving or moves_coming is another one now. */
 	void (*changed)(void *data);
+	/* Who lets go of an address has told of one that was here all the time: both had it; or,
+	 * false, it has let go, or has said nothing for long enough. NULL: nobody asks. */
+	void (*twice)(void *data, struct addr a, struct addr from, bool twice);
 };
 
 /* Who else speaks over these channels: by frames from FRAME_MORE on, over channels of its own. */
@@ -92,6 +95,9 @@ enum move_coming {
 	MOVE_PROBE /* nothing was heard from there: as if nobody had had it */
 };
 enum move_coming moves_coming(struct moves *m, struct addr a, bool expected);
+/* The same, of one that has it and joins: mostly it is LIVE again in a moment, and keeps it. Until
+ * then it goes on with it, so what it tells is taken up only after MOVE_PATIENCE_MS. */
+enum move_coming moves_coming_joining(struct moves *m, struct addr a);
 /* It is on its interface, and announced; in each pass. Who tells of it all the same is answered. */
 void moves_taken(struct moves *m, struct addr a);
 /* The owner of an address is another one than it was when these were asked: all begins anew. */
@@ -100,6 +106,7 @@ void moves_drop(struct moves *m, struct addr a);
  * has not been asked for yet is kept: the other gateway may be ahead. */
 void moves_settle(struct moves *m, struct addr a, bool here);
 
-#define MOVE_LEAVE_MS  10000 /* longest that an address is kept for who does not take it */
-#define MOVE_WAIT_MS   5000  /* longest that the first word is waited for; the last, as above */
-#define MOVE_LINGER_MS 3000  /* how a move ended is known for so long */
+#define MOVE_LEAVE_MS	 10000 /* longest that an address is kept for who does not take it */
+#define MOVE_WAIT_MS	 5000  /* longest that the first word is waited for; the last, as above */
+#define MOVE_LINGER_MS	 3000  /* how a move ended is known for so long */
+#define MOVE_PATIENCE_MS 3000

@@ -37,6 +37,8 @@ void coming_remove(struct moves *m, struct coming *k)
 	m->n_pending -= k->n;
 	m->counts->came += k->taken;
 	m->counts->came_alone += k->alone && !k->taken;
+	if (k->twice)
+		m->ops->twice(m->data, k->addr, k->from, false);
 	free(k->flows);
 	*k = m->coming[--m->n_coming];
 }
@@ -91,6 +93,22 @@ enum move_coming moves_coming(struct moves *m, struct addr a, bool expected)
 	return k->alone ? MOVE_PROBE : MOVE_WAIT;
 }
 
+enum move_coming moves_coming_joining(struct moves *m, struct addr a)
+{
+	struct coming *k = coming_find(m, a);
+
+	moves_settle(m, a, true);
+	if (!k || !k->ready)
+		return MOVE_PROBE;
+	if (!k->asked) {
+		k->asked = true;
+		k->until = clock_ms() +
+			   MOVE_PATIENCE_MS; /* then it is alone, and there is a pass */
+		moves_timer_arm(m);
+	}
+	return k->alone || k->made ? moves_coming(m, a, false) : MOVE_WAIT;
+}
+
 void moves_taken(struct moves *m, struct addr a)
 {
 	struct coming *k = coming_find(m, a);
@@ -100,6 +118,9 @@ void moves_taken(struct moves *m, struct addr a)
 	if (!k->made) { /* it was here before it was told of: so are connections of our own */
 		k->clean = true;
 		coming_make(m, k);
+		k->twice = m->ops->twice;
+		if (k->twice)
+			m->ops->twice(m->data, a, k->from, true);
 	}
 	k->taken = true;
 	if (k->channel)
@@ -140,6 +161,7 @@ void coming_ready(struct moves *m, struct channel *c, const struct addr *addrs, 
 		struct coming *k = coming_get(m, addrs[i], UNASKED_MS);
 
 		k->channel = c;
+		k->from = channel_peer(c);
 		k->ready = true;
 	}
 	moves_timer_arm(m);

@@ -19,12 +19,13 @@ struct leaving {
 };
 
 struct coming {
-	struct addr addr;
+	struct addr addr, from;
 	struct channel *channel; /* where it is told; NULL: nowhere yet, or it has ended */
 	struct move_flow *flows; /* until they are made */
 	size_t n;
 	bool asked, ready, clean, made, taken; /* clean: nothing of the last time is left */
 	bool alone;			       /* nothing was heard in time, or not all of it */
+	bool twice;			       /* it was here before it was told of */
 	int64_t until;			       /* ms: waited for no longer; not asked: forgotten */
 };
 

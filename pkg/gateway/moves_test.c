@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/moves_wire.h"
 #include "testkit/gateway_fixture.h"
@@ -36,8 +37,10 @@ struct gw {
 	size_t own;    /* connections it has */
 	uint16_t port; /* of the last that was made */
 	size_t forgotten, passes;
-	bool late; /* one more begins between the two lists */
-	bool deaf; /* does not pass */
+	bool late;	      /* one more begins between the two lists */
+	bool deaf;	      /* does not pass */
+	bool of_joining;      /* who has it joins */
+	size_t twice, single; /* times that it was said to be had twice, and not any more */
 };
 
 static int gw_list(void *data, const struct addr *addrs, size_t n, struct move_flow **ret,
@@ -89,7 +92,8 @@ static void gw_pass(void *data)
 		if (how == MOVE_LET)
 			moves_let(g->m, g->addr);
 	} else if (g->comes && !g->has && !g->deaf) {
-		enum move_coming how = moves_coming(g->m, g->addr, true);
+		enum move_coming how = g->of_joining ? moves_coming_joining(g->m, g->addr)
+						     : moves_coming(g->m, g->addr, true);
 
 		g->probed = how == MOVE_PROBE;
 		g->has = how != MOVE_WAIT;
@@ -100,7 +104,16 @@ static void gw_pass(void *data)
 		loop_quit(g->loop);
 }
 
-static const struct moves_ops ops = {gw_list, gw_make, gw_forget, gw_pass};
+static void gw_twice(void *data, struct addr a, struct addr from, bool twice)
+{
+	struct gw *g = data;
+
+	assert_true(addr_eq(a, g->addr));
+	assert_true(addr_eq(from, A("127.0.0.1")));
+	*(twice ? &g->twice : &g->single) += 1;
+}
+
+static const struct moves_ops ops = {gw_list, gw_make, gw_forget, gw_pass, gw_twice};
 
 struct world {
 	struct loop *loop;
@@ -265,6 +278,68 @@ static void who_has_it_already_takes_the_connections_and_says_so(void **state)
 	assert_int_equal(w.new.forgotten, 0); /* its own are in use */
 	assert_int_equal(w.old.counts.left, 1);
 	assert_int_equal(w.old.counts.left_alone, 0);
+	assert_int_equal(w.new.twice, 1);
+	assert_int_equal(w.new.single, 1); /* settled */
+	assert_int_equal(w.old.twice + w.old.single, 0);
+	world_end(&w);
+}
+
+static void two_had_it_until_the_last_word_of_who_lets_go(void **state)
+{
+	struct world w = {.old = {.own = 5}, .new = {.has = true, .deaf = true}};
+
+	world_start(&w, GATEWAY_KEY);
+	gw_pass(&w.old);
+	run_until_told(&w, 1);
+	assert_int_equal(w.new.twice, 0);
+	moves_taken(w.new.m, w.new.addr);
+	assert_int_equal(w.new.twice, 1);
+	assert_int_equal(w.new.single, 0);
+	moves_taken(w.new.m, w.new.addr); /* in each pass */
+	assert_int_equal(w.new.twice, 1);
+	run_until_moved(&w);
+	assert_int_equal(w.new.single, 1);
+	world_end(&w);
+}
+
+/* Who has it was away, and is LIVE again in a moment: then it keeps it. */
+static void who_joins_is_taken_at_its_word_after_a_while(void **state)
+{
+	struct world w = {.old = {.own = 5}, .new = {.deaf = true, .of_joining = true}};
+	int64_t told_at;
+
+	world_start(&w, GATEWAY_KEY);
+	assert_int_equal(moves_coming_joining(w.new.m, w.new.addr), MOVE_PROBE);
+	gw_pass(&w.old);
+	run_until_told(&w, 1);
+	told_at = clock_ms();
+	w.new.comes = true;
+	w.new.deaf = false;
+	gw_pass(&w.new);
+	assert_false(w.new.has);
+	run_until_moved(&w);
+	assert_true(clock_ms() - told_at >= MOVE_PATIENCE_MS);
+	assert_int_equal(w.new.own, 5);
+	assert_int_equal(w.new.twice, 0);
+	assert_int_equal(w.old.counts.left, 1);
+	assert_int_equal(w.old.counts.left_alone, 0);
+	world_end(&w);
+}
+
+static void who_joins_and_keeps_it_has_told_nothing(void **state)
+{
+	struct world w = {.old = {.own = 5}, .new = {.deaf = true}};
+
+	world_start(&w, GATEWAY_KEY);
+	gw_pass(&w.old);
+	run_until_told(&w, 1);
+	assert_int_equal(moves_coming_joining(w.new.m, w.new.addr), MOVE_WAIT);
+	/* it is LIVE */
+	moves_settle(w.old.m, w.old.addr, true);
+	moves_settle(w.new.m, w.new.addr, false);
+	/* and joins again */
+	assert_int_equal(moves_coming_joining(w.new.m, w.new.addr), MOVE_PROBE);
+	assert_int_equal(w.new.own, 0);
 	world_end(&w);
 }
 
@@ -382,6 +457,9 @@ int main(void)
 		cmocka_unit_test(a_move_that_was_called_off_leaves_nothing_behind),
 		cmocka_unit_test(nobody_waits_for_ever_for_who_is_silent),
 		cmocka_unit_test(who_has_it_already_takes_the_connections_and_says_so),
+		cmocka_unit_test(two_had_it_until_the_last_word_of_who_lets_go),
+		cmocka_unit_test(who_joins_is_taken_at_its_word_after_a_while),
+		cmocka_unit_test(who_joins_and_keeps_it_has_told_nothing),
 		cmocka_unit_test(an_address_is_let_go_of_though_nobody_takes_it),
 		cmocka_unit_test(refuses_connections_that_cannot_be),
 		cmocka_unit_test(who_tells_of_addresses_without_end_is_cut_off),

@@ -80,6 +80,8 @@
 	  "Addresses that this node took over from one that died")                                 \
 	X(MOVES, "sluice_moves_total", COUNTER,                                                    \
 	  "Addresses that this node took over from one that lived")                                \
+	X(DUPLICATES, "sluice_addresses_duplicate_total", COUNTER,                                 \
+	  "Addresses of this node that another gateway had, too, until it let go")                 \
 	X(FAILOVER_GAP, "sluice_failover_last_gap_seconds", GAUGE,                                 \
 	  "How long the addresses of the last failover had no owner")                              \
 	X(FAILOVER_AT, "sluice_failover_last_timestamp_seconds", GAUGE,                            \

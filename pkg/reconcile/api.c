@@ -237,7 +237,7 @@ void api_passed(struct api *a)
 {
 	const struct reconcile *r = a->in.reconcile;
 	uint64_t of = hash_bytes(&r->compiled_serial, sizeof(r->compiled_serial),
-				 objects_status_serial(a->objects));
+				 objects_status_serial(a->objects) + r->rivals.serial);
 
 	for (size_t i = 0; i < r->claims.n; i++) {
 		const struct claim *k = &r->claims.items[i];

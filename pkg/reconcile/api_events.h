@@ -2,9 +2,9 @@
 #pragma once
 /*
  * Events on objects (core v1, which every version serves): IPAssigned, IPUnassigned, Conflict,
- * Failover, PortsNearlyUsed, LimitNearlyReached, InvalidPolicy, NotInForce, Quarantined. The same
- * word on the same object within ten minutes is one Event that counts, and is written at most once
- * a minute. They are for people: one that cannot be written is left out.
+ * ConflictSettled, Failover, PortsNearlyUsed, LimitNearlyReached, InvalidPolicy, NotInForce,
+ * Quarantined. The same word on the same object within ten minutes is one Event that counts, and is
+ * written at most once a minute. They are for people: one that cannot be written is left out.
  */
 #include "base/cleanup.h"
 #include "reconcile/objects.h"

@@ -160,9 +160,9 @@ static size_t addresses_held(const struct reconcile *r, const char *gateway,
 			continue;
 		MEM_GROW(list, held);
 		use = usage_find(&r->usage, addrs[i].addr);
-		list[held++] = (struct address_told){addrs[i].addr, addrs[i].announce,
-						     use ? use->connections : 0,
-						     use ? use->ports : 0};
+		list[held++] = (struct address_told){
+			addrs[i].addr, addrs[i].announce, use ? use->connections : 0,
+			use ? use->ports : 0, rivals_find(&r->rivals, addrs[i].addr)};
 	}
 	*ret = list;
 	return held;
@@ -315,6 +315,34 @@ static void failovers_say(struct api_tell *t)
 	}
 }
 
+/* Two carried them at once, as gateways do that do not hear each other; and the end of it. */
+static void rivals_say(struct api_tell *t)
+{
+	const struct rivals *all = &t->r->rivals;
+	int64_t now = wall_ms();
+
+	for (size_t i = 0; i < all->n_rounds; i++) {
+		const struct rivalry *k = &all->rounds[i];
+		struct event_said about = {OBJECTS_GATEWAYS, "", k->gateway, NULL, true,
+					   "Conflict"};
+
+		if (now - k->at_ms >= FAILOVER_SAY_MS)
+			continue;
+		api_event(t->events, &about,
+			  "nodes %s and %s carry the same addresses, the first one %s: node %s "
+			  "lets go of them",
+			  t->r->node_name, k->node, addr_str(k->addr), k->node);
+		about.warning = false;
+		about.reason = "ConflictSettled";
+		if (!k->open)
+			api_event(t->events, &about,
+				  "node %s has let go of %zu addresses (%s) that node %s carries, "
+				  "after %lld ms",
+				  k->node, k->n, addr_str(k->addr), t->r->node_name,
+				  (long long)k->took_ms);
+	}
+}
+
 static void ports_say(struct api_tell *t)
 {
 	const struct usage *u = &t->r->usage;
@@ -386,6 +414,7 @@ static void on_timer(void *data)
 	t->again = false;
 	conflicts_say(t);
 	failovers_say(t);
+	rivals_say(t);
 	ports_say(t);
 	shares_tell(t->r, t->objects, t->events);
 	quarantines_say(t);

@@ -263,6 +263,43 @@ static void a_status_that_is_refused_as_too_late_is_written_of_what_is_there_the
 	daemon_end(&d, &b);
 }
 
+/* ---- Events ---- */
+
+static void an_address_that_two_carry_is_told_of_when_it_begins_and_when_it_ends(void **state)
+{
+	struct busy b = {.method = "POST",
+			 .path = "/api/v1/namespaces/default/events",
+			 .found = {"{}"},
+			 .n_found = 1};
+	const struct rivals_moment began = {1000, wall_ms()}, settled = {1080, wall_ms()};
+	struct fixture *f = *state;
+	struct api_tell *t = NULL;
+	struct err e = {0};
+	struct daemon d;
+	struct addr a;
+
+	addr_parse("203.0.113.10", &a);
+	sync_all(f);
+	daemon_start(&d, f, &b);
+	policy_fixture_node(&d.policies, "n1", "eth0 192.0.2.1/24");
+	daemon_pass(&d, f);
+	rivals_begin(&d.r.rivals, a, "office", "n2", began);
+	expect_ok(api_tell_new(d.w.loop, d.w.kube, &d.r, &t, &e), &e);
+	until_seen(&d.w, &b, 1);
+	assert_non_null(strstr(b.body[0], "\"reason\":\"Conflict\""));
+	assert_non_null(strstr(b.body[0], "nodes n1 and n2 carry the same addresses, the first "
+					  "one 203.0.113.10: node n2 lets go of them"));
+	rivals_end(&d.r.rivals, a, settled);
+	api_tell_soon(t);
+	until_seen(&d.w, &b, 2);
+	assert_non_null(strstr(b.body[1], "\"reason\":\"ConflictSettled\""));
+	assert_non_null(strstr(b.body[1], "node n2 has let go of 1 addresses (203.0.113.10) that "
+					  "node n1 carries, after 80 ms"));
+	api_tell_free(t);
+	rivals_done(&d.r.rivals);
+	daemon_end(&d, &b);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_make, store_remove)
 
 int main(void)
@@ -271,6 +308,7 @@ int main(void)
 		TEST(a_taint_is_taken_off_the_node_as_it_is_when_others_write_it_too),
 		TEST(a_taint_that_is_always_written_by_others_is_left_in_peace_and_told_of),
 		TEST(a_status_that_is_refused_as_too_late_is_written_of_what_is_there_then),
+		TEST(an_address_that_two_carry_is_told_of_when_it_begins_and_when_it_ends),
 	};
 
 	return cmocka_run_group_tests_name("reconcile/api_write", tests, NULL, NULL);

@@ -253,6 +253,8 @@ static struct json *entry_emit(const struct address_told *a, const char *node, c
 	json_set(o, "connections", json_new_int((int64_t)a->connections));
 	json_set(o, "portsUsed", json_new_int((int64_t)a->ports));
 	json_set(o, "portsLimit", json_new_int(USAGE_PORTS));
+	if (a->also)
+		json_set(o, "alsoOn", json_new_string(a->also));
 	return o;
 }
 
@@ -262,6 +264,7 @@ static bool entry_same(const struct address_told *a, const struct json *there)
 
 	json_bool(json_get(there, "announced"), &announced, NULL);
 	return there && announced == a->announced &&
+	       strcmp(text_at(there, "alsoOn"), a->also ?: "") == 0 &&
 	       usage_near((uint64_t)int_at(there, "portsUsed"), USAGE_PORTS) ==
 		       usage_near(a->ports, USAGE_PORTS);
 }

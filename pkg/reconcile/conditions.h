@@ -51,6 +51,7 @@ struct address_told {
 	struct addr addr;
 	bool announced;
 	uint64_t connections, ports; /* when they were last counted */
+	const char *also;	     /* the node that has it, too, and lets go; NULL: none */
 };
 struct addresses_told {
 	const struct address_told *list;

@@ -136,7 +136,7 @@ static void an_owner_tells_of_its_own_addresses_alone(void **state)
 	const struct addresses_told both = {list, 2, NULL}, one = {list, 1, NULL},
 				    nothing = {NULL, 0, NULL};
 	__cleanup_json struct json *j = addresses_status(&both, "n1", NULL, T0), *moved = NULL,
-				   *none = NULL, *scarce = NULL;
+				   *none = NULL, *scarce = NULL, *twice = NULL, *single = NULL;
 	__cleanup_free char *there = json_emit(j, 0);
 	char **beyond;
 	size_t n;
@@ -148,6 +148,16 @@ static void an_owner_tells_of_its_own_addresses_alone(void **state)
 	scarce = addresses_status(&both, "n1", there, T1);
 	assert_non_null(scarce);
 	assert_null(addresses_status(&nothing, "n2", there, T1));
+	list[1].ports = 0;
+	list[1].also = "n2";
+	twice = addresses_status(&both, "n1", there, T1);
+	free(there);
+	there = json_emit(twice, 0);
+	assert_non_null(strstr(there, "\"alsoOn\":\"n2\""));
+	assert_null(addresses_status(&both, "n1", there, T1));
+	list[1].also = NULL;
+	single = addresses_status(&both, "n1", there, T1);
+	assert_null(json_get(json_at(json_get(single, "addresses"), 1), "alsoOn"));
 	moved = addresses_status(&one, "n1", there, T1);
 	assert_int_equal(json_len(json_get(moved, "addresses")), 1);
 	n = addresses_beyond(j, moved, "n1", &beyond);

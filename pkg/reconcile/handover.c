@@ -142,6 +142,8 @@ static enum move_coming on_coming(void *data, const struct egress_addr *a)
 	struct handover *h = data;
 	const struct former *f = former_find(h, a->addr);
 
+	if (f && f->owner && membership_joining(h->r->membership, f->owner))
+		return moves_coming_joining(h->moves, a->addr);
 	if (f && f->owner && membership_gone(h->r->membership, f->owner)) {
 		moves_drop(h->moves, a->addr);
 		return MOVE_PROBE;
@@ -220,7 +222,55 @@ static void flows_changed(void *data)
 	h->changed(h->data);
 }
 
-static const struct moves_ops moves_ops = {flows_list, flows_make, flows_forget, flows_changed};
+static const char *gateway_of(const struct handover *h, struct addr a)
+{
+	const struct egress_addr *addrs;
+	size_t n;
+
+	addrs = compiled_addrs(h->r->compiled, &n);
+	for (size_t i = 0; i < n; i++)
+		if (addr_eq(addrs[i].addr, a))
+			return addrs[i].gateway;
+	return "";
+}
+
+/* By name, or by the address that it speaks from. */
+static const char *node_of(const struct handover *h, struct addr a)
+{
+	const struct compiled_node *nodes;
+	size_t n;
+
+	nodes = compiled_nodes(h->r->compiled, &n);
+	for (size_t i = 0; i < n; i++)
+		if (addr_eq(nodes[i].v4, a) || addr_eq(nodes[i].v6, a))
+			return nodes[i].name;
+	return addr_str(a);
+}
+
+static void address_twice(void *data, struct addr a, struct addr from, bool twice)
+{
+	struct handover *h = data;
+	struct rivals *all = &h->r->rivals;
+	const struct rivals_moment at = {clock_ms(), wall_ms()};
+	const struct rivalry *k;
+
+	if (twice) {
+		rivals_begin(all, a, gateway_of(h, a), node_of(h, from), at);
+		log_warn("another gateway has the address, too: it lets go", "address=%s node=%s",
+			 addr_str(a), node_of(h, from));
+		return;
+	}
+	k = rivals_end(all, a, at);
+	if (k)
+		log_info("the other gateway has let go of the address",
+			 "address=%s node=%s after_ms=%lld", addr_str(a), k->node,
+			 (long long)k->took_ms);
+	h->changed(h->data); /* to tell of it */
+}
+
+static const struct moves_ops moves_ops = {
+	flows_list, flows_make, flows_forget, flows_changed, address_twice,
+};
 
 int handover_new(const struct handover_in *in, struct handover **ret, struct err *e)
 {

@@ -53,6 +53,8 @@ uint64_t membership_returns(const struct membership *ms);
 const char *membership_mac(const struct membership *ms, const uint8_t mac[6], bool *ret_heard);
 /* A peer that is not heard, or that is only just there: it has nothing to hand over. */
 bool membership_gone(const struct membership *ms, const char *node);
+/* A peer that is heard, and only just there. */
+bool membership_joining(const struct membership *ms, const char *node);
 /* A peer that was heard, and is not any more. */
 bool membership_silent(const struct membership *ms, const char *node);
 /* When a peer that is gone was heard last (clock_ms); -1: it is not gone, or never was heard. */

@@ -115,6 +115,13 @@ bool membership_gone(const struct membership *ms, const char *node)
 	return peer_get(ms, node, &v) && v.tier != RANK_LIVE && !v.drained;
 }
 
+bool membership_joining(const struct membership *ms, const char *node)
+{
+	struct member_view v;
+
+	return peer_get(ms, node, &v) && v.state == HEARTBEAT_JOINING;
+}
+
 bool membership_silent(const struct membership *ms, const char *node)
 {
 	struct member_view v;

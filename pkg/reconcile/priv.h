@@ -12,6 +12,7 @@
 #include "reconcile/policies.h"
 #include "reconcile/reconcile.h"
 #include "reconcile/remains.h"
+#include "reconcile/rivals.h"
 #include "reconcile/shares.h"
 #include "reconcile/tenure.h"
 #include "reconcile/usage.h"
@@ -120,6 +121,7 @@ struct reconcile {
 	struct way *ways;	       /* ways.c */
 	struct path path;
 	struct tenures tenures;
+	struct rivals rivals;
 	struct remains remains;
 	struct arrivals arrivals;
 	struct holdings holdings;

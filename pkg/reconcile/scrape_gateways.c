@@ -24,6 +24,7 @@ static void takeovers(const struct reconcile *r, struct metrics_text *t)
 
 	metrics_put(t, FAILOVERS, r->tenures.failovers);
 	metrics_put(t, MOVES, r->tenures.moves);
+	metrics_put(t, DUPLICATES, r->rivals.total);
 	if (last) {
 		metrics_put(t, FAILOVER_GAP, (double)last->gap_ms / 1e3);
 		metrics_put(t, FAILOVER_AT, (double)last->at_ms / 1e3);

@@ -61,7 +61,8 @@ static struct json *limits_emit(const struct doc_limits *l)
 static struct json *address_emit(const struct reconcile *r, const struct egress_addr *a)
 {
 	const struct claim *k = claim_of(r, a);
-	const char *state = address_state(r, a);
+	const char *state = address_state(r, a), *also = rivals_find(&r->rivals, a->addr);
+	__cleanup_free char *twice = also ? mem_printf("%s has it, too, and lets go", also) : NULL;
 	struct json *o = json_new_object();
 
 	json_set(o, "address", json_new_string(addr_str(a->addr)));
@@ -73,12 +74,14 @@ static struct json *address_emit(const struct reconcile *r, const struct egress_
 	if (a->limits.connections || a->limits.ports)
 		json_set(o, "limits", limits_emit(&a->limits));
 	address_tenure_emit(r, a, o);
+	if (also)
+		json_set(o, "alsoOn", json_new_string(also));
 	if (a->problem)
 		json_set(o, "problem",
 			 json_new_string(a->owner ? "no interface of this node is in its subnet"
 						  : "no node is a candidate"));
-	else if (k && k->problem[0])
-		json_set(o, "problem", json_new_string(k->problem));
+	else if (twice || (k && k->problem[0]))
+		json_set(o, "problem", json_new_string(twice ?: k->problem));
 	return o;
 }
 

@@ -60,6 +60,7 @@ void gateways_note(struct reconcile *r)
 void gateways_forget(struct reconcile *r)
 {
 	tenures_done(&r->tenures);
+	rivals_done(&r->rivals);
 	holdings_done(&r->holdings);
 	usage_done(&r->usage);
 	shares_done(&r->shares);
@@ -108,6 +109,21 @@ static struct json *takeover_emit(const struct takeover *t, const char *node)
 	return o;
 }
 
+/* When this node and another one last had the same addresses. */
+static struct json *rivalry_emit(const struct rivalry *k)
+{
+	struct json *o = json_new_object();
+
+	moment_set(o, "at", k->at_ms);
+	json_set(o, "gateway", json_new_string(k->gateway));
+	json_set(o, "address", json_new_string(addr_str(k->addr)));
+	json_set(o, "addresses", json_new_int((int64_t)k->n));
+	json_set(o, "node", json_new_string(k->node));
+	json_set(o, "open", json_new_int((int64_t)k->open));
+	json_set(o, "settledMs", k->open ? json_new_null() : json_new_int(k->took_ms));
+	return o;
+}
+
 static struct json *planned_emit(const struct handover *h)
 {
 	struct json *o = json_new_object();
@@ -127,6 +143,7 @@ static struct json *planned_emit(const struct handover *h)
 struct json *gateways_status(const struct reconcile *r)
 {
 	const struct takeover *last = tenures_latest(&r->tenures);
+	const struct rivalry *twice = rivals_latest(&r->rivals);
 	struct json *o = membership_status(r->membership), *table = json_new_object();
 
 	json_set(o, "drained", json_new_bool(r->drained));
@@ -134,6 +151,8 @@ struct json *gateways_status(const struct reconcile *r)
 	json_set(o, "moves", json_new_int((int64_t)r->tenures.moves));
 	json_set(o, "announcements", json_new_int((int64_t)r->claims.announcements));
 	json_set(o, "lastFailover", last ? takeover_emit(last, r->node_name) : json_new_null());
+	json_set(o, "duplicates", json_new_int((int64_t)r->rivals.total));
+	json_set(o, "lastDuplicate", twice ? rivalry_emit(twice) : json_new_null());
 	json_set(table, "count", json_new_int(r->usage.count));
 	json_set(table, "max", json_new_int(r->usage.max));
 	json_set(o, "conntrack", table);

@@ -43,10 +43,12 @@ void gateway_rows_print(const struct json *rows, bool wide)
 	for (size_t i = 0; i < json_len(rows); i++) {
 		const struct json *row = json_at(rows, i);
 
-		if (!text_of(row, "problem"))
+		const char *problem = text_of(row, "problem"), *also = text_of(row, "alsoOn");
+
+		if (!problem && !also)
 			continue;
-		printf("%s%s: %s\n", first ? "\n" : "", text_of(row, "address"),
-		       text_of(row, "problem"));
+		printf("%s%s: %s%s\n", first ? "\n" : "", text_of(row, "address"), problem ?: also,
+		       problem ? "" : " has it, too, and lets go");
 		first = false;
 	}
 }

@@ -76,6 +76,22 @@ static void members_print(const struct json *members)
 	}
 }
 
+/* When this node last had addresses that another one had, too. */
+static void duplicate_print(const struct json *last)
+{
+	__cleanup_free char *took = NULL;
+	char ago[AGO_MAX];
+
+	if (json_type(last) != JSON_OBJECT)
+		return;
+	if (json_type(json_get(last, "settledMs")) == JSON_INT)
+		took = mem_printf("settled after %" PRId64 "ms", int_of(last, "settledMs"));
+	printf("duplicate   %s, %" PRId64 " in all, on %s, too, %s ago, %s\n",
+	       text_of(last, "address") ?: "?", int_of(last, "addresses"),
+	       text_of(last, "node") ?: "?", since_text(text_of(last, "at"), ago) ?: "?",
+	       took ?: "not settled yet");
+}
+
 static void print(const struct json *o, bool wide)
 {
 	__cleanup_free char *failover = failover_text(json_get(o, "lastFailover"));
@@ -85,6 +101,7 @@ static void print(const struct json *o, bool wide)
 	       text_of(o, "heartbeats") ?: "-");
 	if (failover)
 		printf("failover    %s\n", failover);
+	duplicate_print(json_get(o, "lastDuplicate"));
 	putchar('\n');
 	gateway_rows_print(json_get(o, "addresses"), wide);
 	if (!json_len(json_get(o, "addresses")))
@@ -95,17 +112,19 @@ static void print(const struct json *o, bool wide)
 static int run(struct ctl *ctl)
 {
 	__cleanup_json struct json *status = NULL, *o = json_new_object();
-	const struct json *gateways, *last;
+	const struct json *gateways, *last, *twice;
 	struct err e = {0};
 
 	if (daemon_ask_op(ctl, "status", &status, &e) < 0)
 		return ctl_fail(&e);
 	gateways = json_get(status, "gateways");
 	last = json_get(gateways, "lastFailover");
+	twice = json_get(gateways, "lastDuplicate");
 	json_set(o, "node", json_new_string(text_of(status, "node")));
 	json_set(o, "drained", json_new_bool(bool_of(gateways, "drained")));
 	json_set(o, "heartbeats", json_new_string(text_of(gateways, "heartbeats")));
 	json_set(o, "lastFailover", last ? json_dup(last) : json_new_null());
+	json_set(o, "lastDuplicate", twice ? json_dup(twice) : json_new_null());
 	json_set(o, "addresses", rows_of(status));
 	json_set(o, "members", members_of(status));
 	if (ctl->json)
