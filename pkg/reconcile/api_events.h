@@ -2,9 +2,10 @@
 #pragma once
 /*
  * Events on objects (core v1, which every version serves): IPAssigned, IPUnassigned, Conflict,
- * ConflictSettled, Failover, PortsNearlyUsed, LimitNearlyReached, InvalidPolicy, NotInForce,
- * Quarantined. The same word on the same object within ten minutes is one Event that counts, and is
- * written at most once a minute. They are for people: one that cannot be written is left out.
+ * ConflictSettled, Failover, PortsNearlyUsed, ConnectionsNearlyFull, LimitNearlyReached,
+ * InvalidPolicy, NotInForce, Quarantined. The same word on the same object within ten minutes is
+ * one Event that counts, and is written at most once a minute. They are for people: one that cannot
+ * be written is left out.
  */
 #include "base/cleanup.h"
 #include "reconcile/objects.h"

@@ -300,6 +300,48 @@ static void an_address_that_two_carry_is_told_of_when_it_begins_and_when_it_ends
 	daemon_end(&d, &b);
 }
 
+#define GATEWAY                                                                                    \
+	"{\"metadata\":{\"name\":\"office\",\"uid\":\"o\",\"generation\":1,"                       \
+	"\"resourceVersion\":\"2\"},\"spec\":{\"addresses\":[{\"range\":\"192.0.2.8-192.0.2.9\"}]" \
+	","                                                                                        \
+	"\"allowedNamespaces\":{}}}"
+
+/* Of all connections of the node: so each gateway is told once, and only while it carries any. */
+static void a_kernel_s_table_that_is_nearly_full_is_told_of_each_gateway_here(void **state)
+{
+	struct busy b = {.method = "POST",
+			 .path = "/api/v1/namespaces/default/events",
+			 .found = {"{}"},
+			 .n_found = 1};
+	struct fixture *f = *state;
+	struct api_tell *t = NULL;
+	struct err e = {0};
+	struct daemon d;
+
+	put(f, OBJECTS_GATEWAYS, GATEWAY);
+	put(f, OBJECTS_NODES, NODE("1", ""));
+	sync_all(f);
+	daemon_start(&d, f, &b);
+	policy_fixture_node(&d.policies, "n1", "eth0 192.0.2.1/24");
+	daemon_pass(&d, f);
+	d.r.usage.max = 1000;
+	d.r.usage.count = 799;
+	expect_ok(api_tell_new(d.w.loop, d.w.kube, &d.r, &t, &e), &e);
+	fake_world_run_ms(&d.w, 500);
+	assert_int_equal(seen(&b), 0);
+	d.r.usage.count = 800;
+	api_tell_soon(t);
+	until_seen(&d.w, &b, 1);
+	fake_world_run_ms(&d.w, 300);
+	assert_int_equal(seen(&b), 1);
+	assert_non_null(strstr(b.body[0], "\"reason\":\"ConnectionsNearlyFull\""));
+	assert_non_null(strstr(b.body[0], "\"name\":\"office\""));
+	assert_non_null(strstr(b.body[0], "more than 80 % of the 1000 connections that the kernel "
+					  "of node n1 has room for are in its table"));
+	api_tell_free(t);
+	daemon_end(&d, &b);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_make, store_remove)
 
 int main(void)
@@ -308,6 +350,7 @@ int main(void)
 		TEST(a_taint_is_taken_off_the_node_as_it_is_when_others_write_it_too),
 		TEST(a_taint_that_is_always_written_by_others_is_left_in_peace_and_told_of),
 		TEST(a_status_that_is_refused_as_too_late_is_written_of_what_is_there_then),
+		TEST(a_kernel_s_table_that_is_nearly_full_is_told_of_each_gateway_here),
 		TEST(an_address_that_two_carry_is_told_of_when_it_begins_and_when_it_ends),
 	};
 
