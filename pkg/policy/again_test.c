@@ -14,8 +14,9 @@
 #include "testkit/policy_fixture.h"
 
 #define FILES  6
-#define PARTS  (FILES + 3)
-#define ROUNDS 400
+#define LONE   4 /* files of one policy, which stays in its place */
+#define PARTS  (FILES + 3 + LONE)
+#define ROUNDS 600
 
 static const char surroundings[] =
 	"---\napiVersion: sluice.dev/v1alpha1\nkind: SluiceConfig\nmetadata: {name: default}\n"
@@ -97,6 +98,25 @@ static char *write_file(int file)
 		for (unsigned int k = any(3) + 1; k > 0; k--)
 			write_rule(s);
 	}
+	fclose(s);
+	return text;
+}
+
+static char *write_lone(int file)
+{
+	char *text;
+	size_t len;
+	FILE *s = open_memstream(&text, &len);
+
+	fprintf(s,
+		"---\napiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+		"metadata: {name: l%d, namespace: a}\nspec:\n"
+		"  subject: {podSelector: {matchLabels: {app: l%u}}}\n"
+		"  default: {action: Allow, via: {gateway: g0, addresses: [192.0.2.%u]}}\n  "
+		"rules:\n",
+		file, any(8) == 0, 50 + any(4));
+	for (unsigned int k = any(3) + 1; k > 0; k--)
+		write_rule(s);
 	fclose(s);
 	return text;
 }
@@ -198,6 +218,8 @@ static void compiled_equal(const struct compiled *a, const struct compiled *b)
 	assert_int_equal(a->n_identities, b->n_identities);
 	for (uint32_t i = 0; i < a->n_identities; i++)
 		assert_int_equal(identity_digest(a, i), identity_digest(b, i));
+	list_equal(a->users, a->n_identities * sizeof(*a->users), b->users,
+		   b->n_identities * sizeof(*b->users));
 	assert_int_equal(a->n_addrs, b->n_addrs);
 	assert_int_equal(a->next_edge, b->next_edge);
 	assert_int_equal(a->digest, b->digest);
@@ -210,20 +232,31 @@ static size_t count_kept(const struct compiled *c)
 
 	for (size_t i = 0; i < c->n_policies; i++)
 		n += c->policies[i].kept;
-	return n;
+	return c->edited ? c->n_policies - c->n_edited : n;
 }
 
 struct world {
 	struct policy_fixture f;
 	struct doc_set *parts[PARTS], *set;
 	struct compiled *c;
-	size_t kept, subjects_kept, refused;
+	size_t kept, subjects_kept, edits, refused;
 };
 
 static void replace(struct world *w, size_t part, struct doc_set *by)
 {
 	doc_set_free(w->parts[part]);
 	w->parts[part] = by;
+}
+
+static void edit_lone(struct world *w)
+{
+	int file = (int)any(LONE);
+	char *text = write_lone(file), name[16];
+
+	snprintf(name, sizeof(name), "l%d.yaml", file);
+	replace(w, (size_t)(FILES + 3 + file), part_of(name, text));
+	free(text);
+	w->f.node.now += 60;
 }
 
 static void edit(struct world *w)
@@ -259,6 +292,7 @@ static void compile_both(struct world *w)
 	    policy_compile_again(set, &w->f.node, w->c, &again, &e) < 0)
 		fail_msg("%s", e.msg);
 	w->subjects_kept += again->subjects == subjects;
+	w->edits += again->edited != NULL;
 	compiled_free(w->c); /* and all that it was made of: nothing of it may be needed */
 	doc_set_free(w->set);
 	compiled_equal(again, fresh);
@@ -277,15 +311,60 @@ static void random_edits_come_to_what_a_compile_from_nothing_does(void **state)
 	w.f.node.now = 1700000000;
 	w.parts[FILES] = part_of("s.yaml", surroundings);
 	for (int i = 0; i < ROUNDS; i++) {
-		edit(&w);
+		if (i % 2)
+			edit_lone(&w);
+		else
+			edit(&w);
 		compile_both(&w);
 	}
 	/* else all of this were for nothing */
 	assert_in_range(w.kept, ROUNDS, SIZE_MAX);
 	assert_in_range(w.subjects_kept, 10, SIZE_MAX);
+	assert_in_range(w.edits, ROUNDS / 10, ROUNDS);
 	assert_in_range(w.refused, 10, ROUNDS / 2);
-	print_message("%zu policies and %zu times the subjects taken in %d edits\n", w.kept,
-		      w.subjects_kept, ROUNDS);
+	print_message(
+		"%zu policies and %zu times the subjects taken in %d edits, %zu of them of a few "
+		"policies\n",
+		w.kept, w.subjects_kept, ROUNDS, w.edits);
+	compiled_free(w.c);
+	doc_set_free(w.set);
+	for (size_t i = 0; i < PARTS; i++)
+		doc_set_free(w.parts[i]);
+	policy_fixture_done(&w.f);
+}
+
+static struct doc_set *one_with_address(int file, unsigned int last)
+{
+	char text[512], name[16];
+
+	snprintf(text, sizeof(text),
+		 "---\napiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+		 "metadata: {name: p%d, namespace: a}\nspec:\n"
+		 "  subject: {podSelector: {matchLabels: {app: p%d}}}\n"
+		 "  rules: [{action: Deny, to: [{cidr: 203.0.113.0/24}]}, {action: Allow,\n"
+		 "           via: {gateway: g0, addresses: [192.0.2.%u]}}]\n",
+		 file, file, last);
+	snprintf(name, sizeof(name), "p%d.yaml", file);
+	return part_of(name, text);
+}
+
+/* It shifts the numbers of all identities behind it, or leaves one that nobody has. */
+static void an_address_that_nobody_had_costs_no_more_than_its_policy(void **state)
+{
+	static const unsigned int first[] = {53, 50, 53, 52, 51};
+	struct world w = {0};
+
+	policy_fixture_node(&w.f, "n1", "eth0 192.0.2.1/24");
+	w.parts[FILES] = part_of("s.yaml", surroundings);
+	for (int i = 0; i < 3; i++)
+		replace(&w, (size_t)i, one_with_address(i, 50 + (unsigned int)i));
+	compile_both(&w);
+	for (size_t i = 0; i < sizeof(first) / sizeof(*first); i++) {
+		replace(&w, 0, one_with_address(0, first[i]));
+		compile_both(&w);
+		assert_int_equal(w.edits, i + 1);
+		assert_int_equal(w.c->n_edited, 1);
+	}
 	compiled_free(w.c);
 	doc_set_free(w.set);
 	for (size_t i = 0; i < PARTS; i++)
@@ -297,6 +376,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_edits_come_to_what_a_compile_from_nothing_does),
+		cmocka_unit_test(an_address_that_nobody_had_costs_no_more_than_its_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

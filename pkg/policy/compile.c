@@ -25,14 +25,14 @@ static const struct doc_via *flat_rule_via(const struct flat_rule *r)
 	return r->rule ? &r->rule->via : &r->policy->default_via;
 }
 
-static uint8_t policy_step(const struct doc_policy *p)
+uint8_t policy_step(const struct doc_policy *p)
 {
 	if (p->meta.kind == DOC_EGRESS_POLICY)
 		return p->n_services ? STEP_SERVICES : STEP_PODS;
 	return p->tier == TIER_BASELINE ? STEP_BASELINE : STEP_ADMIN;
 }
 
-static bool has_effect(const struct compiled *c, const struct doc_policy *p)
+bool policy_has_effect(const struct compiled *c, const struct doc_policy *p)
 {
 	if (!p->n_rules && !p->has_default)
 		return false;
@@ -67,7 +67,7 @@ static int order_in_set(const void *va, const void *vb)
 		return a->step < b->step ? -1 : 1;
 	if (a->doc->priority != b->doc->priority)
 		return a->doc->priority < b->doc->priority ? -1 : 1;
-	return a->doc < b->doc ? -1 : a->doc > b->doc;
+	return a->place < b->place ? -1 : a->place > b->place;
 }
 
 static void order_policies(struct compiled *c)
@@ -77,10 +77,11 @@ static void order_policies(struct compiled *c)
 
 	c->policies = mem_alloc0(set->n_policies * sizeof(*c->policies));
 	for (size_t i = 0; i < set->n_policies; i++)
-		if (has_effect(c, &set->policies[i]))
+		if (policy_has_effect(c, set->policies[i]))
 			c->policies[c->n_policies++] = (struct compiled_policy){
-				.doc = &set->policies[i],
-				.step = policy_step(&set->policies[i]),
+				.doc = set->policies[i],
+				.step = policy_step(set->policies[i]),
+				.place = (uint32_t)i,
 			};
 	while (sorted < c->n_policies &&
 	       order_in_set(&c->policies[sorted - 1], &c->policies[sorted]) < 0)
@@ -136,16 +137,15 @@ static void identity_note(struct compiled_policy *p, uint32_t identity)
 	p->identities[p->n_identities++] = identity;
 }
 
-void policy_rules_compile(struct compiled *c, size_t i, struct destinations *d,
+void policy_rules_compile(struct compiled *c, struct compiled_policy *p, struct destinations *d,
 			  struct identities *ids)
 {
-	struct compiled_policy *p = &c->policies[i];
-
 	for (size_t j = 0; j < p->doc->n_rules; j++) {
 		p->scheduled |= p->doc->rules[j].schedule != NULL;
 		if (is_present(c, &p->doc->rules[j]))
 			rule_compile(c, d, p, &p->doc->rules[j]);
 	}
+	c->scheduled |= p->scheduled;
 	if (p->doc->has_default)
 		rule_compile(c, d, p, NULL);
 	for (size_t j = 0; j < p->n_rules; j++) {
@@ -156,29 +156,43 @@ void policy_rules_compile(struct compiled *c, size_t i, struct destinations *d,
 		p->rules = mem_resize(p->rules, p->n_rules, sizeof(*p->rules));
 }
 
+/* Without what they know of an attempt to take what was there. */
+static void start_over(struct compiled *c, const struct gateways *g, struct destinations **d,
+		       struct identities **ids)
+{
+	destinations_free(*d);
+	identities_free(*ids);
+	for (size_t i = 0; i < c->n_sets; i++)
+		free(c->sets[i].name);
+	c->n_sets = 0;
+	*d = destinations_new(c);
+	*ids = identities_new(g, c->set);
+}
+
 /* From old as far as it can be, else from nothing. */
 static void policies_compile(struct compiled *c, const struct gateways *g, struct compiled *old)
 {
 	__cleanup(destinations_freep) struct destinations *d = destinations_new(c);
 	__cleanup(identities_freep) struct identities *ids = identities_new(g, c->set);
 
-	if (old && policies_compile_again(c, old, d, ids)) {
+	if (old && policies_edit(c, old, d, &ids)) {
 		identities_emit(ids, c);
 		return;
 	}
-	if (old) { /* they know what was there */
-		destinations_free(d);
-		identities_free(ids);
-		for (size_t i = 0; i < c->n_sets; i++)
-			free(c->sets[i].name);
-		c->n_sets = 0;
-		d = destinations_new(c);
-		ids = identities_new(g, c->set);
+	order_policies(c);
+	if (old) {
+		start_over(c, g, &d, &ids);
+		if (policies_compile_again(c, old, d, &ids)) {
+			identities_emit(ids, c);
+			return;
+		}
+		start_over(c, g, &d, &ids);
 	}
 	for (size_t i = 0; i < c->n_policies; i++)
-		policy_rules_compile(c, i, d, ids);
+		policy_rules_compile(c, &c->policies[i], d, ids);
 	names_emit(d, c);
 	identities_emit(ids, c);
+	identities_note_users(c);
 }
 
 int policy_compile(const struct doc_set *set, const struct node_view *node, struct compiled **ret,
@@ -201,7 +215,6 @@ int policy_compile_again(const struct doc_set *set, const struct node_view *node
 	r = cluster_compile(c, node, e);
 	if (r)
 		return r;
-	order_policies(c);
 	gateways_init(&g, c, node);
 	policies_compile(c, &g, previous);
 	gateways_done(&g);
@@ -212,13 +225,8 @@ int policy_compile_again(const struct doc_set *set, const struct node_view *node
 		if (mtu && (!c->tunnel_mtu || mtu < c->tunnel_mtu))
 			c->tunnel_mtu = mtu;
 	}
-	if (previous && subjects_same(c, previous)) {
-		c->subjects = TAKE(previous->subjects);
-		c->subjects_len = previous->subjects_len;
-		image_subjects_digests(c);
-	} else {
+	if (!previous || !subjects_take(c, previous))
 		image_build_subjects(c, &c->subjects, &c->subjects_len);
-	}
 	c->digest = digest_all(c);
 	*ret = TAKE(c);
 	return 0;

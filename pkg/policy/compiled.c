@@ -38,6 +38,8 @@ void compiled_free(struct compiled *c)
 		free(c->identities[i].picks[1]);
 	}
 	free(c->policies);
+	free(c->edited);
+	free(c->users);
 	free(c->sets);
 	free(c->names);
 	free(c->name_uses);

@@ -9,7 +9,8 @@
 /* One policy with an effect on this node, in evaluation order. */
 struct compiled_policy {
 	const struct doc_policy *doc;
-	uint8_t step; /* of its rules: any but STEP_DEFAULTS */
+	uint32_t place; /* of doc in the doc_set */
+	uint8_t step;	/* of its rules: any but STEP_DEFAULTS */
 	struct flat_rule *rules;
 	size_t n_rules; /* with the default block, which is last and has step STEP_DEFAULTS */
 	uint64_t digest;
@@ -27,6 +28,10 @@ struct compiled {
 	int64_t now;
 	struct compiled_policy *policies;
 	size_t n_policies;
+	/* Made from the compile before by an edit of a few: which of policies. NULL: it was not. */
+	uint32_t *edited;
+	size_t n_edited;
+	bool scheduled;	      /* one of policies is */
 	uint64_t view_digest; /* of the node_view, but for now */
 	struct compiled_set *sets;
 	size_t n_sets;
@@ -38,6 +43,7 @@ struct compiled {
 	struct egress_addr *addrs;
 	size_t n_addrs;
 	struct identity *identities;
+	uint32_t *users; /* by identity, but for 0: the first of policies that has it */
 	size_t n_identities;
 	struct cidr *inside, *cluster_cidrs;
 	size_t n_inside, n_cluster_cidrs;
@@ -128,6 +134,9 @@ DEFINE_CLEANUP(struct identities *, identities_free);
 uint32_t identities_get(struct identities *ids, const struct doc_policy *policy,
 			const struct doc_via *via);
 size_t identities_count(const struct identities *ids);
+bool identities_short(const struct identities *ids); /* there was no room for the picks of some */
+/* None yet, of the same gateways. */
+struct identities *identities_like(const struct identities *ids);
 /* Moves the identities, and the addresses they need, into c. */
 void identities_emit(struct identities *ids, struct compiled *c);
 /* Of what the outside would see, independent of indexes. */
@@ -189,20 +198,30 @@ void rule_compile(struct compiled *c, struct destinations *d, struct compiled_po
 
 /* ---- compile.c ---- */
 int compiled_policy_order(const void *va, const void *vb); /* in evaluation order */
-/* What policy i comes to, but for the final places of its names. */
-void policy_rules_compile(struct compiled *c, size_t i, struct destinations *d,
+uint8_t policy_step(const struct doc_policy *p);
+bool policy_has_effect(const struct compiled *c, const struct doc_policy *p);
+/* What a policy comes to, but for the final places of its names. */
+void policy_rules_compile(struct compiled *c, struct compiled_policy *p, struct destinations *d,
 			  struct identities *ids);
 void compiled_policy_done(struct compiled_policy *p);
 
-/* ---- again.c: what a compile takes from the one before ---- */
+/* ---- again_same.c ---- */
 uint64_t view_digest(const struct node_view *node);
-/* False: nothing is as it was, and c is as before the call; else old has given its policies away.
- */
-bool policies_compile_again(struct compiled *c, struct compiled *old, struct destinations *d,
-			    struct identities *ids);
+/* Of the policies: what their rules are made of besides. */
+bool surroundings_same(const struct compiled *c, const struct compiled *old);
+/* Takes old's subjects, but for the policies' digests. False: who is selected may be another. */
+bool subjects_take(struct compiled *c, struct compiled *old);
 
-/* All are selected as they were: c's subjects are old's, but for the policies' digests. */
-bool subjects_same(const struct compiled *c, const struct compiled *old);
+/* ---- again.c: what a compile takes from the one before ---- */
+/*
+ * False: nothing is as it was, and c is as before the call, d and ids are of no use any more; else
+ * old has given its policies away. The first is for an edit of a few, and makes c's list itself.
+ */
+bool policies_edit(struct compiled *c, struct compiled *old, struct destinations *d,
+		   struct identities **ids);
+bool policies_compile_again(struct compiled *c, struct compiled *old, struct destinations *d,
+			    struct identities **ids);
+void identities_note_users(struct compiled *c);
 
 /* ---- image_build.c ---- */
 /* Makes c->subjects, of policies that were selected alike, those of c. */

@@ -356,7 +356,7 @@ static void check_texts(const struct json *schema, const struct json *j)
 
 static enum doc_kind kind_of(const struct doc_set *set)
 {
-	return set->n_policies	 ? set->policies->meta.kind
+	return set->n_policies	 ? set->policies[0]->meta.kind
 	       : set->n_gateways ? set->gateways->meta.kind
 	       : set->n_configs	 ? set->configs->meta.kind
 				 : set->destinations->meta.kind;

@@ -54,7 +54,7 @@ static void work_done(struct work *w)
 static bool asks_for_nodes(const struct doc_set *set)
 {
 	for (size_t i = 0; i < set->n_policies; i++)
-		if (set->policies[i].nodes.present)
+		if (set->policies[i]->nodes.present)
 			return true;
 	return false;
 }

@@ -302,7 +302,7 @@ static size_t check_hidden(const struct text *t, const struct doc_set *set,
 
 	for (int p = 0; p < 3; p++) {
 		/* cluster policies come first: a, b; then p */
-		const struct doc_policy *policy = &set->policies[p == 0 ? 0 : p == 1 ? 2 : 1];
+		const struct doc_policy *policy = set->policies[p == 0 ? 0 : p == 1 ? 2 : 1];
 
 		for (uint32_t i = 0; i < t->n[p]; i++) {
 			struct doc_set *without;

@@ -153,7 +153,7 @@ static void imagine_cluster(struct diff_pods *p, const struct doc_set *set,
 		if (!s->present || namespace_selected(set, set->namespaces[i].meta.name, s))
 			imagine(p, set->namespaces[i].meta.name, &policy->pods);
 	for (size_t i = 0; i < set->n_policies; i++) {
-		const struct doc_meta *m = &set->policies[i].meta;
+		const struct doc_meta *m = &set->policies[i]->meta;
 
 		if (m->kind == DOC_EGRESS_POLICY &&
 		    (!s->present || namespace_selected(set, m->namespace, s)))
@@ -164,7 +164,7 @@ static void imagine_cluster(struct diff_pods *p, const struct doc_set *set,
 static void imagine_all(struct diff_pods *p, const struct doc_set *set)
 {
 	for (size_t i = 0; i < set->n_policies; i++) {
-		const struct doc_policy *policy = &set->policies[i];
+		const struct doc_policy *policy = set->policies[i];
 
 		if (policy->meta.kind == DOC_CLUSTER_EGRESS_POLICY)
 			imagine_cluster(p, set, policy);

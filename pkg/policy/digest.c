@@ -121,7 +121,12 @@ void digest_policies(struct compiled *c)
 
 	for (size_t i = 0; i < c->n_identities; i++)
 		ids[i] = identity_digest(c, (uint32_t)i);
-	for (size_t i = 0; i < c->n_policies; i++)
+	for (size_t i = 0; i < c->n_edited; i++) {
+		struct compiled_policy *p = &c->policies[c->edited[i]];
+
+		p->digest = policy_digest(c, p, ids);
+	}
+	for (size_t i = 0; !c->edited && i < c->n_policies; i++)
 		if (!c->policies[i].kept)
 			c->policies[i].digest = policy_digest(c, &c->policies[i], ids);
 }

@@ -300,7 +300,8 @@ struct doc_slice {
 struct doc_set {
 	struct doc_gateway *gateways;
 	size_t n_gateways;
-	struct doc_policy *policies;
+	struct doc_policy *
+		*policies; /* apart like the pods: an edit leaves the others where they are */
 	size_t n_policies;
 	struct doc_config *configs;
 	size_t n_configs;

@@ -64,7 +64,7 @@ static void reads_rules_that_name_destinations(void **state)
 		"{subject: {podSelector: {}}, mode: Audit, rules: [{action: Deny,\n"
 		"to: [{destination: {name: a}}, {destinationSelector: {}}]}]}}";
 	__cleanup_doc_set struct doc_set *set = read_set("a.yaml", text);
-	const struct doc_policy *cluster = set->policies, *p = cluster + 1;
+	const struct doc_policy *cluster = set->policies[0], *p = set->policies[1];
 	const struct doc_to *to = p->rules[0].to;
 
 	assert_true(p->rules[0].log);
@@ -100,7 +100,7 @@ static void reads_services_and_who_is_behind_them(void **state)
 		"---\n{apiVersion: v1, kind: Service, metadata: {name: b}, spec: {selector: {}}}\n"
 		"---\n{apiVersion: v1, kind: Service, metadata: {name: c}}\n";
 	__cleanup_doc_set struct doc_set *set = read_set("a.yaml", text);
-	const struct doc_policy *p = set->policies;
+	const struct doc_policy *p = set->policies[0];
 	const struct selector *s = &set->services[3].selector;
 	struct labels labels = {0};
 

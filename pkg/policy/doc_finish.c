@@ -135,7 +135,7 @@ int doc_check_policy_vias(const struct doc_set *set, const struct doc_policy *po
 int doc_check_vias(const struct doc_set *set, struct err *e)
 {
 	for (size_t p = 0; p < set->n_policies; p++) {
-		int r = doc_check_policy_vias(set, set->policies + p, e);
+		int r = doc_check_policy_vias(set, set->policies[p], e);
 
 		if (r < 0)
 			return r;

@@ -228,12 +228,12 @@ static void policy_drop(const struct doc_policy *p)
 /* Time zones are the set's, and few policies have a schedule. */
 static bool policy_packs(const struct doc_set *set)
 {
-	const struct doc_policy *p = set->policies;
+	const struct doc_policy *p = set->n_policies ? set->policies[0] : NULL;
 
-	for (size_t i = 0; set->n_policies && i < p->n_rules; i++)
+	for (size_t i = 0; p && i < p->n_rules; i++)
 		if (p->rules[i].schedule)
 			return false;
-	return set->n_policies && set->n_files == 1;
+	return p && set->n_files == 1;
 }
 
 /* ---- items ---- */
@@ -259,7 +259,7 @@ static void pack(struct block *b, const struct doc_set *set)
 	if (set->n_pods)
 		pack_pod(b, set->pods[0]);
 	else
-		pack_policy(b, &set->policies[0]);
+		pack_policy(b, set->policies[0]);
 }
 
 struct doc_item *doc_item_new(struct doc_set *take)

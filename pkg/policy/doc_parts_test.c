@@ -37,11 +37,11 @@ static void sets_share_their_parts(void **state)
 		doc_set_free(parts[i]);
 	assert_int_equal(one->n_policies, 2);
 	assert_int_equal(one->n_gateways, 1);
-	assert_string_equal(doc_src_file(&one->policies[0].meta.src), "b.yaml");
-	assert_ptr_equal(one->policies[0].meta.name, two->policies[0].meta.name);
+	assert_string_equal(doc_src_file(&one->policies[0]->meta.src), "b.yaml");
+	assert_ptr_equal(one->policies[0]->meta.name, two->policies[0]->meta.name);
 	doc_set_free(one);
 	assert_int_equal(two->n_policies, 1);
-	assert_string_equal(two->policies[0].meta.name, "x");
+	assert_string_equal(two->policies[0]->meta.name, "x");
 	doc_set_free(two);
 }
 

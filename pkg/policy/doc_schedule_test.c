@@ -31,7 +31,7 @@ static void reads_a_schedule(void **state)
 						    {1 << 6, 0, 1440},
 						    {ALL, 1080, 1440}};
 	__cleanup_doc_set struct doc_set *set = read_set("a.yaml", text);
-	const struct doc_schedule *s = set->policies[0].rules[0].schedule;
+	const struct doc_schedule *s = set->policies[0]->rules[0].schedule;
 
 	assert_non_null(s);
 	assert_string_equal(s->time_zone, "Europe/Berlin");
@@ -45,20 +45,20 @@ static void reads_a_schedule(void **state)
 	assert_int_equal(s->end_at, 1798875000);
 	assert_false(schedule_active(s, s->start_at - 1));
 	assert_true(schedule_active(s, s->start_at));
-	s = set->policies[0].rules[1].schedule;
+	s = set->policies[0]->rules[1].schedule;
 	assert_int_equal(s->n_windows, 0);
 	assert_true(s->start_at == INT64_MIN);
 	assert_int_equal(s->end_at, 1772323199);
 	assert_int_equal(set->n_zones, 1);
 	assert_ptr_equal(s->zone, set->zones[0]->zone);
-	assert_null(set->policies[0].rules[2].schedule);
+	assert_null(set->policies[0]->rules[2].schedule);
 }
 
 static void without_a_zone_it_is_utc(void **state)
 {
 	__cleanup_doc_set struct doc_set *set = read_set("a.yaml", WINDOW
 							 "from: '08:00', to: '09:00'}]}}]}}");
-	const struct doc_schedule *s = set->policies[0].rules[0].schedule;
+	const struct doc_schedule *s = set->policies[0]->rules[0].schedule;
 
 	assert_string_equal(s->time_zone, "UTC");
 	assert_int_equal(schedule_next_edge(s, 0), 8 * 3600);

@@ -112,7 +112,7 @@ static const char policy_text[] =
 static void reads_a_policy(void **state)
 {
 	__cleanup_doc_set struct doc_set *set = read_set("b.yaml", policy_text);
-	const struct doc_policy *p = set->policies;
+	const struct doc_policy *p = set->policies[0];
 
 	assert_int_equal(set->n_policies, 1);
 	assert_int_equal(p->meta.kind, DOC_EGRESS_POLICY);
@@ -151,14 +151,14 @@ static void reads_what_becomes_of_open_connections(void **state)
 						       t[i].spec);
 		__cleanup_doc_set struct doc_set *set = read_set("a.yaml", text);
 
-		assert_int_equal(set->policies[0].reset, t[i].reset);
+		assert_int_equal(set->policies[0]->reset, t[i].reset);
 	}
 }
 
 static void reads_a_rule_in_canonical_form(void **state)
 {
 	__cleanup_doc_set struct doc_set *set = read_set("b.yaml", policy_text);
-	const struct doc_rule *r = set->policies[0].rules;
+	const struct doc_rule *r = set->policies[0]->rules;
 	static const struct l4_range ranges[] = {
 		{L4_KEY(1, 0x800), L4_KEY(1, 0x8ff)},
 		{L4_KEY(6, 443), L4_KEY(6, 443)},
@@ -194,7 +194,7 @@ static void reads_a_cluster_policy(void **state)
 		" {action: Pass, ports: [{protocol: SCTP, port: 1}, {protocol: ICMPv6, type: 128,"
 		" code: 0}]}]}}";
 	__cleanup_doc_set struct doc_set *set = read_set("c.yaml", text);
-	const struct doc_policy *p = set->policies;
+	const struct doc_policy *p = set->policies[0];
 
 	assert_int_equal(p->meta.kind, DOC_CLUSTER_EGRESS_POLICY);
 	assert_string_equal(p->meta.namespace, "");

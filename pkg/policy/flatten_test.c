@@ -214,10 +214,9 @@ static void a_million_prefixes_in_sets_take_seconds(void **state)
 		.rules = &rule,
 		.n_rules = 1,
 	};
-	struct doc_set set = {.policies = &policy,
-			      .n_policies = 1,
-			      .destinations = dests,
-			      .n_destinations = SETS};
+	struct doc_policy *list[] = {&policy};
+	struct doc_set set = {
+		.policies = list, .n_policies = 1, .destinations = dests, .n_destinations = SETS};
 	static char names[SETS][4];
 	struct program *p;
 	double start, compiled;
@@ -297,7 +296,8 @@ static void more_rules_than_a_cell_can_name_are_refused(void **state)
 	static struct doc_rule rules[RULES];
 	static struct doc_policy policies[POLICIES];
 	static char names[POLICIES][8];
-	struct doc_set set = {.policies = policies, .n_policies = POLICIES};
+	struct doc_policy *list[POLICIES];
+	struct doc_set set = {.policies = list, .n_policies = POLICIES};
 	struct pod_info pod = {.namespace = "shop", .name = "p", .labels_known = true};
 	struct policy_fixture f;
 	struct program *p;
@@ -313,6 +313,7 @@ static void more_rules_than_a_cell_can_name_are_refused(void **state)
 			.pods = {.present = true},
 			.rules = rules,
 			.n_rules = RULES};
+		list[i] = &policies[i];
 	}
 	policy_fixture_node(&f, "n1", "eth0 192.0.2.1/24");
 	f.set = &set;

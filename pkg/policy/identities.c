@@ -29,6 +29,7 @@ struct identities {
 	size_t n;
 	struct hash_index index;
 	size_t total_picks;
+	bool is_short;
 };
 
 static void identity_done(struct identity *id)
@@ -239,6 +240,7 @@ static void cap_picks(struct identities *ids, struct identity *id)
 		ids->total_picks += n;
 		return;
 	}
+	ids->is_short = true;
 	id->n_picks[0] = id->n_picks[1] = 0;
 	id->none[0] = id->none[1] = SLU_DROP_NO_ID;
 }
@@ -270,6 +272,16 @@ uint32_t identities_get(struct identities *ids, const struct doc_policy *policy,
 	MEM_GROW(ids->list, ids->n);
 	ids->list[ids->n++] = id;
 	return hash_index_add(&ids->index, hash);
+}
+
+bool identities_short(const struct identities *ids)
+{
+	return ids->is_short;
+}
+
+struct identities *identities_like(const struct identities *ids)
+{
+	return identities_new(ids->gateways, ids->set);
 }
 
 size_t identities_count(const struct identities *ids)

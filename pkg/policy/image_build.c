@@ -407,15 +407,18 @@ struct image image_of(const struct compiled *c, bool from_api)
 
 void image_subjects_digests(struct compiled *c)
 {
+	size_t n = c->edited ? c->n_edited : c->n_policies;
 	struct image_header h;
-	uint8_t *at;
+	uint8_t *first;
 
 	memcpy(&h, c->subjects, sizeof(h));
-	at = c->subjects + h.sections[IMAGE_POLICIES].offset;
-	for (size_t i = 0; i < c->n_policies; i++) {
-		memcpy(at + offsetof(struct image_policy, digest), &c->policies[i].digest,
-		       sizeof(c->policies[i].digest));
-		at += sizeof(struct image_policy);
+	first = c->subjects + h.sections[IMAGE_POLICIES].offset;
+	for (size_t i = 0; i < n; i++) {
+		size_t k = c->edited ? c->edited[i] : i;
+
+		memcpy(first + k * sizeof(struct image_policy) +
+			       offsetof(struct image_policy, digest),
+		       &c->policies[k].digest, sizeof(c->policies[k].digest));
 	}
 	h.checksum = image_checksum(c->subjects, c->subjects_len);
 	memcpy(c->subjects, &h, sizeof(h));

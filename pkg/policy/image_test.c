@@ -354,7 +354,7 @@ static void the_index_misses_nothing(void **state)
 
 		pod.labels = labels_from_text(pods[i]);
 		for (size_t j = 0; j < f.set->n_policies; j++)
-			want += selector_matches(&f.set->policies[j].pods, &pod.labels);
+			want += selector_matches(&f.set->policies[j]->pods, &pod.labels);
 		assert_int_equal(policy_resolve(f.c, &pod, &b), 0);
 		assert_int_equal(b.n, want);
 		binding_done(&b);

@@ -82,12 +82,12 @@ static void check_unused(struct lint *l, const struct doc_set *set)
 	__cleanup_free bool *used = mem_alloc0(set->n_destinations + 1);
 
 	for (size_t i = 0; i < set->n_policies; i++)
-		for (size_t k = 0; k < set->policies[i].n_rules; k++)
-			for (size_t t = 0; t < set->policies[i].rules[k].n_to; t++)
+		for (size_t k = 0; k < set->policies[i]->n_rules; k++)
+			for (size_t t = 0; t < set->policies[i]->rules[k].n_to; t++)
 				for (size_t d = 0; d < set->n_destinations; d++)
 					used[d] = used[d] ||
-						  to_names(&set->policies[i],
-							   &set->policies[i].rules[k].to[t],
+						  to_names(set->policies[i],
+							   &set->policies[i]->rules[k].to[t],
 							   &set->destinations[d]);
 	for (size_t d = 0; d < set->n_destinations; d++) {
 		const struct doc_meta *m = &set->destinations[d].meta;
@@ -204,7 +204,7 @@ static void check_names(struct lint *l, const struct doc_policy *p)
 static void check_policies(struct lint *l, const struct doc_set *set, int64_t now)
 {
 	for (size_t i = 0; i < set->n_policies; i++) {
-		const struct doc_policy *p = &set->policies[i];
+		const struct doc_policy *p = set->policies[i];
 
 		check_effect(l, p);
 		check_names(l, p);
@@ -215,21 +215,23 @@ static void check_policies(struct lint *l, const struct doc_set *set, int64_t no
 
 /* ---- all policies, by their programs ---- */
 
-static struct doc_set bare_set(const struct doc_set *set)
+static void world_init(struct lint_world *w)
 {
-	struct doc_set bare = *set;
+	const struct doc_set *set = w->set;
 
-	bare.policies = mem_dup(set->policies, set->n_policies * sizeof(*set->policies));
+	w->bare = *set;
+	w->copies = mem_alloc0(set->n_policies * sizeof(*w->copies));
+	w->bare.policies = mem_alloc0(set->n_policies * sizeof(*w->bare.policies));
 	for (size_t i = 0; i < set->n_policies; i++) {
-		struct doc_policy *p = &bare.policies[i];
+		struct doc_policy *p = w->bare.policies[i] = &w->copies[i];
 
+		*p = *set->policies[i];
 		p->rules = mem_dup(p->rules, p->n_rules * sizeof(*p->rules));
 		p->nodes = (struct selector){0};
 		p->audit = false;
 		for (size_t k = 0; k < p->n_rules; k++)
 			p->rules[k].schedule = NULL;
 	}
-	return bare;
 }
 
 static void world_done(struct lint_world *w)
@@ -237,17 +239,19 @@ static void world_done(struct lint_world *w)
 	compiled_free(w->c);
 	free(w->near);
 	for (size_t i = 0; i < w->bare.n_policies; i++)
-		free(w->bare.policies[i].rules);
+		free(w->copies[i].rules);
+	free(w->copies);
 	free(w->bare.policies);
 }
 
 static int check_programs(struct lint *l, const struct doc_set *set, const struct node_view *node,
 			  struct err *e)
 {
-	__cleanup(world_done) struct lint_world w = {
-		.set = set, .bare = bare_set(set), .out = l, .why = e};
-	int r = policy_compile(&w.bare, node, &w.c, e);
+	__cleanup(world_done) struct lint_world w = {.set = set, .out = l, .why = e};
+	int r;
 
+	world_init(&w);
+	r = policy_compile(&w.bare, node, &w.c, e);
 	if (r < 0)
 		return r;
 	w.near = mem_alloc0((w.c->n_policies + 1) * sizeof(*w.near));

@@ -15,7 +15,7 @@
 struct search {
 	struct lint_world *w;
 	const struct doc_policy *me; /* of bare */
-	bool *covers;		     /* by place in bare.policies: selects whatever me selects */
+	bool *covers;		     /* by place in copies: selects whatever me selects */
 	const struct doc_rule *only; /* of my scheduled rules, the one that is looked at */
 	bool *verdict, *via; /* by place of the rule, the default block last: says something */
 };
@@ -37,7 +37,7 @@ static bool is_in_force(const struct doc_policy *p, const struct doc_rule *rule,
 {
 	const struct search *s = data;
 
-	if (p != s->me && !s->covers[p - s->w->bare.policies])
+	if (p != s->me && !s->covers[p - s->w->copies])
 		return false;
 	return !lint_is_scheduled(s->w, p, rule) || (rule && rule == s->only);
 }
@@ -357,10 +357,11 @@ int lint_hidden(struct lint_world *w, size_t index)
 	int r;
 
 	for (size_t i = 0; i < w->n_near; i++) {
-		const struct doc_policy *p = lint_original(w, w->c->policies[w->near[i]].doc);
+		const struct doc_policy *bare = w->c->policies[w->near[i]].doc;
+		const struct doc_policy *p = lint_original(w, bare);
 
-		s.covers[p - w->set->policies] = !p->audit &&
-						 subject_covers(w->set, p, lint_original(w, me));
+		s.covers[bare - w->copies] = !p->audit &&
+					     subject_covers(w->set, p, lint_original(w, me));
 	}
 	r = check(&s, false);
 	for (size_t i = 0; r == 0 && i < me->n_rules; i++)

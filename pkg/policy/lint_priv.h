@@ -28,10 +28,11 @@ bool subjects_meet(const struct doc_set *set, const struct doc_policy *a,
 struct lint_world {
 	const struct doc_set *set;
 	/*
-	 * The same with every rule always present, policies of every node and in mode Enforce; the
-	 * arrays are parallel to set's, so an original is found by its place.
+	 * The same with every rule always present, policies of every node and in mode Enforce.
+	 * copies holds its policies, parallel to set's, so an original is found by its place.
 	 */
 	struct doc_set bare;
+	struct doc_policy *copies;
 	struct compiled *c; /* of bare */
 	struct lint *out;
 	struct err *why; /* filled where a program cannot be made */

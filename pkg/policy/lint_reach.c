@@ -9,7 +9,7 @@
 
 const struct doc_policy *lint_original(const struct lint_world *w, const struct doc_policy *p)
 {
-	return &w->set->policies[p - w->bare.policies];
+	return w->set->policies[p - w->copies];
 }
 
 bool lint_is_scheduled(const struct lint_world *w, const struct doc_policy *p,

@@ -103,7 +103,7 @@ void policy_missing(const struct doc_set *set, struct missing **ret, size_t *ret
 	struct search s = {.set = set};
 
 	for (size_t i = 0; i < set->n_policies; i++)
-		search_policy(&s, &set->policies[i]);
+		search_policy(&s, set->policies[i]);
 	*ret = s.list;
 	*ret_n = s.n;
 }

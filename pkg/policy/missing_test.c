@@ -53,7 +53,7 @@ static void names_what_each_policy_misses(void **state)
 
 		assert_string_equal(got, expected[i].text);
 		assert_int_equal(list[i].src.line, expected[i].line);
-		assert_ptr_equal(list[i].policy, set->policies + (i > 0));
+		assert_ptr_equal(list[i].policy, set->policies[i > 0]);
 	}
 	assert_int_equal(n, COUNT(expected));
 }

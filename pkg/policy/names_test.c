@@ -43,8 +43,8 @@ static void put_names(FILE *s, const char *namespace, const char *label, int n)
 static const struct doc_policy *policy_of(const struct doc_set *set, const char *name)
 {
 	for (size_t i = 0; i < set->n_policies; i++)
-		if (strcmp(set->policies[i].meta.name, name) == 0)
-			return &set->policies[i];
+		if (strcmp(set->policies[i]->meta.name, name) == 0)
+			return set->policies[i];
 	fail_msg("no policy %s", name);
 	return NULL;
 }

@@ -103,8 +103,8 @@ static void selectors_match_as_in_kubernetes(void **state)
 						       rows[i].selector);
 
 		assert_int_equal(doc_set_add_text(set, "a.yaml", text, strlen(text), NULL), 0);
-		assert_int_equal(selector_matches(&set->policies[0].pods, &l), rows[i].matches);
-		assert_false(selector_matches(&set->policies[0].nodes, &l));
+		assert_int_equal(selector_matches(&set->policies[0]->pods, &l), rows[i].matches);
+		assert_false(selector_matches(&set->policies[0]->nodes, &l));
 		doc_set_free(set);
 	}
 	labels_done(&l);
@@ -121,7 +121,7 @@ static void equal_selectors_are_equal_arrays(void **state)
 	const struct selector *s;
 
 	assert_int_equal(doc_set_add_text(set, "a.yaml", text, strlen(text), NULL), 0);
-	s = &set->policies[0].pods;
+	s = &set->policies[0]->pods;
 	assert_int_equal(s->n, 4);
 	assert_string_equal(s->reqs[0].key, "a");
 	assert_int_equal(s->reqs[1].op, SEL_IN);

@@ -97,11 +97,11 @@ static void an_edit_costs_its_own_object(void **state)
 	put(f, OBJECTS_POLICIES, POLICY("b", "\"rules\":" RULES_DENY));
 	sync_all(f);
 	assert_true(next(f));
-	name_b = f->set->policies[1].meta.name;
+	name_b = f->set->policies[1]->meta.name;
 	put(f, OBJECTS_POLICIES, POLICY("a", "\"priority\":3,\"rules\":" RULES_DENY));
 	assert_true(next(f));
-	assert_int_equal(f->set->policies[0].priority, 3);
-	assert_ptr_equal(f->set->policies[1].meta.name, name_b);
+	assert_int_equal(f->set->policies[0]->priority, 3);
+	assert_ptr_equal(f->set->policies[1]->meta.name, name_b);
 }
 
 static void an_invalid_update_keeps_the_last_good_version_over_restarts(void **state)
@@ -116,7 +116,7 @@ static void an_invalid_update_keeps_the_last_good_version_over_restarts(void **s
 	assert_true(next(f));
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(f->set->n_policies, 1);
-		assert_int_equal(f->set->policies[0].priority, 3);
+		assert_int_equal(f->set->policies[0]->priority, 3);
 		obj = objects_find(f->o, OBJECTS_POLICIES, "shop", "a");
 		assert_non_null(
 			strstr(obj->more->refused, "EgressPolicy shop/a: spec.novelty: unknown"));
@@ -125,10 +125,10 @@ static void an_invalid_update_keeps_the_last_good_version_over_restarts(void **s
 	}
 	put(f, OBJECTS_POLICIES, POLICY("a", "\"priority\":5,\"rules\":" RULES_DENY));
 	assert_true(next(f));
-	assert_int_equal(f->set->policies[0].priority, 5);
+	assert_int_equal(f->set->policies[0]->priority, 5);
 	assert_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->more->refused);
 	again(f);
-	assert_int_equal(f->set->policies[0].priority, 5);
+	assert_int_equal(f->set->policies[0]->priority, 5);
 	assert_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->more->refused);
 }
 
@@ -147,11 +147,11 @@ static void what_never_was_valid_denies_its_subject_in_its_tier(void **state)
 	assert_true(next(f));
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(f->set->n_policies, 2);
-		assert_int_equal(f->set->policies[0].tier, TIER_BASELINE);
+		assert_int_equal(f->set->policies[0]->tier, TIER_BASELINE);
 		for (size_t k = 0; k < 2; k++) {
-			assert_int_equal(f->set->policies[k].priority, 0);
-			assert_int_equal(f->set->policies[k].n_rules, 1);
-			assert_int_equal(f->set->policies[k].rules[0].action, ACTION_DENY);
+			assert_int_equal(f->set->policies[k]->priority, 0);
+			assert_int_equal(f->set->policies[k]->n_rules, 1);
+			assert_int_equal(f->set->policies[k]->rules[0].action, ACTION_DENY);
 		}
 		assert_non_null(
 			strstr(objects_find(f->o, OBJECTS_POLICIES, "shop", "c")->more->refused,
@@ -250,7 +250,7 @@ static void what_a_complete_list_does_not_have_is_gone(void **state)
 	objects_synced(f->o, OBJECTS_POLICIES);
 	assert_true(next(f));
 	assert_int_equal(f->set->n_policies, 1);
-	assert_string_equal(f->set->policies[0].meta.name, "b");
+	assert_string_equal(f->set->policies[0]->meta.name, "b");
 	again(f);
 	assert_int_equal(f->set->n_policies, 1);
 }
@@ -399,7 +399,7 @@ static void a_log_that_is_mostly_out_of_date_is_written_anew(void **state)
 	text = log_text(f, &len);
 	assert_true(len < 1 << 20);
 	assert_int_equal(f->set->n_policies, 2);
-	assert_int_equal(f->set->policies[0].priority, 598);
+	assert_int_equal(f->set->policies[0]->priority, 598);
 	assert_non_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->more->refused);
 }
 
@@ -436,7 +436,7 @@ static void a_version_that_is_no_number_hides_no_object(void **state)
 
 		put(f, OBJECTS_POLICIES, text);
 		assert_true(next(f));
-		assert_int_equal(f->set->policies[0].priority, i + 1);
+		assert_int_equal(f->set->policies[0]->priority, i + 1);
 	}
 }
 

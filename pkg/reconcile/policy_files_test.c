@@ -87,7 +87,7 @@ static void only_the_file_that_changed_is_read_again(void **state)
 	first = seconds() - start;
 	assert_int_equal(p.set->n_policies, FILES * POLICIES);
 	for (int i = 0; i < FILES; i++)
-		rules[i] = p.set->policies[i * POLICIES].rules;
+		rules[i] = p.set->policies[i * POLICIES]->rules;
 	write_file(7, "Allow");
 	start = seconds();
 	assert_int_equal(policies_refresh(&p, dir, state_fd, &old, &e), 1);
@@ -98,18 +98,18 @@ static void only_the_file_that_changed_is_read_again(void **state)
 		bool same = false;
 
 		for (size_t j = 0; j < p.set->n_policies; j++)
-			same = same || p.set->policies[j].rules == rules[i];
+			same = same || p.set->policies[j]->rules == rules[i];
 		assert_int_equal(same,
-				 strcmp(old->policies[i * POLICIES].meta.namespace, "n7") != 0);
+				 strcmp(old->policies[i * POLICIES]->meta.namespace, "n7") != 0);
 	}
 	/* the old one is whole as long as somebody has it */
 	assert_int_equal(old->n_policies, FILES * POLICIES);
 	for (size_t i = 0; i < old->n_policies; i++)
-		assert_int_equal(old->policies[i].rules[0].action, ACTION_DENY);
+		assert_int_equal(old->policies[i]->rules[0].action, ACTION_DENY);
 	doc_set_free(old);
 	for (size_t i = 0; i < p.set->n_policies; i++)
-		assert_int_equal(p.set->policies[i].rules[9].action,
-				 strcmp(p.set->policies[i].meta.namespace, "n7") == 0
+		assert_int_equal(p.set->policies[i]->rules[9].action,
+				 strcmp(p.set->policies[i]->meta.namespace, "n7") == 0
 					 ? ACTION_ALLOW
 					 : ACTION_DENY);
 	policies_done(&p);
@@ -132,8 +132,8 @@ static void a_bad_file_changes_nothing_and_the_next_good_one_does(void **state)
 	assert_int_equal(policies_refresh(&p, dir, state_fd, NULL, &e), 1);
 	assert_false(p.last_good);
 	for (size_t i = 0; i < p.set->n_policies; i++)
-		if (strcmp(p.set->policies[i].meta.namespace, "n3") == 0)
-			assert_int_equal(p.set->policies[i].rules[0].action, ACTION_REJECT);
+		if (strcmp(p.set->policies[i]->meta.namespace, "n3") == 0)
+			assert_int_equal(p.set->policies[i]->rules[0].action, ACTION_REJECT);
 	policies_done(&p);
 }
 
@@ -165,7 +165,7 @@ static void only_the_document_that_changed_is_read_again(void **state)
 	assert_int_equal(policies_refresh(&p, dir, state_fd, &old, &e), 1);
 	assert_string_equal(p.set->namespaces[0].meta.name, "y");
 	for (size_t i = 0; i < FILES * POLICIES; i++)
-		assert_ptr_equal(p.set->policies[i].rules, old->policies[i].rules);
+		assert_ptr_equal(p.set->policies[i]->rules, old->policies[i]->rules);
 	doc_set_free(old);
 	policies_done(&p);
 	write_file(5, "Deny");
@@ -238,7 +238,7 @@ static void sets_equal(const struct doc_set *a, const struct doc_set *b)
 {
 	assert_int_equal(a->n_policies, b->n_policies);
 	for (size_t i = 0; i < a->n_policies; i++) {
-		const struct doc_policy *x = &a->policies[i], *y = &b->policies[i];
+		const struct doc_policy *x = a->policies[i], *y = b->policies[i];
 
 		assert_string_equal(x->meta.namespace, y->meta.namespace);
 		assert_string_equal(x->meta.name, y->meta.name);

@@ -194,7 +194,7 @@ struct oracle_answer oracle_evaluate(const struct doc_set *set, const struct ora
 	size_t n = 0;
 
 	for (size_t i = 0; i < set->n_policies; i++) {
-		const struct doc_policy *p = &set->policies[i];
+		const struct doc_policy *p = set->policies[i];
 
 		if (!selects(set, p, pkt))
 			continue;

@@ -14,7 +14,7 @@
 static bool nodes_matter(const struct doc_set *set)
 {
 	for (size_t i = 0; i < set->n_policies; i++)
-		if (set->policies[i].nodes.present)
+		if (set->policies[i]->nodes.present)
 			return true;
 	return false;
 }

@@ -164,7 +164,7 @@ static void lint_pass(struct check *c, const struct doc_policy *p)
 static void lint(struct check *c)
 {
 	for (size_t i = 0; i < c->all->n_policies; i++) {
-		const struct doc_policy *p = &c->all->policies[i];
+		const struct doc_policy *p = c->all->policies[i];
 
 		if (!p->n_rules && !p->has_default)
 			warn_at(c, &p->meta.src, p->meta.name,

@@ -94,7 +94,7 @@ static int run(struct ctl *ctl)
 		return ctl_fail(&e);
 	view_warn(&v);
 	for (size_t i = 0; i < v.policies.set->n_policies; i++) {
-		const struct doc_policy *p = &v.policies.set->policies[i];
+		const struct doc_policy *p = v.policies.set->policies[i];
 
 		if (ctl->namespace && *p->meta.namespace &&
 		    strcmp(p->meta.namespace, ctl->namespace) != 0)
