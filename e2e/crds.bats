@@ -85,6 +85,8 @@ in_rule() { refused "$1" EgressPolicy "{subject: {podSelector: {}}, rules: [$2]}
 	run -0 kube_get /apis/apiextensions.k8s.io/v1/customresourcedefinitions
 	jq -e '[.items[].status.conditions[] | select(.status == "True") | .type] |
 		length == 12 and all(. == "Established" or . == "NamesAccepted")' <<<"$output"
+	jq -e '.items | all(.status.storedVersions == ["v1alpha1"] and .spec.conversion.strategy == "None" and
+		.spec.preserveUnknownFields != true)' <<<"$output"
 }
 
 @test "short names, the category, scopes and the status subresource are served" {
