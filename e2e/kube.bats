@@ -418,8 +418,12 @@ compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
 	address=$(pod_ip old 4)
 	pod_object old web
 	kube_write_status /api/v1/namespaces/shop/pods/old "{\"podIP\": \"$address\", \"podIPs\": [{\"ip\": \"$address\"}]}" >/dev/null
+	pod_object lost web # no interface has its address
+	kube_write_status /api/v1/namespaces/shop/pods/lost '{"podIP": "10.244.1.250", "podIPs": [{"ip": "10.244.1.250"}]}' >/dev/null
 	lab_wait 300 asks_as old "$EGRESS_V4"
-	grep 'pod adopted' "$LAB/log/sluiced-node1"
+	grep 'pod adopted.*pod=shop/old' "$LAB/log/sluiced-node1"
+	lab_wait 300 grep 'pod not adopted.*pod=shop/lost reason="no veth of this node' "$LAB/log/sluiced-node1"
+	pod_forget lost
 	LAB_PLAIN='[]' chain_write bridge
 	cni del old node1
 	chain_write bridge

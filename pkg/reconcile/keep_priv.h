@@ -33,7 +33,7 @@ struct keep {
 	uint64_t services, services_next;
 	int64_t check_at;
 	unsigned int built; /* nft_built, when it was looked at */
-	bool trouble; /* said already */
+	bool trouble;	    /* said already */
 };
 
 struct live *keep_live_find(const struct keep *k, struct addr a);
