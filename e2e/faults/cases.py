@@ -198,8 +198,6 @@ class DelAlone(Del):
 
 
 class Gc(Governed):
-    name = "GC"
-
     def verb(self, n, fault):
         return self.w.plugin("GC", n=n, fault=fault, **{"cni.dev/valid-attachments": []})
 
@@ -214,6 +212,14 @@ class Gc(Governed):
         self.w.nothing_left(f"{why}: after GC")
         self.w.no_stranger(why)
         self.w.programs_off()
+
+
+class GcDaemon(Gc):
+    name, daemon = "GC, with a daemon", True
+
+
+class GcAlone(Gc):
+    name = "GC"
 
 
 class Check(Governed):
@@ -298,4 +304,4 @@ class OnceCold(Once):
         return self.w.sluiced("--once", n=n, fault=fault)
 
 
-CASES = (AddDaemon, AddFree, AddSnapshot, AddOnce, DelDaemon, DelAlone, CheckDaemon, CheckAlone, Gc, Once, OnceCold)
+CASES = (AddDaemon, AddFree, AddSnapshot, AddOnce, DelDaemon, DelAlone, CheckDaemon, CheckAlone, GcDaemon, GcAlone, Once, OnceCold)

@@ -29,6 +29,8 @@ static struct {
 	int first, more, met;
 } plan[N_CALLS];
 
+static int flock_error = EIO;
+
 static bool fails(int kind)
 {
 	int n = ++plan[kind].met;
@@ -46,7 +48,7 @@ static void fail_at(int kind, int first, int more)
 int flock(int fd, int operation)
 {
 	if (fails(FLOCK)) {
-		errno = EIO;
+		errno = flock_error;
 		return -1;
 	}
 	return (int)syscall(SYS_flock, fd, operation);
@@ -202,6 +204,13 @@ static void a_pod_gets_its_program_though_its_lock_fails(void **state)
 	gets_its_program_whatever_fails(FLOCK);
 }
 
+static void a_pod_gets_its_program_though_its_lock_is_held_for_a_moment(void **state)
+{
+	flock_error = EWOULDBLOCK;
+	gets_its_program_whatever_fails(FLOCK);
+	flock_error = EIO;
+}
+
 static void a_pod_gets_its_program_though_its_record_cannot_be_read(void **state)
 {
 	gets_its_program_whatever_fails(READ);
@@ -245,6 +254,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, rnode_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_pod_gets_its_program_though_its_lock_fails),
+		TEST(a_pod_gets_its_program_though_its_lock_is_held_for_a_moment),
 		TEST(a_pod_gets_its_program_though_its_record_cannot_be_read),
 		TEST(a_pod_gets_its_program_though_a_call_of_bpf_fails),
 		TEST(once_asks_again_for_an_address_that_it_could_not_ask_for),

@@ -2,7 +2,7 @@
 /*
  * Records → what each pod's interface is to have. ADD and DEL of a pod may run at the
  * same moment in another process; both hold the attachment's lock. So nothing is done
- * to a pod's interface without that lock, never waiting for it, and only if the record
+ * to a pod's interface without that lock, hardly waiting for it, and only if the record
  * still says what it said. An interface without a record is let go only when no record
  * can be found now: a record is always there before its map entry.
  */
@@ -22,7 +22,8 @@
 #define REREAD_MS 10000
 #define ATTACH_MS \
 	250 /* of attaching in a row: each waits for the kernel (TCX: RCU), and plugins for us */
-#define COLLECT_AGE 5 /* seconds; a veth that is gone needs no patience */
+#define HELD_MS	    10 /* its record was looked at; who is at work keeps the lock longer */
+#define COLLECT_AGE 5  /* seconds; a veth that is gone needs no patience */
 
 /* ---- reading ---- */
 
@@ -326,7 +327,7 @@ static int gate_attach(struct gate *g, const struct dp_attachment *a)
 	g->late |= clock_ms() > g->until;
 	if (!rec || g->late)
 		return 1;
-	rc = journal_lock(g->r->journal, rec->container_id, rec->ifname, 0, &g->lock, NULL);
+	rc = journal_lock(g->r->journal, rec->container_id, rec->ifname, HELD_MS, &g->lock, NULL);
 	if (rc < 0) {
 		g->late = rc != -ETIMEDOUT;
 		return 1;

@@ -110,18 +110,23 @@ int journal_state_dirfd(const struct journal *j)
 
 /* ---- locks ---- */
 
-/* flock has no deadline of its own; a signal to interrupt it would be the process's business. */
+/*
+ * flock has no deadline of its own; a signal to interrupt it would be the process's business. The
+ * last try comes after the deadline: who was not run for a while has not waited in vain.
+ */
 static int flock_until(int fd, int64_t deadline)
 {
 	struct timespec pause = {0, 1000000};
+	bool last = clock_ms() >= deadline;
 
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EINTR)
 			continue;
 		if (errno != EWOULDBLOCK)
 			return -errno;
-		if (clock_ms() >= deadline)
+		if (last)
 			return -ETIMEDOUT;
+		last = clock_ms() >= deadline;
 		nanosleep(&pause, NULL);
 		if (pause.tv_nsec < 16000000)
 			pause.tv_nsec *= 2;
