@@ -254,10 +254,16 @@ struct doc_namespace {
 
 struct doc_pod {
 	struct doc_meta meta;
-	char *uid;	 /* may be NULL */
 	char *node_name; /* spec.nodeName, may be NULL */
 	bool host_network;
+	enum { POD_NO_UID, POD_UUID, POD_UID_TEXT } uid_kind : 8; /* which of these it has */
+	union {
+		uint8_t uuid[16];
+		char *uid_text;
+	};
 };
+/* NULL: it says none. Its own, or one of 4 static buffers. */
+const char *doc_pod_uid(const struct doc_pod *pod);
 
 /* EgressDestination, ClusterEgressDestination: a set of destinations by name */
 struct doc_destination {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/uuid.h"
 #include "policy/doc_priv.h"
 
 #define MARK_BITS 11 /* DIVERT and ten bits of id, bpf/abi.h */
@@ -374,9 +375,29 @@ void doc_pod_done(void *pod)
 {
 	struct doc_pod *p = pod;
 
-	free(p->uid);
+	if (p->uid_kind == POD_UID_TEXT)
+		free(p->uid_text);
 	free(p->node_name);
 	doc_meta_done(&p->meta);
+}
+
+const char *doc_pod_uid(const struct doc_pod *pod)
+{
+	static char ring[4][UUID_STRLEN];
+	static unsigned int next;
+
+	if (pod->uid_kind == POD_UUID)
+		return uuid_emit(pod->uuid, ring[next++ % 4]);
+	return pod->uid_kind == POD_UID_TEXT ? pod->uid_text : NULL;
+}
+
+static void set_uid(struct doc_pod *pod, const char *s)
+{
+	pod->uid_kind = POD_UUID;
+	if (uuid_parse(s, pod->uuid))
+		return;
+	pod->uid_kind = POD_UID_TEXT;
+	pod->uid_text = mem_strdup(s);
 }
 
 static int parse_pod_meta(const struct doc_ctx *c, const struct json *j, void *out)
@@ -387,7 +408,8 @@ static int parse_pod_meta(const struct doc_ctx *c, const struct json *j, void *o
 
 	if (r < 0)
 		return r;
-	((struct doc_pod *)out)->uid = uid ? mem_strdup(s) : NULL;
+	if (uid)
+		set_uid(out, s);
 	return doc_core_meta_parse(c, j, out);
 }
 

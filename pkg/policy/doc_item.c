@@ -88,7 +88,8 @@ static void pack_pod(struct block *b, const struct doc_pod *from)
 
 	pod.meta.src = (struct doc_src){0}; /* nobody shows where a pod was read */
 	pack_meta(b, &pod.meta);
-	pod.uid = block_text(b, pod.uid);
+	if (pod.uid_kind == POD_UID_TEXT)
+		pod.uid_text = block_text(b, pod.uid_text);
 	pod.node_name = block_shared(b, pod.node_name);
 	if (to)
 		*to = pod;

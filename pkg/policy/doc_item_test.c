@@ -44,7 +44,7 @@ static void a_pod_is_what_was_read_and_has_in_common_what_others_say_too(void **
 
 	assert_string_equal(a->meta.name, "a");
 	assert_string_equal(a->meta.namespace, "shop");
-	assert_string_equal(a->uid, "u-a");
+	assert_string_equal(doc_pod_uid(a), "u-a");
 	assert_string_equal(a->node_name, "n1");
 	assert_true(a->host_network);
 	assert_int_equal(a->meta.labels.n, 2);
@@ -67,10 +67,29 @@ static void a_pod_may_say_next_to_nothing(void **state)
 
 	assert_string_equal(p->meta.namespace, "default");
 	assert_int_equal(p->meta.labels.n, 0);
-	assert_null(p->uid);
+	assert_null(doc_pod_uid(p));
 	assert_null(p->node_name);
 	doc_item_free(item);
 	assert_int_equal(shared_count(), 0);
+}
+
+static void a_pod_says_the_uid_that_it_was_given(void **state)
+{
+#define UID "40e7238c-2763-4821-bf89-06d84c11abc5"
+	static const char *const uids[] = {UID, "40E7238C-2763-4821-BF89-06D84C11ABC5", UID "0",
+					   "u-1"};
+
+	for (size_t i = 0; i < sizeof(uids) / sizeof(*uids); i++) {
+		__cleanup_free char *yaml = mem_printf(
+			"{apiVersion: v1, kind: Pod, metadata: {name: a, "
+			"uid: %s}}",
+			uids[i]);
+		struct doc_item *item = item_of(yaml);
+
+		assert_string_equal(doc_pod_uid(doc_item_pod(item)), uids[i]);
+		assert_int_equal(doc_item_pod(item)->uid_kind, i ? POD_UID_TEXT : POD_UUID);
+		doc_item_free(item);
+	}
 }
 
 static void a_set_of_items_keeps_them_until_it_goes(void **state)
@@ -188,6 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_pod_is_what_was_read_and_has_in_common_what_others_say_too),
 		cmocka_unit_test(a_pod_may_say_next_to_nothing),
+		cmocka_unit_test(a_pod_says_the_uid_that_it_was_given),
 		cmocka_unit_test(a_set_of_items_keeps_them_until_it_goes),
 		cmocka_unit_test(what_is_packed_means_what_was_read),
 	};

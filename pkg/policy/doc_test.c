@@ -247,7 +247,7 @@ static void reads_what_the_cluster_is_from_a_list(void **state)
 	assert_int_equal(set->nodes[0].meta.src.line, 6);
 	assert_string_equal(
 		labels_get(&set->namespaces[0].meta.labels, "kubernetes.io/metadata.name"), "shop");
-	assert_string_equal(set->pods[0]->uid, "u-1");
+	assert_string_equal(doc_pod_uid(set->pods[0]), "u-1");
 	assert_string_equal(set->pods[0]->node_name, "n1");
 	assert_true(set->pods[0]->host_network);
 }

@@ -53,7 +53,7 @@ static bool link_has_record(const struct reconcile *r, uint32_t ifindex)
 /* It is time to look for it. */
 static bool is_due(const struct reconcile *r, struct object *pod, int64_t now)
 {
-	if (pod->host_network || !pod->n_ips || pod->deleting || pod->gone ||
+	if (pod->host_network || !(pod->has_v4 || pod->has_v6) || pod->deleting || pod->gone ||
 	    pod->more->fetched_at || has_record(r, pod)) {
 		pod->alone_at = 0;
 		pod->unadopted = false;
@@ -88,9 +88,12 @@ static int candidate_look(struct reconcile *r, const struct link_info *host, str
 
 static bool candidate_is(const struct candidate *c, const struct object *pod)
 {
+	struct addr ips[OBJECT_MAX_IPS];
+	size_t n = object_ips(pod, ips);
+
 	for (size_t i = 0; i < c->n; i++)
-		for (size_t k = 0; k < pod->n_ips; k++)
-			if (addr_eq(c->addrs[i].addr, pod->ips[k]))
+		for (size_t k = 0; k < n; k++)
+			if (addr_eq(c->addrs[i].addr, ips[k]))
 				return true;
 	return false;
 }

@@ -434,6 +434,7 @@ int daemon_run(const struct daemon_conf *conf, void (*ready)(void), struct err *
 		rc = api_open(&d, e);
 	if (rc < 0)
 		return rc;
+	settle(); /* what the log told of very many is compiled now, which needs room of its own */
 	pass_now(&d);
 	rc = event_log_new(d.loop, d.r, conf->event_log, &d.events, e);
 	if (rc < 0)

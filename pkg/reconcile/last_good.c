@@ -21,9 +21,8 @@
 struct logged {
 	size_t text_len;
 	char *text; /* NULL unless it is to be given out */
-	int64_t at;
-	uint32_t len; /* of its line */
-	bool named;   /* by the files in force */
+	struct object_log_line line;
+	bool named; /* by the files in force */
 };
 
 struct last_good {
@@ -33,8 +32,7 @@ struct last_good {
 	size_t n;
 	bool with_texts;
 	char *files; /* the line that counts; NULL: none yet */
-	int64_t files_at;
-	uint32_t files_len;
+	struct object_log_line files_line;
 };
 
 /* HASH-LENGTH */
@@ -69,35 +67,33 @@ static struct logged *text_add(struct last_good *g, uint64_t hash, size_t len)
 
 /* ---- reading ---- */
 
-static void text_read(struct last_good *g, const char *text, int64_t at, uint32_t len)
+static void text_read(struct last_good *g, const char *text, struct object_log_line line)
 {
 	size_t n = strlen(text);
 	uint64_t hash = hash_bytes(text, n, 0);
 	struct logged *t = text_find(g, hash, n) ?: text_add(g, hash, n);
 
-	t->at = at;
-	t->len = len;
+	t->line = line;
 	if (g->with_texts && !t->text)
 		t->text = mem_strdup(text);
 }
 
-static void line_read(void *data, const struct json *line, int64_t at, uint32_t len)
+static void line_read(void *data, const struct json *j, struct object_log_line line)
 {
 	struct last_good *g = data;
 	int64_t version;
 	const char *text;
 
-	if (json_string(json_get(line, "text"), &text, NULL) == 0) {
-		text_read(g, text, at, len);
+	if (json_string(json_get(j, "text"), &text, NULL) == 0) {
+		text_read(g, text, line);
 		return;
 	}
 	free(g->files);
 	g->files = NULL; /* of a later version: nothing is known */
-	if (json_int(json_get(line, "version"), 1, LAST_GOOD_VERSION, &version, NULL) < 0)
+	if (json_int(json_get(j, "version"), 1, LAST_GOOD_VERSION, &version, NULL) < 0)
 		return;
-	g->files = json_emit(line, 0);
-	g->files_at = at;
-	g->files_len = len;
+	g->files = json_emit(j, 0);
+	g->files_line = line;
 }
 
 static int open_log(int state_fd, bool writable, struct last_good **ret, struct err *e)
@@ -176,7 +172,7 @@ static int text_store(struct last_good *g, const char *dir, struct folder_file *
 	json_set(line, "text", json_new_string(f->data));
 	t = text_add(g, f->hash, f->len);
 	emitted = json_emit(line, 0);
-	t->at = object_log_append(g->log, emitted, &t->len);
+	t->line = object_log_append(g->log, emitted);
 	return 0;
 }
 
@@ -207,17 +203,17 @@ static void files_name(struct last_good *g, const struct folder *f)
 /* *anew: most of the log is out of date, and was left out. */
 static int log_clean(struct last_good *g, const struct folder *f, bool *anew, struct err *e)
 {
-	__cleanup_free struct object_log_line *lines = mem_alloc0((g->n + 1) * sizeof(*lines));
+	__cleanup_free struct object_log_line **lines = mem_alloc0((g->n + 1) * sizeof(*lines));
 	int64_t needed = 0;
 	size_t n = 0;
 
 	files_name(g, f);
 	for (size_t i = 0; i < g->n; i++)
 		if (g->texts[i].named) {
-			lines[n++] = (struct object_log_line){&g->texts[i].at, g->texts[i].len};
-			needed += g->texts[i].len;
+			lines[n++] = &g->texts[i].line;
+			needed += g->texts[i].line.len;
 		}
-	lines[n++] = (struct object_log_line){&g->files_at, g->files_len};
+	lines[n++] = &g->files_line;
 	*anew = object_log_size(g->log) > 2 * needed + REWRITE_SLACK;
 	return *anew ? object_log_rewrite(g->log, lines, n, e) : 0;
 }
@@ -238,7 +234,7 @@ static int store(struct last_good *g, const char *dir, struct folder *f, bool *a
 		return 0;
 	free(g->files);
 	g->files = TAKE(files);
-	g->files_at = object_log_append(g->log, g->files, &g->files_len);
+	g->files_line = object_log_append(g->log, g->files);
 	r = object_log_sync(g->log, e);
 	return r < 0 ? r : log_clean(g, f, anew, e);
 }

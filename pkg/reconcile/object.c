@@ -39,7 +39,6 @@ void object_free(struct object *obj)
 {
 	names_free(obj);
 	doc_item_free(obj->good);
-	free(obj->ips);
 	if (obj->more != &object_no_more) {
 		struct object_more *more = object_more(obj);
 
@@ -107,10 +106,21 @@ const char *object_uid(const struct object *obj)
 {
 	const struct doc_pod *pod = doc_item_pod(obj->good);
 
-	return obj->more->uid ?: pod ? pod->uid : NULL;
+	return obj->more->uid ?: pod ? doc_pod_uid(pod) : NULL;
 }
 
 const struct doc_item *object_in_force(const struct object *obj)
 {
 	return obj->more->instead ?: obj->good;
+}
+
+size_t object_ips(const struct object *obj, struct addr ret[OBJECT_MAX_IPS])
+{
+	size_t n = 0;
+
+	if (obj->has_v4)
+		ret[n++] = addr_from_v4(obj->v4);
+	if (obj->has_v6)
+		ret[n++] = addr_from_v6(obj->v6);
+	return n;
 }

@@ -67,7 +67,8 @@ static void line_scan(struct log_scan *s, const char *line, size_t len)
 	s->bad |= !good;
 	if (s->bad)
 		return;
-	s->in->entry(s->in->data, j, s->good, (uint32_t)len + 1);
+	s->in->entry(s->in->data, j,
+		     (struct object_log_line){.at = (uint64_t)s->good, .len = (uint32_t)len + 1});
 	s->good += (int64_t)len + 1;
 }
 
@@ -226,15 +227,13 @@ static int buffer_write(struct object_log *l)
 	return 0;
 }
 
-int64_t object_log_append(struct object_log *l, const char *text, uint32_t *ret_len)
+struct object_log_line object_log_append(struct object_log *l, const char *text)
 {
 	size_t len = strlen(text), need = l->n + HASH_LEN + 1 + len + 1;
-	int64_t at = l->size + (int64_t)l->n;
+	struct object_log_line line = {.at = (uint64_t)object_log_size(l)};
 
-	if (!l->writable) {
-		*ret_len = 0;
-		return 0;
-	}
+	if (!l->writable)
+		return (struct object_log_line){0};
 	if (need + 1 > l->cap) {
 		l->cap = (need + 1) * 2;
 		l->buf = mem_resize(l->buf, l->cap, 1);
@@ -242,11 +241,11 @@ int64_t object_log_append(struct object_log *l, const char *text, uint32_t *ret_
 	snprintf(l->buf + l->n, HASH_LEN + 2, "%016" PRIx64 " ", hash_bytes(text, len, 0));
 	memcpy(l->buf + l->n + HASH_LEN + 1, text, len);
 	l->buf[need - 1] = '\n';
-	*ret_len = (uint32_t)(need - l->n);
+	line.len = (uint32_t)(need - l->n);
 	l->n = need;
 	if (l->n >= WRITE_AT)
 		buffer_write(l); /* if it cannot be, the sync says so */
-	return at;
+	return line;
 }
 
 int object_log_sync(struct object_log *l, struct err *e)
@@ -278,14 +277,14 @@ int64_t object_log_size(const struct object_log *l)
 static int line_copy(const struct object_log *l, const struct object_log_line *line, FILE *to)
 {
 	__cleanup_free char *buf = mem_resize(NULL, line->len, 1);
-	ssize_t n = pread(l->fd, buf, line->len, *line->at);
+	ssize_t n = pread(l->fd, buf, line->len, line->at);
 
 	if (n != (ssize_t)line->len)
 		return n < 0 ? -errno : -EIO;
 	return fwrite(buf, line->len, 1, to) == 1 ? 0 : -EIO;
 }
 
-static int lines_copy(const struct object_log *l, const struct object_log_line *lines, size_t n)
+static int lines_copy(const struct object_log *l, struct object_log_line *const *lines, size_t n)
 {
 	int fd = openat(l->dirfd, l->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	__cleanup_file FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
@@ -297,15 +296,16 @@ static int lines_copy(const struct object_log *l, const struct object_log_line *
 		return r;
 	}
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = line_copy(l, &lines[i], f);
+		r = line_copy(l, lines[i], f);
 	if (r == 0 && (fflush(f) != 0 || fsync(fileno(f)) < 0))
 		r = -errno;
 	return r;
 }
 
-int object_log_rewrite(struct object_log *l, struct object_log_line *lines, size_t n, struct err *e)
+int object_log_rewrite(struct object_log *l, struct object_log_line **lines, size_t n,
+		       struct err *e)
 {
-	int64_t size = 0;
+	uint64_t size = 0;
 	int r = file_open(l);
 
 	if (r == 0)
@@ -319,9 +319,9 @@ int object_log_rewrite(struct object_log *l, struct object_log_line *lines, size
 	}
 	fsync(l->dirfd);
 	for (size_t i = 0; i < n; i++) {
-		*lines[i].at = size;
-		size += lines[i].len;
+		lines[i]->at = size;
+		size += lines[i]->len;
 	}
-	l->size = size;
+	l->size = (int64_t)size;
 	return 0;
 }

@@ -16,12 +16,18 @@
 struct object_log;
 struct json;
 
+/* Where a line stands, in as little as it needs: there may be very many. */
+struct object_log_line {
+	uint64_t at : 34;
+	uint64_t len : 30; /* 0: not there */
+};
+
 struct object_log_in {
 	int dirfd; /* -1: an empty log */
 	const char *name;
 	bool writable;
 	/* Called for each line that stands, with where it stands. */
-	void (*entry)(void *data, const struct json *j, int64_t at, uint32_t len);
+	void (*entry)(void *data, const struct json *j, struct object_log_line line);
 	void *data;
 };
 
@@ -32,17 +38,13 @@ void object_log_free(struct object_log *l);
 DEFINE_CLEANUP(struct object_log *, object_log_free);
 
 /* JSON on one line. Where it will stand; safely after object_log_sync. */
-int64_t object_log_append(struct object_log *l, const char *text, uint32_t *ret_len);
+struct object_log_line object_log_append(struct object_log *l, const char *text);
 int object_log_sync(struct object_log *l, struct err *e);
 int64_t object_log_size(const struct object_log *l);
 
 /*
- * The log with these lines only, in this order; at is changed to where each stands now. Call
- * after a sync. On failure the old one stands, and so does every at.
+ * The log with these lines only, in this order; each is changed to where it stands now. Call
+ * after a sync. On failure the old one stands, and so does every line.
  */
-struct object_log_line {
-	int64_t *at;
-	uint32_t len;
-};
-int object_log_rewrite(struct object_log *l, struct object_log_line *lines, size_t n,
+int object_log_rewrite(struct object_log *l, struct object_log_line **lines, size_t n,
 		       struct err *e);

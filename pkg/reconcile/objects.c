@@ -86,23 +86,20 @@ static size_t services_named(const struct object *obj)
 /* ---- the log ---- */
 
 /* value: JSON */
-static struct object_entry log_note(struct objects *o, enum collection c, const char *key,
-				    const char *value)
+static struct object_log_line log_note(struct objects *o, enum collection c, const char *key,
+				       const char *value)
 {
 	__cleanup_free char *line = mem_printf("{\"c\":\"%s\",\"%s\":%s}", objects_resource(c), key,
 					       value);
-	struct object_entry e = {0};
 
-	e.at = object_log_append(o->log, line, &e.len);
-	return e;
+	return object_log_append(o->log, line);
 }
 
-void object_logged(struct objects *o, struct object *obj, bool refused, struct object_entry at)
+void object_logged(struct objects *o, struct object *obj, bool refused, struct object_log_line at)
 {
-	o->log_live += (int64_t)at.len - (refused ? obj->more->refused_at.len : obj->good_len);
+	o->log_live += (int64_t)at.len - (refused ? obj->more->refused_at.len : obj->good_at.len);
 	if (!refused) {
-		obj->good_at = at.at;
-		obj->good_len = at.len;
+		obj->good_at = at;
 	} else if (at.len || obj->more->refused_at.len) {
 		object_more(obj)->refused_at = at;
 	}
@@ -167,7 +164,7 @@ static void object_take(struct objects *o, enum collection c, struct object *obj
 			const struct json *reduced, const char *text)
 {
 	struct doc_item *item = NULL;
-	struct object_entry at = {0};
+	struct object_log_line at = {0};
 	struct err e = {0};
 	int r = object_parse(c, reduced, &item, &e);
 
@@ -176,7 +173,7 @@ static void object_take(struct objects *o, enum collection c, struct object *obj
 	uncount(o, c, obj);
 	if (r == 0) {
 		accept(obj, c, text, item);
-		object_logged(o, obj, true, (struct object_entry){0});
+		object_logged(o, obj, true, (struct object_log_line){0});
 	} else {
 		refuse(o, obj, c, reduced, &e);
 	}
@@ -228,7 +225,7 @@ struct object *object_replay(struct objects *o, enum collection c, const struct 
 	if (!version_take(o, c, obj, object))
 		return obj;
 	text = json_emit(reduced, 0);
-	hash = hash_str(text, 1) >> 8 | 1;
+	hash = hash_str(text, 1) >> 16 | 1;
 	o->status_serial += object_note(obj, c, object);
 	obj->gone = false;
 	if (obj->hash == hash)
@@ -275,7 +272,7 @@ static void object_remove(struct objects *o, enum collection c, size_t i)
 	if (!o->replaying)
 		log_gone(o, c, obj);
 	uncount(o, c, obj);
-	o->log_live -= (int64_t)obj->good_len + obj->more->refused_at.len;
+	o->log_live -= (int64_t)obj->good_at.len + obj->more->refused_at.len;
 	object_free(obj);
 	of->n--;
 	memmove(of->list + i, of->list + i + 1, (of->n - i) * sizeof(struct object *));

@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "inet/addr.h"
 #include "policy/doc.h"
+#include "reconcile/object_log.h"
 
 struct json;
 struct json_want;
@@ -43,14 +44,8 @@ enum collection {
 	OBJECTS_N,
 };
 
-#define OBJECT_MAX_IPS 4
+#define OBJECT_MAX_IPS 2 /* one of each family, says the API */
 #define OBJECT_TAINT   "sluice.dev/not-ready"
-
-/* Where it stands in the log. */
-struct object_entry {
-	int64_t at;
-	uint32_t len; /* 0: not there */
-};
 
 /* What pods most often have nothing of. */
 struct object_more {
@@ -61,8 +56,9 @@ struct object_more {
 	char *conflict;		     /* a gateway: what another one has */
 	const char *status;	     /* of our kinds: as the API has it, JSON; may be NULL */
 	char *text;		     /* gateways: to be parsed again without what they lost */
-	struct object_entry refused_at;
-	int64_t fetched_at; /* ms; 0: a watch told it */
+	struct object_log_line refused_at;
+	int64_t fetched_at;	  /* ms; 0: a watch told it */
+	uint64_t sources, listed; /* a node: by which of the further watches */
 };
 extern const struct object_more object_no_more;
 
@@ -71,25 +67,25 @@ struct object {
 	const char *namespace, *name;	/* "" for cluster scope */
 	struct doc_item *good;		/* what it said when it was valid last; NULL: never was */
 	const struct object_more *more; /* never NULL */
-	struct addr *ips;		/* a pod's */
-	uint64_t n_ips : 3;
 	bool host_network : 1, deleting : 1;
-	bool tainted : 1; /* a node: it has OBJECT_TAINT */
+	bool has_v4 : 1, has_v6 : 1; /* a pod's addresses: object_ips */
+	bool tainted : 1;	     /* a node: it has OBJECT_TAINT */
 	bool gone : 1;
 	bool unadopted : 1; /* a pod without a record, and why was said */
 	/* the store's own */
-	uint64_t hash : 56;
+	bool told : 1, listed : 1; /* by the first watch, and in the list under way */
+	bool played : 1;	   /* the log has told it, and nobody since */
+	uint64_t hash : 48;
 	uint64_t version; /* resourceVersion: an event that is not newer says nothing */
-	/* By watch: who told it, and who did in the list under way. */
-	uint64_t sources, listed;
-	int64_t good_at; /* in the log */
-	uint32_t good_len;
+	struct object_log_line good_at;
 	uint32_t alone_at; /* a pod: since when it is here without a record (ms, and 0: it is not);
 			      adopt.c */
+	uint8_t v4[4], v6[16];
 };
 _Static_assert(sizeof(struct object) <= 88, "a block of 96 bytes");
 
-const char *object_uid(const struct object *obj); /* may be NULL */
+const char *object_uid(const struct object *obj); /* may be NULL; doc_pod_uid's, or its own */
+size_t object_ips(const struct object *obj, struct addr ret[OBJECT_MAX_IPS]);
 /* What of it is in force, NULL: nothing. */
 const struct doc_item *object_in_force(const struct object *obj);
 

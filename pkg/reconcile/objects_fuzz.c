@@ -125,7 +125,7 @@ static void check_order(const struct objects *o)
 			const struct object *obj = objects_at(o, c, i);
 
 			assert(objects_find(o, c, obj->namespace, obj->name) == obj);
-			assert(obj->n_ips <= OBJECT_MAX_IPS);
+			assert(c == OBJECTS_PODS || !(obj->has_v4 || obj->has_v6));
 			assert(obj->good || obj->more->refused);
 		}
 }

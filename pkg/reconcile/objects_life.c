@@ -34,7 +34,7 @@ static bool collection_of(const struct json *line, enum collection *ret)
 }
 
 static void play_put(struct objects *o, enum collection c, const struct json *object,
-		     struct object_entry at)
+		     struct object_log_line at)
 {
 	struct object *obj = object_replay(o, c, object);
 
@@ -52,22 +52,21 @@ static void play_gone(struct objects *o, enum collection c, const struct json *w
 		object_forget(o, c, namespace, name);
 }
 
-static void play(void *data, const struct json *line, int64_t at, uint32_t len)
+static void play(void *data, const struct json *line, struct object_log_line at)
 {
 	struct objects *o = data;
-	const struct object_entry entry = {at, len};
 	enum collection c;
 
 	if (!collection_of(line, &c))
 		return; /* of a later version */
 	if (json_get(line, "o"))
-		play_put(o, c, json_get(line, "o"), entry);
+		play_put(o, c, json_get(line, "o"), at);
 	else if (json_get(line, "gone"))
 		play_gone(o, c, json_get(line, "gone"));
 	else if (json_get(line, "complete")) {
 		o->of[c].known = true;
-		o->log_live += (int64_t)len - o->of[c].known_at.len;
-		o->of[c].known_at = entry;
+		o->log_live += (int64_t)at.len - o->of[c].known_at.len;
+		o->of[c].known_at = at;
 	}
 }
 
@@ -106,16 +105,16 @@ void objects_free(struct objects *o)
 
 /* ---- keeping ---- */
 
-static void line_add(struct object_log_line **list, size_t *n, int64_t *at, uint32_t len)
+static void line_add(struct object_log_line ***list, size_t *n, struct object_log_line *line)
 {
-	if (!len)
+	if (!line->len)
 		return;
 	MEM_GROW(*list, *n);
-	(*list)[(*n)++] = (struct object_log_line){at, len};
+	(*list)[(*n)++] = line;
 }
 
 /* What was refused comes behind what is in force: as it was said. */
-static void lines_live(struct objects *o, struct object_log_line **ret, size_t *ret_n)
+static void lines_live(struct objects *o, struct object_log_line ***ret, size_t *ret_n)
 {
 	for (enum collection c = 0; c < OBJECTS_N; c++) {
 		struct objects_of *of = &o->of[c];
@@ -123,19 +122,18 @@ static void lines_live(struct objects *o, struct object_log_line **ret, size_t *
 		for (size_t i = 0; i < of->n; i++) {
 			struct object *obj = of->list[i];
 
-			line_add(ret, ret_n, &obj->good_at, obj->good_len);
+			line_add(ret, ret_n, &obj->good_at);
 			if (obj->more->refused_at.len)
-				line_add(ret, ret_n, &object_more(obj)->refused_at.at,
-					 obj->more->refused_at.len);
+				line_add(ret, ret_n, &object_more(obj)->refused_at);
 		}
 		if (of->known)
-			line_add(ret, ret_n, &of->known_at.at, of->known_at.len);
+			line_add(ret, ret_n, &of->known_at);
 	}
 }
 
 int objects_keep(struct objects *o, struct err *e)
 {
-	__cleanup_free struct object_log_line *lines = NULL;
+	__cleanup_free struct object_log_line **lines = NULL;
 	size_t n = 0;
 	int r = object_log_sync(o->log, e);
 

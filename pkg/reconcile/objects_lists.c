@@ -11,14 +11,43 @@ void objects_speaker(struct objects *o, unsigned int source)
 	o->speaker = 1ull << source;
 }
 
+/* Who told it, by bit: most often there is but one who may. */
+static uint64_t sources_get(const struct object *obj)
+{
+	return (obj->told ? 1 : 0) | (obj->played ? SOURCE_LOG : 0) | obj->more->sources;
+}
+
+static void sources_set(struct object *obj, uint64_t sources)
+{
+	uint64_t others = sources & ~(SOURCE_LOG | 1);
+
+	obj->told = sources & 1;
+	obj->played = sources & SOURCE_LOG;
+	if (others != obj->more->sources)
+		object_more(obj)->sources = others;
+}
+
+/* … and in the list under way. */
+static uint64_t listed_get(const struct object *obj)
+{
+	return (obj->listed ? 1 : 0) | obj->more->listed;
+}
+
+static void listed_set(struct object *obj, uint64_t sources)
+{
+	obj->listed = sources & 1;
+	if ((sources & ~1ull) != obj->more->listed)
+		object_more(obj)->listed = sources & ~1ull;
+}
+
 void object_told(struct objects *o, enum collection c, struct object *obj)
 {
 	if (o->replaying) {
-		obj->sources = SOURCE_LOG;
+		sources_set(obj, SOURCE_LOG);
 		return;
 	}
-	obj->sources |= o->speaker;
-	obj->listed |= o->speaker;
+	sources_set(obj, sources_get(obj) | o->speaker);
+	listed_set(obj, listed_get(obj) | o->speaker);
 }
 
 /* These do not tell it any more. */
@@ -26,8 +55,8 @@ static void untell(struct objects *o, enum collection c, size_t i, uint64_t sour
 {
 	struct object *obj = o->of[c].list[i];
 
-	obj->sources &= ~sources;
-	if (!obj->sources && !obj->gone)
+	sources_set(obj, sources_get(obj) & ~sources);
+	if (!sources_get(obj) && !obj->gone)
 		object_leave(o, c, i);
 }
 
@@ -54,7 +83,7 @@ static void settle(struct objects *o, enum collection c)
 void objects_begin(struct objects *o, enum collection c)
 {
 	for (size_t i = 0; i < o->of[c].n; i++)
-		o->of[c].list[i]->listed &= ~o->speaker;
+		listed_set(o->of[c].list[i], listed_get(o->of[c].list[i]) & ~o->speaker);
 	o->of[c].listing |= o->speaker;
 	o->of[c].lists++;
 }
@@ -65,7 +94,7 @@ void objects_synced(struct objects *o, enum collection c)
 
 	o->told_at = wall_ms();
 	for (size_t i = of->n; of->listing & o->speaker && i-- > 0;)
-		if (!(of->list[i]->listed & o->speaker))
+		if (!(listed_get(of->list[i]) & o->speaker))
 			untell(o, c, i, o->speaker);
 	of->listing &= ~o->speaker;
 	if (!(of->told & o->speaker))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What the files of the object store share. */
-#include "reconcile/object_log.h"
 #include "reconcile/objects.h"
 
 struct objects_of {	      /* one collection */
@@ -14,7 +13,7 @@ struct objects_of {	      /* one collection */
 	uint64_t listing, told, awaited;
 	bool open;   /* which ones must is not known yet */
 	bool halved; /* it was whole, and one that must has not told its part yet */
-	struct object_entry known_at;
+	struct object_log_line known_at;
 	char *trouble;
 	uint64_t lists, objects, errors; /* begun; told; since the start */
 };
@@ -69,7 +68,7 @@ void object_note_fetched(struct object *obj, int64_t ms);
 
 /* ---- objects.c ---- */
 /* Where it stands in the log, in place of where it stood. */
-void object_logged(struct objects *o, struct object *obj, bool refused, struct object_entry at);
+void object_logged(struct objects *o, struct object *obj, bool refused, struct object_log_line at);
 void objects_log_known(struct objects *o, enum collection c);
 /* Its object is gone; a pod's may go before its process does: objects_sweep knows. */
 void object_leave(struct objects *o, enum collection c, size_t i);

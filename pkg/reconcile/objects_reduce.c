@@ -268,10 +268,15 @@ static void note_ip(struct object *obj, const struct json *ip)
 	const char *s = text_of(ip);
 	struct addr a;
 
-	if (!s || obj->n_ips == OBJECT_MAX_IPS || addr_parse(s, &a) < 0)
+	if (!s || addr_parse(s, &a) < 0)
 		return;
-	obj->ips = mem_resize(obj->ips, obj->n_ips + 1u, sizeof(*obj->ips));
-	obj->ips[obj->n_ips++] = a;
+	if (addr_is_v4(a)) {
+		obj->has_v4 = true;
+		memcpy(obj->v4, addr_bytes(&a), sizeof(obj->v4));
+	} else {
+		obj->has_v6 = true;
+		memcpy(obj->v6, addr_bytes(&a), sizeof(obj->v6));
+	}
 }
 
 static void note_pod(struct object *obj, const struct json *in)
@@ -280,9 +285,7 @@ static void note_pod(struct object *obj, const struct json *in)
 	const struct json *ips = json_get(status, "podIPs");
 	bool host_network = false;
 
-	free(obj->ips);
-	obj->ips = NULL;
-	obj->n_ips = 0;
+	obj->has_v4 = obj->has_v6 = false;
 	json_bool(json_get(json_get(in, "spec"), "hostNetwork"), &host_network, NULL);
 	obj->host_network = host_network;
 	for (size_t i = 0; i < json_len(ips); i++)

@@ -73,6 +73,7 @@ static void nothing_is_in_force_before_all_collections_are_told(void **state)
 
 static void what_is_not_read_is_no_change(void **state)
 {
+	struct addr ips[OBJECT_MAX_IPS];
 	struct fixture *f = *state;
 
 	put(f, OBJECTS_PODS, POD("p", "web"));
@@ -85,7 +86,9 @@ static void what_is_not_read_is_no_change(void **state)
 	put(f, OBJECTS_PODS, POD("p", "db"));
 	assert_true(next(f));
 	assert_string_equal(labels_get(&f->set->pods[0]->meta.labels, "app"), "db");
-	assert_int_equal(objects_find(f->o, OBJECTS_PODS, "shop", "p")->n_ips, 2);
+	assert_int_equal(object_ips(objects_find(f->o, OBJECTS_PODS, "shop", "p"), ips), 2);
+	assert_string_equal(addr_str(ips[0]), "10.0.0.1");
+	assert_string_equal(addr_str(ips[1]), "fd00::1");
 }
 
 static void an_edit_costs_its_own_object(void **state)
