@@ -4,8 +4,9 @@
 
 crowd.py KUBECONFIG NODE PODS POLICIES     in 100 namespaces: c0 … c99
 
-Each pod is of about 2 KB, runs on NODE and is selected by one policy of its namespace (of three
-rules); each policy selects the same number of pods. What exists is left as it is.
+Each pod is of about 3 KB, runs on NODE, has an address of each family and is selected by one policy
+of its namespace (of three rules); each policy selects the same number of pods. What exists is left
+as it is.
 """
 import concurrent.futures
 import json
@@ -46,21 +47,31 @@ def pod(i, node, apps):
         "metadata": {"name": f"{app}-7d4b9c6f5-{i}", "namespace": where,
                      "labels": {"app": app, "pod-template-hash": "7d4b9c6f5", "tier": "backend"},
                      "annotations": {"note": "y" * 400}},
-        "spec": {"nodeName": node, "containers": [{"name": "app", "image": "none", "env": env}]}}
+        "spec": {"nodeName": node, "containers": [{"name": "app", "image": "none", "env": env}]}}, pod_status(i)
+
+
+def pod_status(i):
+    v4, v6 = f"10.{128 + (i >> 16)}.{i >> 8 & 255}.{i & 255}", f"fd00:244:1::{i:x}"
+    return {"status": {"phase": "Running", "podIP": v4, "podIPs": [{"ip": v4}, {"ip": v6}]}}
 
 
 class Crowd:
     def __init__(self, kubeconfig):
         self.kubeconfig, self.mine = kubeconfig, threading.local()
 
-    def post(self, made):
-        where, tree = made
+    def ask(self, method, path, tree, *content_type):
         if not hasattr(self.mine, "api"):
             self.mine.api = Api(self.kubeconfig)
+        status, answer = self.mine.api.patiently(method, path, json.dumps(tree), *content_type)
+        if status not in (200, 201, 409):
+            raise SystemExit(f"{method} {path}: {status} {answer.get('message')}")
+
+    def post(self, made):
+        where, tree, *status = made
         root = "/api/v1" if tree["apiVersion"] == "v1" else "/apis/" + tree["apiVersion"]
-        status, answer = self.mine.api.patiently("POST", f"{root}/{where}", json.dumps(tree))
-        if status not in (201, 409):
-            raise SystemExit(f"{tree['metadata']['name']}: {status} {answer.get('message')}")
+        self.ask("POST", f"{root}/{where}", tree)
+        for part in status:
+            self.ask("PATCH", f"{root}/{where}/{tree['metadata']['name']}/status", part, "application/merge-patch+json")
 
     def make(self, what, objects):
         start = said = time.monotonic()
