@@ -41,9 +41,13 @@ static struct json *node_new(const struct slice *key, enum json_type type, const
 	return j;
 }
 
+/* Room for four, eight, sixteen … */
 static void node_link(struct json *parent, struct json *child)
 {
-	MEM_GROW(parent->items, parent->n);
+	size_t n = parent->n;
+
+	if (!n || (n >= 4 && (n & (n - 1)) == 0))
+		parent->items = mem_resize(parent->items, n ? n * 2 : 4, sizeof(*parent->items));
 	parent->items[parent->n++] = child;
 	child->parent = parent;
 }
@@ -67,6 +71,12 @@ static int cmp_members(const void *a, const void *b)
 	return c ? c : (x->line > y->line) - (x->line < y->line);
 }
 
+/* Most differ in their first byte. */
+static inline bool keys_equal(const char *a, const char *b)
+{
+	return a[0] == b[0] && strcmp(a, b) == 0;
+}
+
 /* Walking pairs is cheapest for the usual object; sorting bounds it for a hostile one. */
 const struct json *node_duplicate(const struct json *obj)
 {
@@ -75,7 +85,7 @@ const struct json *node_duplicate(const struct json *obj)
 	if (obj->n <= 16) {
 		for (size_t i = 1; i < obj->n; i++)
 			for (size_t k = 0; k < i; k++)
-				if (strcmp(obj->items[i]->key, obj->items[k]->key) == 0)
+				if (keys_equal(obj->items[i]->key, obj->items[k]->key))
 					return obj->items[i];
 		return NULL;
 	}
@@ -156,7 +166,7 @@ static size_t member_index(const struct json *j, const char *key)
 	size_t n = json_type(j) == JSON_OBJECT ? j->n : 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(j->items[i]->key, key) == 0)
+		if (keys_equal(j->items[i]->key, key))
 			return i;
 	return SIZE_MAX;
 }

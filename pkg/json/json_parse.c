@@ -55,8 +55,10 @@ static char peek(const struct reader *r)
 	return r->p < r->end ? *r->p : '\0';
 }
 
-static void skip_space(struct reader *r)
+static inline void skip_space(struct reader *r)
 {
+	if (peek(r) > ' ') /* most often: an API writes none */
+		return;
 	for (; r->p < r->end; r->p++) {
 		if (*r->p == '\n') {
 			r->line++;
@@ -351,7 +353,8 @@ static int read_value(struct reader *r, const struct place *at, struct json **re
 static const struct json_want *want_find(const struct json_want *list, const struct slice *key)
 {
 	for (; list->name; list++)
-		if (strncmp(list->name, key->p, key->n) == 0 && !list->name[key->n])
+		if (key->n && list->name[0] == key->p[0] &&
+		    strncmp(list->name, key->p, key->n) == 0 && !list->name[key->n])
 			return list;
 	return NULL;
 }
