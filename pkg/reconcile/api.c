@@ -77,11 +77,11 @@ static void on_object(void *data, const struct json *object)
 	tell(w->api);
 }
 
-static void on_gone(void *data, const char *namespace, const char *name)
+static void on_gone(void *data, const char *namespace, const char *name, const char *version)
 {
 	struct watched *w = data;
 
-	objects_gone(w->api->objects, w->c, namespace ?: "", name);
+	objects_gone(w->api->objects, w->c, namespace ?: "", name, version);
 	tell(w->api);
 }
 

@@ -52,9 +52,9 @@ static void on_object(void *data, const struct json *object)
 	spoken(data);
 }
 
-static void on_gone(void *data, const char *namespace, const char *name)
+static void on_gone(void *data, const char *namespace, const char *name, const char *version)
 {
-	objects_gone(speak(data), OBJECTS_NODES, "", name);
+	objects_gone(speak(data), OBJECTS_NODES, "", name, version);
 	spoken(data);
 }
 

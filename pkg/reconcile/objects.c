@@ -185,6 +185,14 @@ static void object_take(struct objects *o, enum collection c, struct object *obj
 	o->gateways_changed |= c == OBJECTS_GATEWAYS;
 }
 
+uint64_t object_version(const char *s)
+{
+	char *end = NULL;
+	uint64_t version = s ? strtoull(s, &end, 10) : 0;
+
+	return end && !*end ? version : 0;
+}
+
 /* Servers repeat events, and one of several may lag behind. A list is the truth: versions may
  * begin anew where a store was restored. */
 static bool version_take(const struct objects *o, enum collection c, struct object *obj,
@@ -192,13 +200,12 @@ static bool version_take(const struct objects *o, enum collection c, struct obje
 {
 	const char *s = NULL;
 	uint64_t version;
-	char *end;
 
 	if (json_string(json_get(json_get(object, "metadata"), "resourceVersion"), &s, NULL) < 0)
 		return true;
-	version = strtoull(s, &end, 10);
-	if (!version || *end)
-		return true; /* what it means only the server knows */
+	version = object_version(s);
+	if (!version)
+		return true;
 	if (!(o->of[c].listing & o->speaker) && version <= obj->version)
 		return false;
 	obj->version = version;

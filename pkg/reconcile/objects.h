@@ -141,7 +141,9 @@ void objects_unreadable(struct objects *o, enum collection c, const char *namesp
 			const char *name, const struct err *why);
 /* The same for one that was asked for, and that no watch may ever tell of. */
 void objects_fetched(struct objects *o, enum collection c, const struct json *object);
-void objects_gone(struct objects *o, enum collection c, const char *namespace, const char *name);
+/* version: as of when, may be NULL. What is known to be newer stays: the next of its name. */
+void objects_gone(struct objects *o, enum collection c, const char *namespace, const char *name,
+		  const char *version);
 void objects_synced(struct objects *o, enum collection c);
 /* It cannot be heard, and why; NULL: it can again. */
 void objects_trouble(struct objects *o, enum collection c, const struct err *e);

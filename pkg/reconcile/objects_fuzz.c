@@ -66,11 +66,11 @@ static void on_object(void *data, const struct json *object)
 	objects_put(l->o, l->c, object);
 }
 
-static void on_gone(void *data, const char *namespace, const char *name)
+static void on_gone(void *data, const char *namespace, const char *name, const char *version)
 {
 	struct listener *l = data;
 
-	objects_gone(l->o, l->c, namespace, name);
+	objects_gone(l->o, l->c, namespace, name, version);
 }
 
 static void on_unreadable(void *data, const char *namespace, const char *name, const struct err *e)

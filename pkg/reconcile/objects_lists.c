@@ -103,13 +103,26 @@ void objects_synced(struct objects *o, enum collection c)
 	settle(o, c);
 }
 
-void objects_gone(struct objects *o, enum collection c, const char *namespace, const char *name)
+/*
+ * A watch may be behind what was asked for: then it tells that the pod before the one of that name
+ * is gone. Of several watches of nodes each says what left its own part, and may be behind the
+ * others.
+ */
+static bool is_old(const struct objects *o, enum collection c, size_t i, const char *version)
+{
+	uint64_t at = object_version(version);
+
+	return c != OBJECTS_NODES && at && at < o->of[c].list[i]->version;
+}
+
+void objects_gone(struct objects *o, enum collection c, const char *namespace, const char *name,
+		  const char *version)
 {
 	size_t i = objects_index(o, c, namespace, name);
 
 	o->of[c].objects++;
 	o->told_at = wall_ms();
-	if (i != SIZE_MAX)
+	if (i != SIZE_MAX && !is_old(o, c, i, version))
 		untell(o, c, i, o->speaker | SOURCE_LOG);
 }
 

@@ -77,11 +77,11 @@ static void a_node_asks_for_those_that_it_needs(void **state)
 	expect(f, true, OWN " " GW " labelSelector=a.b%2Fc%20notin%20%28x%2Cy%29%2Cdb%2C%21old");
 	put(f, OBJECTS_POLICIES, POLICY("{}"));
 	expect(f, true, OWN " (all)");
-	objects_gone(f->o, OBJECTS_POLICIES, "shop", "p");
+	objects_gone(f->o, OBJECTS_POLICIES, "shop", "p", NULL);
 	expect(f, true, OWN " " GW);
 	put(f, OBJECTS_GATEWAYS, GATEWAY("b", "")); /* every node is its candidate */
 	expect(f, true, OWN " (all)");
-	objects_gone(f->o, OBJECTS_GATEWAYS, "", "b");
+	objects_gone(f->o, OBJECTS_GATEWAYS, "", "b", NULL);
 	expect(f, true, OWN " " GW);
 	put(f, OBJECTS_NODES, NODE("n1", "\"sluice.dev/gateway\":\"yes\""));
 	expect(f, true, OWN " (all)");
@@ -143,7 +143,7 @@ static void a_node_is_there_for_as_long_as_one_watch_tells_it(void **state)
 	assert_int_equal(objects_set(f->o, &set), 1);
 	doc_set_free(set);
 	/* by its label it is none of them any more */
-	objects_gone(f->o, OBJECTS_NODES, "", "n1");
+	objects_gone(f->o, OBJECTS_NODES, "", "n1", NULL);
 	objects_begin(f->o, OBJECTS_NODES); /* and in a list without n2 */
 	objects_synced(f->o, OBJECTS_NODES);
 	assert_int_equal(objects_count(f->o, OBJECTS_NODES), 1);

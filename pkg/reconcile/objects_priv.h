@@ -67,6 +67,8 @@ void object_note_uid(struct object *obj, const char *uid);
 void object_note_fetched(struct object *obj, int64_t ms);
 
 /* ---- objects.c ---- */
+/* What versions are compared by; 0: what it means only the server knows. */
+uint64_t object_version(const char *s);
 /* Where it stands in the log, in place of where it stood. */
 void object_logged(struct objects *o, struct object *obj, bool refused, struct object_log_line at);
 void objects_log_known(struct objects *o, enum collection c);

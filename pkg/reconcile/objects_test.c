@@ -180,8 +180,8 @@ static void the_older_gateway_keeps_a_range_that_two_claim(void **state)
 	assert_non_null(strstr(objects_find(f->o, OBJECTS_GATEWAYS, "", "a")->more->conflict,
 			       "spec.addresses[0].range: EgressGateway b"));
 	assert_null(objects_find(f->o, OBJECTS_GATEWAYS, "", "b")->more->conflict);
-	objects_gone(f->o, OBJECTS_GATEWAYS, "", "b");
-	objects_gone(f->o, OBJECTS_GATEWAYS, "", "c");
+	objects_gone(f->o, OBJECTS_GATEWAYS, "", "b", NULL);
+	objects_gone(f->o, OBJECTS_GATEWAYS, "", "c", NULL);
 	assert_true(next(f));
 	assert_int_equal(f->set->n_gateways, 1);
 	assert_int_equal(f->set->gateways[0].n_ranges, 2);
@@ -220,8 +220,8 @@ static void a_pod_is_who_it_was_while_it_is_needed(void **state)
 	put(f, OBJECTS_PODS, POD("q", "web"));
 	sync_all(f);
 	assert_true(next(f));
-	objects_gone(f->o, OBJECTS_PODS, "shop", "p");
-	objects_gone(f->o, OBJECTS_PODS, "shop", "q");
+	objects_gone(f->o, OBJECTS_PODS, "shop", "p", NULL);
+	objects_gone(f->o, OBJECTS_PODS, "shop", "q", NULL);
 	objects_sweep(f->o, who, (char[]){"p"});
 	assert_true(next(f));
 	assert_int_equal(f->set->n_pods, 1);
@@ -269,7 +269,7 @@ static void what_the_api_told_is_counted(void **state)
 	put(f, OBJECTS_POLICIES, POLICY("a", "\"rules\":" RULES_DENY));
 	put(f, OBJECTS_POLICIES, POLICY("b", "\"rule\": 1"));
 	objects_synced(f->o, OBJECTS_POLICIES);
-	objects_gone(f->o, OBJECTS_POLICIES, "shop", "a");
+	objects_gone(f->o, OBJECTS_POLICIES, "shop", "a", NULL);
 	objects_trouble(f->o, OBJECTS_POLICIES, &trouble);
 	objects_trouble(f->o, OBJECTS_POLICIES, NULL);
 	objects_counts(f->o, OBJECTS_POLICIES, &c);
@@ -302,7 +302,7 @@ static void a_policy_on_services_waits_for_them(void **state)
 	assert_true(next(f));
 	assert_int_equal(f->set->n_policies, 1);
 	assert_int_equal(f->set->n_services, 1);
-	objects_gone(f->o, OBJECTS_POLICIES, "shop", "c");
+	objects_gone(f->o, OBJECTS_POLICIES, "shop", "c", NULL);
 	assert_false(objects_wanted(f->o, OBJECTS_SERVICES));
 }
 
@@ -417,8 +417,8 @@ static void what_is_told_without_its_namespace_is_of_no_object(void **state)
 	put(f, OBJECTS_PODS, POD("p", "web"));
 	sync_all(f);
 	assert_true(next(f));
-	objects_gone(f->o, OBJECTS_POLICIES, NULL, "a");
-	objects_gone(f->o, OBJECTS_PODS, NULL, "p");
+	objects_gone(f->o, OBJECTS_POLICIES, NULL, "a", NULL);
+	objects_gone(f->o, OBJECTS_PODS, NULL, "p", NULL);
 	objects_unreadable(f->o, OBJECTS_POLICIES, NULL, "a", &why);
 	assert_false(next(f));
 	assert_null(objects_find(f->o, OBJECTS_POLICIES, "shop", "a")->more->refused);

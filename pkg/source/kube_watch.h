@@ -24,8 +24,8 @@ struct kube_watch_ops {
 	 * apiVersion in a list.
 	 */
 	void (*object)(void *data, const struct json *object);
-	void (*gone)(void *data, const char *namespace,
-		     const char *name); /* namespace may be NULL */
+	/* namespace and version (resourceVersion: as of when) may be NULL. */
+	void (*gone)(void *data, const char *namespace, const char *name, const char *version);
 	/*
 	 * There is such an object, but it is above 4 MiB, or JSON that the strict reader refuses
 	 * ("\u0000"): keep what is known of it. Its owner must not be able to make it vanish.

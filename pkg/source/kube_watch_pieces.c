@@ -77,10 +77,11 @@ int kube_watch_item(void *data, const char *text, size_t n, bool cut, struct err
 	return w->freed ? -ECANCELED : 0;
 }
 
-static void say_gone(struct kube_watch *w, const char *namespace, const char *name)
+static void say_gone(struct kube_watch *w, const char *namespace, const char *name,
+		     const char *version)
 {
 	if (w->ops->gone)
-		w->ops->gone(w->data, namespace && namespace[0] ? namespace : NULL, name);
+		w->ops->gone(w->data, namespace && namespace[0] ? namespace : NULL, name, version);
 }
 
 /* {"type": "ERROR", "object": Status} */
@@ -120,7 +121,7 @@ static int event(struct kube_watch *w, const struct json *j, struct err *e)
 		return err_set(e, -EPROTO, "%s: an event without a name", w->path);
 	}
 	if (strcmp(type, "DELETED") == 0)
-		say_gone(w, kube_meta(object, "namespace"), name);
+		say_gone(w, kube_meta(object, "namespace"), name, version);
 	else if (w->ops->object)
 		w->ops->object(w->data, object);
 	return 0;
@@ -146,7 +147,7 @@ static int unreadable_event(struct kube_watch *w, const char *text, size_t n, st
 	if (found[3][0])
 		set_version(w, found[3]);
 	if (strcmp(found[0], "DELETED") == 0)
-		say_gone(w, found[2], found[1]);
+		say_gone(w, found[2], found[1], found[3][0] ? found[3] : NULL);
 	else if (strcmp(found[0], "BOOKMARK") != 0)
 		say_unreadable(w, found[2], found[1], e);
 	return 0;

@@ -61,7 +61,7 @@ static void a_list_comes_first_and_then_what_happens(void **state)
 					     FAKE_EVENT("DELETED", FAKE_POD("b", "8")),
 			     .how = FAKE_HOLD}}});
 	assert_string_equal(w.said, "");
-	fake_world_until(&w, "begin +shop/a@3 +shop/b@4 synced +shop/c@6 +shop/a@7 -shop/b");
+	fake_world_until(&w, "begin +shop/a@3 +shop/b@4 synced +shop/c@6 +shop/a@7 -shop/b@8");
 	expect_asked(0, "L " Q "resourceVersion=0&limit=500");
 	expect_asked(1, "W " Q "watch=true&allowWatchBookmarks=true&resourceVersion=5&"
 			"timeoutSeconds=");
@@ -203,7 +203,7 @@ static void bytes_may_come_one_by_one(void **state)
 		.watches = {{FAKE_EVENT("ADDED", FAKE_POD("c", "6"))
 				     FAKE_EVENT("DELETED", FAKE_POD("b", "8")),
 			     .how = FAKE_DRIP | FAKE_HOLD}}});
-	fake_world_until(&w, "begin +shop/a@3 +shop/b@4 synced +shop/c@6 -shop/b");
+	fake_world_until(&w, "begin +shop/a@3 +shop/b@4 synced +shop/c@6 -shop/b@8");
 }
 
 /* A pod with an annotation of n bytes. */
@@ -218,8 +218,9 @@ static char *fat_pod(const char *name, size_t n)
 static char *huge_pod(const char *name)
 {
 	return mem_printf(
-		"{\"metadata\":{\"name\":\"%s\",\"namespace\":\"shop\"},\"spec\":\"%*s\"}", name,
-		KUBE_PIECE_MAX, "");
+		"{\"metadata\":{\"name\":\"%s\",\"namespace\":\"shop\",\"resourceVersion\":\"8\"},"
+		"\"spec\":\"%*s\"}",
+		name, KUBE_PIECE_MAX, "");
 }
 
 static void large_objects_are_taken_and_larger_ones_named(void **state)
@@ -236,7 +237,7 @@ static void large_objects_are_taken_and_larger_ones_named(void **state)
 
 	play((struct fake_script){.lists = {{list}}, .watches = {{watch, .how = FAKE_HOLD}}});
 	fake_world_until(&w, "begin +shop/fat@3 ?shop/huge +shop/a@3 synced +shop/fat@3 ?shop/huge "
-			     "-shop/huge +shop/b@9");
+			     "-shop/huge@8 +shop/b@9");
 	assert_non_null(strstr(w.e.msg, "/api/v1/pods: shop/huge: larger than 4194304 bytes"));
 }
 
@@ -299,7 +300,7 @@ static void free_at_object(void *data, const struct json *object)
 {
 	free_at("object");
 }
-static void free_at_gone(void *data, const char *namespace, const char *name)
+static void free_at_gone(void *data, const char *namespace, const char *name, const char *version)
 {
 	free_at("gone");
 }

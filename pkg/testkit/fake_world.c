@@ -57,9 +57,10 @@ static void on_object(void *data, const struct json *object)
 	    *version ? "@" : "", version);
 }
 
-static void on_gone(void *data, const char *namespace, const char *name)
+static void on_gone(void *data, const char *namespace, const char *name, const char *version)
 {
-	say(data, "-%s%s%s", namespace ? namespace : "", namespace ? "/" : "", name);
+	say(data, "-%s%s%s%s%s", namespace ? namespace : "", namespace ? "/" : "", name,
+	    version ? "@" : "", version ? version : "");
 }
 
 static void on_unreadable(void *data, const char *namespace, const char *name, const struct err *e)

@@ -55,7 +55,7 @@ static void on_object(void *data, const struct json *object)
 		       meta(object, "resourceVersion"));
 }
 
-static void on_gone(void *data, const char *namespace, const char *name)
+static void on_gone(void *data, const char *namespace, const char *name, const char *version)
 {
 	objects++;
 	if (!quiet)
