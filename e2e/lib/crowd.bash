@@ -5,7 +5,7 @@
 #	crowd_start [SAYS [CONFIG]]  the daemon, until its log says so (else: that all is in force):
 #	                          SECONDS_TAKEN. CONFIG: a kubeconfig
 #	crowd_told                waits until the API has told all, and all is in force
-#	crowd_cpu, crowd_memory   of the daemon so far
+#	crowd_cpu, crowd_waited, crowd_memory, crowd_peak   of the daemon so far
 #	crowd_gate GATE VALUE     "ok" or "MISSED"
 #	wakes NODE                how often its daemon is woken in ten seconds
 #	crowd_record              what the server lists, for kube_replay: in $LAB/recorded
@@ -62,6 +62,8 @@ crowd_of() { echo "/proc/$(cat "$LAB/pids/sluiced-node1")/$1"; }
 crowd_cpu() { awk -v hz="$(getconf CLK_TCK)" '{ printf "%.2f", ($14 + $15) / hz }' "$(crowd_of stat)"; }
 crowd_memory() { awk '/^(VmHWM|VmRSS|RssAnon)/ { printf "%s %.1f MiB  ", $1, $2 / 1024 }' "$(crowd_of status)"; }
 crowd_peak() { awk '/^VmHWM/ { printf "%.1f", $2 / 1024 }' "$(crowd_of status)"; }
+# for a processor, seconds: how much of a time by the clock is the machine's
+crowd_waited() { awk '{ printf "%.2f", $2 / 1e9 }' "$(crowd_of schedstat)"; }
 crowd_gate() { [ "$(bc <<<"$2 <= $1")" = 1 ] && echo ok || echo MISSED; }
 
 crowd_record() {
