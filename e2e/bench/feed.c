@@ -5,7 +5,6 @@
  * the first policy's way into the maps, and the bytes of all nodes with one policy and
  * with all of them.
  */
-#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -19,10 +18,9 @@
 #include "base/mem.h"
 #include "bpf/loader.h"
 #include "dataplane/programs_tables.h"
+#include "testkit/bpf_fixture.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/policy_fixture.h"
-
-#define DIR "/mnt"
 
 static uint32_t n_prefixes, n_policies;
 
@@ -58,20 +56,6 @@ static char *feed_text(void)
 	return text;
 }
 
-static struct bpf_pins *pins_open(void)
-{
-	struct bpf_pins *pins = NULL;
-	struct err e = {0};
-
-	netns_fresh();
-	assert_int_equal(unshare(CLONE_NEWNS), 0);
-	assert_int_equal(mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	assert_int_equal(mount("bpf", DIR, "bpf", 0, "mode=0700"), 0);
-	expect_ok(bpf_load(DIR, &e), &e);
-	expect_ok(bpf_pins_open(DIR, &pins, &e), &e);
-	return pins;
-}
-
 static void policy_put(struct bpf_pins *pins, struct dp_tables *t, const struct policy_fixture *f,
 		       const struct dp_program *item)
 {
@@ -91,7 +75,7 @@ static void policy_put(struct bpf_pins *pins, struct dp_tables *t, const struct 
 static void policies_put(const struct policy_fixture *f, double read_ms)
 {
 	const struct pod_info pod = {.namespace = "default", .name = "x", .labels_known = true};
-	struct bpf_pins *pins = pins_open();
+	struct bpf_pins *pins = world_load();
 	struct dp_tables *t = tables_new();
 	struct program *program = NULL;
 	struct binding b = {0};
@@ -115,7 +99,7 @@ static void policies_put(const struct policy_fixture *f, double read_ms)
 	binding_done(&b);
 	tables_free(t);
 	bpf_pins_close(pins);
-	umount2(DIR, MNT_DETACH);
+	umount2("/tmp", MNT_DETACH);
 }
 
 static void feed(void)

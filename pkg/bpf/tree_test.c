@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "testkit/addr_fixture.h"
+
 #define BASE 100
 
 struct tree {
@@ -172,14 +174,6 @@ static void finds_the_interval_of_each_address(void **state)
 	}
 }
 
-static struct addr text_addr(const char *text)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(text, &a), 0);
-	return a;
-}
-
 /* What begins where IPv4 ends, or just before; and the highest addresses of both. */
 static void knows_the_edges_of_ipv4(void **state)
 {
@@ -193,13 +187,13 @@ static void knows_the_edges_of_ipv4(void **state)
 
 		for (size_t i = 0; i < 4; i++) {
 			if (mask >> i & 1)
-				v[n++] = (struct tree_interval){text_addr(firsts[i]), 0};
+				v[n++] = (struct tree_interval){addr_of(firsts[i]), 0};
 		}
 		for (size_t i = 1; i < n; i++)
 			v[i].value = v[i - 1].value % 3 + 1;
 		t = tree_make(v, n);
 		for (size_t i = 0; i < 4; i++) {
-			struct addr a = text_addr(firsts[i]), before = addr_before(a);
+			struct addr a = addr_of(firsts[i]), before = addr_before(a);
 
 			assert_int_equal(find(&t, a), find_linear(v, n, a));
 			assert_int_equal(find(&t, before), find_linear(v, n, before));
@@ -215,7 +209,7 @@ static void knows_the_edges_of_ipv4(void **state)
 static void takes_two_nodes_for_what_is_simple(void **state)
 {
 	struct tree_interval v[3] = {
-		{.value = 5}, {text_addr("10.0.0.0"), 6}, {text_addr("11.0.0.0"), 5}};
+		{.value = 5}, {addr_of("10.0.0.0"), 6}, {addr_of("11.0.0.0"), 5}};
 
 	assert_int_equal(tree_size(v, 1), 2);
 	assert_int_equal(tree_size(v, 3), 2);

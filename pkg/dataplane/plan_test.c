@@ -9,25 +9,10 @@
 
 #include "base/mem.h"
 #include "dataplane/plan.h"
+#include "testkit/addr_fixture.h"
 
 #define ETH 7 /* ifindex of an uplink */
 #define ID  SLU_ID_FIRST
-
-static struct addr addr_of(const char *text)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(text, &a), 0);
-	return a;
-}
-
-static struct cidr cidr_of(const char *text)
-{
-	struct cidr c;
-
-	assert_int_equal(cidr_parse(text, &c), 0);
-	return c;
-}
 
 #define ADD(list, n, ...)                    \
 	do {                                 \

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -13,9 +12,8 @@
 #include <unistd.h>
 
 #include "bpf/loader.h"
+#include "testkit/bpf_fixture.h"
 #include "testkit/programs_fixture.h"
-
-#define DIR "/mnt"
 
 static void writes_a_program_once(void **state)
 {
@@ -197,20 +195,6 @@ static void holds_a_large_set_once(void **state)
 
 /* ---- in the kernel ---- */
 
-static struct bpf_pins *pins_open(void)
-{
-	struct bpf_pins *pins = NULL;
-	struct err e = {0};
-
-	netns_fresh();
-	assert_int_equal(unshare(CLONE_NEWNS), 0);
-	assert_int_equal(mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	assert_int_equal(mount("bpf", DIR, "bpf", 0, "mode=0700"), 0);
-	expect_ok(bpf_load(DIR, &e), &e);
-	expect_ok(bpf_pins_open(DIR, &pins, &e), &e);
-	return pins;
-}
-
 static void kernel_set(struct bpf_pins *pins, struct dp_tables *t, const struct content *c,
 		       uint32_t id)
 {
@@ -231,7 +215,7 @@ static void kernel_set(struct bpf_pins *pins, struct dp_tables *t, const struct 
 
 static void finds_its_programs_again_after_a_restart(void **state)
 {
-	struct bpf_pins *pins = pins_open();
+	struct bpf_pins *pins = world_load();
 	struct dp_tables *t = tables_new(), *again = NULL;
 	__cleanup_free char *yaml = feed_yaml(300,
 					      "  - {action: Allow, to: [{cidr: 9.9.9.0/24}]}\n");
@@ -269,7 +253,7 @@ static void finds_its_programs_again_after_a_restart(void **state)
 	tables_free(t);
 	tables_free(again);
 	bpf_pins_close(pins);
-	umount2(DIR, MNT_DETACH);
+	umount2("/tmp", MNT_DETACH);
 }
 
 int main(void)

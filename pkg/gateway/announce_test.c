@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "testkit/addr_fixture.h"
 #include "testkit/netns_fixture.h"
 
 static const uint8_t own[6] = {2, 0, 0, 0, 0, 1};
@@ -51,14 +52,6 @@ int close(int fd)
 {
 	n_closed++;
 	return (int)syscall(SYS_close, fd);
-}
-
-static struct addr ip(const char *s)
-{
-	struct addr a = {0};
-
-	assert_int_equal(addr_parse(s, &a), 0);
-	return a;
 }
 
 /* A command's exit status in the second namespace. */
@@ -119,7 +112,7 @@ static long probe_ms(const char *addr, int timeout_ms, uint8_t mac[6], int expec
 	struct timespec a, b;
 
 	clock_gettime(CLOCK_MONOTONIC, &a);
-	expect_rc(probe(v0, own, ip(addr), timeout_ms, mac), expected, &e);
+	expect_rc(probe(v0, own, addr_of(addr), timeout_ms, mac), expected, &e);
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	return (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
 }
@@ -204,7 +197,7 @@ static pid_t probe_from_there(const char *addr, int fd)
 	while (v1 != 0 && r >= 0) {
 		uint8_t mac[6] = {0};
 
-		r = probe(v1, peer, ip(addr), 600, mac);
+		r = probe(v1, peer, addr_of(addr), 600, mac);
 		if (r == 1 && (memcmp(mac, own, sizeof(mac)) != 0 || write(fd, "h", 1) != 1))
 			r = -1;
 	}
@@ -240,7 +233,7 @@ static void two_that_probe_for_one_address_see_each_other(void **state)
 		probe_ms(addrs[i], 60000, mac, 1);
 		assert_memory_equal(mac, peer, sizeof(mac));
 		while (!heard && time(NULL) < patience) {
-			probe(v0, own, ip(addrs[i]), 300, mac);
+			probe(v0, own, addr_of(addrs[i]), 300, mac);
 			heard = said(fds[0]);
 		}
 		assert_int_equal(heard, 'h');
@@ -264,7 +257,7 @@ static void neighbours_take_the_new_mac_from_an_announcement(void **state)
 			 "ip neigh add %s lladdr 02:00:00:00:00:99 dev v1 nud reachable", addrs[i]);
 		assert_int_equal(there(command), 0);
 		/* locktime (1 s) protects a fresh entry from replies, not from requests */
-		expect_ok(announce_send(an, v0, virtual_mac, ip(addrs[i]), &e), &e);
+		expect_ok(announce_send(an, v0, virtual_mac, addr_of(addrs[i]), &e), &e);
 		snprintf(command, sizeof(command),
 			 "for i in $(seq 500); do ip neigh show %s dev v1 | "
 			 "grep -q 02:53:4c:00:00:09 && exit 0; sleep 0.02; done; exit 1",
@@ -290,8 +283,8 @@ static void asks_for_a_thousand_at_once(void **state)
 
 		snprintf(v4, sizeof(v4), "10.1.%u.%u", 7 + i / 250, i % 250 + 1);
 		snprintf(v6, sizeof(v6), "fd00:7::%u", i + 1);
-		list[i] = (struct probe){.ifindex = v0, .addr = ip(v4)};
-		list[N + i] = (struct probe){.ifindex = v0, .addr = ip(v6)};
+		list[i] = (struct probe){.ifindex = v0, .addr = addr_of(v4)};
+		list[N + i] = (struct probe){.ifindex = v0, .addr = addr_of(v6)};
 		memcpy(list[i].own_mac, own, sizeof(own));
 		memcpy(list[N + i].own_mac, own, sizeof(own));
 	}
@@ -314,7 +307,7 @@ static void a_thousand_announcements_need_no_socket_each(void **state)
 		char addr[32];
 
 		snprintf(addr, sizeof(addr), i % 2 ? "10.1.8.%u" : "fd00:8::%u", i / 4 + 1);
-		expect_ok(announce_send(an, v0, own, ip(addr), &e), &e);
+		expect_ok(announce_send(an, v0, own, addr_of(addr), &e), &e);
 	}
 	assert_int_equal(n_closed, 0);
 }
@@ -324,12 +317,12 @@ static void says_where_it_cannot(void **state)
 	uint8_t mac[6];
 
 	start();
-	expect_rc(announce_send(an, 4711, own, ip("10.1.0.77"), &e), -ENODEV, &e);
+	expect_rc(announce_send(an, 4711, own, addr_of("10.1.0.77"), &e), -ENODEV, &e);
 	assert_non_null(strstr(e.msg, "4711"));
-	expect_rc(probe(4711, own, ip("fd00::1"), 30, mac), -ENODEV, &e);
-	expect_rc(announce_send(an, 1, own, ip("10.1.0.77"), &e), -EOPNOTSUPP, &e);
+	expect_rc(probe(4711, own, addr_of("fd00::1"), 30, mac), -ENODEV, &e);
+	expect_rc(announce_send(an, 1, own, addr_of("10.1.0.77"), &e), -EOPNOTSUPP, &e);
 	sh("ip link set v0 down");
-	expect_rc(probe(v0, own, ip("10.1.0.77"), 30, mac), -ENETDOWN, &e);
+	expect_rc(probe(v0, own, addr_of("10.1.0.77"), 30, mac), -ENETDOWN, &e);
 	assert_non_null(strstr(e.msg, "10.1.0.77"));
 }
 

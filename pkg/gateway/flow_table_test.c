@@ -8,20 +8,14 @@
 
 #include <cmocka.h>
 
-static struct addr A(const char *s) {
-	struct addr a;
+#include "testkit/addr_fixture.h"
 
-	assert_int_equal(addr_parse(s, &a), 0);
-	return a;
-}
-
-static struct move_flow
-flow_of(const char *seen, unsigned int i)
+static struct move_flow flow_of(const char *seen, unsigned int i)
 {
 	return (struct move_flow){
-		.src = A("10.244.1.5"),
-		.dst = A("198.51.100.7"),
-		.seen = A(seen),
+		.src = addr_of("10.244.1.5"),
+		.dst = addr_of("198.51.100.7"),
+		.seen = addr_of(seen),
 		.dport = (uint16_t)(i >> 16),
 		.seen_port = (uint16_t)i,
 		.proto = 6,
@@ -72,7 +66,7 @@ static void takes_no_more_than_it_may(void **state)
 
 static void lists_and_forgets_by_address(void **state)
 {
-	const struct addr some[] = {A("203.0.113.10"), A("2001:db8::10")};
+	const struct addr some[] = {addr_of("203.0.113.10"), addr_of("2001:db8::10")};
 	struct move_flow f, *list;
 	struct flow_table t;
 	bool new;

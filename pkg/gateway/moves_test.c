@@ -13,16 +13,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/moves_wire.h"
+#include "testkit/addr_fixture.h"
 #include "testkit/gateway_fixture.h"
 
+#define A	 addr_of
 #define LIMIT_MS 30000
-
-static struct addr A(const char *s) {
-	struct addr a;
-
-	assert_int_equal(addr_parse(s, &a), 0);
-	return a;
-}
 
 /* A gateway: a pass asks for the one address of these tests. */
 struct gw {

@@ -11,23 +11,18 @@
 
 #include <cmocka.h>
 
+#include "testkit/addr_fixture.h"
 #include "testkit/gateway_fixture.h"
 
+#define A	 addr_of
 #define LIMIT_MS 30000
 #define SEEN	 "203.0.113.10"
 #define SEEN_TOO "2001:db8::10"
 
-static struct addr A(const char *s) {
-	struct addr a;
-
-	assert_int_equal(addr_parse(s, &a), 0);
-	return a;
-}
-
 /* ---- two gateways ---- */
 
-static int
-no_list(void *data, const struct addr *addrs, size_t n, struct move_flow **ret, size_t *ret_n)
+static int no_list(void *data, const struct addr *addrs, size_t n, struct move_flow **ret,
+		   size_t *ret_n)
 {
 	return -1;
 }

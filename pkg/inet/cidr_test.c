@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "inet/cidr.h"
+#include "testkit/addr_fixture.h"
 
 static const struct {
 	const char *text;
@@ -43,14 +44,6 @@ static void parses_and_refuses_prefixes(void **state)
 		if (parse_cases[i].emit)
 			assert_string_equal(cidr_str(c), parse_cases[i].emit);
 	}
-}
-
-static struct cidr cidr_of(const char *s)
-{
-	struct cidr c;
-
-	assert_int_equal(cidr_parse(s, &c), 0);
-	return c;
 }
 
 static void the_ipv6_default_does_not_contain_ipv4(void **state)

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/bypass.h"
 
-#include <linux/bpf.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kernel/tc.h"
@@ -25,21 +23,8 @@ static int teardown(void **state)
 
 static void attach(const char *name, enum tc_mode mode)
 {
-	struct bpf_insn insns[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_SCHED_CLS,
-		.insns = (uintptr_t)insns,
-		.insn_cnt = 2,
-		.license = (uintptr_t) "Dual BSD/GPL",
-	};
-	int fd;
+	int fd = tc_program(name, -1);
 
-	strncpy(attr.prog_name, name, sizeof(attr.prog_name) - 1);
-	fd = (int)syscall(__NR_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
-	assert_true(fd >= 0);
 	expect_ok(tc_attach(ifindex_of("v0"), TC_DIR_INGRESS, mode, fd, &e), &e);
 	close(fd);
 }

@@ -10,17 +10,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "testkit/addr_fixture.h"
 #include "testkit/netns_fixture.h"
 
-static struct addr A(const char *s) {
-	struct addr a = {0};
+#define A addr_of
 
-	assert_int_equal(addr_parse(s, &a), 0);
-	return a;
-}
-
-static void
-need_conntrack(void)
+static void need_conntrack(void)
 {
 	netns_fresh();
 	if (sh_status("conntrack -L") != 0) {

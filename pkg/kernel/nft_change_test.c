@@ -18,17 +18,6 @@
 #include "testkit/netns_fixture.h"
 #include "testkit/nft_lab.h"
 
-static struct lab *fresh(void **state)
-{
-	return *state = lab_new();
-}
-
-static int teardown(void **state)
-{
-	lab_free(*state);
-	return 0;
-}
-
 #define FLOOD	 8000
 #define PER_FLOW 20
 #define TURNS	 100
@@ -93,7 +82,7 @@ static void change_elements(struct lab *l, unsigned int turn)
 
 static void a_hundred_changes_under_traffic_lose_nothing(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 
 	lab_mark_pod(LAB_ID(16));
 	assert_int_equal(received_meanwhile(l, change_elements), FLOOD);
@@ -110,7 +99,7 @@ static void build_anew(struct lab *l, unsigned int turn)
 
 static void a_table_built_anew_under_traffic_leaks_nothing(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 
 	lab_mark_pod(LAB_ID(16));
 	assert_int_equal(received_meanwhile(l, build_anew), FLOOD);
@@ -134,7 +123,7 @@ static void build_from_another(struct lab *l, unsigned int turn)
 
 static void other_chains_give_way_to_ours_under_traffic(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 
 	lab_mark_pod(LAB_ID(16));
 	assert_int_equal(received_meanwhile(l, build_from_another), FLOOD);
@@ -143,7 +132,7 @@ static void other_chains_give_way_to_ours_under_traffic(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
+#define TEST(name) cmocka_unit_test_teardown(name, lab_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_hundred_changes_under_traffic_lose_nothing),
 		TEST(a_table_built_anew_under_traffic_leaks_nothing),

@@ -20,21 +20,10 @@
 #define EXT4 LAB_EXT4
 #define POD4 LAB_POD4
 
-static struct lab *fresh(void **state)
-{
-	return *state = lab_new();
-}
-
-static int teardown(void **state)
-{
-	lab_free(*state);
-	return 0;
-}
-
 /* An identity is a property of the connection: what lost its mark must not leave without it. */
 static void a_mark_that_others_wrote_over_costs_the_packet(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 
 	sh("nft add chain inet t clobber '{ type filter hook prerouting priority -150; }' && "
 	   "nft add rule inet t clobber meta mark set 1");
@@ -47,7 +36,7 @@ static void a_mark_that_others_wrote_over_costs_the_packet(void **state)
  * does. */
 static void a_verdict_outlives_the_mark(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 
 	sh("nft add chain inet t clobber '{ type filter hook prerouting priority -150; }' && "
 	   "nft add rule inet t clobber meta mark set 0x%x",
@@ -64,7 +53,7 @@ static void a_verdict_outlives_the_mark(void **state)
 /* Who classifies packets in mangle writes over the priority: then the mark says it all. */
 static void a_mark_outlives_the_priority(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int far = lab_socket(l->tun, SOCK_DGRAM, EXT4, 7);
 	int c = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
 
@@ -86,7 +75,7 @@ static void a_mark_outlives_the_priority(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
+#define TEST(name) cmocka_unit_test_teardown(name, lab_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_mark_that_others_wrote_over_costs_the_packet),
 		TEST(a_verdict_outlives_the_mark),

@@ -12,22 +12,12 @@
 #include <cmocka.h>
 
 #include "bpf/drop_reasons.h"
+#include "testkit/addr_fixture.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/nft_lab.h"
 
 #define EXT4 LAB_EXT4
 #define POD4 LAB_POD4
-
-static struct lab *fresh(void **state)
-{
-	return *state = lab_new();
-}
-
-static int teardown(void **state)
-{
-	lab_free(*state);
-	return 0;
-}
 
 /* Services: 198.51.100.1 leads to the outside server, .2 to 10.9.0.5, which is inside. */
 static void services(struct lab *l)
@@ -42,7 +32,7 @@ static void services(struct lab *l)
 
 static void destinations_are_judged_again_behind_a_service(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int outside = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
 	int inside = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 7);
 	static const uint32_t marks[] = {LAB_ID(SLU_ID_CHECK), LAB_ID(16), LAB_DIVERT | LAB_ID(16)};
@@ -74,23 +64,15 @@ static void destinations_are_judged_again_behind_a_service(void **state)
 	close(inside), close(outside);
 }
 
-static struct addr addr_read(const char *text)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(text, &a), 0);
-	return a;
-}
-
 /* The Service is known, and who judged the packet judged it as its endpoint. */
 static void a_service_passes_as_the_endpoint_it_was_judged_as(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int outside = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
 	int c = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
 	struct nft_service known[] = {
-		{addr_read("198.51.100.1"), addr_read(EXT4), 7, 7, IPPROTO_UDP},
-		{addr_read("fd00:96::1"), addr_read("2001:db8::100"), 7, 7, IPPROTO_UDP},
+		{addr_of("198.51.100.1"), addr_of(EXT4), 7, 7, IPPROTO_UDP},
+		{addr_of("fd00:96::1"), addr_of("2001:db8::100"), 7, 7, IPPROTO_UDP},
 	};
 	static const struct {
 		uint16_t port, endpoint_port;
@@ -131,7 +113,7 @@ static void a_service_passes_as_the_endpoint_it_was_judged_as(void **state)
 /* And so is what comes by the tunnel, where a gateway translates it. */
 static void a_request_by_the_tunnel_is_judged_behind_a_service_too(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int outside = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
 	int inside = lab_socket(l->pod, SOCK_DGRAM, POD4, 7);
 	int c = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 0);
@@ -149,7 +131,7 @@ static void a_request_by_the_tunnel_is_judged_behind_a_service_too(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
+#define TEST(name) cmocka_unit_test_teardown(name, lab_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(destinations_are_judged_again_behind_a_service),
 		TEST(a_request_by_the_tunnel_is_judged_behind_a_service_too),

@@ -22,7 +22,11 @@
 #include "base/mem.h"
 #include "bpf/abi.h"
 #include "bpf/drop_reasons.h"
+#include "testkit/addr_fixture.h"
 #include "testkit/netns_fixture.h"
+
+#define A addr_of
+#define C cidr_of
 
 struct fixture {
 	struct nft *n;
@@ -34,23 +38,7 @@ struct fixture {
 	struct err e;
 };
 
-static struct addr A(const char *s) {
-	struct addr a;
-
-	assert_int_equal(addr_parse(s, &a), 0);
-	return a;
-}
-
-static struct cidr
-C(const char *s) {
-	struct cidr c;
-
-	assert_int_equal(cidr_parse(s, &c), 0);
-	return c;
-}
-
-static struct fixture *
-fresh(void **state)
+static struct fixture *fresh(void **state)
 {
 	struct fixture *f = *state;
 

@@ -27,20 +27,9 @@
 #define SOON  LAB_SOON
 #define NEVER LAB_NEVER
 
-static struct lab *fresh(void **state)
-{
-	return *state = lab_new();
-}
-
-static int teardown(void **state)
-{
-	lab_free(*state);
-	return 0;
-}
-
 static void an_id_leaves_as_its_address(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 
 	sh("nft add chain inet t cni '{ type nat hook postrouting priority -10; }' && "
 	   "nft add rule inet t cni oifname e0 masquerade");
@@ -57,7 +46,7 @@ static void an_id_leaves_as_its_address(void **state)
 
 static void another_id_is_another_zone_at_once(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int server = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
 	int client = lab_socket(l->pod, SOCK_DGRAM, POD4, 4000);
 
@@ -86,7 +75,7 @@ static void reset_out_of_nowhere(int ns, const char *from, const char *to)
 
 static void nothing_leaves_without_its_address(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 
 	lab_mark_pod(LAB_ID(20)); /* no such address here */
 	lab_pod_is_seen_as(l, true, NULL);
@@ -101,7 +90,7 @@ static void nothing_leaves_without_its_address(void **state)
 
 static void diverted_packets_enter_the_tunnel_as_the_pod(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int far4 = lab_socket(l->tun, SOCK_DGRAM, EXT4, 7);
 	int far6 = lab_socket(l->tun, SOCK_DGRAM, EXT6, 7);
 	int c4 = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
@@ -127,7 +116,7 @@ static void nothing_leaves_when_the_table_is_gone(void **state)
 {
 	static const uint32_t marks[] = {LAB_ID(16), LAB_ID(SLU_ID_CHECK), LAB_ID(SLU_DROP_DENIED),
 					 LAB_DIVERT | LAB_ID(900)};
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int far = lab_socket(l->tun, SOCK_DGRAM, EXT4, 7);
 
 	sh("nft add chain inet t cni '{ type nat hook postrouting priority 100; }' && "
@@ -142,7 +131,7 @@ static void nothing_leaves_when_the_table_is_gone(void **state)
 
 static void a_process_does_not_speak_as_an_egress_address(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 
 	sh("ip addr add 203.0.113.10/32 dev lo");
 	sh("ping -c 1 -W 1 -I 203.0.113.10 " EXT4 " >/dev/null 2>&1 || true");
@@ -153,7 +142,7 @@ static void a_process_does_not_speak_as_an_egress_address(void **state)
  */
 static void a_gateway_says_that_a_reply_is_too_big_for_the_tunnel(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int server = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7), discover = IP_PMTUDISC_DO;
 	int client = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 4000);
 	char big[1401];
@@ -176,7 +165,7 @@ static void a_gateway_says_that_a_reply_is_too_big_for_the_tunnel(void **state)
 /* The node index is an id of an address too (700): the exit guard must not mistake it. */
 static void a_gateway_sends_replies_back_to_the_node(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int s4 = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
 	int s6 = lab_socket(l->ext, SOCK_DGRAM, EXT6, 7);
 	int c4 = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 0);
@@ -208,7 +197,7 @@ static void a_gateway_sends_replies_back_to_the_node(void **state)
 
 static void tunnel_packets_of_no_connection_are_dropped(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int server = lab_socket(l->ext, SOCK_DGRAM, EXT4, 7);
 	int client = lab_socket(l->tun, SOCK_DGRAM, "10.9.0.5", 0);
 
@@ -238,7 +227,7 @@ static void tunnel_packets_of_no_connection_are_dropped(void **state)
 
 static void replies_to_inbound_connections_pass_every_verdict(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int pod = lab_socket(l->pod, SOCK_DGRAM, POD4, 80);
 	int client = lab_socket(l->ext, SOCK_DGRAM, EXT4, 0);
 	static const uint32_t marks[] = {LAB_ID(SLU_DROP_DENIED),   LAB_ID(SLU_DROP_REJECTED),
@@ -270,7 +259,7 @@ static void replies_to_inbound_connections_pass_every_verdict(void **state)
 
 static void verdicts_are_dropped_and_counted_by_reason(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	unsigned int reason;
 
 	for (reason = 1; reason < SLU_MARK_REASONS; reason++) {
@@ -294,7 +283,7 @@ static void hears_of(int fd, int error)
 
 static void rejected_connections_hear_of_it(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int t4 = lab_socket(l->pod, SOCK_STREAM, POD4, 0);
 	int t6 = lab_socket(l->pod, SOCK_STREAM, POD6, 0);
 	int u4 = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
@@ -320,7 +309,7 @@ static void rejected_connections_hear_of_it(void **state)
 
 static void the_gateway_itself_is_not_reached_by_an_egress_address(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int here = lab_socket(-1, SOCK_DGRAM, "0.0.0.0", 9);
 	int c4 = lab_socket(l->ext, SOCK_DGRAM, EXT4, 0);
 	int c6 = lab_socket(l->ext, SOCK_DGRAM, EXT6, 0);
@@ -341,7 +330,7 @@ static void the_gateway_itself_is_not_reached_by_an_egress_address(void **state)
 /* Connection errors belong to the connection, whichever way they go. */
 static void errors_are_replies_too(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int c4 = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
 	int c6 = lab_socket(l->pod, SOCK_DGRAM, POD6, 0);
 	int i;
@@ -365,7 +354,7 @@ static void errors_are_replies_too(void **state)
 
 static void nobody_forges_the_tunnel(void **state)
 {
-	struct lab *l = fresh(state);
+	struct lab *l = lab_fresh(state);
 	int server = lab_socket(l->ext, SOCK_DGRAM, EXT4, 5347);
 	int process = lab_socket(-1, SOCK_DGRAM, "203.0.113.1", 0);
 	int pod4 = lab_socket(l->pod, SOCK_DGRAM, POD4, 0);
@@ -402,7 +391,7 @@ static void nobody_forges_the_tunnel(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
+#define TEST(name) cmocka_unit_test_teardown(name, lab_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(an_id_leaves_as_its_address),
 		TEST(another_id_is_another_zone_at_once),

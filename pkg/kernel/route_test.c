@@ -12,7 +12,11 @@
 #include <sys/socket.h>
 
 #include "kernel/rtnl.h"
+#include "testkit/addr_fixture.h"
 #include "testkit/netns_fixture.h"
+
+#define A addr_of
+#define C cidr_of
 
 static struct rtnl *r;
 static uint32_t v0;
@@ -35,23 +39,7 @@ static int stop(void **state)
 	return 0;
 }
 
-static struct addr A(const char *s) {
-	struct addr a = {0};
-
-	assert_int_equal(addr_parse(s, &a), 0);
-	return a;
-}
-
-static struct cidr
-C(const char *s) {
-	struct cidr c = {0};
-
-	assert_int_equal(cidr_parse(s, &c), 0);
-	return c;
-}
-
-static bool
-find_ifaddr(const char *s, struct ifaddr *ret)
+static bool find_ifaddr(const char *s, struct ifaddr *ret)
 {
 	struct ifaddr *list = NULL;
 	bool found = false;

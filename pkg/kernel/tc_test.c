@@ -25,27 +25,6 @@
 static struct err e;
 static uint32_t v0;
 
-static int load(const char *name, int answer)
-{
-	struct bpf_insn insns[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = answer},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_SCHED_CLS,
-		.insns = (uintptr_t)insns,
-		.insn_cnt = 2,
-		.license = (uintptr_t) "Dual BSD/GPL",
-	};
-	long fd;
-
-	strncpy(attr.prog_name, name, sizeof(attr.prog_name) - 1);
-	fd = syscall(__NR_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
-	if (fd < 0)
-		fail_msg("load: %s", strerror(errno));
-	return (int)fd;
-}
-
 static uint32_t prog_id(int fd)
 {
 	struct bpf_prog_info info = {0};
@@ -85,7 +64,7 @@ static struct tc_state query(enum tc_dir dir, int fd)
 static void attach_query_detach(enum tc_mode mode)
 {
 	for (enum tc_dir dir = TC_DIR_INGRESS; dir <= TC_DIR_EGRESS; dir++) {
-		int one = load(NAME, TC_ACT_UNSPEC), two = load(NAME, TC_ACT_UNSPEC);
+		int one = tc_program(NAME, TC_ACT_UNSPEC), two = tc_program(NAME, TC_ACT_UNSPEC);
 		struct tc_state st = query(dir, one);
 
 		assert_false(st.attached || st.other_ours || st.reached);
@@ -134,7 +113,7 @@ static void the_program_sees_the_packets(void **state)
 
 	start();
 	sh("ip neigh replace 10.1.0.99 lladdr 02:00:00:00:00:99 dev v0");
-	drop = load(NAME, TC_ACT_SHOT);
+	drop = tc_program(NAME, TC_ACT_SHOT);
 	for (size_t i = 0; i < 2; i++) {
 		expect_ok(tc_attach(v0, TC_DIR_EGRESS, modes[i], drop, &e), &e);
 		/* a packet dropped at tc egress is not counted as sent */
@@ -154,10 +133,10 @@ static void tcx_goes_before_strangers_and_says_when_one_comes_before_it(void **s
 
 	start();
 	HAVE_TCX();
-	theirs = load("theirs", TC_ACT_UNSPEC);
-	ours = load(NAME, TC_ACT_UNSPEC);
-	newer = load(NAME, TC_ACT_UNSPEC);
-	late = load("late", TC_ACT_UNSPEC);
+	theirs = tc_program("theirs", TC_ACT_UNSPEC);
+	ours = tc_program(NAME, TC_ACT_UNSPEC);
+	newer = tc_program(NAME, TC_ACT_UNSPEC);
+	late = tc_program("late", TC_ACT_UNSPEC);
 	expect_ok(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_TCX, theirs, &e), &e);
 	expect_ok(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_TCX, ours, &e), &e);
 	assert_true(query(TC_DIR_INGRESS, ours).reached);
@@ -197,7 +176,7 @@ static void clsact_refuses_where_a_redirect_takes_the_packets_first(void **state
 	for (size_t i = 0; i < 2; i++) {
 		start();
 		bandwidth_plugin(qdiscs[i]);
-		ours = load(NAME, TC_ACT_UNSPEC);
+		ours = tc_program(NAME, TC_ACT_UNSPEC);
 		expect_rc(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_CLSACT, ours, &e), -TC_UNREACHED,
 			  &e);
 		assert_non_null(strstr(e.msg, "filter u32"));
@@ -218,7 +197,7 @@ static void clsact_shares_the_qdisc_with_later_filters(void **state)
 	int ours;
 
 	start();
-	ours = load(NAME, TC_ACT_UNSPEC);
+	ours = tc_program(NAME, TC_ACT_UNSPEC);
 	sh("ip link add ifb9 type ifb && tc qdisc add dev v0 ingress && "
 	   "tc filter add dev v0 parent ffff: protocol ip prio 5 u32 match u32 0 0 "
 	   "action mirred egress redirect dev ifb9");
@@ -240,7 +219,7 @@ static void clsact_notices_an_equal_that_came_later(void **state)
 	int ours;
 
 	start();
-	ours = load(NAME, TC_ACT_UNSPEC);
+	ours = tc_program(NAME, TC_ACT_UNSPEC);
 	expect_ok(tc_attach(v0, TC_DIR_INGRESS, TC_MODE_CLSACT, ours, &e), &e);
 	sh("tc filter add dev v0 ingress protocol all prio 1 handle 7 bpf "
 	   "bytecode '1,6 0 0 0'");
@@ -258,7 +237,7 @@ static void a_missing_device_is_told_apart(void **state)
 	int ours;
 
 	start();
-	ours = load(NAME, TC_ACT_UNSPEC);
+	ours = tc_program(NAME, TC_ACT_UNSPEC);
 	for (enum tc_mode mode = TC_MODE_AUTO; mode <= TC_MODE_CLSACT; mode++) {
 		if (mode == TC_MODE_TCX && tc_mode_detect() != TC_MODE_TCX)
 			continue;

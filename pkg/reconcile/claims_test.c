@@ -17,7 +17,9 @@
 #include "base/mem.h"
 #include "gateway/announce.h"
 #include "reconcile/membership_priv.h"
+#include "testkit/addr_fixture.h"
 
+#define A      addr_of
 #define UPLINK 7
 #define ADDRS  3
 
@@ -100,15 +102,7 @@ static struct egress_addr addrs[ADDRS];
 static struct place places[ADDRS];
 static struct claims claims;
 
-static struct addr A(const char *text) {
-	struct addr a;
-
-	assert_int_equal(addr_parse(text, &a), 0);
-	return a;
-}
-
-static int
-begin(void **state)
+static int begin(void **state)
 {
 	static const char *const texts[ADDRS] = {"203.0.113.10", "203.0.113.11", "2001:db8::10"};
 

@@ -9,21 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "testkit/addr_fixture.h"
 #include "testkit/netns_fixture.h"
 
+#define A  addr_of
 #define N1 "172.31.7.11"
 #define G1 "172.31.7.21"
 #define G2 "172.31.7.22"
 
-static struct addr A(const char *s) {
-	struct addr a;
-
-	assert_int_equal(addr_parse(s, &a), 0);
-	return a;
-}
-
-static struct slu_addr
-S(const char *s) {
+static struct slu_addr S(const char *s) {
 	struct slu_addr ret;
 
 	memcpy(ret.w, A(s).b, sizeof(ret.w));

@@ -6,14 +6,7 @@
 
 #include "base/mem.h"
 #include "reconcile/usage.h"
-
-static struct addr addr_of(const char *text)
-{
-	struct addr a = {0};
-
-	addr_parse(text, &a);
-	return a;
-}
+#include "testkit/addr_fixture.h"
 
 static struct ct_flow flow(const char *seen, const char *dst, uint16_t dport, uint8_t proto)
 {

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <linux/pkt_cls.h>
 #include <netinet/ether.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -233,18 +232,24 @@ static void nodes_write(void)
 	set(BPF_MAP_SENDERS, &peer.v6, &index);
 }
 
-void world(void)
+struct bpf_pins *world_load(void)
 {
+	struct bpf_pins *ret = NULL;
 	struct err e = {};
 
-	if (pins)
-		return;
 	netns_fresh();
-	assert_int_equal(unshare(CLONE_NEWNS), 0);
-	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	mounts_fresh();
 	assert_int_equal(mount("tmpfs", "/tmp", "tmpfs", 0, NULL), 0);
 	expect_ok(bpf_load(WORLD_DIR, &e), &e);
-	expect_ok(bpf_pins_open(WORLD_DIR, &pins, &e), &e);
+	expect_ok(bpf_pins_open(WORLD_DIR, &ret, &e), &e);
+	return ret;
+}
+
+void world(void)
+{
+	if (pins)
+		return;
+	pins = world_load();
 	config_write();
 	addrs_write();
 	identities_write();

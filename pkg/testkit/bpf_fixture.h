@@ -73,6 +73,8 @@ struct world_run {
 
 /* Once per process; skips the test when not root. */
 void world(void);
+/* Programs and empty maps alone. They end with the process, or with the caller's umount of /tmp. */
+struct bpf_pins *world_load(void);
 struct bpf_pins *world_pins(void);
 void world_pod_set(enum world_pod kind, uint32_t spread);
 struct slu_pod world_pod_make(enum world_pod kind, uint32_t spread);

@@ -8,6 +8,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "testkit/addr_fixture.h"
+
 struct keyring gateway_ring(const char *text)
 {
 	struct keyring ring = {0};
@@ -16,14 +18,6 @@ struct keyring gateway_ring(const char *text)
 	if (keyring_parse(text, strlen(text), &ring, &e) < 0)
 		fail_msg("%s", e.msg);
 	return ring;
-}
-
-static struct addr addr_of(const char *text)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(text, &a), 0);
-	return a;
 }
 
 struct move_flow gateway_flow(const char *seen, uint16_t port)

@@ -19,6 +19,7 @@
 
 #include "base/mem.h"
 #include "bpf/drop_reasons.h"
+#include "testkit/addr_fixture.h"
 #include "testkit/netns_fixture.h"
 
 static int self_fd(void)
@@ -90,22 +91,6 @@ static void neighbours(int tun)
 	lab_sh(tun, "ip link set eth0 address 02:00:00:00:00:02 && "
 		    "ip neigh add 10.99.0.1 lladdr 02:00:00:00:00:01 dev eth0 && "
 		    "ip neigh add fd99::1 lladdr 02:00:00:00:00:01 dev eth0");
-}
-
-static struct addr addr_of(const char *s)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(s, &a), 0);
-	return a;
-}
-
-static struct cidr cidr_of(const char *s)
-{
-	struct cidr c;
-
-	assert_int_equal(cidr_parse(s, &c), 0);
-	return c;
 }
 
 static void model_new(struct lab *l)
@@ -204,6 +189,17 @@ void lab_free(struct lab *l)
 	close(l->ext);
 	close(l->tun);
 	free(l);
+}
+
+struct lab *lab_fresh(void **state)
+{
+	return *state = lab_new();
+}
+
+int lab_teardown(void **state)
+{
+	lab_free(*state);
+	return 0;
 }
 
 void lab_mark_pod(uint32_t mark)

@@ -49,6 +49,9 @@ struct lab {
 
 struct lab *lab_new(void); /* skips without root */
 void lab_free(struct lab *l);
+/* The same as a test\'s state, which its teardown lets go. */
+struct lab *lab_fresh(void **state);
+int lab_teardown(void **state);
 void lab_apply(struct lab *l);
 uint64_t lab_counted(struct lab *l, unsigned int reason); /* packets */
 /* So many, at the latest soon. */

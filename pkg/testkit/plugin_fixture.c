@@ -7,7 +7,6 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,8 +76,7 @@ int node_setup(void **state)
 	netns_fresh();
 	if (!*binary) {
 		binary_find();
-		assert_int_equal(unshare(CLONE_NEWNS), 0);
-		assert_int_equal(mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+		mounts_fresh();
 		assert_int_equal(mount("none", "/run", "tmpfs", 0, NULL), 0);
 	}
 	assert_int_equal(mount("none", NODE, "tmpfs", 0, NULL), 0);

@@ -20,17 +20,8 @@ static void __attribute__((noreturn, format(printf, 1, 2))) give_up(const char *
 	abort();
 }
 
-struct addr addr_of(const char *text)
-{
-	struct addr a;
-
-	if (addr_parse(text, &a))
-		give_up("not an address: %s", text);
-	return a;
-}
-
-/* With host bits, since interfaces have them. */
-struct cidr cidr_of(const char *text)
+/* Interfaces have host bits. */
+static struct cidr iface_addr_of(const char *text)
 {
 	char buf[CIDR_STRLEN];
 	char *slash;
@@ -104,7 +95,7 @@ static void add_iface(struct policy_fixture *f, char *text)
 	f->ifaces[i].name = f->names[i];
 	f->ifaces[i].addrs = f->addrs[i];
 	for (char *s = strtok_r(NULL, " ", &save); s; s = strtok_r(NULL, " ", &save))
-		f->addrs[i][f->ifaces[i].n_addrs++] = cidr_of(s);
+		f->addrs[i][f->ifaces[i].n_addrs++] = iface_addr_of(s);
 }
 
 void policy_fixture_node(struct policy_fixture *f, const char *node_name, const char *ifaces)

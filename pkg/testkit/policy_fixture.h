@@ -8,6 +8,7 @@
  *message.
  */
 #include "policy/compile.h"
+#include "testkit/addr_fixture.h"
 
 #define FIXTURE_MAX_IFACES 8
 #define FIXTURE_MAX_ADDRS  8
@@ -35,7 +36,5 @@ const struct egress_addr *policy_fixture_addr(const struct policy_fixture *f, co
 struct doc_set *docs_from_yaml(const char *yaml);
 /* "app=web tier=db" */
 struct labels labels_from_text(const char *text);
-struct addr addr_of(const char *text);
-struct cidr cidr_of(const char *text);
 /* "tcp/443", "udp/53", "icmp/8" (type), "" = tcp/1 */
 uint32_t l4_key_of(const char *text);

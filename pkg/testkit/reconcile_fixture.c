@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -32,8 +31,7 @@ static void text_set(char **field, const char *value)
 static void mounts_make(void)
 {
 	if (!mounted) {
-		assert_int_equal(unshare(CLONE_NEWNS), 0);
-		assert_int_equal(mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+		mounts_fresh();
 		assert_int_equal(mount("none", "/run", "tmpfs", 0, NULL), 0);
 		mounted = true;
 	}
