@@ -10,7 +10,6 @@
 #include "testkit/bpf_fixture.h"
 #include "testkit/netns_fixture.h"
 
-#define PROG	BPF_PROG_FROM_POD
 #define POLICY	200
 #define AUDIT	201
 #define COUNTER 500 /* rule i of a policy counts in COUNTER + i */
@@ -19,31 +18,6 @@
 #define NONE	SLU_NO_RULE
 
 static const char *const outside[] = {"198.18.77.1", "2001:db8:77::1"};
-
-static struct slu_cell nothing(void)
-{
-	return world_cell(0, NONE, NONE);
-}
-
-static void one_policy(uint32_t id, const char *actions, struct slu_cell cell)
-{
-	struct slu_policy policy = world_policy_of(actions, 0, cell);
-
-	world_policy(id, &policy);
-}
-
-static void expect(const char *dst, uint32_t mark, const char *what)
-{
-	struct packet p;
-
-	world_udp(&p, strchr(dst, ':') ? POD_V6 : POD_V4, dst, 443);
-	world_expect_mark(PROG, &p, mark, what);
-}
-
-static uint32_t remote(int v6)
-{
-	return WORLD_DIVERT | world_mark(v6 ? 19 : 18);
-}
 
 struct counts {
 	struct slu_hit hits[4];
@@ -79,7 +53,7 @@ static void counts_what_rules_decide(void **state)
 
 	world();
 	world_pod_of(POLICY, 0);
-	policy = world_policy_of("aPd", COUNTER, nothing());
+	policy = world_policy_of("aPd", COUNTER, world_no_rule());
 	v[0].value = world_class_one(world_cell(1, 0, 1));
 	v[1].value = world_class_one(world_cell(1, 2, 1));
 	policy.root = world_tree(v, 2);
@@ -89,20 +63,20 @@ static void counts_what_rules_decide(void **state)
 	packet_tcp(&p, 5000, 443, PACKET_TCP_SYN);
 	packet_finish(&p);
 	for (int i = 0; i < 2; i++)
-		world_expect_mark(PROG, &p, remote(0), "SYN");
+		pod_passes(&p, world_remote(0), "SYN");
 	world_frame(&p, POD_V4, "198.18.77.9");
 	packet_tcp(&p, 5000, 443, PACKET_TCP_ACK);
 	packet_finish(&p);
-	world_expect_mark(PROG, &p, remote(0), "ACK");
+	pod_passes(&p, world_remote(0), "ACK");
 	expect_hit(&c, 0, 3, 2);
 	expect_hit(&c, 1, 3, 2);
 	assert_int_equal(counts_read().hits[0].bytes - c.hits[0].bytes, 3 * p.len);
 	for (int i = 0; i < 3; i++)
-		expect("198.18.78.9", DENIED, "UDP");
+		pod_udp("198.18.78.9", DENIED, "UDP");
 	expect_hit(&c, 2, 3, 1);
 	expect_hit(&c, 1, 3, 2); /* nobody's identity when it is denied */
-	expect("198.18.79.9", CHECK, "no rule");
-	expect("10.2.0.1", CHECK, "inside");
+	pod_udp("198.18.79.9", CHECK, "no rule");
+	pod_udp("10.2.0.1", CHECK, "inside");
 	expect_hit(&c, 0, 3, 2);
 	expect_hit(&c, 2, 3, 1);
 }
@@ -117,7 +91,7 @@ static void counts_a_rule_with_verdict_and_identity_once(void **state)
 	world_pod_of(POLICY, 0);
 	world_policy(POLICY, &policy);
 	c = counts_read();
-	expect(outside[0], remote(0), "UDP");
+	pod_udp(outside[0], world_remote(0), "UDP");
 	expect_hit(&c, 0, 1, 1);
 }
 
@@ -157,21 +131,21 @@ static void counts_what_audit_would_decide(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct counts c;
 
-		one_policy(POLICY, rows[i].rule, world_cell(1, 0, NONE));
-		one_policy(AUDIT, rows[i].audit_rule, world_cell(1, 0, NONE));
+		world_policy_one(POLICY, rows[i].rule, world_cell(1, 0, NONE));
+		world_policy_one(AUDIT, rows[i].audit_rule, world_cell(1, 0, NONE));
 		world_pod_of(rows[i].policy, AUDIT);
 		for (int v6 = 0; v6 < 2; v6++) {
 			c = counts_read();
-			expect(outside[v6], world_mark(rows[i].mark), rows[i].audit_rule);
+			pod_udp(outside[v6], world_mark(rows[i].mark), rows[i].audit_rule);
 			expect_audits(&c, rows[i].allow, rows[i].deny);
 		}
 		c = counts_read();
-		expect("10.2.0.1", rows[i].policy ? CHECK : 0, "inside");
-		expect("224.0.0.251", 0, "multicast");
+		pod_udp("10.2.0.1", rows[i].policy ? CHECK : 0, "inside");
+		pod_udp("224.0.0.251", 0, "multicast");
 		expect_audits(&c, 0, 0);
 	}
 	world_pod_of(POLICY, 9999);
-	expect(outside[0], CHECK, "an audit policy that is not there changes nothing");
+	pod_udp(outside[0], CHECK, "an audit policy that is not there changes nothing");
 }
 
 static void config_audit(uint8_t on)
@@ -194,19 +168,19 @@ static void suspends_denials_and_counts_them(void **state)
 	world_pod_of(POLICY, 0);
 	config_audit(1);
 	c = counts_read();
-	one_policy(POLICY, "d", world_cell(1, 0, NONE));
-	expect(outside[0], CHECK, "denied, suspended");
-	one_policy(POLICY, "rA", world_cell(1, 0, 1));
-	expect(outside[1], remote(1), "rejected, suspended, with its identity");
+	world_policy_one(POLICY, "d", world_cell(1, 0, NONE));
+	pod_udp(outside[0], CHECK, "denied, suspended");
+	world_policy_one(POLICY, "rA", world_cell(1, 0, 1));
+	pod_udp(outside[1], world_remote(1), "rejected, suspended, with its identity");
 	expect_audits(&c, 0, 2);
-	one_policy(POLICY, "a", world_cell(1, 0, NONE));
-	expect(outside[0], CHECK, "allowed");
+	world_policy_one(POLICY, "a", world_cell(1, 0, NONE));
+	pod_udp(outside[0], CHECK, "allowed");
 	expect_audits(&c, 0, 2);
 	world_policy_delete(POLICY);
-	expect(outside[0], world_mark(SLU_DROP_NO_POLICY), "closed");
+	pod_udp(outside[0], world_mark(SLU_DROP_NO_POLICY), "closed");
 	expect_audits(&c, 0, 2);
 	world_pod_set(POD_QUARANTINED, 0);
-	expect(outside[0], world_mark(SLU_DROP_QUARANTINE), "quarantine");
+	pod_udp(outside[0], world_mark(SLU_DROP_QUARANTINE), "quarantine");
 	config_audit(0);
 }
 

@@ -15,16 +15,6 @@
 #define OUT6  "2001:db8:4::9"
 #define CHECK world_mark(SLU_ID_CHECK)
 
-static void pass(const struct packet *p, uint32_t mark, const char *what)
-{
-	world_expect_mark(PROG, p, mark, what);
-}
-
-static void dropped(const struct packet *p, unsigned int reason, const char *what)
-{
-	world_expect_drop(PROG, p, reason, what);
-}
-
 /* Every outcome of a policy, for both families. */
 static void marks_each_outcome_of_a_policy(void **state)
 {
@@ -57,10 +47,10 @@ static void marks_each_outcome_of_a_policy(void **state)
 		world_pod_set(POD_GOVERNED, rows[i].spread);
 		world_net(rows[i].net, 0, dst);
 		world_udp(&p, POD_V4, dst, 443);
-		pass(&p, rows[i].divert | world_mark(rows[i].id4), dst);
+		pod_passes(&p, rows[i].divert | world_mark(rows[i].id4), dst);
 		world_net(rows[i].net, 1, dst);
 		world_udp(&p, POD_V6, dst, 443);
-		pass(&p, rows[i].divert | world_mark(rows[i].id6), dst);
+		pod_passes(&p, rows[i].divert | world_mark(rows[i].id6), dst);
 	}
 }
 
@@ -102,7 +92,7 @@ static void finds_the_range_of_protocol_and_port(void **state)
 			packet_finish(&p);
 			snprintf(dst, sizeof(dst), "v%d protocol %u port %u", v6 ? 6 : 4,
 				 rows[i].proto, rows[i].port);
-			pass(&p, rows[i].id ? world_mark(rows[i].id) : CHECK, dst);
+			pod_passes(&p, rows[i].id ? world_mark(rows[i].id) : CHECK, dst);
 		}
 	}
 }
@@ -128,7 +118,7 @@ static void takes_the_port_of_icmp_from_type_and_code(void **state)
 		world_frame(&p, rows[i].v6 ? POD_V6 : POD_V4, dst);
 		packet_icmp(&p, rows[i].type, 3, 1);
 		packet_finish(&p);
-		pass(&p, rows[i].mark ? rows[i].mark : CHECK, dst);
+		pod_passes(&p, rows[i].mark ? rows[i].mark : CHECK, dst);
 	}
 }
 
@@ -173,7 +163,7 @@ static void searches_ranges_like_a_linear_search(void **state)
 				range = sizes[s] - 1;
 			world_udp(&p, POD_V4, "192.0.2.1", port);
 			snprintf(what, sizeof(what), "%u ranges, port %u", sizes[s], port);
-			pass(&p, range & 1 ? world_mark(SLU_DROP_DENIED) : CHECK, what);
+			pod_passes(&p, range & 1 ? world_mark(SLU_DROP_DENIED) : CHECK, what);
 		}
 	}
 	world_policy_delete(99);
@@ -191,37 +181,37 @@ static void drops_what_cannot_be_followed_to_its_end(void **state)
 	world();
 	one_class(SLU_MAX_RANGES);
 	world_udp(&p, POD_V4, OUT4, 443);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "class beyond the ranges");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "class beyond the ranges");
 	one_class(world_class_one(world_cell(1, 0xfffe, SLU_NO_RULE)));
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "rule that is not written");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "rule that is not written");
 	one_class(world_class_one(world_cell(1, 0, 1)));
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "identity of a rule without a via");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "identity of a rule without a via");
 	all.value = world_class_one(cell);
 	policy = (struct slu_policy){
 		.root = world_tree(&all, 1), .first_rule = world_rules(&rule, 1), .n_rules = 1};
 	saved = policy;
 	world_policy(99, &policy);
-	pass(&p, CHECK, "sound");
+	pod_passes(&p, CHECK, "sound");
 	policy.first_rule = SLU_MAX_RULES;
 	world_policy(99, &policy);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "rule beyond the rules");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "rule beyond the rules");
 	policy = saved;
 	policy.root = 0;
 	world_policy(99, &policy);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "no tree");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "no tree");
 	policy.root = SLU_CHUNK_NODES * 300;
 	world_policy(99, &policy);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "tree in a chunk that is not there");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "tree in a chunk that is not there");
 	policy = saved;
 	policy.n_sets = 1;
 	policy.sets[0] = (struct slu_set_ref){SLU_CHUNK_NODES * 300, 0};
 	world_policy(99, &policy);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "set in a chunk that is not there");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "set in a chunk that is not there");
 	policy.sets[0] = (struct slu_set_ref){policy.root, SLU_MAX_RANGES};
 	world_policy(99, &policy);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "class of a set");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "class of a set");
 	world_policy_delete(99);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "policy that is not there");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "policy that is not there");
 }
 
 /* A tree of nodes that lead into each other ends, and so does the packet. */
@@ -241,9 +231,9 @@ static void drops_what_a_circular_tree_decides(void **state)
 	world_policy(99, &policy);
 	world_pod_set(POD_WITHOUT_MAP, 0);
 	world_udp(&p, POD_V4, OUT4, 443);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "IPv4");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "IPv4");
 	world_udp(&p, POD_V6, OUT6, 443);
-	pass(&p, world_mark(SLU_DROP_NO_POLICY), "IPv6");
+	pod_passes(&p, world_mark(SLU_DROP_NO_POLICY), "IPv6");
 	world_policy_delete(99);
 }
 
@@ -298,7 +288,7 @@ static void judges_by_the_kind_of_pod(void **state)
 		world_pod_set(rows[i].pod, 0);
 		world_udp(&p, rows[i].src, rows[i].dst, rows[i].port);
 		snprintf(what, sizeof(what), "row %zu to %s", i, rows[i].dst);
-		pass(&p, rows[i].divert | world_mark(rows[i].id), what);
+		pod_passes(&p, rows[i].divert | world_mark(rows[i].id), what);
 	}
 }
 
@@ -327,30 +317,31 @@ static void keeps_the_identity_of_open_connections(void **state)
 		world_frame(&p, POD_V4, local);
 		packet_udp(&p, 5000, 443, 10);
 		packet_finish(&p);
-		pass(&p, flagged ? WORLD_DIVERT | world_mark(18) : world_mark(16), "kept remote");
+		pod_passes(&p, flagged ? WORLD_DIVERT | world_mark(18) : world_mark(16),
+			   "kept remote");
 		world_frame(&p, POD_V4, local);
 		packet_udp(&p, 5001, 443, 10);
 		packet_finish(&p);
-		pass(&p, world_mark(16), "another connection");
+		pod_passes(&p, world_mark(16), "another connection");
 		world_frame(&p, POD_V4, denied);
 		packet_udp(&p, 5000, 443, 10);
 		packet_finish(&p);
-		pass(&p, world_mark(SLU_DROP_DENIED), "a verdict counts at once");
+		pod_passes(&p, world_mark(SLU_DROP_DENIED), "a verdict counts at once");
 	}
 	keep(local, 5000, 0);
 	world_frame(&p, POD_V4, local);
 	packet_udp(&p, 5000, 443, 10);
 	packet_finish(&p);
-	pass(&p, CHECK, "began as the node");
+	pod_passes(&p, CHECK, "began as the node");
 	keep(local, 5000, 22);
-	pass(&p, world_mark(SLU_DROP_NO_ID), "its address is gone");
+	pod_passes(&p, world_mark(SLU_DROP_NO_ID), "its address is gone");
 	keep(local, 5000, 16);
 	world_pod_kept(POD_FREE, 0);
-	pass(&p, world_mark(16), "no policy selects the pod any more");
+	pod_passes(&p, world_mark(16), "no policy selects the pod any more");
 	world_frame(&p, POD_V4, local);
 	packet_udp(&p, 5001, 443, 10);
 	packet_finish(&p);
-	pass(&p, CHECK, "nor its new connections");
+	pod_passes(&p, CHECK, "nor its new connections");
 }
 
 /* A connection that begins is a new one, even with the ports of one that was open. */
@@ -374,7 +365,7 @@ static void a_syn_ends_what_was_kept(void **state)
 		world_frame(&p, POD_V4, local);
 		packet_tcp(&p, 5000, 443, t[i].flags);
 		packet_finish(&p);
-		pass(&p, t[i].kept ? WORLD_DIVERT | world_mark(18) : world_mark(16), "TCP");
+		pod_passes(&p, t[i].kept ? WORLD_DIVERT | world_mark(18) : world_mark(16), "TCP");
 	}
 }
 
@@ -388,11 +379,11 @@ static void takes_dns_over_tcp_but_not_other_protocols_as_inside(void **state)
 	world_frame(&p, POD_V4, "192.0.2.53");
 	packet_tcp(&p, 40000, 53, PACKET_TCP_SYN);
 	packet_finish(&p);
-	pass(&p, CHECK, "TCP");
+	pod_passes(&p, CHECK, "TCP");
 	world_frame(&p, POD_V4, "192.0.2.53");
 	packet_payload(&p, IPPROTO_SCTP, sctp, sizeof(sctp));
 	packet_finish(&p);
-	pass(&p, world_mark(SLU_DROP_QUARANTINE), "SCTP");
+	pod_passes(&p, world_mark(SLU_DROP_QUARANTINE), "SCTP");
 }
 
 static void never_marks_before_the_configuration_is_there(void **state)
@@ -412,7 +403,7 @@ static void never_marks_before_the_configuration_is_there(void **state)
 	assert_int_equal((int)r.verdict, TC_ACT_UNSPEC);
 	assert_int_equal(r.mark, SLU_MARK_MASK_DEFAULT);
 	world_pod_set(POD_GOVERNED, 0);
-	dropped(&p, SLU_DROP_NO_POLICY, "governed");
+	pod_dropped(&p, SLU_DROP_NO_POLICY, "governed");
 	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_CONFIG, &zero, &saved, &e), 0);
 }
 

@@ -12,7 +12,6 @@
 #include "testkit/bpf_fixture.h"
 #include "testkit/netns_fixture.h"
 
-#define PROG   BPF_PROG_FROM_POD
 #define POLICY 200
 #define OTHER  201
 #define CHECK  world_mark(SLU_ID_CHECK)
@@ -23,24 +22,14 @@
 static const char *const outside[] = {"198.18.77.1", "2001:db8:77::1"};
 static const char *const pod_addr[] = {POD_V4, POD_V6};
 
-static struct slu_cell cell_of(const uint16_t verdict[SLU_STEPS], uint16_t via)
+/* A letter for each step: the number of its rule, or '-'. */
+static struct slu_cell cell_of(const char *verdict, uint16_t via)
 {
 	struct slu_cell cell = {.identity = via};
 
-	memcpy(cell.verdict, verdict, sizeof(cell.verdict));
+	for (int step = 0; step < SLU_STEPS; step++)
+		cell.verdict[step] = verdict[step] == '-' ? NONE : (uint16_t)(verdict[step] - '0');
 	return cell;
-}
-
-static struct slu_cell nothing(void)
-{
-	return world_cell(0, NONE, NONE);
-}
-
-static void one_policy(uint32_t id, const char *actions, struct slu_cell cell)
-{
-	struct slu_policy policy = world_policy_of(actions, 0, cell);
-
-	world_policy(id, &policy);
 }
 
 static struct slu_set_ref set_of(const char *v4, const char *v6, struct slu_cell cell)
@@ -48,19 +37,6 @@ static struct slu_set_ref set_of(const char *v4, const char *v6, struct slu_cell
 	struct world_prefix v[] = {{world_prefix(v4, 24), 1}, {world_prefix(v6, 48), 1}};
 
 	return (struct slu_set_ref){world_tree(v, 2), world_class_one(cell)};
-}
-
-static void expect(const char *dst, uint32_t mark, const char *what)
-{
-	struct packet p;
-
-	world_udp(&p, strchr(dst, ':') ? POD_V6 : POD_V4, dst, 443);
-	world_expect_mark(PROG, &p, mark, what);
-}
-
-static uint32_t remote(int v6)
-{
-	return WORLD_DIVERT | world_mark(v6 ? 19 : 18);
 }
 
 /* 4 actions x 5 steps x 2 families, with an identity and without, and what comes after it. */
@@ -82,9 +58,9 @@ static void carries_out_each_action_in_each_step(void **state)
 
 				if (!last)
 					cell.verdict[SLU_STEPS - 1] = 1;
-				one_policy(POLICY, rules, cell);
+				world_policy_one(POLICY, rules, cell);
 				for (int v6 = 0; v6 < 2; v6++) {
-					uint32_t allow = via ? remote(v6) : CHECK;
+					uint32_t allow = via ? world_remote(v6) : CHECK;
 					uint32_t mark = passed ? (last ? allow : DENIED)
 							: a    ? world_mark(marks[a])
 							       : allow;
@@ -92,7 +68,7 @@ static void carries_out_each_action_in_each_step(void **state)
 					snprintf(what, sizeof(what), "%c in step %u, v%d, %s",
 						 actions[a], step, v6 ? 6 : 4,
 						 via ? "with via" : "plain");
-					expect(outside[v6], mark, what);
+					pod_udp(outside[v6], mark, what);
 				}
 			}
 		}
@@ -103,92 +79,34 @@ static void allows_what_no_rule_matches(void **state)
 {
 	world();
 	world_pod_of(POLICY, 0);
-	one_policy(POLICY, "d", nothing());
+	world_policy_one(POLICY, "d", world_no_rule());
 	for (int v6 = 0; v6 < 2; v6++)
-		expect(outside[v6], CHECK, "no rule");
+		pod_udp(outside[v6], CHECK, "no rule");
 }
 
 /* The earlier step decides whatever the numbers of the rules are; within a step the lower number.
  */
 static const struct {
-	const char *rules;
-	uint16_t own[SLU_STEPS], own_via, set[SLU_STEPS], set_via;
+	const char *rules, *own;
+	uint16_t own_via;
+	const char *set;
+	uint16_t set_via;
 	uint32_t mark, mark_set; /* outside of the set, and in it. id, or REMOTE */
 } merges[] = {
 	/* one step: the first rule, from whichever layer */
-	{"ad",
-	 {NONE, 0, NONE, NONE, NONE},
-	 NONE,
-	 {NONE, 1, NONE, NONE, NONE},
-	 NONE,
-	 SLU_ID_CHECK,
-	 SLU_ID_CHECK},
-	{"da",
-	 {NONE, 1, NONE, NONE, NONE},
-	 NONE,
-	 {NONE, 0, NONE, NONE, NONE},
-	 NONE,
-	 SLU_ID_CHECK,
-	 SLU_DROP_DENIED},
+	{"ad", "-0---", NONE, "-1---", NONE, SLU_ID_CHECK, SLU_ID_CHECK},
+	{"da", "-1---", NONE, "-0---", NONE, SLU_ID_CHECK, SLU_DROP_DENIED},
 	/* a Pass in one layer: the same step's verdict in another counts no more */
-	{"pd",
-	 {NONE, 1, NONE, NONE, NONE},
-	 NONE,
-	 {NONE, 0, NONE, NONE, NONE},
-	 NONE,
-	 SLU_DROP_DENIED,
-	 SLU_ID_CHECK},
-	{"pdr",
-	 {NONE, 1, NONE, NONE, 2},
-	 NONE,
-	 {NONE, 0, NONE, NONE, NONE},
-	 NONE,
-	 SLU_DROP_DENIED,
-	 SLU_DROP_REJECTED},
-	{"dp",
-	 {NONE, 1, NONE, NONE, NONE},
-	 NONE,
-	 {NONE, 0, NONE, NONE, NONE},
-	 NONE,
-	 SLU_ID_CHECK,
-	 SLU_DROP_DENIED},
+	{"pd", "-1---", NONE, "-0---", NONE, SLU_DROP_DENIED, SLU_ID_CHECK},
+	{"pdr", "-1--2", NONE, "-0---", NONE, SLU_DROP_DENIED, SLU_DROP_REJECTED},
+	{"dp", "-1---", NONE, "-0---", NONE, SLU_ID_CHECK, SLU_DROP_DENIED},
 	/* another step's does */
-	{"par",
-	 {0, 2, NONE, NONE, NONE},
-	 NONE,
-	 {NONE, NONE, 1, NONE, NONE},
-	 NONE,
-	 SLU_DROP_REJECTED,
-	 SLU_DROP_REJECTED},
-	{"rd",
-	 {NONE, NONE, NONE, 1, NONE},
-	 NONE,
-	 {0, NONE, NONE, NONE, NONE},
-	 NONE,
-	 SLU_DROP_DENIED,
-	 SLU_DROP_REJECTED},
-	{"ppppa",
-	 {0, NONE, 2, NONE, 4},
-	 NONE,
-	 {NONE, 1, NONE, 3, NONE},
-	 NONE,
-	 SLU_ID_CHECK,
-	 SLU_ID_CHECK},
+	{"par", "02---", NONE, "--1--", NONE, SLU_DROP_REJECTED, SLU_DROP_REJECTED},
+	{"rd", "---1-", NONE, "0----", NONE, SLU_DROP_DENIED, SLU_DROP_REJECTED},
+	{"ppppa", "0-2-4", NONE, "-1-3-", NONE, SLU_ID_CHECK, SLU_ID_CHECK},
 	/* the first via, whichever layer the verdict is from */
-	{"aP",
-	 {NONE, 0, NONE, NONE, NONE},
-	 NONE,
-	 {NONE, 1, NONE, NONE, NONE},
-	 1,
-	 SLU_ID_CHECK,
-	 REMOTE},
-	{"Ad",
-	 {NONE, 1, NONE, NONE, NONE},
-	 NONE,
-	 {NONE, 0, NONE, NONE, NONE},
-	 0,
-	 SLU_DROP_DENIED,
-	 REMOTE},
+	{"aP", "-0---", NONE, "-1---", 1, SLU_ID_CHECK, REMOTE},
+	{"Ad", "-1---", NONE, "-0---", 0, SLU_DROP_DENIED, REMOTE},
 };
 
 static void merges_what_layers_say(void **state)
@@ -208,8 +126,9 @@ static void merges_what_layers_say(void **state)
 			uint32_t in = merges[i].mark_set;
 
 			snprintf(what, sizeof(what), "row %zu, v%d", i, v6 ? 6 : 4);
-			expect(outside[v6], in == REMOTE ? remote(v6) : world_mark(in), what);
-			expect(v6 ? "2a00::1" : "198.18.78.1", world_mark(merges[i].mark), what);
+			pod_udp(outside[v6], in == REMOTE ? world_remote(v6) : world_mark(in),
+				what);
+			pod_udp(v6 ? "2a00::1" : "198.18.78.1", world_mark(merges[i].mark), what);
 		}
 	}
 }
@@ -224,9 +143,9 @@ static void looks_into_every_set(void **state)
 	policy = world_policy_of("dddddddda", 0, world_cell(1, 8, NONE));
 	policy.n_sets = SLU_MAX_SETS;
 	for (uint16_t i = 0; i < SLU_MAX_SETS; i++) {
-		struct slu_range ranges[] = {{0, nothing()},
+		struct slu_range ranges[] = {{0, world_no_rule()},
 					     {17 << 16 | (400 + i), world_cell(1, i, NONE)},
-					     {17 << 16 | (401 + i), nothing()}};
+					     {17 << 16 | (401 + i), world_no_rule()}};
 		struct world_prefix in[2];
 		char text[48];
 
@@ -246,9 +165,8 @@ static void looks_into_every_set(void **state)
 				struct packet p;
 
 				world_udp(&p, pod_addr[v6], dst, port);
-				world_expect_mark(
-					PROG, &p,
-					port == 400 + i && i < SLU_MAX_SETS ? DENIED : CHECK, dst);
+				pod_passes(&p, port == 400 + i && i < SLU_MAX_SETS ? DENIED : CHECK,
+					   dst);
 			}
 		}
 	}
@@ -267,16 +185,16 @@ static void keeps_answers_until_something_changes(void **state)
 	deny = world_policy_of("d", 0, world_cell(1, 0, NONE));
 	for (int round = 0; round < 3; round++) {
 		world_policy(POLICY, &allow);
-		expect(outside[0], CHECK, "allowed");
-		expect(outside[0], CHECK, "allowed, again");
+		pod_udp(outside[0], CHECK, "allowed");
+		pod_udp(outside[0], CHECK, "allowed, again");
 		expect_ok(bpf_map_set(world_pins(), BPF_MAP_POLICIES, &id, &deny, &e), &e);
-		expect(outside[0], CHECK, "the epoch is the same");
+		pod_udp(outside[0], CHECK, "the epoch is the same");
 		world_epoch();
-		expect(outside[0], DENIED, "denied");
-		expect(outside[0], DENIED, "denied, again");
+		pod_udp(outside[0], DENIED, "denied");
+		pod_udp(outside[0], DENIED, "denied, again");
 	}
 	world_policy_delete(POLICY);
-	expect(outside[0], world_mark(SLU_DROP_NO_POLICY), "gone");
+	pod_udp(outside[0], world_mark(SLU_DROP_NO_POLICY), "gone");
 }
 
 /* What is inside is kept as well, and ends with the epoch. */
@@ -288,15 +206,15 @@ static void keeps_what_is_inside(void **state)
 
 	world();
 	world_pod_of(POLICY, 0);
-	one_policy(POLICY, "d", world_cell(1, 0, NONE));
-	expect(outside[0], DENIED, "outside");
+	world_policy_one(POLICY, "d", world_cell(1, 0, NONE));
+	pod_udp(outside[0], DENIED, "outside");
 	expect_ok(bpf_map_set(world_pins(), BPF_MAP_INSIDE, &key, &flags, &e), &e);
 	world_epoch();
-	expect(outside[0], CHECK, "inside");
-	expect(outside[0], CHECK, "inside, again");
+	pod_udp(outside[0], CHECK, "inside");
+	pod_udp(outside[0], CHECK, "inside, again");
 	expect_ok(bpf_map_delete(world_pins(), BPF_MAP_INSIDE, &key, &e), &e);
 	world_epoch();
-	expect(outside[0], DENIED, "outside again");
+	pod_udp(outside[0], DENIED, "outside again");
 }
 
 /* Far more flows than places, in two policies: each gets its own answer, whoever was before. */
@@ -309,8 +227,8 @@ static void never_takes_the_answer_to_another_question(void **state)
 	uint32_t seed = 11;
 
 	world();
-	one_policy(POLICY, "a", world_cell(1, 0, NONE));
-	policy = world_policy_of("dr", 0, nothing());
+	world_policy_one(POLICY, "a", world_cell(1, 0, NONE));
+	policy = world_policy_of("dr", 0, world_no_rule());
 	v[0].value = world_class(ranges, 2);
 	policy.root = world_tree(v, 2);
 	world_policy(OTHER, &policy);
@@ -333,11 +251,11 @@ static void never_takes_the_answer_to_another_question(void **state)
 				 seed >> 12 & 0xff);
 		world_pod_of(second ? OTHER : POLICY, 0);
 		world_udp(&p, pod_addr[v6], dst, port);
-		world_expect_mark(PROG, &p,
-				  !second || open ? CHECK
-				  : port == 999	  ? DENIED
-						  : world_mark(SLU_DROP_REJECTED),
-				  dst);
+		pod_passes(&p,
+			   !second || open ? CHECK
+			   : port == 999   ? DENIED
+					   : world_mark(SLU_DROP_REJECTED),
+			   dst);
 	}
 }
 

@@ -9,21 +9,9 @@
 
 #include "testkit/bpf_fixture.h"
 
-#define PROG		BPF_PROG_FROM_POD
-#define OUT4		"198.18.4.9" /* NET_REMOTE: id 18 */
-#define OUT6		"2001:db8:4::9"
-#define CHECK		world_mark(SLU_ID_CHECK)
-#define MARK_REMOTE(v6) (WORLD_DIVERT | world_mark((v6) ? 19 : 18))
-
-static void pass(const struct packet *p, uint32_t mark, const char *what)
-{
-	world_expect_mark(PROG, p, mark, what);
-}
-
-static void dropped(const struct packet *p, unsigned int reason, const char *what)
-{
-	world_expect_drop(PROG, p, reason, what);
-}
+#define OUT4  "198.18.4.9" /* NET_REMOTE: id 18 */
+#define OUT6  "2001:db8:4::9"
+#define CHECK world_mark(SLU_ID_CHECK)
 
 static void drops_frames_of_other_protocols(void **state)
 {
@@ -37,7 +25,7 @@ static void drops_frames_of_other_protocols(void **state)
 		world_udp(&p, POD_V4, OUT4, 443);
 		p.b[12] = types[i] >> 8;
 		p.b[13] = types[i] & 0xff;
-		dropped(&p, SLU_DROP_MALFORMED, "ethertype");
+		pod_dropped(&p, SLU_DROP_MALFORMED, "ethertype");
 	}
 }
 
@@ -53,12 +41,12 @@ static void drops_tagged_frames(void **state)
 	packet_ip(&p, POD_V4, OUT4);
 	packet_udp(&p, 1, 2, 10);
 	packet_finish(&p);
-	dropped(&p, SLU_DROP_MALFORMED, "one tag");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "one tag");
 	packet_eth(&p, POD_MAC, GATEWAY_MAC, 0);
 	packet_vlan(&p, 0x88a8, 0);
 	packet_vlan(&p, 0x8100, 0);
 	packet_arp(&p, 1, POD_MAC, POD_V4, "10.1.0.1");
-	dropped(&p, SLU_DROP_MALFORMED, "two tags");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "two tags");
 }
 
 /* A test run refuses what is shorter than an IP header; veth_test.c sends that. */
@@ -86,14 +74,14 @@ static void drops_ipv4_that_cannot_be_parsed(void **state)
 
 		world_udp(&p, POD_V4, OUT4, 443);
 		p.b[rows[i].at] = rows[i].value;
-		dropped(&p, SLU_DROP_MALFORMED, rows[i].what);
+		pod_dropped(&p, SLU_DROP_MALFORMED, rows[i].what);
 	}
 	for (size_t len = 34; len < 38; len++) {
 		struct packet p;
 
 		world_udp(&p, POD_V4, OUT4, 443);
 		p.len = len;
-		dropped(&p, SLU_DROP_MALFORMED, "cut short");
+		pod_dropped(&p, SLU_DROP_MALFORMED, "cut short");
 	}
 }
 
@@ -118,14 +106,14 @@ static void drops_ipv6_that_cannot_be_parsed(void **state)
 
 		world_udp(&p, POD_V6, OUT6, 443);
 		p.b[rows[i].at] = rows[i].value;
-		dropped(&p, SLU_DROP_MALFORMED, rows[i].what);
+		pod_dropped(&p, SLU_DROP_MALFORMED, rows[i].what);
 	}
 	for (size_t len = 54; len < 58; len++) {
 		struct packet p;
 
 		world_udp(&p, POD_V6, OUT6, 443);
 		p.len = len;
-		dropped(&p, SLU_DROP_MALFORMED, "cut short");
+		pod_dropped(&p, SLU_DROP_MALFORMED, "cut short");
 	}
 }
 
@@ -150,9 +138,9 @@ static void walks_ipv6_extension_headers(void **state)
 		packet_finish(&p);
 		snprintf(what, sizeof(what), "%zu headers", n);
 		if (n <= 8)
-			pass(&p, world_mark(SLU_DROP_DENIED), what);
+			pod_passes(&p, world_mark(SLU_DROP_DENIED), what);
 		else
-			dropped(&p, SLU_DROP_MALFORMED, what);
+			pod_dropped(&p, SLU_DROP_MALFORMED, what);
 	}
 }
 
@@ -173,15 +161,15 @@ static void drops_routing_headers_that_name_another_destination(void **state)
 	world();
 	world_pod_set(POD_FREE, 0);
 	routing(&p, 0, 1);
-	dropped(&p, SLU_DROP_MALFORMED, "type 0");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "type 0");
 	routing(&p, 0, 0);
-	dropped(&p, SLU_DROP_MALFORMED, "type 0, nothing left");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "type 0, nothing left");
 	routing(&p, 4, 1);
-	pass(&p, 0, "segments, no policy");
+	pod_passes(&p, 0, "segments, no policy");
 	world_pod_set(POD_GOVERNED, 0);
-	dropped(&p, SLU_DROP_MALFORMED, "segments left, governed");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "segments left, governed");
 	routing(&p, 4, 0);
-	pass(&p, MARK_REMOTE(1), "no segments left");
+	pod_passes(&p, world_remote(1), "no segments left");
 }
 
 /* Not even as what passes by its destination alone. */
@@ -197,18 +185,18 @@ static void drops_routed_frames_of_governed_pods_on_the_link(void **state)
 	packet_ext(&p, IPPROTO_ROUTING, routing_left, sizeof(routing_left));
 	packet_nd(&p, 135, "fe80::1", 1, POD_MAC);
 	packet_finish(&p);
-	dropped(&p, SLU_DROP_MALFORMED, "neighbour solicitation");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "neighbour solicitation");
 	world_frame(&p, POD_V6, "ff02::fb");
 	packet_ext(&p, IPPROTO_ROUTING, routing_left, sizeof(routing_left));
 	packet_udp(&p, 5353, 5353, 10);
 	packet_finish(&p);
-	dropped(&p, SLU_DROP_MALFORMED, "IPv6 multicast");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "IPv6 multicast");
 	world_frame(&p, POD_V4, "224.0.0.251");
 	packet_ip_options(&p, sizeof(loose));
 	memcpy(p.b + 34, loose, sizeof(loose));
 	packet_udp(&p, 5353, 5353, 10);
 	packet_finish(&p);
-	dropped(&p, SLU_DROP_MALFORMED, "IPv4 multicast");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "IPv4 multicast");
 }
 
 static void walks_ipv4_options(void **state)
@@ -225,7 +213,7 @@ static void walks_ipv4_options(void **state)
 		packet_ip_options(&p, len);
 		packet_tcp(&p, 40000, 85, PACKET_TCP_SYN);
 		packet_finish(&p);
-		pass(&p, world_mark(SLU_DROP_DENIED), "options");
+		pod_passes(&p, world_mark(SLU_DROP_DENIED), "options");
 	}
 }
 
@@ -256,11 +244,11 @@ static void drops_source_routes_of_governed_pods(void **state)
 		packet_udp(&p, 1, 2, 10);
 		packet_finish(&p);
 		if (rows[i].dropped)
-			dropped(&p, SLU_DROP_MALFORMED, rows[i].what);
+			pod_dropped(&p, SLU_DROP_MALFORMED, rows[i].what);
 		else
-			pass(&p, MARK_REMOTE(0), rows[i].what);
+			pod_passes(&p, world_remote(0), rows[i].what);
 		world_pod_set(POD_FREE, 0);
-		pass(&p, 0, rows[i].what);
+		pod_passes(&p, 0, rows[i].what);
 	}
 }
 
@@ -293,12 +281,12 @@ static void judges_first_fragments_and_marks_later_ones(void **state)
 		packet_fragment(&p, rows[i].offset, 1, 7);
 		packet_udp(&p, 40000, 53, 16);
 		packet_finish(&p);
-		pass(&p, rows[i].mark4, what);
+		pod_passes(&p, rows[i].mark4, what);
 		world_frame(&p, POD_V6, rows[i].dst6);
 		packet_fragment(&p, rows[i].offset, 1, 7);
 		packet_udp(&p, 40000, 53, 16);
 		packet_finish(&p);
-		pass(&p, rows[i].mark6, what);
+		pod_passes(&p, rows[i].mark6, what);
 	}
 }
 
@@ -312,12 +300,12 @@ static void checks_the_source_of_later_fragments(void **state)
 	packet_fragment(&p, 1480, 0, 7);
 	packet_payload(&p, IPPROTO_UDP, NULL, 8);
 	packet_finish(&p);
-	dropped(&p, SLU_DROP_SPOOFED_SOURCE, "IPv4");
+	pod_dropped(&p, SLU_DROP_SPOOFED_SOURCE, "IPv4");
 	world_frame(&p, "fd00:1::6", OUT6);
 	packet_fragment(&p, 1480, 0, 7);
 	packet_payload(&p, IPPROTO_ICMPV6, NULL, 8);
 	packet_finish(&p);
-	dropped(&p, SLU_DROP_SPOOFED_SOURCE, "IPv6");
+	pod_dropped(&p, SLU_DROP_SPOOFED_SOURCE, "IPv6");
 }
 
 /* RFC 7112: what hides its transport header in the second fragment cannot be judged. */
@@ -334,7 +322,7 @@ static void drops_first_fragments_without_the_whole_chain(void **state)
 	packet_finish(&p);
 	p.len -= 16; /* behind half of the options */
 	p.b[14 + 5] -= 16;
-	dropped(&p, SLU_DROP_MALFORMED, "options cut");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "options cut");
 }
 
 static void passes_transports_of_no_length(void **state)
@@ -345,11 +333,11 @@ static void passes_transports_of_no_length(void **state)
 	world_pod_set(POD_GOVERNED, 0);
 	world_frame(&p, POD_V6, "2001:db8:0::9");
 	packet_finish(&p);
-	pass(&p, CHECK, "no next header");
+	pod_passes(&p, CHECK, "no next header");
 	world_frame(&p, POD_V4, "198.18.0.9");
 	packet_payload(&p, 47, NULL, 0);
 	packet_finish(&p);
-	pass(&p, CHECK, "header alone");
+	pod_passes(&p, CHECK, "header alone");
 }
 
 int main(void)

@@ -9,20 +9,9 @@
 
 #include "testkit/bpf_fixture.h"
 
-#define PROG  BPF_PROG_FROM_POD
 #define OUT4  "198.18.4.9" /* NET_REMOTE: id 18 */
 #define OUT6  "2001:db8:4::9"
 #define CHECK world_mark(SLU_ID_CHECK)
-
-static void pass(const struct packet *p, uint32_t mark, const char *what)
-{
-	world_expect_mark(PROG, p, mark, what);
-}
-
-static void dropped(const struct packet *p, unsigned int reason, const char *what)
-{
-	world_expect_drop(PROG, p, reason, what);
-}
 
 static void drops_unknown_interfaces(void **state)
 {
@@ -31,10 +20,10 @@ static void drops_unknown_interfaces(void **state)
 	world();
 	world_pod_set(POD_NONE, 0);
 	world_udp(&p, POD_V4, OUT4, 443);
-	dropped(&p, SLU_DROP_UNKNOWN_INTERFACE, "no entry");
+	pod_dropped(&p, SLU_DROP_UNKNOWN_INTERFACE, "no entry");
 	packet_eth(&p, POD_MAC, GATEWAY_MAC, 0);
 	packet_arp(&p, 1, POD_MAC, POD_V4, "10.1.0.1");
-	dropped(&p, SLU_DROP_UNKNOWN_INTERFACE, "ARP");
+	pod_dropped(&p, SLU_DROP_UNKNOWN_INTERFACE, "ARP");
 }
 
 static void drops_foreign_sources(void **state)
@@ -71,9 +60,9 @@ static void drops_foreign_sources(void **state)
 		packet_udp(&p, 40000, 443, 10);
 		packet_finish(&p);
 		world_pod_set(POD_FREE, 0);
-		dropped(&p, rows[i].reason, rows[i].src);
+		pod_dropped(&p, rows[i].reason, rows[i].src);
 		world_pod_set(POD_GOVERNED, 0);
-		dropped(&p, rows[i].reason, rows[i].src);
+		pod_dropped(&p, rows[i].reason, rows[i].src);
 	}
 }
 
@@ -87,18 +76,18 @@ static void exempt_pods_may_use_other_addresses_and_macs(void **state)
 	packet_ip(&p, "fd00:1::77", OUT6);
 	packet_udp(&p, 1, 2, 0);
 	packet_finish(&p);
-	pass(&p, 0, "IPv6");
+	pod_passes(&p, 0, "IPv6");
 	packet_eth(&p, "02:00:00:00:00:99", GATEWAY_MAC, 0);
 	packet_arp(&p, 1, "02:00:00:00:00:99", "10.1.0.77", "10.1.0.1");
-	pass(&p, SLU_MARK_MASK_DEFAULT, "ARP");
+	pod_passes(&p, SLU_MARK_MASK_DEFAULT, "ARP");
 	world_frame(&p, "fd00:1::77", "ff02::1");
 	packet_nd(&p, 136, "fd00:1::77", 2, "02:00:00:00:00:99");
 	packet_finish(&p);
-	pass(&p, 0, "neighbour advertisement");
+	pod_passes(&p, 0, "neighbour advertisement");
 	world_frame(&p, "fe80::1", "ff02::1");
 	packet_nd(&p, 134, NULL, 0, NULL);
 	packet_finish(&p);
-	dropped(&p, SLU_DROP_ROUTER_ADVERT, "router advertisement");
+	pod_dropped(&p, SLU_DROP_ROUTER_ADVERT, "router advertisement");
 }
 
 static void lets_a_pod_without_address_ask_by_dhcp(void **state)
@@ -124,9 +113,9 @@ static void lets_a_pod_without_address_ask_by_dhcp(void **state)
 		packet_udp(&p, rows[i].sport, rows[i].dport, 240);
 		packet_finish(&p);
 		if (rows[i].ok)
-			pass(&p, 0, rows[i].dst);
+			pod_passes(&p, 0, rows[i].dst);
 		else
-			dropped(&p, SLU_DROP_SPOOFED_SOURCE, rows[i].dst);
+			pod_dropped(&p, SLU_DROP_SPOOFED_SOURCE, rows[i].dst);
 	}
 }
 
@@ -155,17 +144,17 @@ static void checks_the_sender_of_arp(void **state)
 		packet_eth(&p, POD_MAC, GATEWAY_MAC, 0);
 		packet_arp(&p, rows[i].op, rows[i].sha, rows[i].spa, "10.1.0.1");
 		if (rows[i].reason)
-			dropped(&p, rows[i].reason, rows[i].spa);
+			pod_dropped(&p, rows[i].reason, rows[i].spa);
 		else
-			pass(&p, SLU_MARK_MASK_DEFAULT, rows[i].spa);
+			pod_passes(&p, SLU_MARK_MASK_DEFAULT, rows[i].spa);
 	}
 	packet_eth(&p, POD_MAC, GATEWAY_MAC, 0);
 	packet_arp(&p, 1, POD_MAC, POD_V4, "10.1.0.1");
 	p.b[14 + 4] = 8;
-	dropped(&p, SLU_DROP_MALFORMED, "hardware length");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "hardware length");
 	p.b[14 + 4] = 6;
 	p.len = 14 + 27;
-	dropped(&p, SLU_DROP_MALFORMED, "short");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "short");
 }
 
 static void checks_neighbour_discovery(void **state)
@@ -211,9 +200,9 @@ static void checks_neighbour_discovery(void **state)
 		packet_nd(&p, rows[i].type, rows[i].target, rows[i].option, rows[i].mac);
 		packet_finish(&p);
 		if (rows[i].outcome == 0 || rows[i].outcome == SLU_ID_CHECK)
-			pass(&p, world_mark(rows[i].outcome), what);
+			pod_passes(&p, world_mark(rows[i].outcome), what);
 		else
-			dropped(&p, rows[i].outcome, what);
+			pod_dropped(&p, rows[i].outcome, what);
 	}
 }
 
@@ -232,23 +221,23 @@ static void drops_malformed_neighbour_discovery(void **state)
 	world_pod_set(POD_FREE, 0);
 	nd_solicit(&p);
 	p.b[14 + 40 + 24 + 1] = 0;
-	dropped(&p, SLU_DROP_MALFORMED, "option of length 0");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "option of length 0");
 	nd_solicit(&p);
 	p.b[14 + 40 + 24 + 1] = 2;
-	dropped(&p, SLU_DROP_MALFORMED, "option beyond the packet");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "option beyond the packet");
 	nd_solicit(&p);
 	p.len -= 4;
 	p.b[14 + 5] -= 4;
-	dropped(&p, SLU_DROP_MALFORMED, "half an option");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "half an option");
 	nd_solicit(&p);
 	p.len -= 12;
 	p.b[14 + 5] -= 12;
-	dropped(&p, SLU_DROP_MALFORMED, "no whole target");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "no whole target");
 	world_frame(&p, POD_V6, "ff02::1:ff00:1");
 	packet_fragment(&p, 0, 0, 1);
 	packet_nd(&p, 135, "fd00:1::1", 1, POD_MAC);
 	packet_finish(&p);
-	dropped(&p, SLU_DROP_MALFORMED, "in a fragment");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "in a fragment");
 	world_frame(&p, POD_V6, "ff02::1:ff00:1");
 	packet_nd(&p, 135, "fd00:1::1", 1, POD_MAC);
 	for (int i = 0; i < 8; i++) {
@@ -256,13 +245,13 @@ static void drops_malformed_neighbour_discovery(void **state)
 		p.len += 8;
 	}
 	packet_finish(&p);
-	dropped(&p, SLU_DROP_MALFORMED, "nine options");
+	pod_dropped(&p, SLU_DROP_MALFORMED, "nine options");
 	/* the second option lies */
 	nd_solicit(&p);
 	memcpy(p.b + p.len, (uint8_t[]){2, 1, 2, 0, 0, 0, 0, 6}, 8);
 	p.len += 8;
 	packet_finish(&p);
-	dropped(&p, SLU_DROP_SPOOFED_ARP, "second option");
+	pod_dropped(&p, SLU_DROP_SPOOFED_ARP, "second option");
 }
 
 static void lets_multicast_listeners_report(void **state)
@@ -278,7 +267,7 @@ static void lets_multicast_listeners_report(void **state)
 		packet_ext(&p, IPPROTO_HOPOPTS, router_alert, sizeof(router_alert));
 		packet_icmp(&p, 143, 0, 0);
 		packet_finish(&p);
-		pass(&p, 0, sources[i]);
+		pod_passes(&p, 0, sources[i]);
 	}
 }
 

@@ -99,7 +99,8 @@ static void matches_keys_as_go_does(void **state)
 
 static void refuses_with_the_well_known_codes(void **state)
 {
-#define V "\"cniVersion\":\"1.0.0\""
+#define V	"\"cniVersion\":\"1.0.0\""
+#define NETWORK "{" V ",\"name\":\"x\"}"
 	static const struct {
 		struct cni_env env;
 		const char *text;
@@ -121,28 +122,12 @@ static void refuses_with_the_well_known_codes(void **state)
 		{ADD_ENV, "{" V ",\"name\":7}", 7, "name", "1.0.0"},
 		{ADD_ENV, "{" V ",\"name\":\"../x\"}", 7, "'../x'", "1.0.0"},
 		{ADD_ENV, "{" V ",\"name\":\"x\",\"prevResult\":[]}", 6, "prevResult", "1.0.0"},
-		{{"ADD", "-c", "/n", "eth0", 0, "/p", 0},
-		 "{" V ",\"name\":\"x\"}",
-		 4,
-		 "CNI_CONTAINERID",
-		 "1.0.0"},
-		{{"ADD", "c/d", "/n", "eth0", 0, "/p", 0},
-		 "{" V ",\"name\":\"x\"}",
-		 4,
-		 "CNI_CONTAINERID",
-		 "1.0.0"},
-		{{"ADD", "c", "/n", "..", 0, "/p", 0},
-		 "{" V ",\"name\":\"x\"}",
-		 4,
-		 "CNI_IFNAME",
-		 "1.0.0"},
-		{{"ADD", "c", "/n", "a b", 0, "/p", 0},
-		 "{" V ",\"name\":\"x\"}",
-		 4,
-		 "CNI_IFNAME",
-		 "1.0.0"},
+		{{"ADD", "-c", "/n", "eth0", 0, "/p", 0}, NETWORK, 4, "CNI_CONTAINERID", "1.0.0"},
+		{{"ADD", "c/d", "/n", "eth0", 0, "/p", 0}, NETWORK, 4, "CNI_CONTAINERID", "1.0.0"},
+		{{"ADD", "c", "/n", "..", 0, "/p", 0}, NETWORK, 4, "CNI_IFNAME", "1.0.0"},
+		{{"ADD", "c", "/n", "a b", 0, "/p", 0}, NETWORK, 4, "CNI_IFNAME", "1.0.0"},
 		{{"ADD", "c", "/n", "abcdefghijklmnop", 0, "/p", 0},
-		 "{" V ",\"name\":\"x\"}",
+		 NETWORK,
 		 4,
 		 "CNI_IFNAME",
 		 "1.0.0"},
@@ -152,12 +137,12 @@ static void refuses_with_the_well_known_codes(void **state)
 		 "config version does not allow CHECK",
 		 "0.3.1"},
 		{{"GC", 0, 0, 0, 0, "", 0},
-		 "{" V ",\"name\":\"x\"}",
+		 NETWORK,
 		 1,
 		 "config version does not allow GC",
 		 "1.0.0"},
 		{{"STATUS", 0, 0, 0, 0, 0, 0},
-		 "{" V ",\"name\":\"x\"}",
+		 NETWORK,
 		 1,
 		 "config version does not allow STATUS",
 		 "1.0.0"},

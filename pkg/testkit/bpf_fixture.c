@@ -38,6 +38,11 @@ uint32_t world_mark(uint32_t id)
 	return id << MARK_SHIFT;
 }
 
+uint32_t world_remote(int v6)
+{
+	return WORLD_DIVERT | world_mark(v6 ? 19 : 18);
+}
+
 static void set(enum bpf_map map, const void *key, const void *value)
 {
 	struct err e = {};
@@ -459,4 +464,22 @@ void world_expect_drop(enum bpf_prog prog, const struct packet *p, unsigned int 
 	}
 	if (r.verdict != TC_ACT_SHOT)
 		fail_msg("%s: verdict %d", what, (int)r.verdict);
+}
+
+void pod_passes(const struct packet *p, uint32_t mark, const char *what)
+{
+	world_expect_mark(BPF_PROG_FROM_POD, p, mark, what);
+}
+
+void pod_dropped(const struct packet *p, unsigned int reason, const char *what)
+{
+	world_expect_drop(BPF_PROG_FROM_POD, p, reason, what);
+}
+
+void pod_udp(const char *dst, uint32_t mark, const char *what)
+{
+	struct packet p;
+
+	world_udp(&p, strchr(dst, ':') ? POD_V6 : POD_V4, dst, 443);
+	pod_passes(&p, mark, what);
 }

@@ -92,6 +92,7 @@ void world_probe(enum bpf_prog prog, const struct packet *p, struct world_run *r
 uint32_t world_time(enum bpf_prog prog, const struct packet *p, uint32_t mark, uint32_t repeat);
 struct slu_addr world_addr(const char *text);
 uint32_t world_mark(uint32_t id); /* id in its place under the default mask */
+uint32_t world_remote(int v6);	  /* of NET_REMOTE */
 /* What from_pod leaves for an id, WORLD_DIVERT or a reason; 0: nothing was decided. */
 uint32_t world_priority(uint32_t id);
 #define WORLD_DIVERT 0x80000000u
@@ -120,6 +121,8 @@ void world_pod_of(uint32_t policy, uint32_t audit); /* POD_GOVERNED, but by thes
  * (in capitals: and the identity REMOTE), and counts in counter + i unless counter is 0.
  */
 struct slu_policy world_policy_of(const char *actions, uint32_t counter, struct slu_cell cell);
+void world_policy_one(uint32_t id, const char *actions, struct slu_cell cell); /* in force */
+struct slu_cell world_no_rule(void);
 
 /* What pods send through their gateway. */
 void world_frame(struct packet *p, const char *src, const char *dst);
@@ -130,3 +133,7 @@ void world_net(enum world_net net, int v6, char buf[48]); /* an address in it */
 void world_expect_mark(enum bpf_prog prog, const struct packet *p, uint32_t mark, const char *what);
 void world_expect_drop(enum bpf_prog prog, const struct packet *p, unsigned int reason,
 		       const char *what);
+/* The same of from_pod; and of a datagram to port 443 of dst. */
+void pod_passes(const struct packet *p, uint32_t mark, const char *what);
+void pod_dropped(const struct packet *p, unsigned int reason, const char *what);
+void pod_udp(const char *dst, uint32_t mark, const char *what);

@@ -189,3 +189,15 @@ struct slu_policy world_policy_of(const char *actions, uint32_t counter, struct 
 				   .first_rule = rules_of(actions, counter),
 				   .n_rules = (uint32_t)strlen(actions)};
 }
+
+void world_policy_one(uint32_t id, const char *actions, struct slu_cell cell)
+{
+	struct slu_policy policy = world_policy_of(actions, 0, cell);
+
+	world_policy(id, &policy);
+}
+
+struct slu_cell world_no_rule(void)
+{
+	return world_cell(0, SLU_NO_RULE, SLU_NO_RULE);
+}
