@@ -31,17 +31,6 @@ static int stop(void **state)
 	return 0;
 }
 
-/* Tells what it was asked. */
-static void echo(struct fake_conn *c, const struct fake_request *r, void *data)
-{
-	__cleanup_free char *text = mem_printf(
-		"{\"method\":\"%s\",\"path\":\"%s\",\"token\":\"%s\",\"type\":\"%s\",\"user\":"
-		"\"%s\",\"connection\":%u,\"body\":\"%s\"}",
-		r->method, r->path, r->token, r->type, r->user, r->connection, r->body);
-
-	fake_json(c, 200, text);
-}
-
 #define ECHO(method, path, type, body)                                                           \
 	"{\"method\":\"" method "\",\"path\":\"" path "\",\"token\":\"secret\",\"type\":\"" type \
 	"\",\"user\":\"\",\"connection\":0,\"body\":\"" body "\"}"
@@ -62,7 +51,7 @@ static void a_call_brings_the_answer_as_json(void **state)
 		 ECHO("PUT", "/x", "application/json", "")},
 	};
 
-	fake_world_start(&w, NULL, echo, NULL);
+	fake_world_start(&w, NULL, fake_echo, NULL);
 	for (size_t i = 0; i < N(cases); i++) {
 		fake_world_call(&w, &cases[i].request);
 		assert_int_equal(w.status, 200);
@@ -221,7 +210,7 @@ static void by_no_name(struct kube_conf *c)
 /* localhost is ::1 as well, where nobody listens: the next address is tried. */
 static void a_name_is_resolved_and_all_its_addresses_are_tried(void **state)
 {
-	fake_world_start(&w, NULL, echo, NULL);
+	fake_world_start(&w, NULL, fake_echo, NULL);
 	fake_world_reconfigure(&w, by_name);
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_string_equal(w.e.msg, "");
@@ -236,14 +225,14 @@ static void a_server_that_comes_back_is_found_again(void **state)
 {
 	struct fake_faults f = {0};
 
-	fake_world_start(&w, NULL, echo, NULL);
+	fake_world_start(&w, NULL, fake_echo, NULL);
 	f.port = fake_api_port(w.api);
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_int_equal(w.status, 200);
 	fake_api_stop(TAKE(w.api));
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_int_equal(w.e.code, -ECONNREFUSED);
-	w.api = fake_api_start(&f, echo, NULL); /* with another CA: its tokens are not ours */
+	w.api = fake_api_start(&f, fake_echo, NULL); /* with another CA: its tokens are not ours */
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_int_equal(w.e.code, -EPROTO);
 	fake_world_reconfigure(&w, NULL);
@@ -255,7 +244,7 @@ static void a_server_that_takes_connections_and_no_more_is_given_up(void **state
 {
 	struct fake_faults f = {.deaf = true};
 
-	fake_world_start(&w, &f, echo, NULL);
+	fake_world_start(&w, &f, fake_echo, NULL);
 	w.kube->times.connect_ms = 100;
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_int_equal(w.e.code, -ETIMEDOUT);
@@ -312,7 +301,7 @@ static void a_done_may_call_and_cancel(void **state)
 	struct chain chain = {0};
 	struct kube_request r = {.path = "/x", .done = next_call, .data = &chain};
 
-	fake_world_start(&w, NULL, echo, NULL);
+	fake_world_start(&w, NULL, fake_echo, NULL);
 	kube_call(w.kube, &r);
 	while (chain.n < 200)
 		fake_world_run_ms(&w, 10);
@@ -322,7 +311,7 @@ static void connections_are_not_inherited(void **state)
 {
 	int found = 0;
 
-	fake_world_start(&w, NULL, echo, NULL);
+	fake_world_start(&w, NULL, fake_echo, NULL);
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	for (int fd = 3; fd < 64; fd++) {
 		struct sockaddr_in peer;

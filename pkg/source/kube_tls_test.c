@@ -29,17 +29,6 @@ static int stop(void **state)
 	return 0;
 }
 
-/* Tells what it was asked. */
-static void echo(struct fake_conn *c, const struct fake_request *r, void *data)
-{
-	__cleanup_free char *text = mem_printf(
-		"{\"method\":\"%s\",\"path\":\"%s\",\"token\":\"%s\",\"type\":\"%s\",\"user\":"
-		"\"%s\",\"connection\":%u,\"body\":\"%s\"}",
-		r->method, r->path, r->token, r->type, r->user, r->connection, r->body);
-
-	fake_json(c, 200, text);
-}
-
 static void whoever_is_not_our_server_gets_no_token(void **state)
 {
 	static const struct {
@@ -53,7 +42,7 @@ static void whoever_is_not_our_server_gets_no_token(void **state)
 	};
 
 	for (size_t i = 0; i < N(cases); i++) {
-		fake_world_start(&w, &cases[i].faults, echo, NULL);
+		fake_world_start(&w, &cases[i].faults, fake_echo, NULL);
 		fake_world_call(&w, &(struct kube_request){.path = "/x"});
 		if (w.status != 0 || w.e.code != -EPROTO || !strstr(w.e.msg, cases[i].words))
 			fail_msg("%s: %d %d %s", cases[i].words, w.status, w.e.code, w.e.msg);
@@ -64,7 +53,7 @@ static void whoever_is_not_our_server_gets_no_token(void **state)
 
 static void trust_another_ca(struct kube_conf *c)
 {
-	struct fake_api *other = fake_api_start(NULL, echo, NULL);
+	struct fake_api *other = fake_api_start(NULL, fake_echo, NULL);
 
 	free(c->ca.data);
 	c->ca.data = mem_strdup(fake_api_ca(other));
@@ -80,7 +69,7 @@ static void trust_the_machine(struct kube_conf *c)
 
 static void nobody_is_trusted_but_the_ca_of_the_configuration(void **state)
 {
-	fake_world_start(&w, NULL, echo, NULL);
+	fake_world_start(&w, NULL, fake_echo, NULL);
 	fake_world_reconfigure(&w, trust_another_ca);
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_int_equal(w.status, 0);
@@ -102,7 +91,7 @@ static void the_certificate_may_be_in_another_name(void **state)
 {
 	struct fake_faults f = {.wrong_name = true};
 
-	fake_world_start(&w, &f, echo, NULL);
+	fake_world_start(&w, &f, fake_echo, NULL);
 	fake_world_reconfigure(&w, by_another_name);
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_string_equal(w.e.msg, "");
@@ -147,7 +136,7 @@ static void what_stands_in_files_is_read_when_it_is_needed(void **state)
 	struct fake_faults f = {.need_client = true};
 	__cleanup_free char *client = NULL;
 
-	fake_world_start(&w, &f, echo, NULL);
+	fake_world_start(&w, &f, fake_echo, NULL);
 	client = fake_api_client(w.api, "node-1");
 	fake_world_reconfigure(&w, with_files);
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
@@ -179,7 +168,7 @@ static void a_client_certificate_says_who_we_are(void **state)
 {
 	struct fake_faults f = {.need_client = true};
 
-	fake_world_start(&w, &f, echo, NULL);
+	fake_world_start(&w, &f, fake_echo, NULL);
 	fake_world_reconfigure(&w, NULL);
 	fake_world_call(&w, &(struct kube_request){.path = "/x"});
 	assert_int_equal(w.status, 0);

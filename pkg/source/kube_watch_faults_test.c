@@ -17,15 +17,7 @@
 #include "testkit/fake_world.h"
 #include "testkit/netns_fixture.h"
 
-#define N(a) (sizeof(a) / sizeof((a)[0]))
-#define LIST1                                              \
-	{                                                  \
-		.text = FAKE_LIST("5", FAKE_POD("a", "3")) \
-	}
-#define HOLD                                 \
-	{                                    \
-		.text = "", .how = FAKE_HOLD \
-	}
+#define N(a)	(sizeof(a) / sizeof((a)[0]))
 #define WATCHES "W ?watch=true&allowWatchBookmarks=true&resourceVersion="
 
 static struct fake_world w;
@@ -83,7 +75,8 @@ static void a_list_that_fails_is_tried_again_and_said(void **state)
 	};
 
 	for (size_t i = 0; i < N(cases); i++) {
-		play((struct fake_script){.lists = {cases[i].list, LIST1}, .watches = {HOLD}});
+		play((struct fake_script){.lists = {cases[i].list, FAKE_LIST1},
+					  .watches = {FAKE_HELD}});
 		fake_world_until(&w, "trouble");
 		if (!strstr(w.e.msg, cases[i].words))
 			fail_msg("%zu: %s", i, w.e.msg);
@@ -108,7 +101,8 @@ static void a_watch_that_is_refused_is_tried_again_and_said(void **state)
 	};
 
 	for (size_t i = 0; i < N(cases); i++) {
-		play((struct fake_script){.lists = {LIST1}, .watches = {cases[i].watch, HOLD}});
+		play((struct fake_script){.lists = {FAKE_LIST1},
+					  .watches = {cases[i].watch, FAKE_HELD}});
 		fake_world_until(&w, "synced trouble");
 		if (!strstr(w.e.msg, cases[i].words))
 			fail_msg("%zu: %s", i, w.e.msg);
@@ -133,8 +127,9 @@ static void a_watch_that_makes_no_sense_is_listed_anew(void **state)
 	};
 
 	for (size_t i = 0; i < N(lines); i++) {
-		play((struct fake_script){.lists = {LIST1},
-					  .watches = {{.text = lines[i], .how = FAKE_HOLD}, HOLD}});
+		play((struct fake_script){
+			.lists = {FAKE_LIST1},
+			.watches = {{.text = lines[i], .how = FAKE_HOLD}, FAKE_HELD}});
 		if (i == N(lines) - 1) /* whose it is can be seen */
 			fake_world_until(&w, "synced ?a");
 		else
@@ -145,7 +140,7 @@ static void a_watch_that_makes_no_sense_is_listed_anew(void **state)
 
 static void a_kind_of_event_that_is_new_is_left(void **state)
 {
-	play((struct fake_script){.lists = {LIST1},
+	play((struct fake_script){.lists = {FAKE_LIST1},
 				  .watches = {{.text = FAKE_EVENT("NOVELTY", "{}") FAKE_BOOKMARK(
 						       "6") FAKE_EVENT("ADDED", FAKE_POD("b", "7")),
 					       .how = FAKE_HOLD}}});
@@ -159,7 +154,7 @@ static void a_torn_watch_goes_on_where_it_was_without_a_word(void **state)
 
 	for (size_t i = 0; i < N(hows); i++) {
 		play((struct fake_script){
-			.lists = {LIST1},
+			.lists = {FAKE_LIST1},
 			.watches = {
 				{.text = FAKE_EVENT("ADDED", FAKE_POD("b", "7")) "{\"type\":\"AD",
 				 .how = hows[i]},
@@ -174,9 +169,10 @@ static void a_torn_watch_goes_on_where_it_was_without_a_word(void **state)
 /* libcurl itself tries once more where a connection that was in use is reset. */
 static void a_watch_that_is_reset_before_it_begins_is_trouble(void **state)
 {
-	play((struct fake_script){
-		.lists = {LIST1},
-		.watches = {{.text = "", .how = FAKE_MUTE}, {.text = "", .how = FAKE_MUTE}, HOLD}});
+	play((struct fake_script){.lists = {FAKE_LIST1},
+				  .watches = {{.text = "", .how = FAKE_MUTE},
+					      {.text = "", .how = FAKE_MUTE},
+					      FAKE_HELD}});
 	fake_world_until(&w, "synced trouble");
 	assert_non_null(strstr(w.e.msg, "GET /api/v1/pods: https://127.0.0.1:"));
 	fake_world_until(&w, "over");
@@ -188,8 +184,8 @@ static void patience_is_given_as_asked_for(void **state)
 					     .status = 429,
 					     .type = "text/plain",
 					     .headers = "Retry-After: 1\r\n"},
-					    LIST1},
-				  .watches = {HOLD}});
+					    FAKE_LIST1},
+				  .watches = {FAKE_HELD}});
 	fake_world_until(&w, "trouble begin");
 	assert_int_equal(w.retry_after, 1);
 	assert_true(script.asked_ms[1] - script.asked_ms[0] >= 1000);
@@ -198,8 +194,8 @@ static void patience_is_given_as_asked_for(void **state)
 static void a_list_that_trickles_to_a_halt_is_given_up(void **state)
 {
 	script = (struct fake_script){
-		.lists = {{.text = FAKE_LIST("5", ""), .how = FAKE_LORIS}, LIST1},
-		.watches = {HOLD}};
+		.lists = {{.text = FAKE_LIST("5", ""), .how = FAKE_LORIS}, FAKE_LIST1},
+		.watches = {FAKE_HELD}};
 	fake_world_start(&w, NULL, fake_play, &script);
 	w.kube->times.list_ms = 300;
 	fake_world_watch(&w, NULL);
@@ -220,7 +216,7 @@ static bool was_asked(const char *prefix)
 static void a_silent_watch_is_begun_anew_where_it_was(void **state)
 {
 	script = (struct fake_script){
-		.lists = {LIST1},
+		.lists = {FAKE_LIST1},
 		.watches = {{.text = FAKE_EVENT("ADDED", FAKE_POD("b", "7")), .how = FAKE_HOLD}}};
 	fake_world_start(&w, NULL, fake_play, &script);
 	w.kube->times.quiet_ms = 300;
@@ -234,7 +230,7 @@ static void a_silent_watch_is_begun_anew_where_it_was(void **state)
 /* A server that takes the request for a watch and is never heard of again. */
 static void a_watch_that_does_not_begin_is_trouble(void **state)
 {
-	script = (struct fake_script){.lists = {LIST1}, .watches = {HOLD}};
+	script = (struct fake_script){.lists = {FAKE_LIST1}, .watches = {FAKE_HELD}};
 	fake_world_start(&w, &(struct fake_faults){.deaf = true}, fake_play, &script);
 	w.kube->times.list_ms = 200;
 	fake_world_watch(&w, NULL);
@@ -244,7 +240,7 @@ static void a_watch_that_does_not_begin_is_trouble(void **state)
 
 static void a_watch_that_always_ends_at_once_is_trouble_and_no_storm(void **state)
 {
-	play((struct fake_script){.lists = {LIST1}, .watches = {{.text = ""}}});
+	play((struct fake_script){.lists = {FAKE_LIST1}, .watches = {{.text = ""}}});
 	w.kube->times.calm_ms = 20000; /* on a busy machine, too, it never gets calm */
 	fake_world_until(&w, "synced trouble");
 	assert_non_null(strstr(w.e.msg, "the watch ends as soon as it begins"));
@@ -255,7 +251,7 @@ static void a_watch_that_always_ends_at_once_is_trouble_and_no_storm(void **stat
 static void a_server_that_forgets_at_once_is_not_stormed(void **state)
 {
 	play((struct fake_script){
-		.lists = {LIST1},
+		.lists = {FAKE_LIST1},
 		.watches = {{.text = FAKE_STATUS("410", "too old"), .status = 410}}});
 	w.kube->times.calm_ms = 20000;
 	fake_world_until(&w, "synced begin +shop/a@3 synced begin +shop/a@3 synced begin");
@@ -268,7 +264,7 @@ static void watches_and_calls_do_not_disturb_each_other(void **state)
 	struct kube_watch *more[8];
 
 	play((struct fake_script){
-		.lists = {LIST1, LIST1, LIST1, LIST1, LIST1, LIST1},
+		.lists = {FAKE_LIST1, FAKE_LIST1, FAKE_LIST1, FAKE_LIST1, FAKE_LIST1, FAKE_LIST1},
 		.watches = {{.text = FAKE_EVENT("ADDED", FAKE_POD("b", "7")), .how = FAKE_HOLD}}});
 	for (size_t i = 0; i < N(more); i++)
 		more[i] = kube_watch_new(w.kube, "/api/v1/pods", NULL, &fake_world_ops, &w);

@@ -18,15 +18,6 @@
 #include "testkit/fake_world.h"
 #include "testkit/netns_fixture.h"
 
-#define LIST1                                              \
-	{                                                  \
-		.text = FAKE_LIST("5", FAKE_POD("a", "3")) \
-	}
-#define HOLD                                 \
-	{                                    \
-		.text = "", .how = FAKE_HOLD \
-	}
-
 static struct fake_world w;
 static struct fake_script script;
 
@@ -71,7 +62,7 @@ static void an_empty_list_is_one(void **state)
 {
 	play((struct fake_script){
 		.lists = {{"{\"metadata\":{\"resourceVersion\":\"5\"},\"items\":null}"}},
-		.watches = {HOLD}});
+		.watches = {FAKE_HELD}});
 	fake_world_until(&w, "begin synced");
 }
 
@@ -80,7 +71,7 @@ static void pages_make_one_list(void **state)
 	play((struct fake_script){.lists = {{FAKE_LIST_PAGE("5", "to/k+n=", FAKE_POD("a", "3"))},
 					    {FAKE_LIST_PAGE("5", "second", FAKE_POD("b", "3"))},
 					    {FAKE_LIST("5", FAKE_POD("c", "4"))}},
-				  .watches = {HOLD}});
+				  .watches = {FAKE_HELD}});
 	fake_world_until(&w, "begin +shop/a@3 +shop/b@3 +shop/c@4 synced");
 	expect_asked(1, "L " Q "continue=to%2Fk%2Bn%3D&limit=500");
 	expect_asked(2, "L " Q "continue=second&limit=500");
@@ -92,7 +83,7 @@ static void pages_that_have_expired_are_taken_at_one_go(void **state)
 		.lists = {{FAKE_LIST_PAGE("5", "token", FAKE_POD("a", "3"))},
 			  {FAKE_STATUS("410", "The provided continue parameter is too old"), 410},
 			  {FAKE_LIST("9", FAKE_POD("b", "3"))}},
-		.watches = {HOLD}});
+		.watches = {FAKE_HELD}});
 	fake_world_until(&w, "begin +shop/a@3 begin +shop/b@3 synced");
 	expect_asked(2, "L " Q);
 	assert_null(strstr(script.asked[2], "limit"));
@@ -111,8 +102,8 @@ static void what_is_not_served_is_asked_for_by_the_other_version(void **state)
 	static const char none[] = FAKE_STATUS("404", "the server could not find the resource");
 
 	play((struct fake_script){
-		.lists = {{none, 404}, LIST1, {none, 404}, {none, 404}, LIST1},
-		.watches = {{FAKE_EVENT("ADDED", FAKE_POD("b", "6"))}, {none, 404}, HOLD}});
+		.lists = {{none, 404}, FAKE_LIST1, {none, 404}, {none, 404}, FAKE_LIST1},
+		.watches = {{FAKE_EVENT("ADDED", FAKE_POD("b", "6"))}, {none, 404}, FAKE_HELD}});
 	kube_watch_or(w.watch, "/old/pods");
 	fake_world_until(&w, "begin +shop/a@3 synced +shop/b@6");
 	expect_path(0, "/api/v1/pods");
@@ -131,7 +122,7 @@ static void what_is_not_served_is_asked_for_by_the_other_version(void **state)
 static void a_watch_that_ends_goes_on_where_it_was(void **state)
 {
 	play((struct fake_script){
-		.lists = {LIST1},
+		.lists = {FAKE_LIST1},
 		.watches = {{FAKE_EVENT("ADDED", FAKE_POD("b", "6"))},
 			    {FAKE_BOOKMARK("9")},
 			    {FAKE_EVENT("ADDED", FAKE_POD("c", "10")), .how = FAKE_HOLD}}});
@@ -143,11 +134,11 @@ static void a_watch_that_ends_goes_on_where_it_was(void **state)
 static void what_is_old_does_not_turn_the_watch_back(void **state)
 {
 	play((struct fake_script){
-		.lists = {LIST1},
+		.lists = {FAKE_LIST1},
 		.watches = {{FAKE_EVENT("MODIFIED", FAKE_POD("a", "8"))
 				     FAKE_EVENT("MODIFIED", FAKE_POD("a", "8")) FAKE_EVENT(
 					     "MODIFIED", FAKE_POD("a", "7")) FAKE_BOOKMARK("6")},
-			    HOLD}});
+			    FAKE_HELD}});
 	fake_world_until(&w, "+shop/a@8 +shop/a@8 +shop/a@7");
 	while (script.n_asked < 3)
 		fake_world_run_ms(&w, 5);
@@ -165,8 +156,9 @@ static void history_that_is_gone_is_listed_anew(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++) {
-		play((struct fake_script){.lists = {LIST1, {FAKE_LIST("9", FAKE_POD("b", "8"))}},
-					  .watches = {gone[i], HOLD}});
+		play((struct fake_script){
+			.lists = {FAKE_LIST1, {FAKE_LIST("9", FAKE_POD("b", "8"))}},
+			.watches = {gone[i], FAKE_HELD}});
 		fake_world_until(&w, "begin +shop/a@3 synced begin +shop/b@8 synced");
 		expect_asked(2, "L " Q "resourceVersion=5&resourceVersionMatch=NotOlderThan");
 		assert_null(strstr(script.asked[2], "limit"));
@@ -179,14 +171,14 @@ static void history_that_is_gone_is_listed_anew(void **state)
 static void a_version_of_an_undone_future_is_forgotten(void **state)
 {
 	play((struct fake_script){
-		.lists = {LIST1,
+		.lists = {FAKE_LIST1,
 			  {FAKE_STATUS("504", "Timeout: Too large resource version: 5, current: 2"),
 			   504},
 			  {FAKE_LIST("2", FAKE_POD("b", "1"))}},
 		.watches = {
 			{FAKE_EVENT("ERROR",
 				    FAKE_STATUS("504", "Timeout: Too large resource version: 5"))},
-			HOLD}});
+			FAKE_HELD}});
 	fake_world_until(&w, "begin +shop/b@1 synced");
 	expect_asked(2, "L " Q "resourceVersion=5&");
 	expect_asked(3, "L " Q "limit=500");
@@ -251,7 +243,7 @@ static void what_cannot_be_read_is_not_gone(void **state)
 		"{\"type\":\"MODIFIED\",\"object\":%s}\n" FAKE_EVENT("ADDED", FAKE_POD("b", "6")),
 		bad);
 
-	play((struct fake_script){.lists = {{list}}, .watches = {{watch}, HOLD}});
+	play((struct fake_script){.lists = {{list}}, .watches = {{watch}, FAKE_HELD}});
 	fake_world_until(&w, "begin ?shop/bad +shop/a@3 synced ?shop/bad +shop/b@6");
 	assert_non_null(strstr(w.e.msg, "/api/v1/pods: shop/bad: line 1"));
 	while (script.n_asked < 3)
@@ -272,7 +264,7 @@ static void a_burst_comes_in_order(void **state)
 		free(events);
 		events = more;
 	}
-	play((struct fake_script){.lists = {LIST1}, .watches = {{events, .how = FAKE_HOLD}}});
+	play((struct fake_script){.lists = {FAKE_LIST1}, .watches = {{events, .how = FAKE_HOLD}}});
 	for (int i = 0; i < 1000; i++) {
 		snprintf(wanted, sizeof(wanted), "+p%d@%d", i, 10 + i);
 		fake_world_until(&w, wanted);
@@ -330,7 +322,7 @@ static void a_watch_may_be_freed_by_any_of_its_callbacks(void **state)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		last_word = words[i];
 		script = (struct fake_script){
-			.lists = {{FAKE_STATUS("500", "no"), 500}, LIST1},
+			.lists = {{FAKE_STATUS("500", "no"), 500}, FAKE_LIST1},
 			.watches = {{FAKE_EVENT("DELETED", FAKE_POD("a", "9")) FAKE_EVENT(
 					     "ADDED", "{\"metadata\":{\"name\":\"\\u0000\"}}")
 					     FAKE_EVENT("ADDED", "{\"metadata\":{\"name\":\"b\","
@@ -350,7 +342,7 @@ static void a_watch_may_be_freed_by_any_of_its_callbacks(void **state)
 
 static void a_watch_that_is_freed_at_once_asks_nothing(void **state)
 {
-	play((struct fake_script){.lists = {LIST1}, .watches = {HOLD}});
+	play((struct fake_script){.lists = {FAKE_LIST1}, .watches = {FAKE_HELD}});
 	kube_watch_free(TAKE(w.watch));
 	fake_world_run_ms(&w, 20);
 	assert_string_equal(w.said, "");

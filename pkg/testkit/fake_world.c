@@ -208,3 +208,13 @@ void fake_world_watch(struct fake_world *w, const char *query)
 	w->watch = kube_watch_new(w->kube, "/api/v1/pods", query, &fake_world_ops, w);
 	kube_watch_want(w->watch, want); /* as the daemon does */
 }
+
+void fake_echo(struct fake_conn *c, const struct fake_request *r, void *data)
+{
+	__cleanup_free char *text = mem_printf(
+		"{\"method\":\"%s\",\"path\":\"%s\",\"token\":\"%s\",\"type\":\"%s\",\"user\":"
+		"\"%s\",\"connection\":%u,\"body\":\"%s\"}",
+		r->method, r->path, r->token, r->type, r->user, r->connection, r->body);
+
+	fake_json(c, 200, text);
+}

@@ -57,6 +57,7 @@ struct fake_script {
 	unsigned int n_asked;
 };
 fake_handler fake_play; /* data: the script */
+fake_handler fake_echo; /* answers what it was asked: its method, path, token… */
 
 #define FAKE_POD(name, version)           \
 	"{\"metadata\":{\"name\":\"" name \
@@ -70,6 +71,16 @@ fake_handler fake_play; /* data: the script */
 	"{\"kind\":\"Status\",\"code\":" code ",\"message\":\"" message "\"}"
 #define FAKE_BOOKMARK(version) \
 	FAKE_EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":\"" version "\"}}")
+
+/* Turns: a list of one pod; a watch that says nothing. */
+#define FAKE_LIST1                                         \
+	{                                                  \
+		.text = FAKE_LIST("5", FAKE_POD("a", "3")) \
+	}
+#define FAKE_HELD                            \
+	{                                    \
+		.text = "", .how = FAKE_HOLD \
+	}
 
 /* Fails the test when it cannot be. With short times: back-off 10 to 100 ms, calm after 200 ms. */
 void fake_world_start(struct fake_world *w, const struct fake_faults *f, fake_handler *handler,
