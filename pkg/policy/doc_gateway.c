@@ -312,11 +312,4 @@ static const struct field spec_fields[] = {
 	FIELDS_END,
 };
 
-const struct field doc_gateway_fields[] = {
-	{.name = "apiVersion"},
-	{.name = "kind"},
-	{.name = "metadata", .parse = doc_meta_parse, .use = FIELD_REQUIRED},
-	{.name = "spec", .sub = spec_fields, .parse = check_spec, .use = FIELD_REQUIRED},
-	{.name = "status", .use = FIELD_IGNORED},
-	FIELDS_END,
-};
+const struct field doc_gateway_fields[] = {OBJECT_FIELDS(spec_fields, check_spec)};

@@ -222,11 +222,5 @@ static int finish_spec(const struct doc_ctx *c, const struct json *j, void *out)
 	return 0;
 }
 
-#define ROOT_FIELDS(fields)                                                                     \
-	{.name = "apiVersion"}, {.name = "kind"},                                               \
-		{.name = "metadata", .parse = doc_meta_parse, .use = FIELD_REQUIRED},           \
-		{.name = "spec", .sub = (fields), .parse = finish_spec, .use = FIELD_REQUIRED}, \
-		{.name = "status", .use = FIELD_IGNORED}, FIELDS_END
-
-const struct field doc_policy_fields[] = {ROOT_FIELDS(spec_fields)};
-const struct field doc_cluster_policy_fields[] = {ROOT_FIELDS(cluster_spec_fields)};
+const struct field doc_policy_fields[] = {OBJECT_FIELDS(spec_fields, finish_spec)};
+const struct field doc_cluster_policy_fields[] = {OBJECT_FIELDS(cluster_spec_fields, finish_spec)};

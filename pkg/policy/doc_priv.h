@@ -79,6 +79,12 @@ struct field {
 	{                                          \
 		.name = NULL, .use = FIELD_IGNORED \
 	}
+/* The whole table of an object of ours: the fields of its spec, and what runs behind them. */
+#define OBJECT_FIELDS(fields, check)                                                        \
+	{.name = "apiVersion"}, {.name = "kind"},                                           \
+		{.name = "metadata", .parse = doc_meta_parse, .use = FIELD_REQUIRED},       \
+		{.name = "spec", .sub = (fields), .parse = (check), .use = FIELD_REQUIRED}, \
+		{.name = "status", .use = FIELD_IGNORED}, FIELDS_END
 
 /* A word of a list; value CHOICE_LATER is one this version refuses. Ends with name NULL. */
 struct choice {
