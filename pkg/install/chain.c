@@ -188,9 +188,7 @@ void chain_plan(const struct chain_in *in, struct chain_plan *ret)
 
 /* ---- judging ---- */
 
-static void say(struct chain_verdict *v, bool in_force, const char *reason, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-static void say(struct chain_verdict *v, bool in_force, const char *reason, const char *fmt, ...)
+void chain_say(struct chain_verdict *v, bool in_force, const char *reason, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -207,15 +205,17 @@ static void judge_own(const struct chain_in *in, const struct json *list, struct
 
 	chain_plan(in, &p);
 	if (!conflist_entry(list))
-		say(v, false, "NotChained", "%s has no entry of ours: run sluiced install",
-		    in->own);
+		chain_say(v, false, "NotChained", "%s has no entry of ours: run sluiced install",
+			  in->own);
 	else if (p.why.code)
-		say(v, true, "LastGood", "%s is the last good copy: %.400s", in->own, p.why.msg);
+		chain_say(v, true, "LastGood", "%s is the last good copy: %.400s", in->own,
+			  p.why.msg);
 	else if (p.text)
-		say(v, false, "Stale", "%s is not the copy of %s as it is now: run sluiced install",
-		    in->own, p.main);
+		chain_say(v, false, "Stale",
+			  "%s is not the copy of %s as it is now: run sluiced install", in->own,
+			  p.main);
 	else
-		say(v, true, "InForce", "%s is the copy of %s", in->own, p.main);
+		chain_say(v, true, "InForce", "%s is the copy of %s", in->own, p.main);
 }
 
 static bool cluster_network_chained(const struct chain_in *in, const char *name)
@@ -240,12 +240,13 @@ static void judge_multus(const struct chain_in *in, const char *first, const str
 	const char *name;
 
 	if (conflist_delegate_chained(list, &name) || cluster_network_chained(in, name))
-		say(v, true, "Delegated", "%s comes first, and its delegate calls us", first);
+		chain_say(v, true, "Delegated", "%s comes first, and its delegate calls us", first);
 	else
-		say(v, false, "NotDelegated",
-		    "%s comes first, and its delegate does not call us: let it be made anew from "
-		    "%s (restart Multus, or name that file as its main list)",
-		    first, in->own);
+		chain_say(v, false, "NotDelegated",
+			  "%s comes first, and its delegate does not call us: let it be made anew "
+			  "from "
+			  "%s (restart Multus, or name that file as its main list)",
+			  first, in->own);
 }
 
 static void judge_other(const struct chain_in *in, const char *first, const struct json *list,
@@ -258,16 +259,17 @@ static void judge_other(const struct chain_in *in, const char *first, const stru
 	if (conflist_delegates(list))
 		judge_multus(in, first, list, v);
 	else if (conflist_entry(list))
-		say(v, true, "Chained", "%s comes first and has our entry", first);
+		chain_say(v, true, "Chained", "%s comes first and has our entry", first);
 	else if (own)
-		say(v, false, "NotFirst", "%s comes before %s, and has no entry of ours: rename it",
-		    first, in->own);
+		chain_say(v, false, "NotFirst",
+			  "%s comes before %s, and has no entry of ours: rename it", first,
+			  in->own);
 	else if (in->dir->taken_away)
-		say(v, false, "TakenAway",
-		    "%s was renamed to %s.cilium_bak: set cni.exclusive=false for Cilium", in->own,
-		    in->own);
+		chain_say(v, false, "TakenAway",
+			  "%s was renamed to %s.cilium_bak: set cni.exclusive=false for Cilium",
+			  in->own, in->own);
 	else
-		say(v, false, "Missing", "%s is not there: run sluiced install", in->own);
+		chain_say(v, false, "Missing", "%s is not there: run sluiced install", in->own);
 }
 
 void chain_judge(const struct chain_in *in, struct chain_verdict *ret)
@@ -278,9 +280,10 @@ void chain_judge(const struct chain_in *in, struct chain_verdict *ret)
 
 	*ret = (struct chain_verdict){0};
 	if (!first)
-		say(ret, false, "NoConfiguration", "no configuration of a main CNI is there");
+		chain_say(ret, false, "NoConfiguration", "no configuration of a main CNI is there");
 	else if (file_parse(first, &list, &e) < 0)
-		say(ret, false, "Invalid", "%.400s: comes first, and runtimes refuse it", e.msg);
+		chain_say(ret, false, "Invalid", "%.400s: comes first, and runtimes refuse it",
+			  e.msg);
 	else if (strcmp(first->name, in->own) == 0)
 		judge_own(in, list, ret);
 	else

@@ -58,6 +58,8 @@ struct chain_verdict {
 	char message[512];
 };
 
+void chain_say(struct chain_verdict *v, bool in_force, const char *reason, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 /* Whether what the runtime takes calls our plugin, by our file as it must be. */
 void chain_judge(const struct chain_in *in, struct chain_verdict *ret);
 

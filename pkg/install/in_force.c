@@ -4,7 +4,6 @@
  * belongs to this daemon and finds it, is looked at here.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,19 +15,6 @@
 #include "install/folder.h"
 #include "install/install.h"
 #include "install/program.h"
-
-static void refuse(struct chain_verdict *v, const char *reason, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static void refuse(struct chain_verdict *v, const char *reason, const char *fmt, ...)
-{
-	va_list ap;
-
-	v->in_force = false;
-	v->reason = reason;
-	va_start(ap, fmt);
-	vsnprintf(v->message, sizeof(v->message), fmt, ap);
-	va_end(ap);
-}
 
 /* The plugin that came with this program: beside it. */
 static char *plugin_beside(void)
@@ -82,18 +68,20 @@ static void plugin_judge(const struct daemon_conf *conf, struct chain_verdict *v
 	struct stat st;
 
 	if (stat(path, &st) < 0) {
-		refuse(v, "PluginMissing", "%s: %s: run sluiced install", path, strerror(errno));
+		chain_say(v, false, "PluginMissing", "%s: %s: run sluiced install", path,
+			  strerror(errno));
 		return;
 	}
 	if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111)) {
-		refuse(v, "PluginMissing", "%s is not a program: run sluiced install", path);
+		chain_say(v, false, "PluginMissing", "%s is not a program: run sluiced install",
+			  path);
 		return;
 	}
 	version = plugin_version(path, &st);
 	if (strcmp(version, SLUICE_VERSION) != 0)
-		refuse(v, "PluginVersion",
-		       "%s is version %s, this daemon is %s: run sluiced install", path,
-		       *version ? version : "unknown", SLUICE_VERSION);
+		chain_say(v, false, "PluginVersion",
+			  "%s is version %s, this daemon is %s: run sluiced install", path,
+			  *version ? version : "unknown", SLUICE_VERSION);
 }
 
 static const char *different(const struct daemon_conf *conf, const struct plugin_conf *p)
@@ -116,13 +104,13 @@ static void entry_judge(const struct daemon_conf *conf, const struct chain_file 
 	if (conflist_parse(f->name, f->text, f->len, &list, &e) < 0 || !conflist_entry(list))
 		return; /* Multus: in its delegate */
 	if (plugin_conf_parse(conflist_entry(list), &p, &e) < 0) {
-		refuse(v, "EntryInvalid", "%s: %.400s", f->name, e.msg);
+		chain_say(v, false, "EntryInvalid", "%s: %.400s", f->name, e.msg);
 		return;
 	}
 	key = different(conf, p);
 	if (key)
-		refuse(v, "EntryElsewhere", "%s: the %s of our entry is not the daemon's", f->name,
-		       key);
+		chain_say(v, false, "EntryElsewhere", "%s: the %s of our entry is not the daemon's",
+			  f->name, key);
 	plugin_conf_free(p);
 }
 
@@ -140,7 +128,7 @@ void install_in_force(const struct daemon_conf *conf, struct chain_verdict *ret)
 
 	*ret = (struct chain_verdict){0};
 	if (chain_dir_load(conf->cni_conf_dir, CHAIN_FILE, &dir, &e) < 0) {
-		refuse(ret, "NoConfiguration", "%.400s", e.msg);
+		chain_say(ret, false, "NoConfiguration", "%.400s", e.msg);
 		return;
 	}
 	chain_judge(&in, ret);
