@@ -20,6 +20,37 @@ static const size_t element_sizes[PLACE_COUNT] = {
 	[PLACE_IDENTITY] = sizeof(struct slu_identity),
 };
 
+struct dp_identity *dp_identities_new(const struct compiled *c, const uint32_t *addr_ids,
+				      size_t *ret_n)
+{
+	const struct identity *list = compiled_identities(c, ret_n);
+	struct dp_identity *ret = mem_alloc0(*ret_n * sizeof(*ret));
+
+	for (size_t i = 0; i < *ret_n; i++) {
+		struct dp_identity *to = &ret[i];
+
+		to->or_node = list[i].or_node;
+		to->by_flow = list[i].per_flow;
+		for (int f = 0; f < 2; f++) {
+			to->n[f] = (uint16_t)list[i].n_picks[f];
+			to->none[f] = list[i].none[f];
+			to->picks[f] = mem_alloc0(to->n[f] * sizeof(uint32_t));
+			for (size_t k = 0; k < to->n[f]; k++)
+				to->picks[f][k] = addr_ids[list[i].picks[f][k]];
+		}
+	}
+	return ret;
+}
+
+void dp_identities_free(struct dp_identity *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(list[i].picks[0]);
+		free(list[i].picks[1]);
+	}
+	free(list);
+}
+
 void *writes_add(struct writes *w, uint32_t first, uint32_t n)
 {
 	void *at;

@@ -22,6 +22,11 @@ struct dp_identity {
 	uint8_t or_node, by_flow;
 };
 
+/* Those of a compiled list; addr_ids: by compiled address. */
+struct dp_identity *dp_identities_new(const struct compiled *c, const uint32_t *addr_ids,
+				      size_t *ret_n);
+void dp_identities_free(struct dp_identity *list, size_t n);
+
 struct dp_program {
 	uint32_t id;
 	const struct program *program;

@@ -126,22 +126,15 @@ void labels_done(struct labels *labels)
 
 /* ---- selectors ---- */
 
+static int value_cmp(const void *key, const void *value)
+{
+	return strcmp(key, *(const char *const *)value);
+}
+
 static bool has_value(const struct selector_req *req, const char *value)
 {
-	size_t lo = 0, hi = req->n_values;
-
-	while (value && lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int c = strcmp(req->values[mid], value);
-
-		if (c == 0)
-			return true;
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
+	return value && req->n_values &&
+	       bsearch(value, req->values, req->n_values, sizeof(*req->values), value_cmp);
 }
 
 static bool req_matches(const struct selector_req *req, const char *value)

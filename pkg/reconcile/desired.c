@@ -296,27 +296,6 @@ static void egress_build(struct desired *d, const struct desired_in *in)
 	}
 }
 
-static void identities_build(struct desired *d, const struct desired_in *in)
-{
-	const struct identity *list;
-
-	list = compiled_identities(in->compiled, &d->n_identities);
-	d->identities = mem_alloc0(d->n_identities * sizeof(*d->identities));
-	for (size_t i = 0; i < d->n_identities; i++) {
-		struct dp_identity *to = &d->identities[i];
-
-		to->or_node = list[i].or_node;
-		to->by_flow = list[i].per_flow;
-		for (int f = 0; f < 2; f++) {
-			to->n[f] = (uint16_t)list[i].n_picks[f];
-			to->none[f] = list[i].none[f];
-			to->picks[f] = mem_alloc0(to->n[f] * sizeof(uint32_t));
-			for (size_t k = 0; k < to->n[f]; k++)
-				to->picks[f][k] = d->addr_ids[list[i].picks[f][k]];
-		}
-	}
-}
-
 /* ---- nft ---- */
 
 static int address_cmp(const void *a, const void *b)
@@ -403,7 +382,7 @@ void desired_build(const struct desired_in *in, struct desired **ret)
 	network_build(d->model, in);
 	nodes_build(d->model, in);
 	egress_build(d, in);
-	identities_build(d, in);
+	d->identities = dp_identities_new(in->compiled, d->addr_ids, &d->n_identities);
 	desired_ways(d, in);
 	nft_build(d, in->compiled);
 	dp_model_sort(d->model);
@@ -414,11 +393,7 @@ void desired_free(struct desired *d)
 {
 	if (!d)
 		return;
-	for (size_t i = 0; i < d->n_identities; i++) {
-		free(d->identities[i].picks[0]);
-		free(d->identities[i].picks[1]);
-	}
-	free(d->identities);
+	dp_identities_free(d->identities, d->n_identities);
 	free(d->addr_ids);
 	dp_model_free(d->model);
 	free(d);

@@ -17,38 +17,21 @@
 
 static const uint32_t world_policy_id = 1;
 
-/* Ids that stay when others come and go, as the daemon's do. */
-static uint32_t address_id(const struct policy_lab *r, uint32_t pick)
-{
-	size_t n;
-	const struct egress_addr *a = &compiled_addrs(r->f.c, &n)[pick];
-
-	return FIRST_ID + (addr_is_v4(a->addr) ? 0 : 64) + a->addr.b[15];
-}
-
 uint32_t policy_lab_name(const char *pattern)
 {
 	return FIRST_NAME + (uint32_t)hash_str(pattern, 0) % 100000;
 }
 
+/* Address ids that stay when others come and go, as the daemon's do. */
 static void identities_make(struct policy_lab *r)
 {
-	const struct identity *list = compiled_identities(r->f.c, &r->n_identities);
+	size_t n;
+	const struct egress_addr *addrs = compiled_addrs(r->f.c, &n);
+	__cleanup_free uint32_t *ids = mem_alloc0((n + 1) * sizeof(*ids));
 
-	r->identities = mem_alloc0(r->n_identities * sizeof(*r->identities));
-	for (size_t i = 0; i < r->n_identities; i++) {
-		struct dp_identity *to = &r->identities[i];
-
-		to->or_node = list[i].or_node;
-		to->by_flow = list[i].per_flow;
-		for (int f = 0; f < 2; f++) {
-			to->n[f] = (uint16_t)list[i].n_picks[f];
-			to->none[f] = list[i].none[f];
-			to->picks[f] = mem_alloc0(to->n[f] * sizeof(uint32_t));
-			for (size_t k = 0; k < to->n[f]; k++)
-				to->picks[f][k] = address_id(r, list[i].picks[f][k]);
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		ids[i] = FIRST_ID + (addr_is_v4(addrs[i].addr) ? 0 : 64) + addrs[i].addr.b[15];
+	r->identities = dp_identities_new(r->f.c, ids, &r->n_identities);
 }
 
 static void subject_make(struct policy_lab *r, uint32_t i)
@@ -96,11 +79,7 @@ void policy_lab_init(struct policy_lab *r, const struct policy_texts *t)
 
 void policy_lab_done(struct policy_lab *r)
 {
-	for (size_t i = 0; i < r->n_identities; i++) {
-		free(r->identities[i].picks[0]);
-		free(r->identities[i].picks[1]);
-	}
-	free(r->identities);
+	dp_identities_free(r->identities, r->n_identities);
 	for (size_t i = 0; i < LAB_PODS; i++) {
 		struct lab_subject *s = &r->subjects[i];
 

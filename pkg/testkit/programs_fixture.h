@@ -38,7 +38,7 @@ struct content {
 static inline void content_make(struct content *c, const char *yaml)
 {
 	struct pod_info pod = {.namespace = "default", .name = "x", .labels_known = true};
-	const struct identity *list;
+	__cleanup_free uint32_t *ids = NULL;
 	size_t n;
 
 	policy_fixture_init(&c->f, yaml, "n1", "eth0 192.0.2.1/24");
@@ -51,27 +51,16 @@ static inline void content_make(struct content *c, const char *yaml)
 	c->counters = mem_alloc0(c->program->n_rules * sizeof(*c->counters));
 	for (size_t i = 0; i < c->program->n_rules; i++)
 		c->counters[i] = (uint32_t)i + 1;
-	list = compiled_identities(c->f.c, &c->n_identities);
-	c->identities = mem_alloc0(c->n_identities * sizeof(*c->identities));
-	for (size_t i = 0; i < c->n_identities; i++)
-		for (int f = 0; f < 2; f++) {
-			struct dp_identity *to = &c->identities[i];
-
-			to->n[f] = (uint16_t)list[i].n_picks[f];
-			to->none[f] = list[i].none[f];
-			to->picks[f] = mem_alloc0(to->n[f] * sizeof(uint32_t));
-			for (size_t k = 0; k < to->n[f]; k++)
-				to->picks[f][k] = SLU_ID_FIRST + list[i].picks[f][k];
-		}
+	compiled_addrs(c->f.c, &n);
+	ids = mem_alloc0((n + 1) * sizeof(*ids));
+	for (size_t i = 0; i < n; i++)
+		ids[i] = SLU_ID_FIRST + (uint32_t)i;
+	c->identities = dp_identities_new(c->f.c, ids, &c->n_identities);
 }
 
 static inline void content_done(struct content *c)
 {
-	for (size_t i = 0; i < c->n_identities; i++) {
-		free(c->identities[i].picks[0]);
-		free(c->identities[i].picks[1]);
-	}
-	free(c->identities);
+	dp_identities_free(c->identities, c->n_identities);
 	free(c->names);
 	free(c->counters);
 	program_free(c->program);
