@@ -37,6 +37,8 @@ bool cidr_contains(struct cidr outer, struct cidr inner); /* ::/0 does not conta
 bool cidr_contains_addr(struct cidr c, struct addr a);
 int cidr_cmp(struct cidr a,
 	     struct cidr b); /* by address, then shorter first: parents before children */
+/* v is sorted, and none of a family lies within another. */
+bool cidrs_hold(const struct cidr *v, size_t n, struct addr a);
 struct addr cidr_last(struct cidr c);
 
 /* "203.0.113.10", "203.0.113.16-203.0.113.31" or a CIDR. 0 or -EINVAL with *ret_reason a static

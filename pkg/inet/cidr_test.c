@@ -61,6 +61,26 @@ static void a_prefix_ends_where_its_last_address_is(void **state)
 	assert_string_equal(addr_str(cidr_last(cidr_of("2001:db8::/127"))), "2001:db8::1");
 }
 
+/* IPv4 lies within IPv6's order: what holds an IPv6 address may begin before it. */
+static void a_list_holds_what_one_of_its_prefixes_holds(void **state)
+{
+	const struct cidr list[] = {cidr_of("::/0"), cidr_of("10.0.0.0/8"),
+				    cidr_of("172.16.0.0/12")};
+	static const struct {
+		const char *addr;
+		size_t n; /* of the list */
+		bool held;
+	} rows[] = {
+		{"10.255.255.255", 3, true}, {"11.0.0.0", 3, false},	{"9.255.255.255", 3, false},
+		{"172.31.0.1", 3, true},     {"172.31.0.1", 2, false},	{"2001:db8::1", 3, true},
+		{"2001:db8::1", 1, true},    {"2001:db8::1", 0, false}, {"::1", 3, true},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (cidrs_hold(list, rows[i].n, addr_of(rows[i].addr)) != rows[i].held)
+			fail_msg("%s of %zu", rows[i].addr, rows[i].n);
+}
+
 static void ranges_count_and_index_over_byte_borders(void **state)
 {
 	struct addr_range r;
@@ -103,6 +123,7 @@ int main(void)
 		cmocka_unit_test(parses_and_refuses_prefixes),
 		cmocka_unit_test(the_ipv6_default_does_not_contain_ipv4),
 		cmocka_unit_test(a_prefix_ends_where_its_last_address_is),
+		cmocka_unit_test(a_list_holds_what_one_of_its_prefixes_holds),
 		cmocka_unit_test(ranges_count_and_index_over_byte_borders),
 		cmocka_unit_test(addresses_know_their_kind),
 	};

@@ -68,8 +68,6 @@ bool compiled_node_selected(const struct compiled *c, size_t node, const struct 
 /* namespace/name as one number: what every stable pick starts from. */
 uint64_t name_hash(const char *namespace, const char *name);
 size_t cidrs_sort_unique(struct cidr *v, size_t n); /* returns the new n */
-/* v is sorted, and none of a family lies within another. */
-bool cidrs_hold(const struct cidr *v, size_t n, struct addr a);
 /* Within one step: priority, then namespace/name. */
 int doc_policy_order(const struct doc_policy *a, const struct doc_policy *b);
 /* A namespace without an object has the implied label only. */

@@ -53,32 +53,6 @@ uint32_t program_own_class(const struct program *p, struct addr dst)
 	return entry->class;
 }
 
-/* The last of v[0..n) that is not behind c; n when all are. */
-static size_t last_not_behind(const struct cidr *v, size_t n, struct cidr c)
-{
-	size_t lo = 0, hi = n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (cidr_cmp(v[mid], c) <= 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo ? lo - 1 : n;
-}
-
-bool cidrs_hold(const struct cidr *v, size_t n, struct addr a)
-{
-	size_t i = last_not_behind(v, n, cidr_host(a));
-
-	/* IPv4 lies within IPv6's order: what holds an address behind it may begin before it */
-	if (i < n && !addr_is_v4(a) && cidr_is_v4(v[i]))
-		i = last_not_behind(v, n, cidr_make(cidr_all(true).addr, 95));
-	return i < n && cidr_contains_addr(v[i], a);
-}
-
 static int compare_layer(const void *key, const void *layer)
 {
 	uint32_t a = *(const uint32_t *)key, b = ((const struct program_layer *)layer)->index;

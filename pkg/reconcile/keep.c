@@ -46,29 +46,11 @@ static const struct keep_pod *pod_find(const struct keep_in *in, struct addr a)
 
 /* ---- is it judged at all ---- */
 
-/* The list is merged: only the last prefix that does not lie behind can hold it. */
-static bool prefixes_hold(const struct cidr *list, size_t n, struct addr a)
-{
-	struct cidr host = cidr_host(a);
-	size_t lo = 0, hi = n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (cidr_cmp(list[mid], host) <= 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo > 0 && cidr_contains_addr(list[lo - 1], a);
-}
-
 static bool outside(const struct keep_in *in, const struct ct_flow *f)
 {
 	const struct nft_model *nft = &in->model->nft_model;
 
-	if (addr_is_multicast(f->dst) ||
-	    prefixes_hold(in->model->nft_inside, nft->n_inside, f->dst))
+	if (addr_is_multicast(f->dst) || cidrs_hold(in->model->nft_inside, nft->n_inside, f->dst))
 		return false;
 	for (size_t i = 0; f->dport == DNS_PORT && i < in->n_resolvers; i++)
 		if (addr_eq(in->resolvers[i], f->dst))
