@@ -180,7 +180,7 @@ fuzz: fuzz-build
 	@scripts/fuzz $(FUZZ_SECONDS) $(FUZZERS)
 
 # e2e/tools: the prober every test uses, and a small cnitool on Debian's libcni
-build/e2e/slprobe: $(wildcard e2e/tools/probe/*.c e2e/tools/probe/*.h)
+build/e2e/slprobe: $(wildcard e2e/tools/tool.[ch] e2e/tools/probe/*.[ch])
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) -O2 $(filter %.c,$^) -lresolv -o $@
 
@@ -193,7 +193,7 @@ build/e2e/helmrender: $(wildcard e2e/tools/helmrender/*.go)
 	GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(CURDIR)/build/e2e/gocache CGO_ENABLED=0 go build -o $@ $^
 
 # static, so that it is small: what a parent holds counts in its children's peak
-build/e2e/slmeter: $(wildcard e2e/tools/meter/*.c e2e/tools/meter/*.h)
+build/e2e/slmeter: $(wildcard e2e/tools/tool.[ch] e2e/tools/meter/*.[ch])
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) -O2 -static $(filter %.c,$^) -o $@
 

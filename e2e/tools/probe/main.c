@@ -1,24 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "probe.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-void fail(const char *what, ...)
-{
-	va_list ap;
-
-	fputs("slprobe: ", stderr);
-	va_start(ap, what);
-	vfprintf(stderr, what, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(2);
-}
 
 socklen_t sockaddr_of(const char *text, uint16_t port, struct sockaddr_storage *ret)
 {
@@ -57,26 +41,6 @@ void sockaddr_text(const struct sockaddr_storage *sa, char *buf, size_t len)
 		port = v6->sin6_port;
 	}
 	snprintf(buf, len, "%s %u", text, ntohs(port));
-}
-
-uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-long number_of(const char *text)
-{
-	char *end;
-	long n;
-
-	errno = 0;
-	n = strtol(text, &end, 0);
-	if (errno || *end || end == text)
-		fail("'%s' is not a number", text);
-	return n;
 }
 
 static const struct verb {

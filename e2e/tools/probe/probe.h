@@ -11,17 +11,14 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define PROBE_TEXT (INET6_ADDRSTRLEN + 16)
+#include "../tool.h"
 
-/* ends the program with a message and exit 2 */
-void fail(const char *what, ...) __attribute__((format(printf, 1, 2), noreturn));
+#define PROBE_TEXT (INET6_ADDRSTRLEN + 16)
 
 /* "192.0.2.1" or "2001:db8::1" → sockaddr; ends the program if it is neither */
 socklen_t sockaddr_of(const char *text, uint16_t port, struct sockaddr_storage *ret);
 /* "192.0.2.1 4711"; IPv4-mapped addresses as IPv4 */
 void sockaddr_text(const struct sockaddr_storage *sa, char *buf, size_t len);
-uint64_t now_ns(void);
-long number_of(const char *text);
 
 /* serve.c */
 int serve_main(int argc, char **argv);
