@@ -8,48 +8,37 @@ load lib/lab
 setup() { lab_up; }
 teardown() { lab_teardown; }
 
+# storm N N-IN-FULL TO FROM: so many pods, each sends its first packet to TO
 storm() {
+	local n=$1
+	[ -z "${SLUICE_E2E_FULL:-}" ] || n=$2
 	on node1 env CNI_PATH="$CNI_PATH" CNI_CACHE="$LAB/cache" \
 		CAP_ARGS='{"podLabels": {"app": "web"}}' \
-		"$CNIRUN" storm "$LAB/node1/net.conflist" 2 1 "$1" "$P-s" "$PROBE" "$2" "$PORT" timeout=15000 \
+		"$CNIRUN" storm "$LAB/node1/net.conflist" 2 1 "$n" "$P-s" "$PROBE" "$3" "$PORT" timeout=15000 \
 		>"$LAB/storm"
 	cut -d' ' -f2- "$LAB/storm" | sort | uniq -c
-	same "under the egress address" "$1" "$(grep -c " $3$" "$LAB/storm")"
+	same "under the egress address" "$n" "$(grep -c " $4$" "$LAB/storm")" || return
+	only_from "$4" || return
+	nothing_left node1
 }
 
 @test "the first packet of every pod leaves by the remote gateway" {
-	local n=300
-	[ -z "${SLUICE_E2E_FULL:-}" ] || n=1000
 	office_up gw1
-	storm "$n" "$EXT_V4" "$EGRESS_V4"
-	only_from "$EGRESS_V4"
-	nothing_left node1
+	storm 300 1000 "$EXT_V4" "$EGRESS_V4"
 }
 
 @test "and by the local gateway" {
-	local n=60
-	[ -z "${SLUICE_E2E_FULL:-}" ] || n=500
 	office_up node1
-	storm "$n" "$EXT_V4" "$EGRESS_V4"
-	only_from "$EGRESS_V4"
-	nothing_left node1
+	storm 60 500 "$EXT_V4" "$EGRESS_V4"
 }
 
 @test "and over IPv6" {
-	local n=60
-	[ -z "${SLUICE_E2E_FULL:-}" ] || n=500
 	office_up gw1
-	storm "$n" "$EXT_V6" "$EGRESS_V6"
-	only_from "$EGRESS_V6"
-	nothing_left node1
+	storm 60 500 "$EXT_V6" "$EGRESS_V6"
 }
 
 @test "and without a daemon on the pod's node, from the snapshot" {
-	local n=60
-	[ -z "${SLUICE_E2E_FULL:-}" ] || n=500
 	office_up gw1
 	node_stop node1
-	storm "$n" "$EXT_V4" "$EGRESS_V4"
-	only_from "$EGRESS_V4"
-	nothing_left node1
+	storm 60 500 "$EXT_V4" "$EGRESS_V4"
 }

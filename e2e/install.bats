@@ -282,13 +282,18 @@ hit() {
 	hit 1
 }
 
-@test "upgrade and downgrade under running pods: they go on, and either version ends the other's" {
+# chained_up: installed, and the daemon carries the office
+chained_up() {
 	main_list
 	gateway_on node1
 	web_policy
 	sluiced install
 	keeper_start
 	gateway_wait node1
+}
+
+@test "upgrade and downgrade under running pods: they go on, and either version ends the other's" {
+	chained_up
 	web_add a
 	other_version "$LAB/other"
 	run -0 sluiced install --programs-only --from "$LAB/other"
@@ -310,12 +315,7 @@ hit() {
 cached() { cp --remove-destination "$NET_D/00-sluice.conflist" "$LAB/node1/net.conflist"; }
 
 @test "uninstalled while pods run: they and new ones have the main CNI's network, and all their DELs succeed" {
-	main_list
-	gateway_on node1
-	web_policy
-	sluiced install
-	keeper_start
-	gateway_wait node1
+	chained_up
 	web_add a
 	web_add b
 	governed a

@@ -141,7 +141,7 @@ published() { on ext sh -c "sleep 0.2 | busybox nc -w 1 ${NODE_V4[node1]} 30080"
 	need_containerd
 	office_up
 	containerd_up node1
-	local delay netns pid
+	local delay pid
 	for delay in 0.02 0.05 0.08 0.11 0.15 0.2 0.25 0.3 0.4 0.5; do
 		sandbox_run default/web 3>&- &
 		pid=$!
@@ -189,7 +189,7 @@ all_heard() { [ "$(seen tcp "$EGRESS_V4")" = 10 ] && [ "$(seen tcp "$EGRESS_V6")
 	need_podman
 	office_up
 	podman_up node1
-	local delay netns pid
+	local delay pid
 	for delay in 0.1 0.2 0.3 0.4 0.5 0.7; do
 		pm_run web 3>&- &
 		pid=$!
@@ -197,12 +197,8 @@ all_heard() { [ "$(seen tcp "$EGRESS_V4")" = 10 ] && [ "$(seen tcp "$EGRESS_V6")
 		pkill -KILL -P "$pid" podman || kill -KILL "$pid" || true
 		wait "$pid" || true
 		pm rm -f -t 0 -a
-		for netns in $(inside ls /run/netns); do
-			echo "# $delay: podman forgot $netns"
-			inside umount -l "/run/netns/$netns" || true
-			inside rm "/run/netns/$netns"
-		done
-		lab_wait 50 nothing_left node1 || nothing_left node1
+		echo "# $delay"
+		forgotten_end
 		only_from "$EGRESS_V4" "$EGRESS_V6"
 	done
 }
