@@ -10,18 +10,6 @@ next_mac() { ip -n "$P-node1" -j link show cni0 | jq -r '.[0].address'; }
 
 send_frame() { on "$1" "$PROBE" frame eth0 "${@:2}"; }
 
-# web_rule RULE: the one rule of the web policy
-web_rule() {
-	policy 20-web.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: {podSelector: {matchLabels: {app: web}}}
-		  rules: [$1]
-	END
-}
-
 @test "from an identity to the node's way and back: a connection that lives on never shows the pod's address" {
 	office_up
 	web_add web
@@ -29,7 +17,7 @@ web_rule() {
 	counts reset >/dev/null
 	flood_in web 1000 4 flows=2
 	sleep 1
-	web_rule '{name: out, action: Allow, via: {node: {}}}'
+	web_rules '{name: out, action: Allow, via: {node: {}}}'
 	in_force node1
 	same "an open one" "$EGRESS_V4" "$(ask web udp "$EXT_V4" sport=6001)"
 	same "a new one" "${NODE_V4[node1]}" "$(ask web udp "$EXT_V4" sport=6002)"
@@ -43,7 +31,7 @@ web_rule() {
 
 @test "an ICMP error about a connection with an identity does not leave without it" {
 	gateway_on gw1
-	web_rule '{name: out, ports: [{protocol: UDP, port: 7000}], via: {gateway: office}}'
+	web_rules '{name: out, ports: [{protocol: UDP, port: 7000}], via: {gateway: office}}'
 	node_start node1 gw1
 	gateway_wait gw1
 	web_add web

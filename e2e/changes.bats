@@ -11,12 +11,7 @@ web_variant() {
 	local n=$1 i
 	{
 		cat <<-END
-			apiVersion: sluice.dev/v1alpha1
-			kind: EgressPolicy
-			metadata: {name: web, namespace: default}
-			spec:
 			  priority: $((n % 1000))
-			  subject: {podSelector: {matchLabels: {app: web}}}
 			  rules:
 			  - name: no
 			    action: Deny
@@ -31,7 +26,7 @@ web_variant() {
 			echo "  - {name: some, to: [{cidr: 172.31.0.0/16}], via: {gateway: office, addresses: [$EGRESS_V4]}}"
 			echo "  default: {action: Allow, via: {gateway: office}}"
 		fi
-	} | policy 20-web.yaml
+	} | web_spec
 }
 
 @test "100 edits under 10,000 packets a second: none leaves wrongly, none reaches the denied" {
@@ -122,14 +117,7 @@ web_variant() {
 	office_up
 	web_add web
 	same before "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
-	policy 20-web.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: {podSelector: {matchLabels: {app: web}}}
-		  rules: [{name: bad, action: Allow, to: [{cidr: 172.31.7.1/24}]}]
-	END
+	web_rules "{name: bad, action: Allow, to: [{cidr: 172.31.7.1/24}]}"
 	lab_wait 100 says_where node1
 	same "after the bad edit" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
 	denied web
@@ -227,14 +215,7 @@ asked_as() { lab_wait 30 asks_as "$1" "$EGRESS_V4" && lab_wait 30 asks_as "$1" "
 in_conflict() { ctl "$1" status -o json | jq -e 'any(.addresses[]; .state == "Conflict")'; }
 
 @test "without any daemon: verdicts hold, and an identity whose address the node has" {
-	policy 20-web.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: {podSelector: {matchLabels: {app: web}}}
-		  rules: [{name: no, action: Deny, to: [{cidr: $DENIED_V4/32}]}]
-	END
+	web_rules "{name: no, action: Deny, to: [{cidr: $DENIED_V4/32}]}"
 	web_add web
 	same allowed "${NODE_V4[node1]}" "$(ask web udp "$EXT_V4")"
 	same denied timeout "$(ask web udp "$DENIED_V4" timeout=300)"

@@ -7,11 +7,7 @@ teardown() { lab_teardown; }
 
 @test "explain says what the packets do: rule, losers, identity" {
 	office_up
-	policy 25-lower.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: zz-lower, namespace: default}
-		spec:
+	policy_of 25-lower.yaml zz-lower <<-END
 		  priority: 900
 		  subject: {podSelector: {matchLabels: {app: web}}}
 		  rules: [{name: loser, action: Allow, to: [{cidr: $DENIED_V4/32}], via: {node: {}}}]
@@ -90,12 +86,7 @@ exit_status() {
 }
 
 @test "explain tells of other times, names and what is missing" {
-	policy 20-web.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: {podSelector: {matchLabels: {app: web}}}
+	web_spec <<-END
 		  rules:
 		  - {name: api, action: Allow, to: [{fqdn: "*.example.com"}]}
 		  - {name: night, action: Allow, to: [{cidr: $EXT_V4/32}],
@@ -176,11 +167,7 @@ denied_now() { [ "$(ask "$1" udp "$EXT_V4" timeout=300)" = timeout ]; }
 	gateway_on gw1
 	web_policy
 	run -0 "$BIN/sluicectl" lint "$LAB/policies" --strict
-	policy 30-more.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: more, namespace: default}
-		spec:
+	policy_of 30-more.yaml more <<-END
 		  priority: 900
 		  subject: {podSelector: {matchLabels: {app: web}}}
 		  rules:
@@ -190,11 +177,7 @@ denied_now() { [ "$(ask "$1" udp "$EXT_V4" timeout=300)" = timeout ]; }
 	echo "$output"
 	[[ $output == *30-more.yaml:8:*hidden-rule* && $output == *default/web* ]]
 	run -1 "$BIN/sluicectl" lint "$LAB/policies" --strict
-	policy 30-more.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: more, namespace: default}
-		spec:
+	policy_of 30-more.yaml more <<-END
 		  subject: {podSelector: {matchLabels: {app: other}}}
 		  rules:
 		  - {action: Allow, to: [{fqdn: api.example.com}], via: {gateway: office}}
@@ -205,11 +188,7 @@ denied_now() { [ "$(ask "$1" udp "$EXT_V4" timeout=300)" = timeout ]; }
 
 @test "status and check-config name what policies refer to and is missing" {
 	office_up
-	policy 30-more.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: more, namespace: default}
-		spec:
+	policy_of 30-more.yaml more <<-END
 		  subject: {services: [shop]}
 		  rules:
 		  - {action: Allow, to: [{destination: {name: bank}}], via: {gateway: nowhere}}

@@ -5,23 +5,11 @@ load lib/lab
 setup() { lab_up; }
 teardown() { lab_teardown; }
 
-# rules: flow style, for pods of app web
-logged() {
-	policy 20-web.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: {podSelector: {matchLabels: {app: web}}}
-		  rules: [$1]
-	END
-}
-
 lines() { grep '^{"time"' "$LAB/log/sluiced-node1" | jq -c "$@"; }
 count_lines() { [ "$(lines "select($2)" | wc -l)" -ge "$1" ]; }
 
 @test "a rule with log tells each connection once, denied and allowed, v4 and v6" {
-	logged "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}, {cidr: '$DENIED_V6/128'}]},
+	web_rules "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}, {cidr: '$DENIED_V6/128'}]},
 	  {name: yes, action: Allow, log: true}"
 	node_start node1
 	web_add web
@@ -43,11 +31,7 @@ tells() {
 }
 
 @test "a policy in mode Audit changes nothing and tells what it would do" {
-	policy 20-audit.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: trial, namespace: default}
-		spec:
+	policy_of 20-audit.yaml trial <<-END
 		  mode: Audit
 		  subject: {podSelector: {matchLabels: {app: web}}}
 		  rules: [{name: no, action: Deny}]
@@ -66,7 +50,7 @@ would_deny() {
 }
 
 @test "a flood of denials is told in samples, counted, and stops nobody else" {
-	logged "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}, {name: yes, action: Allow}"
+	web_rules "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}, {name: yes, action: Allow}"
 	node_start node1
 	web_add web
 	web_add other
@@ -96,7 +80,7 @@ denials() {
 }
 
 @test "a million denials a second by test runs: the daemon has time, what is lost is counted, others go on" {
-	logged "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}, {name: yes, action: Allow}"
+	web_rules "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}, {name: yes, action: Allow}"
 	node_start node1
 	web_add web
 	web_add other
@@ -128,7 +112,7 @@ log_has_all() {
 }
 
 @test "a reader of the event log that goes away does not take the daemon along" {
-	logged "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}"
+	web_rules "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}"
 	node_args node1
 	daemon sluiced-node1 on node1 bash -c 'exec "$@" > >(true)' - "$BIN/sluiced" "${NODE_ARGS[@]}"
 	lab_wait 100 node_answers node1

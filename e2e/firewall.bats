@@ -10,26 +10,12 @@ setup() {
 }
 teardown() { lab_teardown; }
 
-# web RULE…: the rules of the policy on app web, each in flow style
-web() {
-	local rules
-	printf -v rules '%s, ' "$@"
-	policy 20-web.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: ${SUBJECT:-"{podSelector: {matchLabels: {app: web}}}"}
-		  rules: [${rules%, }]
-	END
-}
-
 # becomes WHAT POD ADDR: the answer to a question, once the edit is in force
 becomes() { lab_wait 50 answers "$@"; }
 answers() { [ "$(ask "$2" udp "$3" timeout=150)" = "$1" ]; }
 
 @test "Reject says so at once: a reset for TCP, prohibited for the rest" {
-	web "{name: no, action: Reject, to: [{cidr: $DENIED_V4/32}, {cidr: '$DENIED_V6/128'}]}" "{name: yes, action: Allow}"
+	web_rules "{name: no, action: Reject, to: [{cidr: $DENIED_V4/32}, {cidr: '$DENIED_V6/128'}]}" "{name: yes, action: Allow}"
 	node_start node1
 	web_add web
 	daemon dump on web tcpdump -lnni eth0 'tcp or icmp or icmp6'
@@ -60,7 +46,7 @@ fastest_reset() {
 prohibited() { grep -ci 'admin prohibited' "$LAB/log/dump" || true; }
 
 @test "Reject answers within 100 ms, and no more than 100 times a second" {
-	web "{name: no, action: Reject, to: [{cidr: $DENIED_V4/32}]}" "{name: yes, action: Allow}"
+	web_rules "{name: no, action: Reject, to: [{cidr: $DENIED_V4/32}]}" "{name: yes, action: Allow}"
 	node_start node1
 	web_add web
 	daemon dump on web tcpdump -ttlnni eth0 'tcp or icmp'
@@ -82,24 +68,24 @@ prohibited() { grep -ci 'admin prohibited' "$LAB/log/dump" || true; }
 }
 
 @test "an edit ends the open connections it forbids, and disturbs no other" {
-	web "{name: all, action: Allow}"
+	web_rules "{name: all, action: Allow}"
 	node_start node1
 	for pod in web stays; do web_add $pod; done
 	talk_open web
 	talk_open stays "$EXT_V6"
 	same "web at first" "$OWN alive" "$(talk web)"
 	same "stays at first" "$OWN6 alive" "$(talk stays)"
-	web "{name: no, action: Deny, to: [{cidr: $EXT_V4/32}]}" "{name: rest, action: Allow}"
+	web_rules "{name: no, action: Deny, to: [{cidr: $EXT_V4/32}]}" "{name: rest, action: Allow}"
 	becomes timeout web "$EXT_V4"
 	same "web is cut" "$OWN dead" "$(talk web)"
 	same "stays goes on" "$OWN6 alive" "$(talk stays)"
-	web "{name: no, action: Reject}"
+	web_rules "{name: no, action: Reject}"
 	becomes prohibited web "$EXT_V6"
 	same "stays is reset" "$OWN6 dead" "$(talk stays)"
 }
 
 @test "a destination takes effect when it appears, and none of it is left when it goes" {
-	web "{name: partner, action: Allow, to: [{destination: {name: partner}}]}" "{name: rest, action: Deny}"
+	web_rules "{name: partner, action: Allow, to: [{destination: {name: partner}}]}" "{name: rest, action: Deny}"
 	node_start node1
 	web_add web
 	same "not there yet" timeout "$(ask web udp "$EXT_V4" timeout=150)"
@@ -117,7 +103,7 @@ prohibited() { grep -ci 'admin prohibited' "$LAB/log/dump" || true; }
 	rm "$LAB/policies/30-partner.yaml"
 	becomes timeout web "$EXT_V4"
 	# by label, and large: held once, beside what the policy has of its own
-	web "{name: gold, action: Allow, to: [{destinationSelector: {matchLabels: {tier: gold}}}]}" "{name: rest, action: Deny}"
+	web_rules "{name: gold, action: Allow, to: [{destinationSelector: {matchLabels: {tier: gold}}}]}" "{name: rest, action: Deny}"
 	{
 		echo "{apiVersion: sluice.dev/v1alpha1, kind: EgressDestination, metadata: {name: feed, namespace: default,
 		  labels: {tier: gold}}, spec: {cidrs: [$EXT_V4/32"
@@ -132,7 +118,10 @@ prohibited() { grep -ci 'admin prohibited' "$LAB/log/dump" || true; }
 }
 
 @test "a policy on a Service is for the pods its selector selects, as it is now" {
-	SUBJECT="{services: [shop]}" web "{name: no, action: Deny}"
+	policy_of 20-web.yaml web <<-END
+		  subject: {services: [shop]}
+		  rules: [{name: no, action: Deny}]
+	END
 	node_start node1
 	web_add web
 	same "no such Service" "$OWN" "$(ask web udp "$EXT_V4")"
@@ -145,7 +134,7 @@ prohibited() { grep -ci 'admin prohibited' "$LAB/log/dump" || true; }
 }
 
 @test "labels of a pod that change take it into and out of a policy" {
-	web "{name: no, action: Deny}"
+	web_rules "{name: no, action: Deny}"
 	label_pod web
 	node_start node1
 	pod_add p
@@ -168,7 +157,7 @@ opened() { [ "$(now)" -ge "$1" ] || answers "$OWN" web "$EXT_V4"; }
 opens_in() {
 	local from until before
 	from=$(($(now) + $1)) until=$(($(now) + 2 * $1))
-	web "{name: then, action: Allow, schedule: {startAt: '$(date -ud "@$from" +%FT%TZ)', endAt: '$(date -ud "@$until" +%FT%TZ)'}}" \
+	web_rules "{name: then, action: Allow, schedule: {startAt: '$(date -ud "@$from" +%FT%TZ)', endAt: '$(date -ud "@$until" +%FT%TZ)'}}" \
 		"{name: rest, action: Deny}"
 	in_force node1
 	before=$(ask web udp "$EXT_V4" timeout=150)
@@ -187,7 +176,7 @@ opens_in() {
 
 @test "a schedule holds from its first second to its last, and open connections end with it" {
 	local seconds status
-	web "{name: rest, action: Deny}"
+	web_rules "{name: rest, action: Deny}"
 	node_start node1
 	web_add web
 	for seconds in 4 15 40; do
@@ -199,7 +188,7 @@ opens_in() {
 }
 
 @test "while SluiceConfig's audit is on nothing is denied, and it is told what would be" {
-	web "{name: no, action: Deny}"
+	web_rules "{name: no, action: Deny}"
 	node_start node1
 	web_add web
 	same "enforced" timeout "$(ask web udp "$EXT_V4" timeout=150)"

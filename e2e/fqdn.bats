@@ -82,11 +82,6 @@ names_policy() {
 	local name
 	{
 		cat <<-END
-			apiVersion: sluice.dev/v1alpha1
-			kind: EgressPolicy
-			metadata: {name: web, namespace: default}
-			spec:
-			  subject: {podSelector: {matchLabels: {app: web}}}
 			  rules:
 			  - name: forger
 			    action: Allow
@@ -98,7 +93,7 @@ names_policy() {
 		END
 		for name; do echo "    - {fqdn: \"$name\"}"; done
 		echo "  default: {action: Deny}"
-	} | policy 20-web.yaml
+	} | web_spec
 }
 
 # dns_config MIN-TTL GRACE

@@ -58,28 +58,9 @@ matrix() {
 }
 
 @test "several addresses: Policy shares one, Pod spreads, via picks" {
-	policy 10-gateway.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressGateway
-		metadata: {name: office}
-		spec:
-		  addresses: [{range: 172.31.7.50-172.31.7.57}]
-		  nodeSelector: {matchLabels: {kubernetes.io/hostname: gw1}}
-		  allowedNamespaces: {}
-		  spread: Pod
-		---
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: {podSelector: {matchLabels: {app: web}}}
-		  rules:
-		  - name: one
-		    to: [{cidr: $DENIED_V4/32}]
-		    via: {gateway: office, addresses: [172.31.7.53]}
-		  - name: out
-		    via: {gateway: office}
-	END
+	office_of "{range: 172.31.7.50-172.31.7.57}" "kubernetes.io/hostname: gw1" "spread: Pod"
+	web_rules "{name: one, to: [{cidr: $DENIED_V4/32}], via: {gateway: office, addresses: [172.31.7.53]}}" \
+		"{name: out, via: {gateway: office}}"
 	node_start node1 gw1
 	local i seen=()
 	for i in {50..57}; do lab_wait 100 has_address gw1 "172.31.7.$i"; done

@@ -118,14 +118,7 @@ by_service_as() { [ "$(by_service "$1" "$2" "$3")" = "$4" ]; }
 @test "Reject says so at once by a Service that leads outside, too, of the Service's address" {
 	local ip4=10.96.0.11 ip6=fd00:96::11 said=$LAB/log/dump
 	office_up
-	policy 20-web.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: {podSelector: {matchLabels: {app: web}}}
-		  rules: [{name: no, action: Reject, to: [{cidr: $DENIED_V4/32}, {cidr: "$DENIED_V6/128"}]}, {name: rest, action: Allow}]
-	END
+	web_rules "{name: no, action: Reject, to: [{cidr: $DENIED_V4/32}, {cidr: '$DENIED_V6/128'}]}" "{name: rest, action: Allow}"
 	web_add web
 	services node1 "ip daddr $ip4 meta l4proto { tcp, udp } th dport 53 dnat to $DENIED_V4:$PORT"
 	FAMILY=ip6 services node1 "ip6 daddr $ip6 meta l4proto { tcp, udp } th dport 53 dnat to [$DENIED_V6]:$PORT"

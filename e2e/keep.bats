@@ -41,12 +41,7 @@ THERE="via: {gateway: there}"
 
 # web_as RULE [SPEC-LINE]: what the pod is from now on
 web_as() {
-	policy 20-web.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: {podSelector: {matchLabels: {app: web}}}
+	web_spec <<-END
 		  ${2:-existingConnections: Keep}
 		  rules:
 		  - name: out

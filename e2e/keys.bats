@@ -63,16 +63,7 @@ moved_from() { [ "$(owners | wc -l)" = 1 ] && ! owner_is "$1"; }
 
 # with time enough for heartbeats on a busy machine
 gateways_up() {
-	policy 10-gateway.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressGateway
-		metadata: {name: office}
-		spec:
-		  addresses: [{range: $EGRESS_V4}]
-		  nodeSelector: {matchLabels: {role: gw}}
-		  allowedNamespaces: {}
-		  failover: {interval: 200ms, missed: 10, holdDown: 1s, replicate: true}
-	END
+	office_of "{range: $EGRESS_V4}" "role: gw" "failover: {interval: 200ms, missed: 10, holdDown: 1s, replicate: true}"
 	web_policy
 	start
 	lab_wait 300 all_live

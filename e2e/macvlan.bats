@@ -12,17 +12,7 @@ setup() {
 teardown() { lab_teardown; }
 
 deny_policy() {
-	policy 20-web.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: {podSelector: {matchLabels: {app: web}}}
-		  rules:
-		  - name: no
-		    action: Deny
-		    to: [{cidr: $DENIED_V4/32}, {cidr: "$DENIED_V6/128"}]
-	END
+	web_rules "{name: no, action: Deny, to: [{cidr: $DENIED_V4/32}, {cidr: '$DENIED_V6/128'}]}"
 }
 
 @test "a verdict holds on macvlan, and frames past the queueing discipline meet it too" {

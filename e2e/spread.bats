@@ -12,16 +12,7 @@ V4=(172.31.7.50 172.31.7.51 172.31.7.52) V6=(fd31:7::50 fd31:7::51 fd31:7::52)
 gateway_of() {
 	local ranges
 	ranges=$(printf '{range: "%s"}, ' "$@")
-	policy 10-gateway.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressGateway
-		metadata: {name: office}
-		spec:
-		  addresses: [${ranges%, }]
-		  nodeSelector: {matchLabels: {role: gw}}
-		  allowedNamespaces: {}
-		  spread: Connection
-	END
+	office_of "${ranges%, }" "role: gw" "spread: Connection"
 }
 carried() {
 	local addr
@@ -62,16 +53,8 @@ seen_all() {
 }
 
 @test "an address that no node may carry is left out" {
-	policy 10-gateway.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressGateway
-		metadata: {name: office}
-		spec:
-		  addresses: [{range: $EGRESS_V4}, {range: 172.31.7.60, nodeSelector: {matchLabels: {no: node}}}, {range: "$EGRESS_V6"}]
-		  nodeSelector: {matchLabels: {role: gw}}
-		  allowedNamespaces: {}
-		  spread: Connection
-	END
+	office_of "{range: $EGRESS_V4}, {range: 172.31.7.60, nodeSelector: {matchLabels: {no: node}}}, {range: '$EGRESS_V6'}" \
+		"role: gw" "spread: Connection"
 	web_policy
 	node_start "${LAB_NODES[@]}"
 	lab_wait 300 carried "$EGRESS_V4" "$EGRESS_V6"

@@ -18,18 +18,7 @@ gateways_lab() {
 	for node in "${GATEWAYS[@]}"; do on "$node" sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0; done
 }
 
-office() {
-	policy 10-gateway.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressGateway
-		metadata: {name: office}
-		spec:
-		  addresses: [{range: $EGRESS_V4}, {range: "$EGRESS_V6"}]
-		  nodeSelector: {matchLabels: {role: gw}}
-		  allowedNamespaces: {}
-		  failover: {$1}
-	END
-}
+office() { office_of "$EGRESS_BOTH" "role: gw" "failover: {$1}"; }
 
 owners_of() {
 	local node

@@ -17,6 +17,7 @@
 #	node_start NODE…       sluiced on nodes;  node_stop NODE [SIGNAL]
 #	on NAME COMMAND…       in the namespace of a node, pod, seg, ext, router
 #	policy NAME <<<YAML    a file of the policy folder, replaced by rename
+#	web_rules RULE…        what pods with app=web may; office_of, gateway_on: whom they go as
 #	pod_add POD [NODE]     netns + chain ADD (chain_write: bridge, ptp, macvlan)
 #	pod_del POD [NODE]
 #	ask POD udp|tcp ADDR   the address that ext saw
@@ -38,6 +39,7 @@ for gw in {1..16}; do
 done
 unset gw
 EGRESS_V4=172.31.7.50 EGRESS_V6=fd31:7::50
+EGRESS_BOTH="{range: $EGRESS_V4}, {range: '$EGRESS_V6'}"
 
 lab_fail() {
 	echo "lab: $*" >&2
@@ -194,35 +196,53 @@ policy() {
 	cat >"$LAB/policies/.$1.new" && mv "$LAB/policies/.$1.new" "$LAB/policies/$1"
 }
 
-# An EgressGateway "office" on NODE with both egress addresses, for all namespaces.
-gateway_on() {
+# office_of ADDRESSES NODE-LABELS [SPEC-LINE]: the EgressGateway "office", for all namespaces
+office_of() {
 	policy 10-gateway.yaml <<-END
 		apiVersion: sluice.dev/v1alpha1
 		kind: EgressGateway
 		metadata: {name: office}
 		spec:
-		  addresses: [{range: $EGRESS_V4}, {range: "$EGRESS_V6"}]
-		  nodeSelector: {matchLabels: {kubernetes.io/hostname: $1}}
+		  addresses: [$1]
+		  nodeSelector: {matchLabels: {$2}}
 		  allowedNamespaces: {}
+		  ${3:-}
 	END
 }
 
-# Pods with app=web: as office everywhere, except DENIED, which is denied.
+# gateway_on NODE: office with both egress addresses
+gateway_on() { office_of "$EGRESS_BOTH" "kubernetes.io/hostname: $1"; }
+
+# policy_of FILE NAME <<<SPEC: an EgressPolicy of namespace default; its spec begins after two blanks
+policy_of() {
+	{
+		cat <<-END
+			apiVersion: sluice.dev/v1alpha1
+			kind: EgressPolicy
+			metadata: {name: $2, namespace: default}
+			spec:
+		END
+		cat
+	} | policy "$1"
+}
+
+# web_spec <<<SPEC: the policy of pods with app=web;  web_rules RULE…: its rules alone, in flow style
+web_spec() {
+	{
+		echo "  subject: {podSelector: {matchLabels: {app: web}}}"
+		cat
+	} | policy_of 20-web.yaml web
+}
+web_rules() {
+	local rules
+	printf -v rules '%s, ' "$@"
+	web_spec <<<"  rules: [${rules%, }]"
+}
+
+# web_policy: as office everywhere, except DENIED, which is denied
 web_policy() {
-	policy 20-web.yaml <<-END
-		apiVersion: sluice.dev/v1alpha1
-		kind: EgressPolicy
-		metadata: {name: web, namespace: default}
-		spec:
-		  subject: {podSelector: {matchLabels: {app: web}}}
-		  rules:
-		  - name: no
-		    action: Deny
-		    to: [{cidr: $DENIED_V4/32}, {cidr: "$DENIED_V6/128"}]
-		  - name: out
-		    action: Allow
-		    via: {gateway: office}
-	END
+	web_rules "{name: no, action: Deny, to: [{cidr: $DENIED_V4/32}, {cidr: '$DENIED_V6/128'}]}" \
+		"{name: out, action: Allow, via: {gateway: office}}"
 }
 
 # ---- processes ----
