@@ -289,7 +289,8 @@ static void our_changed(void *data)
 {
 }
 
-static const struct moves_ops ops = {our_list, our_make, our_forget, our_changed};
+static const struct moves_ops ops = {
+	.list = our_list, .make = our_make, .forget = our_forget, .changed = our_changed};
 
 /* ---- acts ---- */
 

@@ -39,7 +39,8 @@ static void no_change(void *data)
 {
 }
 
-static const struct moves_ops moves_ops = {no_list, no_make, no_forget, no_change};
+static const struct moves_ops moves_ops = {
+	.list = no_list, .make = no_make, .forget = no_forget, .changed = no_change};
 
 struct gw {
 	struct keyring ring;
