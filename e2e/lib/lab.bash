@@ -602,6 +602,17 @@ pings_as() {
 	}
 }
 
+# The exit guard that is no part of nftables: its pins on a node, whether it stands for both families.
+guard_pins() { compgen -G "$LAB/$1/bpf/v*/exit_v[46]_*"; }
+guards() { [ "$(guard_pins "$1" | wc -l)" = 2 ]; }
+# released NODE: its first chain alone is left of those that a packet on its way out meets
+released() {
+	local chain
+	for chain in prerouting_marks postrouting_nat postrouting_exit; do
+		on "$1" nft delete chain inet sluice "$chain" || return
+	done
+}
+
 # seen KIND ADDR: how many
 seen() { counts | awk -v kind="$1" -v addr="$2" '$1 == kind && $2 == addr { n = $3 } END { print n + 0 }'; }
 

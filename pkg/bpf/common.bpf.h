@@ -9,41 +9,21 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/pkt_cls.h>
-#include <stdbool.h>
 
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
-#include "bpf/abi.h"
-#include "bpf/drop_reasons.h"
+#include "bpf/base.bpf.h"
 
 #define NS_PER_S 1000000000ull
-
-#define SLU_MAP(name_, type_, key_, value_, max_, flags_) \
-	struct {                                          \
-		__uint(type, type_);                      \
-		__uint(max_entries, max_);                \
-		__uint(map_flags, flags_);                \
-		__uint(pinning, LIBBPF_PIN_BY_NAME);      \
-		__type(key, key_);                        \
-		__type(value, value_);                    \
-	} name_ SEC(".maps")
 
 SLU_MAP(pods, BPF_MAP_TYPE_HASH, __u32, struct slu_pod, SLU_MAX_PODS, 0);
 SLU_MAP(macvlans, BPF_MAP_TYPE_HASH, struct slu_macvlan_key, struct slu_pod, SLU_MAX_PODS, 0);
 SLU_MAP(ranges, BPF_MAP_TYPE_ARRAY, __u32, struct slu_range, SLU_MAX_RANGES, 0);
 SLU_MAP(identities, BPF_MAP_TYPE_ARRAY, __u32, struct slu_identity, SLU_MAX_IDENTITIES, 0);
 SLU_MAP(picks, BPF_MAP_TYPE_ARRAY, __u32, __u32, SLU_MAX_PICKS, 0);
-SLU_MAP(addrs, BPF_MAP_TYPE_ARRAY, __u32, struct slu_egress, SLU_ID_MAX, 0);
 SLU_MAP(nodes, BPF_MAP_TYPE_ARRAY, __u32, struct slu_node, SLU_MAX_NODES, 0);
 SLU_MAP(senders, BPF_MAP_TYPE_HASH, struct slu_addr, __u32, SLU_MAX_NODES * 2, 0);
 SLU_MAP(owned, BPF_MAP_TYPE_HASH, struct slu_owned_key, __u32, SLU_ID_MAX, 0);
-SLU_MAP(inside, BPF_MAP_TYPE_LPM_TRIE, struct slu_lpm_key, __u32, SLU_MAX_INSIDE,
-	BPF_F_NO_PREALLOC);
 SLU_MAP(services, BPF_MAP_TYPE_HASH, struct slu_endpoint, struct slu_service, SLU_MAX_SERVICES,
 	BPF_F_NO_PREALLOC);
-SLU_MAP(config, BPF_MAP_TYPE_ARRAY, __u32, struct slu_config, 1, 0);
-SLU_MAP(drops, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct slu_count, SLU_REASON_MAX, 0);
 SLU_MAP(inbound, BPF_MAP_TYPE_LRU_HASH, struct slu_flow, __u32, SLU_MAX_INBOUND, 0);
 SLU_MAP(kept, BPF_MAP_TYPE_HASH, struct slu_flow, __u32, SLU_MAX_KEPT, BPF_F_NO_PREALLOC);
 SLU_MAP(build, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1, 0);
@@ -102,13 +82,6 @@ static __always_inline int drop(struct __sk_buff *skb, __u32 reason)
 	return TC_ACT_SHOT;
 }
 
-static __always_inline struct slu_config *config_get(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&config, &zero);
-}
-
 /*
  * Writes our bits and nothing else. The barrier keeps clang from narrowing the
  * store to the bytes that changed: the verifier takes whole words only.
@@ -120,26 +93,6 @@ static __always_inline void mark_set(struct __sk_buff *skb, const struct slu_con
 	mark = (mark & ~c->mark_mask) | (bits & c->mark_mask);
 	barrier_var(mark);
 	skb->mark = mark;
-}
-
-static __always_inline bool addr_same(const struct slu_addr *a, const struct slu_addr *b)
-{
-	return a->w[3] == b->w[3] && a->w[2] == b->w[2] && a->w[1] == b->w[1] && a->w[0] == b->w[0];
-}
-
-static __always_inline bool addr_zero(const struct slu_addr *a)
-{
-	return !(a->w[0] | a->w[1] | a->w[2] | a->w[3]);
-}
-
-static __always_inline bool addr_v4(const struct slu_addr *a)
-{
-	return !a->w[0] && !a->w[1] && a->w[2] == bpf_htonl(0xffff);
-}
-
-static __always_inline struct slu_addr addr_of_v4(__u32 network_order)
-{
-	return (struct slu_addr){{0, 0, bpf_htonl(0xffff), network_order}};
 }
 
 /* 224.0.0.0/4, 255.255.255.255, ff00::/8 */
@@ -191,15 +144,6 @@ union named_place {
 };
 
 #define NAMED_PLACE(e, i) ((__u64 *)&(e)->at[i])
-
-/* SLU_INSIDE_* of an address; 0: it lies outside. */
-static __always_inline __u32 inside_flags(const struct slu_addr *a)
-{
-	struct slu_lpm_key key = {.prefixlen = 128, .addr = *a};
-	__u32 *flags = bpf_map_lookup_elem(&inside, &key);
-
-	return flags ? *flags : 0;
-}
 
 /* What of a pod decides about a packet. */
 struct who {

@@ -55,6 +55,20 @@ static int warning_keep(enum libbpf_print_level level, const char *fmt, va_list 
 	return 0;
 }
 
+static libbpf_print_fn_t print_before;
+
+void bpf_warnings_keep(void)
+{
+	first_warning[0] = '\0';
+	print_before = libbpf_set_print(warning_keep);
+}
+
+const char *bpf_warnings_end(void)
+{
+	libbpf_set_print(print_before);
+	return first_warning;
+}
+
 static void skeleton_destroyp(struct sluice_bpf **s)
 {
 	sluice_bpf__destroy(*s);
@@ -209,7 +223,6 @@ int bpf_load(const char *dir, struct err *e)
 {
 	__cleanup_free char *pins = mem_printf("%s/v%d", dir, SLU_ABI);
 	__cleanup_close int lock = -1;
-	libbpf_print_fn_t print;
 	int rc;
 
 	rc = bpffs_prepare(dir, e);
@@ -222,10 +235,9 @@ int bpf_load(const char *dir, struct err *e)
 		return err_sys(e, -errno, "lock %s", pins);
 	if (loaded_already(dir, pins))
 		return 0;
-	first_warning[0] = '\0';
-	print = libbpf_set_print(warning_keep);
+	bpf_warnings_keep();
 	rc = load_and_pin(pins, e);
-	libbpf_set_print(print);
+	bpf_warnings_end();
 	return rc;
 }
 

@@ -17,3 +17,9 @@ int bpf_unload(const char *dir, struct err *e); /* uninstall: unpins everything 
 int bpf_unload_others(const char *dir, struct err *e);
 /* Whether all of our maps and programs are pinned there. */
 bool bpf_pins_whole(const char *dir);
+struct bpf_pins;
+const char *bpf_pins_folder(const struct bpf_pins *p); /* with the version */
+
+/* In between libbpf prints nothing; the second one tells the first of its warnings, "" = none. */
+void bpf_warnings_keep(void);
+const char *bpf_warnings_end(void);

@@ -129,6 +129,11 @@ void bpf_pins_close(struct bpf_pins *p)
 	free(p);
 }
 
+const char *bpf_pins_folder(const struct bpf_pins *p)
+{
+	return p->dir;
+}
+
 static int pin_open(const struct bpf_pins *p, const char *name, int *fd, struct err *e)
 {
 	__cleanup_free char *path = NULL;
@@ -473,27 +478,4 @@ int bpf_epoch_bump(struct bpf_pins *p, struct err *e)
 
 	now++;
 	return rc ? rc : bpf_map_set(p, BPF_MAP_EPOCH, &zero, &now, e);
-}
-
-_Static_assert(sizeof(struct slu_addr) == sizeof(struct addr), "one representation");
-
-struct slu_addr slu_addr_make(struct addr a)
-{
-	struct slu_addr s;
-
-	memcpy(&s, &a, sizeof(s));
-	return s;
-}
-
-struct addr slu_addr_get(struct slu_addr a)
-{
-	struct addr r;
-
-	memcpy(&r, &a, sizeof(r));
-	return r;
-}
-
-struct slu_lpm_key slu_lpm_key_make(struct cidr c)
-{
-	return (struct slu_lpm_key){.prefixlen = c.len, .addr = slu_addr_make(c.addr)};
 }

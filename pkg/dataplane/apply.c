@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bpf/guard.h"
 #include "bpf/maps.h"
 #include "dataplane/attach.h"
 #include "kernel/tc.h"
@@ -237,6 +238,11 @@ static int nft_step(struct run *x, const struct dp_step *s, struct err *e)
 	return r;
 }
 
+static int guard_step(struct run *x, const struct dp_step *s, struct err *e)
+{
+	return bpf_guard_apply(x->k->pins, e);
+}
+
 static int programs_step(struct run *x, const struct dp_step *s, struct err *e)
 {
 	int r = s->op == DP_PROGRAMS ? programs_apply(x->k->pins, x->p->programs, e)
@@ -299,6 +305,7 @@ static int (*const step_fns[DP_OP_COUNT])(struct run *, const struct dp_step *, 
 	[DP_EGRESS_FREE] = egress_step,
 	[DP_NFT] = nft_step,
 	[DP_NFT_DEL] = nft_step,
+	[DP_GUARD] = guard_step,
 	[DP_OWNED_SET] = owned_step,
 	[DP_OWNED_DEL] = owned_step,
 	[DP_PROGRAMS] = programs_step,

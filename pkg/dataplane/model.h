@@ -120,6 +120,7 @@ struct dp_model {
 	struct slu_egress egress[SLU_ID_MAX];
 	bool nft;	 /* desired: the table is wanted, as in nft_model */
 	int nft_differs; /* observed: nft_observe's answer */
+	bool no_guard;	 /* observed: the kernel could have bpf/guard.h's, and has it not */
 	/* desired only; the lists are owned here */
 	struct nft_model nft_model;
 	struct nft_address *nft_addresses;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bpf/guard.h"
 #include "bpf/maps.h"
 #include "kernel/sysctl.h"
 #include "kernel/tc.h"
@@ -293,6 +294,15 @@ static void maps_known(const struct dp_model *known, struct dp_model *m)
 	m->n_owned = known->n_owned;
 }
 
+static int guard_observe(struct bpf_pins *pins, struct dp_model *m, struct err *e)
+{
+	enum guard_state state;
+	int r = bpf_guard_look(pins, &state, e);
+
+	m->no_guard = r == 0 && state == GUARD_MISSING;
+	return r;
+}
+
 /* ---- pods ---- */
 
 static int pod_observe(const struct dp_kernel *k, struct dp_pod *p, struct err *e)
@@ -351,6 +361,8 @@ int dp_observe(const struct dp_kernel *k, const struct dp_observe_in *in, struct
 		maps_known(in->known, m);
 	else if (r == 0 && k->pins)
 		r = maps_observe(k->pins, m, e);
+	if (r == 0 && k->pins)
+		r = guard_observe(k->pins, m, e);
 	if (r == 0 && k->pins)
 		r = pods_observe(k, BPF_MAP_PODS, m, e);
 	if (r == 0 && k->pins)

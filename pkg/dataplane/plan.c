@@ -36,6 +36,7 @@ static const char *const op_names[DP_OP_COUNT] = {
 	[DP_EGRESS_FREE] = "egress-free",
 	[DP_NFT] = "nft",
 	[DP_NFT_DEL] = "nft-del",
+	[DP_GUARD] = "guard",
 	[DP_OWNED_SET] = "owned-set",
 	[DP_OWNED_DEL] = "owned-del",
 	[DP_PROGRAMS] = "programs",
@@ -419,6 +420,8 @@ struct dp_plan *dp_plan_new(const struct dp_model *d, const struct dp_model *o,
 	plan_nft(p, d, o);
 	list_diff(p, &owned_kind, LIST(d, owned), LIST(o, owned), PASS_ADD);
 	plan_egress_claim(p, d, o);
+	if (d->nft && o->no_guard)
+		step_add(p, DP_GUARD, 0, NULL);
 	if (programs && programs_plan_sets(programs))
 		step_add(p, DP_PROGRAMS, 0, NULL);
 	list_diff(p, &pod_kind, LIST(d, pods), LIST(o, pods), PASS_ADD);

@@ -9,6 +9,7 @@
  *   cluster; routes before the rules that lead to them
  *   release: the address's state first
  *   claim:   address on its interface → nft → owned → state LOCAL
+ *   the exit guard, which knows all addresses by then
  *   programs (policies), then the pods that use them, then pods that are gone
  *   release: owned → address off its interface; policies and ids nobody uses
  */
@@ -46,6 +47,7 @@ enum dp_op {
 	DP_EGRESS_FREE,	 /* index */
 	DP_NFT,
 	DP_NFT_DEL,
+	DP_GUARD, /* the exit guard that is no part of nftables */
 	DP_OWNED_SET,
 	DP_OWNED_DEL,
 	DP_PROGRAMS,

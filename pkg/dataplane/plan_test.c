@@ -134,6 +134,27 @@ static void plans_nothing_where_all_is_right(void **state)
 	expect(want, have, "");
 }
 
+static void puts_the_guard_in_force_when_it_knows_the_addresses(void **state)
+{
+	struct dp_model *want = node(), *have = node();
+
+	own(want);
+	own(have);
+	have->no_guard = true;
+	expect(want, have, "guard");
+	want = node();
+	have = node();
+	own(want);
+	have->no_guard = true;
+	have->nft_differs = 1;
+	pod_add(want, 12, 3, true);
+	expect(want, have, "addr-add nft owned-set egress-set egress-state=1 guard pod-attach");
+	have = node();
+	have->no_guard = true;
+	expect(dp_model_new(), have,
+	       "config inside-del epoch nft-del link-del route-del route-del rule-del");
+}
+
 static void builds_a_node_guards_first(void **state)
 {
 	struct dp_model *have = dp_model_new();
@@ -368,6 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plans_nothing_where_all_is_right),
+		cmocka_unit_test(puts_the_guard_in_force_when_it_knows_the_addresses),
 		cmocka_unit_test(builds_a_node_guards_first),
 		cmocka_unit_test(adds_the_unreachable_route_before_the_default),
 		cmocka_unit_test(claims_an_address_state_last),

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bpf/guard.h"
 #include "bpf/maps.h"
 #include "dataplane/model.h"
 #include "kernel/rtnl.h"
@@ -186,6 +187,23 @@ static struct json *program_json(struct bpf_pins *pins, uint32_t ifindex, enum t
 	return o;
 }
 
+static struct json *guard_json(struct bpf_pins *pins)
+{
+	static const char *const states[] = {[GUARD_IN_FORCE] = "in-force",
+					     [GUARD_MISSING] = "missing",
+					     [GUARD_UNSUPPORTED] = "unsupported"};
+	struct json *o = json_new_object();
+	enum guard_state state;
+	struct err e = {0};
+
+	json_set(o, "program", json_new_string("slu_exit"));
+	if (bpf_guard_look(pins, &state, &e) < 0)
+		json_set(o, "error", json_new_string(e.msg));
+	else
+		json_set(o, "state", json_new_string(states[state]));
+	return o;
+}
+
 static struct json *programs_json(const struct daemon_conf *conf, uint32_t tunnel,
 				  struct record *const *records, size_t n)
 {
@@ -197,6 +215,7 @@ static struct json *programs_json(const struct daemon_conf *conf, uint32_t tunne
 		json_append(out, error_json(&e));
 		return out;
 	}
+	json_append(out, guard_json(pins));
 	if (tunnel) {
 		json_append(out, program_json(pins, tunnel, TC_DIR_EGRESS, BPF_PROG_TO_TUNNEL));
 		json_append(out, program_json(pins, tunnel, TC_DIR_INGRESS, BPF_PROG_FROM_TUNNEL));

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The exit guard that stays when nftables is emptied: a program at netfilter's last hook, behind
+ * everybody's translation, held by a link of its own (bpf/guard.h). It repeats what the rules in
+ * chain postrouting_exit say of marked packets. Those have been released by our first chain; what
+ * is on its way between the two when the table is deleted meets neither translation nor rules any
+ * more, and would leave as the node.
+ *
+ * An object of its own, since it reads the kernel's structures: their fields are found in the
+ * running kernel's BTF, and a kernel without that, or before 6.4, does without this program.
+ */
+#include "bpf/base.bpf.h"
+
+#define GUARD_DROP   0 /* NF_DROP, NF_ACCEPT */
+#define GUARD_ACCEPT 1
+#define FAMILY_V4    2 /* NFPROTO_IPV4 */
+#define V4_SOURCE    12
+#define V6_SOURCE    8
+
+#define KERNELS __attribute__((preserve_access_index))
+
+struct net_device {
+	unsigned int group;
+} KERNELS;
+
+struct sk_buff {
+	void *sk;
+	unsigned int len;
+	__u32 mark;
+	__u16 network_header;
+	unsigned char *head;
+} KERNELS;
+
+struct nf_hook_state {
+	__u8 pf;
+	struct net_device *out;
+} KERNELS;
+
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
+} KERNELS;
+
+/* Source and destination; an IP header's fields lie where they lie on every kernel. */
+static __always_inline bool ends_read(const struct sk_buff *skb, __u8 family, struct slu_addr *src,
+				      struct slu_addr *dst)
+{
+	const unsigned char *ip = skb->head + skb->network_header;
+	struct slu_addr v6[2];
+	__u32 v4[2];
+
+	if (family == FAMILY_V4) {
+		if (bpf_probe_read_kernel(v4, sizeof(v4), ip + V4_SOURCE))
+			return false;
+		*src = addr_of_v4(v4[0]);
+		*dst = addr_of_v4(v4[1]);
+		return true;
+	}
+	if (bpf_probe_read_kernel(v6, sizeof(v6), ip + V6_SOURCE))
+		return false;
+	*src = v6[0];
+	*dst = v6[1];
+	return true;
+}
+
+static __always_inline int drop(const struct sk_buff *skb, __u32 reason)
+{
+	struct slu_count *c = bpf_map_lookup_elem(&drops, &reason);
+
+	if (c) {
+		c->packets++;
+		c->bytes += skb->len;
+	}
+	return GUARD_DROP;
+}
+
+/* A verdict that nobody carried out is the reason itself. */
+static __always_inline __u32 reason_of(__u32 id, bool diverted)
+{
+	if (id && id < SLU_MARK_REASONS)
+		return id;
+	return diverted ? SLU_DROP_EXIT_DEVICE : SLU_DROP_EXIT_SOURCE;
+}
+
+SEC("netfilter")
+int slu_exit(struct bpf_nf_ctx *ctx)
+{
+	const struct sk_buff *skb = ctx->skb;
+	__u32 mark = skb->mark, id;
+	struct slu_config *c = config_get();
+	struct slu_addr src, dst;
+	struct slu_egress *a;
+	bool diverted;
+
+	if (!c)
+		return GUARD_ACCEPT;
+	mark &= c->mark_mask;
+	if (!mark || ctx->state->out->group == SLU_DEVICE_GROUP)
+		return GUARD_ACCEPT;
+	if (!ends_read(skb, ctx->state->pf, &src, &dst))
+		return drop(skb, SLU_DROP_EXIT_SOURCE);
+	id = (mark & ~c->divert) >> (c->mark_shift & 31);
+	diverted = mark & c->divert;
+	if (id < SLU_ID_FIRST && skb->sk) /* what a process of the node has marked so */
+		return GUARD_ACCEPT;
+	a = bpf_map_lookup_elem(&addrs, &id);
+	if (!diverted && a && a->state != SLU_ADDR_FREE && addr_same(&a->addr, &src))
+		return GUARD_ACCEPT;
+	/* without nftables the routing table alone tells what lies inside */
+	if (inside_flags(&dst) & (SLU_INSIDE_ALL | SLU_INSIDE_POD))
+		return GUARD_ACCEPT;
+	return drop(skb, reason_of(id, diverted));
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
