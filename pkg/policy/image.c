@@ -97,6 +97,17 @@ int image_open(struct image *img, const void *data, size_t len, struct err *e)
 	return 0;
 }
 
+void image_set_generation(void *data, size_t len, uint64_t generation)
+{
+	struct image_header h;
+
+	memcpy(&h, data, sizeof(h));
+	h.generation = generation;
+	memcpy(data, &h, sizeof(h));
+	h.checksum = image_checksum(data, len);
+	memcpy(data, &h, sizeof(h));
+}
+
 void image_info_get(const struct image *img, struct image_info *ret)
 {
 	struct reader r;

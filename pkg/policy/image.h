@@ -62,6 +62,8 @@ void image_build_subjects(const struct compiled *c, uint8_t **ret_data, size_t *
 struct image image_of(const struct compiled *c, bool from_api); /* these, as c has them: its own */
 /* Checks magic, version, length, section bounds. -EINVAL, -EPROTO for another version. */
 int image_open(struct image *img, const void *data, size_t len, struct err *e);
+/* Of one that image_open takes. */
+void image_set_generation(void *data, size_t len, uint64_t generation);
 void image_info_get(const struct image *img, struct image_info *ret); /* without source_exempt */
 
 enum image_answer_kind {

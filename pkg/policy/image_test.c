@@ -364,6 +364,29 @@ static void the_index_misses_nothing(void **state)
 	free(yaml);
 }
 
+static void two_generations_of_one_content_are_alike_but_for_that(void **state)
+{
+	struct image_info early = {.generation = 3, .mark_mask = SLU_MARK_MASK_DEFAULT},
+			  late = early;
+	struct policy_fixture f;
+	uint8_t *a, *b;
+	struct image img;
+	size_t n_a, n_b;
+
+	late.generation = 7;
+	policy_fixture_init(&f, DOCS, "n1", "eth0 192.0.2.1/24");
+	assert_int_equal(image_build(f.c, &early, NULL, 0, &a, &n_a), 0);
+	assert_int_equal(image_build(f.c, &late, NULL, 0, &b, &n_b), 0);
+	assert_int_equal(n_a, n_b);
+	assert_memory_not_equal(a, b, n_a);
+	image_set_generation(b, n_b, 3);
+	assert_memory_equal(a, b, n_a);
+	assert_int_equal(image_open(&img, b, n_b, NULL), 0);
+	free(a);
+	free(b);
+	policy_fixture_done(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +401,7 @@ int main(void)
 		cmocka_unit_test(services_select_by_their_selectors_as_they_are_now),
 		cmocka_unit_test(a_policy_on_services_that_are_not_there_decides_nobody),
 		cmocka_unit_test(pods_of_the_folder_have_their_labels),
+		cmocka_unit_test(two_generations_of_one_content_are_alike_but_for_that),
 		cmocka_unit_test(damage_is_refused),
 		cmocka_unit_test(the_index_misses_nothing),
 	};

@@ -16,6 +16,8 @@
 
 #define SNAPSHOT     "snapshot"
 #define SNAPSHOT_MAX (1u << 30)
+/* As which an image is told from the one before: what it says is the matter, not when. */
+#define GENERATION_NONE 0
 
 static size_t programs_list(const struct reconcile *r, struct image_program **ret)
 {
@@ -62,6 +64,7 @@ static void published_load(struct reconcile *r)
 		return;
 	image_info_get(&img, &info);
 	r->generation = info.generation;
+	image_set_generation(data, len, GENERATION_NONE);
 	r->published = snapshot_digest(&(struct iovec){data, len}, 1);
 }
 
@@ -117,20 +120,28 @@ static int snapshot_store(struct reconcile *r, const struct content *c, struct e
 	image_make(r, c, r->generation + 1, &p);
 	rc = atomic_file_store_pieces(journal_state_dirfd(r->journal), SNAPSHOT, p.list,
 				      IMAGE_PIECES, 0644, e);
-	if (rc < 0)
-		return rc;
-	r->published = snapshot_digest(p.list, IMAGE_PIECES);
-	r->generation++;
-	return 0;
+	if (rc == 0)
+		r->generation++;
+	return rc;
 }
 
-/* What is published says the same as an image of this moment would. */
-static bool published_same(const struct reconcile *r, const struct content *c)
+/* The digest of an image of this moment. It takes longer than all else of it: once for each. */
+static uint64_t content_digest(const struct reconcile *r, const struct content *c)
 {
 	__cleanup(image_pieces_done) struct image_pieces p;
 
-	image_make(r, c, r->generation, &p);
-	return r->published == snapshot_digest(p.list, IMAGE_PIECES);
+	image_make(r, c, GENERATION_NONE, &p);
+	return snapshot_digest(p.list, IMAGE_PIECES);
+}
+
+static int content_store(struct reconcile *r, const struct content *c, struct err *e)
+{
+	uint64_t digest = content_digest(r, c);
+	int rc = digest == r->published ? 0 : snapshot_store(r, c, e);
+
+	if (rc == 0)
+		r->published = digest;
+	return rc;
 }
 
 int publish(struct reconcile *r, struct err *e)
@@ -141,8 +152,8 @@ int publish(struct reconcile *r, struct err *e)
 	if (!r->published)
 		published_load(r);
 	content_make(r, &c);
-	if (c.of != r->published_of && !published_same(r, &c))
-		rc = snapshot_store(r, &c, e);
+	if (c.of != r->published_of)
+		rc = content_store(r, &c, e);
 	if (rc < 0)
 		return rc;
 	r->published_of = c.of;
