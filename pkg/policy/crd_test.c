@@ -303,8 +303,9 @@ static const char *const objects[] = {
 		"subject: {podSelector: " SELECTOR ", namespaceSelector: " SELECTOR
 		", nodeSelector: " SELECTOR "}, "
 		"\n" RULES("ClusterEgressDestination") "}}",
-	GATEWAY "{addresses: [{range: '::ffff:1-::ffff:2', nodeSelector: " SELECTOR "}, {range: "
-		"10.0.0.0/24},\n{range: 192.0.2.1}], nodeSelector: " SELECTOR
+	GATEWAY "{addresses: [{range: '::ffff:1-::ffff:2', nodeSelector: " SELECTOR
+		", preferredNodes: " SELECTOR "}, {range: "
+		"10.0.0.0/24},\n{range: 192.0.2.1}], nodeCapacity: 1000, nodeSelector: " SELECTOR
 		", allowedNamespaces: " SELECTOR ", "
 		"interface: a-b.0_9@~!;,\nannounce: None, transport: Auto, spread: Pod, "
 		"encryption: None, tunnel: {mtu: 65535, endpoint: EgressAddress},\n"

@@ -90,6 +90,7 @@ enum gateway_announce { ANNOUNCE_ARP, ANNOUNCE_NONE };
 struct gateway_range {
 	struct addr_range range; /* at most DOC_MAX_GATEWAY_ADDRS addresses over all ranges */
 	struct selector node_selector;
+	struct selector preferred_nodes; /* of these, as long as one of them can */
 	struct doc_src src;
 };
 
@@ -113,6 +114,7 @@ struct doc_gateway {
 	size_t n_ranges;
 	char *address_from;		    /* interface name; then n_ranges is 0 */
 	struct selector node_selector;	    /* absent = every node */
+	uint32_t node_capacity;		    /* addresses on one node at most; 0 = no bound */
 	struct selector allowed_namespaces; /* absent = ClusterEgressPolicy only; {} = all */
 	char *interface;		    /* NULL = of the address's subnet */
 	struct addr next_hop;		    /* of its family; zero = the route's */

@@ -13,8 +13,10 @@ void doc_gateway_done(void *gateway)
 {
 	struct doc_gateway *g = gateway;
 
-	for (size_t i = 0; i < g->n_ranges; i++)
+	for (size_t i = 0; i < g->n_ranges; i++) {
 		selector_done(&g->ranges[i].node_selector);
+		selector_done(&g->ranges[i].preferred_nodes);
+	}
 	free(g->ranges);
 	free(g->address_from);
 	free(g->interface);
@@ -56,11 +58,17 @@ static int parse_range_selector(const struct doc_ctx *c, const struct json *j, v
 	return doc_selector(c, j, &((struct gateway_range *)out)->node_selector);
 }
 
+static int parse_preferred(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return doc_selector(c, j, &((struct gateway_range *)out)->preferred_nodes);
+}
+
 static int parse_address(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	static const struct field fields[] = {
 		{.name = "range", .parse = parse_range, .use = FIELD_REQUIRED},
 		{.name = "nodeSelector", .parse = parse_range_selector},
+		{.name = "preferredNodes", .parse = parse_preferred},
 		FIELDS_END,
 	};
 	struct doc_gateway *g = out;
@@ -250,6 +258,12 @@ static int parse_limit(const struct doc_ctx *c, const struct json *j, int64_t ma
 	return r;
 }
 
+static int parse_capacity(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return parse_limit(c, j, DOC_MAX_GATEWAY_ADDRS,
+			   &((struct doc_gateway *)out)->node_capacity);
+}
+
 static int parse_connections(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	return parse_limit(c, j, INT32_MAX, &((struct doc_gateway *)out)->limits.connections);
@@ -299,6 +313,7 @@ static const struct field spec_fields[] = {
 	{.name = "addresses", .parse = parse_addresses},
 	{.name = "addressFrom", .sub = address_from_fields},
 	{.name = "nodeSelector", .parse = parse_node_selector},
+	{.name = "nodeCapacity", .parse = parse_capacity},
 	{.name = "allowedNamespaces", .parse = parse_allowed},
 	{.name = "interface", .parse = parse_interface},
 	{.name = "announce", .parse = parse_announce},

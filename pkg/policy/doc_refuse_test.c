@@ -280,8 +280,8 @@ static void refuses_bad_gateways(void **state)
 		 "a.yaml:2: spec.nodeSelector: expected object, got null"},
 		{GATEWAY "{addressFrom: {interface: a}, adresses: []}}",
 		 "a.yaml:2: spec.adresses: unknown field, expected addresses, addressFrom, "
-		 "nodeSelector, allowedNamespaces, interface, announce, transport, tunnel, spread, "
-		 "encryption, nextHop, failover, limits"},
+		 "nodeSelector, nodeCapacity, allowedNamespaces, interface, announce, transport, "
+		 "tunnel, spread, encryption, nextHop, failover, limits"},
 		{GATEWAY "{addressFrom: {interface: a}, failover: {interval: 5ms}}}",
 		 "a.yaml:2: spec.failover.interval: expected 10ms to 10s, found string '5ms'"},
 		{GATEWAY "{addressFrom: {interface: a}, failover: {interval: 1s100}}}",
@@ -296,6 +296,8 @@ static void refuses_bad_gateways(void **state)
 		 "a.yaml:2: spec.failover.missed: expected 2 to 20, found integer 1"},
 		{GATEWAY "{addressFrom: {interface: a}, limits: {portsPerPod: 0}}}",
 		 "a.yaml:2: spec.limits.portsPerPod: expected at least 1, found integer 0"},
+		{GATEWAY "{addresses: [{range: 192.0.2.1}], nodeCapacity: 0}}",
+		 "a.yaml:2: spec.nodeCapacity: expected at least 1, found integer 0"},
 	};
 
 	check_bad("a.yaml", rows, COUNT(rows));

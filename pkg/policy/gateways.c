@@ -16,79 +16,9 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "bpf/drop_reasons.h"
+#include "policy/candidates.h"
 #include "policy/compiled.h"
 #include "policy/rank.h"
-
-struct candidates {
-	const char **names;
-	size_t *nodes;	/* indexes into compiled.nodes */
-	uint8_t *tiers; /* enum rank_tier */
-	size_t n;
-	bool self; /* this node is one */
-};
-
-static void candidates_done(struct candidates *cand)
-{
-	free(cand->names);
-	free(cand->nodes);
-	free(cand->tiers);
-}
-
-static int compare_tier(const void *key, const void *tier)
-{
-	return strcmp(key, ((const struct node_tier *)tier)->name);
-}
-
-/* Who is not heard of is there: without heartbeats objects alone decide. */
-static uint8_t tier_of(const struct node_view *view, const char *name)
-{
-	const struct node_tier *t = view->n_tiers ? bsearch(name, view->tiers, view->n_tiers,
-							    sizeof(*view->tiers), compare_tier)
-						  : NULL;
-
-	return t ? t->tier : RANK_LIVE;
-}
-
-/*
- * What the Node object adds. One that is to be taken away is worth what one that joins is: its
- * addresses go, as planned, to whom else there is. One that its kubelet does not speak for is
- * only away if its heartbeats say so, and keeps what it has, but takes in nothing of others;
- * where there are no heartbeats, that word is all there is.
- */
-static uint8_t tier_with_object(const struct node_view *view, const struct doc_node *doc,
-				uint8_t tier)
-{
-	uint8_t most = RANK_LIVE;
-
-	if (doc && (doc->leaving || (doc->not_ready && !view->n_tiers)))
-		most = RANK_JOINING;
-	else if (doc && doc->not_ready)
-		most = RANK_KEEPING;
-	return tier < most ? tier : most;
-}
-
-static struct candidates candidates_get(const struct compiled *c, const struct node_view *view,
-					const struct doc_gateway *gw)
-{
-	struct candidates cand = {
-		.names = mem_alloc0(c->n_nodes * sizeof(*cand.names)),
-		.nodes = mem_alloc0(c->n_nodes * sizeof(*cand.nodes)),
-		.tiers = mem_alloc0(c->n_nodes),
-	};
-
-	for (size_t i = 0; i < c->n_nodes; i++) {
-		if (!compiled_node_selected(c, i, &gw->node_selector))
-			continue;
-		if (!c->node_docs[i] && c->set->n_nodes)
-			continue; /* this one, whose object was deleted: the others know no such */
-		cand.names[cand.n] = c->nodes[i].name;
-		cand.tiers[cand.n] = tier_with_object(view, c->node_docs[i],
-						      tier_of(view, c->nodes[i].name));
-		cand.nodes[cand.n++] = i;
-		cand.self = cand.self || i == c->self;
-	}
-	return cand;
-}
 
 static const struct node_iface *iface_find(const struct node_view *node, const char *name)
 {
@@ -164,34 +94,6 @@ static struct gateway_addr *append_addr(struct gateways *g, const struct doc_gat
 	return &g->addrs[g->n_addrs++];
 }
 
-/* Ranges that any candidate may hold are one class, each pinned one is a class of its own. */
-static size_t classes_fill(const struct compiled *c, const struct doc_gateway *gw,
-			   const struct candidates *cand, uint32_t *class, bool *eligible)
-{
-	size_t n = 0, at = 0;
-	long free_class = -1;
-
-	for (size_t i = 0; i < gw->n_ranges; i++) {
-		const struct gateway_range *range = &gw->ranges[i];
-		uint64_t count = addr_range_count(range->range);
-		uint32_t k = (uint32_t)n;
-
-		if (!range->node_selector.present && free_class >= 0)
-			k = (uint32_t)free_class;
-		for (uint64_t j = 0; j < count && j < DOC_MAX_GATEWAY_ADDRS; j++)
-			class[at++] = k;
-		if (k != n)
-			continue;
-		if (!range->node_selector.present)
-			free_class = (long)n;
-		for (size_t j = 0; j < cand->n; j++)
-			eligible[n * cand->n + j] = compiled_node_selected(c, cand->nodes[j],
-									   &range->node_selector);
-		n++;
-	}
-	return n;
-}
-
 static int compare_addr(const void *a, const void *b)
 {
 	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
@@ -252,26 +154,27 @@ static void owners_fill(const struct compiled *c, const struct node_view *node,
 {
 	const struct doc_gateway *gw = list->gateway;
 	__cleanup_free struct addr *addrs = mem_alloc0(n * sizeof(*addrs));
-	__cleanup_free uint32_t *classes = mem_alloc0(n * sizeof(*classes));
-	__cleanup_free bool *eligible = mem_alloc0(gw->n_ranges * cand->n);
+	__cleanup(classes_done) struct classes classes = classes_get(c, gw, cand, n);
 	__cleanup_free uint32_t *home = mem_alloc0(n * sizeof(*home));
 	__cleanup_free uint32_t *owner = mem_alloc0(n * sizeof(*owner));
 	struct holders holders = {node, cand, addrs};
 	struct rank_in in = {
 		.addrs = addrs,
-		.classes = classes,
+		.classes = classes.of,
 		.n_addrs = n,
 		.names = cand->names,
 		.tiers = cand->tiers,
 		.n_nodes = cand->n,
-		.eligible = eligible,
+		.eligible = classes.eligible,
+		.most = gw->node_capacity,
 		.has = node->holdings ? is_holder : NULL,
 		.data = &holders,
 	};
 
 	for (size_t i = 0; i < n; i++)
 		addrs[i] = list[i].addr;
-	in.n_classes = classes_fill(c, gw, cand, classes, eligible);
+	in.n_classes = classes.n;
+	in.prefers = classes.any_prefers ? classes.prefers : NULL;
 	rank_assign(&in, home, owner);
 	for (size_t i = 0; i < n; i++) {
 		list[i].home = home[i] == RANK_NONE ? NULL : cand->names[home[i]];
@@ -291,7 +194,7 @@ static void owners_fill(const struct compiled *c, const struct node_view *node,
 static void ranges_compile(struct gateways *g, const struct compiled *c,
 			   const struct node_view *node, const struct doc_gateway *gw)
 {
-	struct candidates cand = candidates_get(c, node, gw);
+	__cleanup(candidates_done) struct candidates cand = candidates_get(c, node, gw);
 	size_t first = g->n_addrs;
 
 	for (size_t k = 0; k < gw->n_ranges; k++) {
@@ -306,7 +209,6 @@ static void ranges_compile(struct gateways *g, const struct compiled *c,
 	}
 	if (g->n_addrs > first) /* one that lost all its ranges to older ones has none */
 		owners_fill(c, node, &cand, &g->addrs[first], g->n_addrs - first);
-	candidates_done(&cand);
 }
 
 /* ---- addressFrom ---- */
@@ -376,7 +278,7 @@ static void address_from_family(struct gateways *g, const struct compiled *c,
 static void address_from_compile(struct gateways *g, const struct compiled *c,
 				 const struct node_view *node, const struct doc_gateway *gw)
 {
-	struct candidates cand = candidates_get(c, node, gw);
+	__cleanup(candidates_done) struct candidates cand = candidates_get(c, node, gw);
 	const struct node_iface *iface = iface_find(node, gw->address_from);
 	struct addr place = {};
 	long owner;
@@ -397,7 +299,6 @@ static void address_from_compile(struct gateways *g, const struct compiled *c,
 		if (!addr_is_zero(like.addr))
 			address_from_family(g, c, iface, gw, like);
 	}
-	candidates_done(&cand);
 }
 
 void gateways_init(struct gateways *g, const struct compiled *c, const struct node_view *node)

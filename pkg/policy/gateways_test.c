@@ -159,6 +159,53 @@ static void a_ranges_selector_narrows_the_gateways(void **state)
 	policy_fixture_done(&f);
 }
 
+static size_t count_owned(const struct policy_fixture *f, const char *node)
+{
+	size_t n, owned = 0;
+	const struct egress_addr *addrs = compiled_addrs(f->c, &n);
+
+	for (size_t i = 0; i < n; i++)
+		owned += addrs[i].owner && strcmp(addrs[i].owner, node) == 0;
+	return owned;
+}
+
+static void a_range_that_prefers_nodes_is_there_as_far_as_their_share_goes(void **state)
+{
+	struct policy_fixture f;
+
+	policy_fixture_init(
+		&f,
+		THREE_NODES GATEWAY(
+			"g", "addresses: ["
+			     "{range: 203.0.113.1, preferredNodes: {matchLabels: {gw: 'no'}}}, "
+			     "{range: 203.0.113.2, preferredNodes: {matchLabels: {gw: 'yes'}}}, "
+			     "{range: 203.0.113.3, preferredNodes: {matchLabels: {gw: nowhere}}}]"),
+		"n1", "eth1 203.0.113.254/24");
+	assert_string_equal(policy_fixture_addr(&f, "203.0.113.1")->owner, "n3");
+	assert_string_not_equal(policy_fixture_addr(&f, "203.0.113.2")->owner, "n3");
+	assert_non_null(policy_fixture_addr(&f, "203.0.113.3")->owner);
+	policy_fixture_done(&f);
+	policy_fixture_init(&f,
+			    THREE_NODES GATEWAY("g", "addresses: [{range: 203.0.113.16/28, "
+						     "preferredNodes: {matchLabels: {gw: 'no'}}}]"),
+			    "n1", "eth1 203.0.113.254/24");
+	assert_int_equal(count_owned(&f, "n3"), rank_share(16, 3));
+	policy_fixture_done(&f);
+}
+
+static void a_node_owns_no_more_than_its_capacity(void **state)
+{
+	struct policy_fixture f;
+
+	policy_fixture_init(&f,
+			    THREE_NODES GATEWAY("g", "addresses: [{range: 203.0.113.16/28}], "
+						     "nodeCapacity: 3"),
+			    "n1", "eth1 203.0.113.254/24");
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(count_owned(&f, (const char *[]){"n1", "n2", "n3"}[i]), 3);
+	policy_fixture_done(&f);
+}
+
 static void a_policy_sticks_to_one_address_and_a_new_one_moves_few(void **state)
 {
 	size_t moved = 0;
@@ -429,6 +476,8 @@ int main(void)
 		cmocka_unit_test(the_nodes_own_address_is_never_assigned),
 		cmocka_unit_test(no_selected_node_means_no_owner),
 		cmocka_unit_test(a_ranges_selector_narrows_the_gateways),
+		cmocka_unit_test(a_range_that_prefers_nodes_is_there_as_far_as_their_share_goes),
+		cmocka_unit_test(a_node_owns_no_more_than_its_capacity),
 		cmocka_unit_test(a_policy_sticks_to_one_address_and_a_new_one_moves_few),
 		cmocka_unit_test(addresses_nobody_appears_as_come_last_and_are_spare),
 		cmocka_unit_test(a_via_with_addresses_picks_among_them),

@@ -43,14 +43,20 @@ static uint64_t hash_node(const char *name)
 	return hash_str(name, 1);
 }
 
-static uint64_t score(const struct rank *r, size_t addr, size_t node)
-{
-	return mix(r->addr_hash[addr] ^ r->node_hash[node]);
-}
-
 static size_t class_of(const struct rank *r, size_t addr)
 {
 	return r->in->classes ? r->in->classes[addr] : 0;
+}
+
+#define PREFERRED (1ull << 63)
+
+static uint64_t score(const struct rank *r, size_t addr, size_t node)
+{
+	uint64_t h = mix(r->addr_hash[addr] ^ r->node_hash[node]);
+
+	if (!r->in->prefers)
+		return h;
+	return h >> 1 | (r->in->prefers[class_of(r, addr) * r->in->n_nodes + node] ? PREFERRED : 0);
 }
 
 size_t rank_share(size_t n_addrs, size_t n_nodes)
@@ -243,6 +249,11 @@ static uint32_t pick(const struct rank *r, uint32_t from, uint32_t to, uint32_t 
 	return best;
 }
 
+static bool is_full(const struct rank *r, size_t node)
+{
+	return r->in->most && r->held[node] >= r->in->most;
+}
+
 /* Nowhere is room, and none can be made: where it is least crowded. */
 static void crowd(struct rank *r, uint32_t addr)
 {
@@ -250,7 +261,7 @@ static void crowd(struct rank *r, uint32_t addr)
 	uint32_t best = RANK_NONE;
 
 	for (uint32_t n = 0; n < r->in->n_nodes; n++) {
-		if (!open[n])
+		if (!open[n] || is_full(r, n))
 			continue;
 		if (best == RANK_NONE || r->held[n] < r->held[best] ||
 		    (r->held[n] == r->held[best] && node_before(r, addr, n, best)))
@@ -353,6 +364,8 @@ static void place(struct rank *r)
 	}
 	if (share > r->share)
 		r->share = share; /* what a home may hold it may go on to hold */
+	if (r->in->most && r->share > r->in->most)
+		r->share = r->in->most;
 	ask(r);
 	make_room(r);
 }

@@ -13,6 +13,9 @@
  * leave no room for an orphan unless another address goes elsewhere. A node that is added to or
  * removed from the candidates changes homes: its own share, and a few that did not get where
  * they rank highest.
+ *
+ * A preference comes before the hash: an address ranks the nodes that it prefers above all others,
+ * and they it above those that do not prefer them. It goes as far as the share does.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,7 +40,9 @@ struct rank_in {
 	const uint8_t *tiers;	  /* by candidate, enum rank_tier; NULL: all are live */
 	size_t n_nodes;
 	const bool *eligible; /* [class * n_nodes + node]; NULL: everything is */
+	const bool *prefers;  /* as eligible; NULL: nothing is preferred */
 	size_t n_classes;     /* 0 counts as 1 */
+	size_t most;	      /* of a node, though an address be without one; 0: no bound */
 	/* Has the node the address, as all know? NULL: a home that is KEEPING has all of its own.
 	 */
 	bool (*has)(void *data, size_t addr, size_t node);

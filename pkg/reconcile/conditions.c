@@ -88,7 +88,8 @@ static char *unassigned(const struct object *obj, const struct compiled *compile
 			continue;
 		seen++;
 		if (!addrs[i].owner)
-			return mem_printf("%s: no node is a candidate", addr_str(addrs[i].addr));
+			return mem_printf("%s: no node is a candidate, or has room for it",
+					  addr_str(addrs[i].addr));
 		if (!node || strcmp(node, addrs[i].owner) != 0)
 			return mem_printf("%s: node %s is to carry it and does not yet",
 					  addr_str(addrs[i].addr), addrs[i].owner);

@@ -79,7 +79,7 @@ static struct json *address_emit(const struct reconcile *r, const struct egress_
 	if (a->problem)
 		json_set(o, "problem",
 			 json_new_string(a->owner ? "no interface of this node is in its subnet"
-						  : "no node is a candidate"));
+						  : "no node is a candidate, or has room for it"));
 	else if (twice || (k && k->problem[0]))
 		json_set(o, "problem", json_new_string(twice ?: k->problem));
 	return o;
