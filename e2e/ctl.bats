@@ -221,7 +221,8 @@ with_key() {
 	for file in "$LAB"/bundle/*.json; do jq . "$file" >/dev/null; done
 	jq -e '.ready' "$LAB/bundle/status.json"
 	jq -e '.[] | select(.rule | endswith("out")) | has("packets")' "$LAB/bundle/rules.json"
-	jq -e '[.programs[] | .attached and .reached] | length == 3 and all' "$LAB/bundle/kernel.json"
+	jq -e '[.programs[] | select(.program != "slu_exit") | .attached and .reached] | length == 3 and all' "$LAB/bundle/kernel.json"
+	jq -e '[.programs[] | select(.program == "slu_exit").state] | inside(["in-force", "unsupported"]) and length == 1' "$LAB/bundle/kernel.json"
 	jq -e '[.rules[].priority] | sort == [999, 999, 1000, 1000]' "$LAB/bundle/kernel.json"
 	jq -e '.tables[0].table == 5347 and (.tables[0].routes | length) > 3 and .tables[0].routesOfOthers == 0' "$LAB/bundle/kernel.json"
 	jq -e '.generation > 0 and .bytes > 0' "$LAB/bundle/snapshot.json"

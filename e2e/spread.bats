@@ -25,6 +25,9 @@ seen_all() {
 	for addr in "${@:3}"; do grep -qx "$addr" "$LAB/$1.seen" || return; done
 }
 
+# one connection of the pod web left, under one of these
+seen_one() { printf '%s\n' "$@" | grep -qxF "$(ask web udp "$EXT_V4")"; }
+
 @test "connections of one pod leave under all addresses, and each stays what it was" {
 	local pod
 	gateway_of "${V4[@]}" "${V6[@]}"
@@ -62,4 +65,26 @@ seen_all() {
 	local i
 	for i in {1..10}; do same "IPv4 $i" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"; done
 	same IPv6 "$EGRESS_V6" "$(ask web udp "$EXT_V6")"
+}
+
+@test "a range is on a node that it prefers, and what finds no room at nodeCapacity is dropped" {
+	local in_gw2='preferredNodes: {matchLabels: {kubernetes.io/hostname: gw2}}'
+	office_of "{range: ${V4[0]}, $in_gw2}, {range: ${V4[1]}}" "role: gw"
+	web_policy
+	node_start "${LAB_NODES[@]}"
+	lab_wait 300 has_address gw2 "${V4[0]}"
+	lab_wait 300 has_address gw1 "${V4[1]}"
+	web_add web node1
+	lab_wait 300 seen_one "${V4[@]:0:2}"
+	# gw2 keeps who prefers it, and so has none for who may go nowhere else
+	web_rules "{name: out, action: Allow, via: {gateway: office, addresses: [${V4[2]}]}}"
+	office_of "{range: ${V4[2]}, nodeSelector: {matchLabels: {kubernetes.io/hostname: gw2}}}, {range: ${V4[0]}, $in_gw2}, {range: ${V4[1]}}" \
+		"role: gw" "nodeCapacity: 1"
+	lab_wait 300 eval 'ctl node1 gateways | grep -F "no node is a candidate, or has room for it"'
+	has_address gw2 "${V4[0]}"
+	has_address gw1 "${V4[1]}"
+	same "a packet without a place" timeout "$(ask web udp "$EXT_V4" timeout=300)"
+	run -0 ctl node1 explain default/web "$EXT_V4:$PORT/UDP"
+	[[ $output == *"no-owner"* ]]
+	only_from "${V4[@]}"
 }

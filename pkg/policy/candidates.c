@@ -107,14 +107,14 @@ struct classes classes_get(const struct compiled *c, const struct doc_gateway *g
 		const struct gateway_range *range = &gw->ranges[i];
 		uint64_t count = addr_range_count(range->range);
 		bool is_free = !range->node_selector.present && !range->preferred_nodes.present;
-		size_t class = is_free && free_class >= 0 ? (size_t)free_class : k.n;
+		size_t row = is_free && free_class >= 0 ? (size_t)free_class : k.n;
 
 		for (uint64_t j = 0; j < count && j < DOC_MAX_GATEWAY_ADDRS; j++)
-			k.of[at++] = (uint32_t) class;
-		if (class != k.n)
+			k.of[at++] = (uint32_t)row;
+		if (row != k.n)
 			continue;
 		if (is_free)
-			free_class = (long)class;
+			free_class = (long)row;
 		class_add(c, cand, range, &k);
 	}
 	return k;
