@@ -181,3 +181,39 @@ by_service_as() { [ "$(by_service "$1" "$2" "$3")" = "$4" ]; }
 	same v4 "${NODE_V4[gw1]}" "$(ask gw1 udp "$EXT_V4")"
 	same v6 "${NODE_V6[gw1]}" "$(ask gw1 udp "$EXT_V6")"
 }
+
+@test "addressFrom: pods leave as the gateway's own address, under which it goes on serving and asking" {
+	local pod own4=${NODE_V4[gw1]} own6=${NODE_V6[gw1]}
+	policy 10-gateway.yaml <<-END
+		apiVersion: sluice.dev/v1alpha1
+		kind: EgressGateway
+		metadata: {name: office}
+		spec:
+		  addressFrom: {interface: eth0}
+		  nodeSelector: {matchLabels: {kubernetes.io/hostname: gw1}}
+		  allowedNamespaces: {}
+	END
+	web_policy
+	node_start "${LAB_NODES[@]}"
+	daemon gw-serve on gw1 "$PROBE" serve 9000 "$LAB/gw.sock"
+	lab_wait 50 test -S "$LAB/gw.sock"
+	web_add far node1
+	web_add near gw1
+	for pod in far near; do
+		lab_wait 300 eval '[ "$(ask '"$pod"' udp "$EXT_V4")" = '"$own4"' ]'
+		leaves_as "$pod" "$own4" "$own6"
+	done
+	same "served" 172.31.7.100 "$(ASK_PORT=9000 ask ext tcp "$own4")"
+	same "served by v6" fd31:7::100 "$(ASK_PORT=9000 ask ext tcp "$own6")"
+	same "a closed port" refused "$(ASK_PORT=9001 ask ext tcp "$own4")"
+	on ext ping -q -c 1 -W 10 "$own4"
+	same "asking" "$own4" "$(ask gw1 tcp "$EXT_V4")"
+	only_from "$own4" "$own6"
+	# nothing of it was ours to take away
+	rm "$LAB/policies/10-gateway.yaml"
+	lab_wait 300 eval '[ "$(ask far udp "$EXT_V4" timeout=300)" = timeout ]'
+	has_address gw1 "$own4"
+	has_address gw1 "$own6"
+	same "served still" 172.31.7.100 "$(ASK_PORT=9000 ask ext tcp "$own4")"
+	only_from "$own4" "$own6"
+}
