@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "json/json.h"
@@ -21,6 +22,8 @@
 
 #define SOON_MS	     200
 #define WALK_MS	     60000 /* a walk at least this often */
+#define REPEAT_MS    5000  /* between two writes of the same addresses */
+#define REPEATS	     64
 #define WRITES_MAX   4
 #define WRITE_MS     10000
 #define MANAGER_NAME 110		/* of a node's name: a field manager has 128 characters */
@@ -32,6 +35,12 @@ struct write {
 	enum collection c;
 };
 
+/* Which addresses a gateway was told to have here, and when last. */
+struct repeat {
+	uint64_t key;
+	int64_t at;
+};
+
 struct api_tell {
 	struct loop *loop;
 	struct kube *kube;
@@ -41,11 +50,13 @@ struct api_tell {
 	struct api_events *events;
 	struct loop_timer *timer;
 	struct write writes[WRITES_MAX];
+	struct repeat repeats[REPEATS];
+	size_t n_repeats; /* ever: the oldest makes room */
 	struct kube_backoff backoff;
 	enum collection c; /* where the walk is; N_TOLD: at its end */
 	size_t i;
 	int part; /* of the object: its conditions, its addresses, those of nodes that are gone */
-	bool again;
+	bool again, later; /* soon; what was said just now */
 	char now[32];
 };
 
@@ -168,6 +179,32 @@ static size_t addresses_held(const struct reconcile *r, const char *gateway,
 	return held;
 }
 
+/*
+ * Two that do not hear each other, yet both reach the API, each take the other's entry for an old
+ * one: whoever has said the same just now waits, or all nodes would hear of it all the time.
+ */
+static bool is_repeated(struct api_tell *t, const struct object *obj,
+			const struct addresses_told *told)
+{
+	int64_t now = clock_ms(), last = told->last ? told->last->at_ms : 0;
+	uint64_t key = hash_bytes(&last, sizeof(last), hash_str(obj->name, told->n));
+	struct repeat *r = NULL;
+
+	for (size_t i = 0; i < told->n; i++) {
+		key = hash_bytes(told->list[i].addr.b, sizeof(told->list[i].addr.b), key);
+		key = hash_str(told->list[i].also ?: "", key);
+	}
+	for (size_t i = 0; !r && i < REPEATS && i < t->n_repeats; i++)
+		if (t->repeats[i].key == key)
+			r = &t->repeats[i];
+	if (r && now - r->at < REPEAT_MS)
+		return true;
+	if (!r)
+		r = &t->repeats[t->n_repeats++ % REPEATS];
+	*r = (struct repeat){key, now};
+	return false;
+}
+
 /* What is written to the gateway's status as new, or is left out of it now. */
 static void addresses_said(struct api_tell *t, const struct object *obj, const struct json *status)
 {
@@ -204,6 +241,11 @@ static void addresses_tell(struct api_tell *t, const struct object *obj)
 	status = addresses_status(&told, t->r->node_name, obj->more->status, t->now);
 	if (!status)
 		return;
+	if (is_repeated(t, obj, &told)) {
+		t->later = true;
+		json_free(status);
+		return;
+	}
 	addresses_said(t, obj, status);
 	status_write(t, OBJECTS_GATEWAYS, obj, manager, status);
 }
@@ -273,7 +315,7 @@ static void walk(struct api_tell *t)
 		}
 	}
 	if (t->c == N_TOLD)
-		loop_timer_arm(t->timer, t->again ? SOON_MS : WALK_MS);
+		loop_timer_arm(t->timer, t->again ? SOON_MS : t->later ? REPEAT_MS : WALK_MS);
 }
 
 static void on_timer(void *data)
@@ -289,6 +331,7 @@ static void on_timer(void *data)
 	}
 	strftime(t->now, sizeof(t->now), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
 	t->again = false;
+	t->later = false;
 	api_say(&(struct api_say){t->r, t->objects, t->events});
 	shares_tell(t->r, t->objects, t->events);
 	t->c = 0;

@@ -342,6 +342,46 @@ static void a_kernel_s_table_that_is_nearly_full_is_told_of_each_gateway_here(vo
 	daemon_end(&d, &b);
 }
 
+#define CARRIED(version, node)                                                             \
+	"{\"metadata\":{\"name\":\"office\",\"uid\":\"o\",\"generation\":1,"               \
+	"\"resourceVersion\":\"" version                                                   \
+	"\"},\"spec\":{\"addresses\":[{\"range\":\"192.0.2.1\"}],"                         \
+	"\"allowedNamespaces\":{}},\"status\":{\"addresses\":[{\"address\":\"192.0.2.1\"," \
+	"\"node\":\"" node "\"}]}}"
+
+/* Both carry it, and neither hears the other. */
+static void what_another_node_says_of_an_address_of_ours_is_not_answered_at_once(void **state)
+{
+	struct busy b = {.method = "PATCH",
+			 .path = "/apis/sluice.dev/v1alpha1/egressgateways/office/"
+				 "status?fieldManager=sluice-n1",
+			 .found = {CARRIED("9", "n2")},
+			 .n_found = 1};
+	struct fixture *f = *state;
+	struct api_tell *t = NULL;
+	struct err e = {0};
+	struct daemon d;
+
+	put(f, OBJECTS_GATEWAYS, CARRIED("2", "n2"));
+	put(f, OBJECTS_NODES, NODE("1", ""));
+	sync_all(f);
+	daemon_start(&d, f, &b);
+	policy_fixture_node(&d.policies, "n1", "eth0 192.0.2.1/24");
+	daemon_pass(&d, f);
+	expect_ok(api_tell_new(d.w.loop, d.w.kube, &d.r, &t, &e), &e);
+	until_seen(&d.w, &b, 1);
+	for (int i = 0; i < 10; i++) {
+		daemon_pass(&d, f);
+		api_tell_soon(t);
+		fake_world_run_ms(&d.w, 250);
+	}
+	assert_int_equal(seen(&b), 1);
+	until_seen(&d.w, &b, 2);
+	assert_non_null(strstr(b.body[1], "\"node\":\"n1\""));
+	api_tell_free(t);
+	daemon_end(&d, &b);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, store_make, store_remove)
 
 int main(void)
@@ -351,6 +391,7 @@ int main(void)
 		TEST(a_taint_that_is_always_written_by_others_is_left_in_peace_and_told_of),
 		TEST(a_status_that_is_refused_as_too_late_is_written_of_what_is_there_then),
 		TEST(a_kernel_s_table_that_is_nearly_full_is_told_of_each_gateway_here),
+		TEST(what_another_node_says_of_an_address_of_ours_is_not_answered_at_once),
 		TEST(an_address_that_two_carry_is_told_of_when_it_begins_and_when_it_ends),
 	};
 
