@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # What comes from outside, and Services: replies are never touched; a Service's
 # destination is judged after translation.
+# shellcheck disable=SC2016 # conditions for lab_wait
 load lib/lab
 load lib/services
 
