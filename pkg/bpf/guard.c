@@ -75,14 +75,22 @@ static void skeleton_destroyp(struct guard_bpf **s)
 	guard_bpf__destroy(*s);
 }
 
-/* A pin tells by its name what build it is of. */
-static char *pin_path(const struct bpf_pins *p, size_t family)
+/* Of the object, never 0: a daemon asks for it in each pass. */
+static uint32_t build(void)
 {
+	static uint32_t digest;
 	size_t size;
 	const void *elf = guard_bpf__elf_bytes(&size);
 
-	return mem_printf("%s/%s%08x", bpf_pins_folder(p), families[family].pin,
-			  (uint32_t)hash_bytes(elf, size, DIGEST_SEED));
+	if (!digest)
+		digest = (uint32_t)hash_bytes(elf, size, DIGEST_SEED) | 1;
+	return digest;
+}
+
+/* A pin tells by its name what build it is of. */
+static char *pin_path(const struct bpf_pins *p, size_t family)
+{
+	return mem_printf("%s/%s%08x", bpf_pins_folder(p), families[family].pin, build());
 }
 
 /* 1, 0, or -errno. A kernel that does not know the type answers EINVAL. */

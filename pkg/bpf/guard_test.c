@@ -69,40 +69,40 @@ static void guarded(void)
 	sh("ip -6 addr replace 2001:db8:9::1/128 dev lo nodad");
 }
 
-static int sent_v4(const char *from, uint32_t mark)
+static socklen_t end_of(const char *text, struct sockaddr_storage *ret)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
-	__cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
 
-	to.sin_port = htons(9);
-	inet_pton(AF_INET, from, &a.sin_addr);
-	inet_pton(AF_INET, "127.0.0.3", &to.sin_addr);
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
-	return sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1 ? 0 : -errno;
+	*ret = (struct sockaddr_storage){.ss_family = strchr(text, ':') ? AF_INET6 : AF_INET};
+	assert_int_equal(inet_pton(ret->ss_family, text,
+				   ret->ss_family == AF_INET6 ? (void *)&v6->sin6_addr
+							      : (void *)&v4->sin_addr),
+			 1);
+	return ret->ss_family == AF_INET6 ? sizeof(*v6) : sizeof(*v4);
 }
 
-static int sent_v6(const char *from, uint32_t mark)
+static int sent(const char *from, uint32_t mark)
 {
-	struct sockaddr_in6 a = {.sin6_family = AF_INET6}, to = {.sin6_family = AF_INET6};
-	__cleanup_close int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage a, to;
+	socklen_t len = end_of(from, &a);
+	__cleanup_close int fd = socket(a.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	to.sin6_port = htons(9);
-	inet_pton(AF_INET6, from, &a.sin6_addr);
-	inet_pton(AF_INET6, "2001:db8:9::1", &to.sin6_addr);
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	end_of(a.ss_family == AF_INET6 ? "2001:db8:9::1" : "127.0.0.3", &to);
+	((struct sockaddr_in *)&to)->sin_port = htons(9); /* where IPv6 has it, too */
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
-	return sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1 ? 0 : -errno;
+	return sendto(fd, "x", 1, 0, (struct sockaddr *)&to, len) == 1 ? 0 : -errno;
 }
 
 static void lets_out_what_has_the_address_of_its_mark(void **state)
 {
 	guarded();
-	assert_int_equal(sent_v4("127.0.0.1", world_mark(ID_V4)), 0);
-	assert_int_equal(sent_v6("::1", world_mark(ID_V6)), 0);
-	assert_int_equal(sent_v4("127.0.0.2", 0), 0);
-	assert_int_equal(sent_v4("127.0.0.2", 0xffff), 0);
-	assert_int_equal(sent_v6("2001:db8:9::1", 0), 0);
+	assert_int_equal(sent("127.0.0.1", world_mark(ID_V4)), 0);
+	assert_int_equal(sent("::1", world_mark(ID_V6)), 0);
+	assert_int_equal(sent("127.0.0.2", 0), 0);
+	assert_int_equal(sent("127.0.0.2", 0xffff), 0);
+	assert_int_equal(sent("2001:db8:9::1", 0), 0);
 }
 
 static void drops_and_counts_any_other_source(void **state)
@@ -111,11 +111,11 @@ static void drops_and_counts_any_other_source(void **state)
 
 	guarded();
 	before = world_drops(SLU_DROP_EXIT_SOURCE);
-	assert_int_equal(sent_v4("127.0.0.2", world_mark(ID_V4)), -EPERM);
-	assert_int_equal(sent_v4("127.0.0.1", world_mark(ID_V6)), -EPERM);
-	assert_int_equal(sent_v4("127.0.0.1", world_mark(ID_V4 + 2)), -EPERM);
-	assert_int_equal(sent_v6("2001:db8:9::1", world_mark(ID_V6)), -EPERM);
-	assert_int_equal(sent_v6("::1", world_mark(ID_V4)), -EPERM);
+	assert_int_equal(sent("127.0.0.2", world_mark(ID_V4)), -EPERM);
+	assert_int_equal(sent("127.0.0.1", world_mark(ID_V6)), -EPERM);
+	assert_int_equal(sent("127.0.0.1", world_mark(ID_V4 + 2)), -EPERM);
+	assert_int_equal(sent("2001:db8:9::1", world_mark(ID_V6)), -EPERM);
+	assert_int_equal(sent("::1", world_mark(ID_V4)), -EPERM);
 	assert_int_equal(world_drops(SLU_DROP_EXIT_SOURCE), before + 5);
 }
 
@@ -125,16 +125,16 @@ static void drops_what_should_have_gone_into_the_tunnel(void **state)
 
 	guarded();
 	before = world_drops(SLU_DROP_EXIT_DEVICE);
-	assert_int_equal(sent_v4("127.0.0.1", WORLD_DIVERT | world_mark(ID_V4)), -EPERM);
-	assert_int_equal(sent_v6("::1", WORLD_DIVERT | world_mark(ID_V6)), -EPERM);
+	assert_int_equal(sent("127.0.0.1", WORLD_DIVERT | world_mark(ID_V4)), -EPERM);
+	assert_int_equal(sent("::1", WORLD_DIVERT | world_mark(ID_V6)), -EPERM);
 	assert_int_equal(world_drops(SLU_DROP_EXIT_DEVICE), before + 2);
 }
 
 static void leaves_alone_what_a_process_marks_with_no_address(void **state)
 {
 	guarded();
-	assert_int_equal(sent_v4("127.0.0.2", world_mark(1)), 0);
-	assert_int_equal(sent_v4("127.0.0.2", world_mark(SLU_ID_CHECK)), 0);
+	assert_int_equal(sent("127.0.0.2", world_mark(1)), 0);
+	assert_int_equal(sent("127.0.0.2", world_mark(SLU_ID_CHECK)), 0);
 }
 
 static void is_there_once_however_often_it_is_applied(void **state)
@@ -157,11 +157,11 @@ static void is_missed_when_a_pin_is_gone_or_a_link_detached(void **state)
 	assert_int_equal(looked(), GUARD_MISSING);
 	expect_ok(bpf_guard_apply(world_pins(), &e), &e);
 	sh("for pin in " PINS "; do bpftool link detach pinned $pin; done");
-	assert_int_equal(sent_v4("127.0.0.2", world_mark(ID_V4)), 0);
+	assert_int_equal(sent("127.0.0.2", world_mark(ID_V4)), 0);
 	assert_int_equal(looked(), GUARD_MISSING);
 	expect_ok(bpf_guard_apply(world_pins(), &e), &e);
 	assert_int_equal(looked(), GUARD_IN_FORCE);
-	assert_int_equal(sent_v4("127.0.0.2", world_mark(ID_V4)), -EPERM);
+	assert_int_equal(sent("127.0.0.2", world_mark(ID_V4)), -EPERM);
 }
 
 static void goes_with_the_pins(void **state)
@@ -174,7 +174,7 @@ static void goes_with_the_pins(void **state)
 	expect_ok(bpf_guard_apply(world_pins(), &e), &e);
 	assert_int_equal(pinned(), 2);
 	sh("rm " PINS);
-	assert_int_equal(sent_v4("127.0.0.2", world_mark(ID_V4)), 0);
+	assert_int_equal(sent("127.0.0.2", world_mark(ID_V4)), 0);
 }
 
 int main(void)

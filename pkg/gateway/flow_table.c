@@ -128,11 +128,6 @@ void flow_table_remove(struct flow_table *t, struct flow_entry *e)
 	free(e);
 }
 
-static int addr_order(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 static bool is_of(const struct flow_entry *e, const struct addr *seen, size_t n)
 {
 	return n && bsearch(&e->flow.seen, seen, n, sizeof(*seen), addr_order);

@@ -45,11 +45,6 @@ static void drop(struct kept *k, struct kept_addr *a)
 	slot_free(k, a);
 }
 
-static int addr_order(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 /* The last one who tells of an address is its owner: of another one there may be frames still. */
 static int begin(struct kept *k, struct channel *c, struct addr *addrs, size_t n)
 {

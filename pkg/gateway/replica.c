@@ -361,11 +361,6 @@ void replica_listed(struct replica *r)
 
 /* ---- the channels ---- */
 
-static int addr_order(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 static void on_opened(void *data, struct channel *c)
 {
 	struct replica *r = data;

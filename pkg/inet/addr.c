@@ -81,6 +81,11 @@ int addr_cmp(struct addr a, struct addr b)
 	return memcmp(a.b, b.b, 16);
 }
 
+int addr_order(const void *a, const void *b)
+{
+	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
+}
+
 bool addr_eq(struct addr a, struct addr b)
 {
 	return !memcmp(a.b, b.b, 16);

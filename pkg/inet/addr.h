@@ -30,6 +30,7 @@ int addr_family(struct addr a);		      /* AF_INET or AF_INET6 */
 size_t addr_len(struct addr a);		      /* 4 or 16 */
 const void *addr_bytes(const struct addr *a); /* the 4 or 16 bytes in network order, borrowed */
 int addr_cmp(struct addr a, struct addr b);   /* byte order: all IPv4 are together */
+int addr_order(const void *a, const void *b); /* the same of struct addr, for qsort and bsearch */
 bool addr_eq(struct addr a, struct addr b);
 bool addr_is_zero(struct addr a);     /* :: (the "none" value); 0.0.0.0 is not zero */
 struct addr addr_next(struct addr a); /* + 1, wraps */

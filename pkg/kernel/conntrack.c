@@ -155,11 +155,6 @@ bool ct_tuple_addr(const struct nlattr *tuple, bool source, struct addr *ret)
 
 /* ---- the walk ---- */
 
-static int source_cmp(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 static int on_message(const struct nlmsghdr *h, void *data)
 {
 	const struct ct_walk *w = data;
@@ -168,7 +163,7 @@ static int on_message(const struct nlmsghdr *h, void *data)
 
 	if (tuple &&
 	    ct_tuple_addr(w->seen ? ct_top(h, CTA_TUPLE_REPLY) : tuple, !w->seen, &source) &&
-	    bsearch(&source, w->sources, w->n, sizeof(source), source_cmp))
+	    bsearch(&source, w->sources, w->n, sizeof(source), addr_order))
 		w->entry(h, tuple, w->data);
 	return MNL_CB_OK;
 }

@@ -148,6 +148,8 @@ int policy_compile_again(const struct doc_set *set, const struct node_view *node
 void compiled_free(struct compiled *c);
 
 const struct egress_addr *compiled_addrs(const struct compiled *c, size_t *ret_n);
+/* The first that is this one, or NULL. */
+const struct egress_addr *compiled_addr_find(const struct compiled *c, struct addr a);
 const struct identity *compiled_identities(const struct compiled *c, size_t *ret_n);
 /*
  * Prefixes that are inside, sorted, unique: cluster CIDRs, InternalIPs of nodes,

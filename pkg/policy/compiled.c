@@ -63,6 +63,14 @@ const struct egress_addr *compiled_addrs(const struct compiled *c, size_t *ret_n
 	return c->addrs;
 }
 
+const struct egress_addr *compiled_addr_find(const struct compiled *c, struct addr a)
+{
+	for (size_t i = 0; i < c->n_addrs; i++)
+		if (addr_eq(c->addrs[i].addr, a))
+			return &c->addrs[i];
+	return NULL;
+}
+
 const struct identity *compiled_identities(const struct compiled *c, size_t *ret_n)
 {
 	*ret_n = c->n_identities;

@@ -54,18 +54,13 @@ static int parse_via_addr(const struct doc_ctx *c, const struct json *j, void *o
 	return 0;
 }
 
-static int cmp_addrs(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 static int parse_via_addrs(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	struct doc_via *via = out;
 	int r = doc_list(c, j, DOC_MAX_GATEWAY_ADDRS, parse_via_addr, via);
 
 	if (r == 0)
-		qsort(via->addrs, via->n_addrs, sizeof(*via->addrs), cmp_addrs);
+		qsort(via->addrs, via->n_addrs, sizeof(*via->addrs), addr_order);
 	return r;
 }
 

@@ -94,15 +94,10 @@ static struct gateway_addr *append_addr(struct gateways *g, const struct doc_gat
 	return &g->addrs[g->n_addrs++];
 }
 
-static int compare_addr(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 static bool is_kept(const struct node_view *node, struct addr a)
 {
 	return node->n_kept &&
-	       bsearch(&a, node->kept, node->n_kept, sizeof(*node->kept), compare_addr);
+	       bsearch(&a, node->kept, node->n_kept, sizeof(*node->kept), addr_order);
 }
 
 /* Who is next, for what this node has: as all others would decide if it were silent. */

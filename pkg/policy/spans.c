@@ -136,11 +136,6 @@ struct sweep {
 	size_t n_edges;
 };
 
-static int cmp_addrs(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 static void add_edge(struct sweep *s, struct addr a)
 {
 	MEM_GROW(s->edges, s->n_edges);
@@ -198,7 +193,7 @@ static void sweep_init(struct sweep *s, const struct program *p, const struct co
 		s->sets[s->n_sets] = set_ranges(&c->sets[p->sets[s->n_sets].index]);
 		add_edges(s, &s->sets[s->n_sets]);
 	}
-	qsort(s->edges, s->n_edges, sizeof(*s->edges), cmp_addrs);
+	qsort(s->edges, s->n_edges, sizeof(*s->edges), addr_order);
 }
 
 static void sweep_done(struct sweep *s)

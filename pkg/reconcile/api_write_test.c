@@ -126,6 +126,15 @@ static void daemon_pass(struct daemon *d, struct fixture *f)
 	f->set = set;
 }
 
+/* It knows all that was put, and has made a pass of it. */
+static void daemon_begin(struct daemon *d, struct fixture *f, struct busy *b)
+{
+	sync_all(f);
+	daemon_start(d, f, b);
+	policy_fixture_node(&d->policies, "n1", "eth0 192.0.2.1/24");
+	daemon_pass(d, f);
+}
+
 /* How often the log says it. */
 static int log_says(const struct daemon *d, const char *words)
 {
@@ -244,10 +253,7 @@ static void a_status_that_is_refused_as_too_late_is_written_of_what_is_there_the
 	struct daemon d;
 
 	put(f, OBJECTS_POLICIES, POLICY("1"));
-	sync_all(f);
-	daemon_start(&d, f, &b);
-	policy_fixture_node(&d.policies, "n1", "eth0 192.0.2.1/24");
-	daemon_pass(&d, f);
+	daemon_begin(&d, f, &b);
 	expect_ok(api_tell_new(d.w.loop, d.w.kube, &d.r, &t, &e), &e);
 	until_seen(&d.w, &b, 1);
 	put(f, OBJECTS_POLICIES, POLICY("2"));
@@ -279,10 +285,7 @@ static void an_address_that_two_carry_is_told_of_when_it_begins_and_when_it_ends
 	struct addr a;
 
 	addr_parse("203.0.113.10", &a);
-	sync_all(f);
-	daemon_start(&d, f, &b);
-	policy_fixture_node(&d.policies, "n1", "eth0 192.0.2.1/24");
-	daemon_pass(&d, f);
+	daemon_begin(&d, f, &b);
 	rivals_begin(&d.r.rivals, a, "office", "n2", began);
 	expect_ok(api_tell_new(d.w.loop, d.w.kube, &d.r, &t, &e), &e);
 	until_seen(&d.w, &b, 1);
@@ -320,10 +323,7 @@ static void a_kernel_s_table_that_is_nearly_full_is_told_of_each_gateway_here(vo
 
 	put(f, OBJECTS_GATEWAYS, GATEWAY);
 	put(f, OBJECTS_NODES, NODE("1", ""));
-	sync_all(f);
-	daemon_start(&d, f, &b);
-	policy_fixture_node(&d.policies, "n1", "eth0 192.0.2.1/24");
-	daemon_pass(&d, f);
+	daemon_begin(&d, f, &b);
 	d.r.usage.max = 1000;
 	d.r.usage.count = 799;
 	expect_ok(api_tell_new(d.w.loop, d.w.kube, &d.r, &t, &e), &e);
@@ -364,10 +364,7 @@ static void what_another_node_says_of_an_address_of_ours_is_not_answered_at_once
 
 	put(f, OBJECTS_GATEWAYS, CARRIED("2", "n2"));
 	put(f, OBJECTS_NODES, NODE("1", ""));
-	sync_all(f);
-	daemon_start(&d, f, &b);
-	policy_fixture_node(&d.policies, "n1", "eth0 192.0.2.1/24");
-	daemon_pass(&d, f);
+	daemon_begin(&d, f, &b);
 	expect_ok(api_tell_new(d.w.loop, d.w.kube, &d.r, &t, &e), &e);
 	until_seen(&d.w, &b, 1);
 	for (int i = 0; i < 10; i++) {

@@ -298,11 +298,6 @@ static void egress_build(struct desired *d, const struct desired_in *in)
 
 /* ---- nft ---- */
 
-static int address_cmp(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 static int nft_address_cmp(const void *a, const void *b)
 {
 	const struct nft_address *x = a, *y = b;
@@ -344,7 +339,7 @@ static void ends_build(struct desired *d, const struct compiled *c)
 			end_add(m, addrs[i].endpoint);
 	n = m->nft_model.n_tunnel_ends;
 	if (n)
-		qsort(m->nft_ends, n, sizeof(*m->nft_ends), address_cmp);
+		qsort(m->nft_ends, n, sizeof(*m->nft_ends), addr_order);
 	for (size_t i = 0; i < n; i++)
 		if (kept == 0 || !addr_eq(m->nft_ends[kept - 1], m->nft_ends[i]))
 			m->nft_ends[kept++] = m->nft_ends[i];

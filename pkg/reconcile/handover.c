@@ -224,14 +224,9 @@ static void flows_changed(void *data)
 
 static const char *gateway_of(const struct handover *h, struct addr a)
 {
-	const struct egress_addr *addrs;
-	size_t n;
+	const struct egress_addr *known = compiled_addr_find(h->r->compiled, a);
 
-	addrs = compiled_addrs(h->r->compiled, &n);
-	for (size_t i = 0; i < n; i++)
-		if (addr_eq(addrs[i].addr, a))
-			return addrs[i].gateway;
-	return "";
+	return known ? known->gateway : "";
 }
 
 /* By name, or by the address that it speaks from. */

@@ -42,11 +42,6 @@ static struct limits_look *look_new(struct reconcile *r)
 	return k;
 }
 
-static int address_cmp(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 /* Those that have limits, sorted. */
 static size_t addresses_of(const struct limits *l, struct addr **ret)
 {
@@ -56,7 +51,7 @@ static size_t addresses_of(const struct limits *l, struct addr **ret)
 	for (size_t i = 0; i < l->n_accounts; i++)
 		if (!i || l->accounts[i].id != l->accounts[i - 1].id)
 			list[n++] = l->accounts[i].addr;
-	qsort(list, n, sizeof(*list), address_cmp);
+	qsort(list, n, sizeof(*list), addr_order);
 	*ret = list;
 	return n;
 }

@@ -22,11 +22,6 @@ size_t membership_ours(const struct node_state *node, struct addr *ret)
 	return n;
 }
 
-static int addr_order(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 /* ---- what follows ---- */
 
 void membership_view(struct membership *ms, const struct node_state *node, struct node_view *ret)

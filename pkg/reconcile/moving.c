@@ -165,17 +165,12 @@ bool moving_to_flow(const struct dp_model *m, const struct move_flow *f, struct 
 
 /* ---- many ---- */
 
-static int compare_addr(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 static int seen_list(const struct addr *addrs, size_t n, struct ct_flow **ret, size_t *ret_n,
 		     struct err *e)
 {
 	__cleanup_free struct addr *sorted = mem_dup(addrs, n * sizeof(*addrs));
 
-	qsort(sorted, n, sizeof(*sorted), compare_addr);
+	qsort(sorted, n, sizeof(*sorted), addr_order);
 	return conntrack_list_seen(sorted, n, ret, ret_n, e);
 }
 

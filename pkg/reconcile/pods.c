@@ -257,11 +257,6 @@ void pods_resolve(struct reconcile *r)
 	}
 }
 
-static int addr_order(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 void pods_mark_governed(struct reconcile *r)
 {
 	struct dp_model *m = r->desired->model;

@@ -34,7 +34,7 @@ bool shares_untold(const struct shares *s)
 	return s->more;
 }
 
-static int limit_cmp(const void *a, const void *b)
+int share_limit_order(const void *a, const void *b)
 {
 	const struct share_limit *x = a, *y = b;
 
@@ -46,7 +46,7 @@ static int share_cmp(const void *a, const void *b)
 	const struct share *x = a, *y = b;
 	int c = addr_cmp(x->pod, y->pod);
 
-	return c ? c : limit_cmp(&x->of, &y->of);
+	return c ? c : share_limit_order(&x->of, &y->of);
 }
 
 /* ---- counting ---- */
@@ -145,8 +145,9 @@ void shares_count(struct shares *s, const struct share_limit *limits, size_t n_l
 	qsort(sorted, n, sizeof(*sorted), holding_cmp);
 	for (size_t i = 0; i < n; i += run) {
 		const struct share_limit key = {.id = id_of(&sorted[i])};
-		const struct share_limit *of =
-			n_limits ? bsearch(&key, limits, n_limits, sizeof(key), limit_cmp) : NULL;
+		const struct share_limit *of = n_limits ? bsearch(&key, limits, n_limits,
+								  sizeof(key), share_limit_order)
+							: NULL;
 		struct share *now, *old;
 
 		for (run = 1; i + run < n && same_share(&sorted[i], &sorted[i + run]); run++)

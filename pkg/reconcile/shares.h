@@ -44,7 +44,8 @@ struct shares {
 
 extern const char *const share_kinds[NFT_LIMIT_KINDS]; /* "connectionsPerPod", … */
 
-/* limits sorted by id; list in any order, of pods' addresses. */
+int share_limit_order(const void *a, const void *b); /* by id, for qsort and bsearch */
+/* limits sorted so; list in any order, of pods' addresses. */
 void shares_count(struct shares *s, const struct share_limit *limits, size_t n_limits,
 		  const struct ct_holding *list, size_t n);
 size_t shares_near(const struct shares *s, enum nft_limit_kind kind);

@@ -16,13 +16,6 @@
 #define ASKED_MS   1000
 #define ASKED_COST 20
 
-static int limit_cmp(const void *a, const void *b)
-{
-	const struct share_limit *x = a, *y = b;
-
-	return (x->id > y->id) - (x->id < y->id);
-}
-
 static size_t limits_get(const struct reconcile *r, struct share_limit **ret)
 {
 	const struct egress_addr *addrs;
@@ -41,13 +34,8 @@ static size_t limits_get(const struct reconcile *r, struct share_limit **ret)
 						      .most = {l->connections, l->ports}};
 	}
 	if (kept)
-		qsort(*ret, kept, sizeof(**ret), limit_cmp);
+		qsort(*ret, kept, sizeof(**ret), share_limit_order);
 	return kept;
-}
-
-static int address_cmp(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
 }
 
 static size_t pods_get(const struct reconcile *r, struct addr **ret)
@@ -64,7 +52,7 @@ static size_t pods_get(const struct reconcile *r, struct addr **ret)
 		}
 	}
 	if (n)
-		qsort(*ret, n, sizeof(**ret), address_cmp);
+		qsort(*ret, n, sizeof(**ret), addr_order);
 	return n;
 }
 
@@ -153,14 +141,9 @@ struct json *reconcile_shares(struct reconcile *r)
 
 static const char *gateway_of(const struct reconcile *r, struct addr a)
 {
-	const struct egress_addr *addrs;
-	size_t n = 0;
+	const struct egress_addr *known = compiled_addr_find(r->compiled, a);
 
-	addrs = compiled_addrs(r->compiled, &n);
-	for (size_t i = 0; i < n; i++)
-		if (addr_eq(addrs[i].addr, a))
-			return addrs[i].gateway;
-	return "";
+	return known ? known->gateway : "";
 }
 
 static void tell(const struct reconcile *r, const struct objects *objects,

@@ -20,11 +20,6 @@ static int64_t lost(void *data, const char *node)
 	return membership_lost(((const struct reconcile *)data)->membership, node);
 }
 
-static int order(const void *a, const void *b)
-{
-	return addr_cmp(*(const struct addr *)a, *(const struct addr *)b);
-}
-
 static void usage_note(struct reconcile *r, const struct egress_addr *addrs, size_t n, int64_t now)
 {
 	__cleanup_free struct addr *list = NULL;
@@ -36,7 +31,7 @@ static void usage_note(struct reconcile *r, const struct egress_addr *addrs, siz
 	for (size_t i = 0; i < n; i++)
 		if (addrs[i].local && !addrs[i].problem)
 			list[kept++] = addrs[i].addr;
-	qsort(list, kept, sizeof(*list), order);
+	qsort(list, kept, sizeof(*list), addr_order);
 	usage_refresh(&r->usage, list, kept, now);
 }
 

@@ -136,11 +136,5 @@ void policy_fixture_done(struct policy_fixture *f)
 
 const struct egress_addr *policy_fixture_addr(const struct policy_fixture *f, const char *text)
 {
-	size_t n;
-	const struct egress_addr *addrs = compiled_addrs(f->c, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (addr_eq(addrs[i].addr, addr_of(text)))
-			return &addrs[i];
-	return NULL;
+	return compiled_addr_find(f->c, addr_of(text));
 }
