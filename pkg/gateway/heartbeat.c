@@ -14,7 +14,7 @@
 struct wire {
 	uint32_t magic;
 	uint8_t version, state, flags, n_macs;
-	uint64_t from, to, incarnation, seq, echo_incarnation, echo_seq, time_ms, view, config;
+	uint64_t from, to, incarnation, seq, echo_incarnation, echo_seq, time_ms, unused, config;
 	uint32_t interval_ms, reserved;
 	uint8_t macs[HEARTBEAT_MACS][6];
 	uint8_t tag[MAC_SIZE];
@@ -50,7 +50,6 @@ void heartbeat_emit(const struct heartbeat *h, const struct heartbeat_key *key,
 		.echo_incarnation = htobe64(h->echo_incarnation),
 		.echo_seq = htobe64(h->echo_seq),
 		.time_ms = htobe64(h->time_ms),
-		.view = htobe64(h->view),
 		.config = htobe64(h->config),
 		.interval_ms = htonl(h->interval_ms),
 	};
@@ -88,7 +87,6 @@ int heartbeat_parse(const void *buf, size_t len, const struct heartbeat_key *key
 		.echo_incarnation = be64toh(w.echo_incarnation),
 		.echo_seq = be64toh(w.echo_seq),
 		.time_ms = be64toh(w.time_ms),
-		.view = be64toh(w.view),
 		.config = be64toh(w.config),
 		.interval_ms = ntohl(w.interval_ms),
 	};

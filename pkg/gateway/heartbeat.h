@@ -31,10 +31,10 @@ struct heartbeat {
 	uint64_t from, to;	   /* heartbeat_name */
 	uint64_t incarnation, seq; /* both only grow; seq begins anew with the incarnation */
 	uint64_t echo_incarnation,
-		echo_seq;      /* the highest that the sender has from `to`, 0 = none */
-	uint64_t time_ms;      /* since 1970; told, never judged by */
-	uint64_t view, config; /* digests: who lives; which addresses there are */
-	uint32_t interval_ms;  /* until the next one, at most */
+		echo_seq;     /* the highest that the sender has from `to`, 0 = none */
+	uint64_t time_ms;     /* since 1970; told, never judged by */
+	uint64_t config;      /* digest: which addresses there are */
+	uint32_t interval_ms; /* until the next one, at most */
 	uint8_t state, flags;
 	uint8_t n_macs; /* under which it answers for its addresses */
 	uint8_t macs[HEARTBEAT_MACS][6];

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 
 #define ANNOUNCED_MAX_MS 10000 /* an interval that a peer says is believed up to this */
@@ -369,16 +368,6 @@ enum members_fate members_receive(struct members *m, const struct heartbeat *h, 
 	return MEMBERS_TAKEN_IN;
 }
 
-static uint64_t view_digest(const struct members *m)
-{
-	/* a sum: each node leaves out another one of the list, itself, and puts it in again */
-	uint64_t sum = hash_bytes(&(uint8_t){members_self_tier(m)}, 1, m->id);
-
-	for (size_t i = 0; i < m->n; i++)
-		sum += hash_bytes(&m->peers[i].tier, 1, m->peers[i].id);
-	return sum;
-}
-
 bool members_send(struct members *m, int64_t now, size_t *ret_peer, struct heartbeat *ret)
 {
 	for (size_t i = 0; i < m->n; i++) {
@@ -400,7 +389,6 @@ bool members_send(struct members *m, int64_t now, size_t *ret_peer, struct heart
 			.echo_incarnation = p->incarnation,
 			.echo_seq = p->seq,
 			.time_ms = m->self.time_ms,
-			.view = view_digest(m),
 			.config = m->self.config,
 			.interval_ms = p->conf.interval_ms,
 			.state = m->state,
