@@ -106,12 +106,24 @@ def machine():
             "BPF JIT": first_line("cat", "/proc/sys/net/core/bpf_jit_enable")}
 
 
+def package(name):
+    return first_line("dpkg-query", "-W", "-f", "${Version}", name)
+
+
 def versions():
-    package = first_line("dpkg-query", "-W", "-f", "${Version}", "containernetworking-plugins")
     return {"sluice": first_line("git", "-C", str(pathlib.Path(__file__).parent), "describe", "--always", "--dirty"),
-            "containernetworking-plugins": package,
-            "compiler": first_line("gcc", "--version"), "clang": first_line("clang-14", "--version"),
+            **{name: package(name) for name in ("containernetworking-plugins", "iproute2", "iptables", "nftables",
+                                                "ipset", "gcc", "clang-14")},
             "python": platform.python_version()}
+
+
+def where(report):
+    """A report's machine and versions, a line each."""
+    machine = report["machine"]
+    cpu = machine["cpu"].replace("(R)", "").replace("(TM)", "")
+    return (f"{machine['processors']} {'virtual ' if machine['virtual'] else ''}processors, {cpu}, "
+            f"{machine['memory MiB']:,} MiB, Linux {machine['kernel']}",
+            ", ".join(f"{name} {version}" for name, version in report["versions"].items() if version))
 
 
 class Load:

@@ -1,18 +1,23 @@
 """Reports as SVG, light or dark as the viewer likes: curves of cost against size, bars of ratios with their gates."""
 import html
 import math
+import textwrap
+
+from measure import where
 
 WIDTH, HEIGHT = 680, 340
 LEFT, RIGHT, TOP, BOTTOM = 64, 150, 46, 48
+SMALL = 14  # a line of small print
 STYLE = """
  text { font: 13px system-ui, "Segoe UI", Roboto, sans-serif; fill: #24292f }
  .title { font-size: 15px; font-weight: 600 } .quiet { fill: #6e7781; font-size: 12px }
+ .small { fill: #6e7781; font-size: 10px }
  .grid { stroke: #d0d7de; stroke-width: 1 } .gate { stroke: #cf222e; stroke-width: 2 }
  .s0 { stroke: #0969da; fill: #0969da } .s1 { stroke: #bc4c00; fill: #bc4c00 } .s2 { stroke: #8250df; fill: #8250df }
  path.s0, path.s1, path.s2 { fill: none; stroke-width: 2 } text.s0, text.s1, text.s2 { stroke: none; font-weight: 600 }
  .band { stroke: none; opacity: .15 } .bar { stroke: none }
  @media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3 } .quiet { fill: #8d96a0 } .grid { stroke: #30363d } .gate { stroke: #f85149 }
+  text { fill: #e6edf3 } .quiet, .small { fill: #8d96a0 } .grid { stroke: #30363d } .gate { stroke: #f85149 }
   .s0 { stroke: #58a6ff; fill: #58a6ff } .s1 { stroke: #f0883e; fill: #f0883e } .s2 { stroke: #bc8cff; fill: #bc8cff }
   path.s0, path.s1, path.s2 { fill: none }
  }
@@ -30,9 +35,14 @@ def text(x, y, words, kind="", anchor="start"):
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{html.escape(words)}</text>'
 
 
-def document(width, height, parts):
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
-            f"<style>{STYLE}</style>\n" + "\n".join(parts) + "\n</svg>\n")
+def document(report, height, parts):
+    """With a last line or two on when, where and with what this was measured."""
+    machine, versions = where(report)
+    place = textwrap.wrap(f"{report['when']}, {machine}", 120) + textwrap.wrap(versions, 120)
+    small = [text(12, height + 4 + n * SMALL, line, "small") for n, line in enumerate(place)]
+    height += SMALL * len(place)
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">'
+            f"<style>{STYLE}</style>\n" + "\n".join(parts + small) + "\n</svg>\n")
 
 
 class Axis:
@@ -64,7 +74,7 @@ def apart(places, least=16):
     return moved
 
 
-def curve(tree):
+def curve(report, tree):
     series = tree["series"]
     points = [p for ps in series.values() for p in ps]
     x = Axis([max(p["x"], 1) for p in points], LEFT, WIDTH - RIGHT, False)
@@ -85,7 +95,7 @@ def curve(tree):
                   f'<path class="s{n}" d="M{line}"/>']
         parts += [f'<circle class="s{n}" cx="{px:.1f}" cy="{y.at(p["median"]):.1f}" r="3"/>' for px, p in at]
         parts.append(text(WIDTH - RIGHT + 10, labels[name], name, f"s{n}"))
-    return document(WIDTH, HEIGHT, parts)
+    return document(report, HEIGHT, parts)
 
 
 def bars(report, figures, title):
@@ -104,12 +114,12 @@ def bars(report, figures, title):
             at = left + float(f["gate"][2:]) / most * full
             parts.append(f'<path class="gate" d="M{at:.1f} {y - 1}v20"/>')
     parts.append(text(left, height - 6, "red: the gate", "quiet"))
-    return document(680, height, parts)
+    return document(report, height, parts)
 
 
 def pictures(report):
     """{file name: SVG}"""
-    drawn = {f"{report['name']}-{n}.svg": curve(c) for n, c in enumerate(report["curves"])}
+    drawn = {f"{report['name']}-{n}.svg": curve(report, c) for n, c in enumerate(report["curves"])}
     if report["name"] == "cni":
         chosen = [f for f in report["figures"] if f["gate"] and f["against"] == "bandwidth"]
         drawn["cni.svg"] = bars(report, chosen, "Sluice's share of what bandwidth needs")

@@ -95,9 +95,10 @@ def run(quick):
                 section.figures.append(Figure(
                     f"ADD {what}, {way}, 1,000 links", "µs", links[1000].costs(node, what),
                     links[30].costs(node, what), "<=1.15", "30 links"))
-            section.curves.append(Curve(f"ADD by {way}", "policies", "µs CPU", {
-                "ADD": {size: places[size].costs(node, "cpu") for size in sizes}}))
-        for what in ("cpu", "wall"):
+        for what, named in (("wall", "Latency"), ("cpu", "CPU time")):
+            section.curves.append(Curve(f"{named} of an ADD", "policies", "µs", {
+                way: {size: places[size].costs(node, what) for size in sizes}
+                for way, node in (("socket", "node1"), ("snapshot", "gw1"))}))
             for size in sizes:
                 new, usual = ([cost[what] for cost in costs] for costs in (places[size].fresh, places[size].usual))
                 section.figures.append(Figure(f"ADD {what}, a new program, {size:,} policies", "µs", new, usual,

@@ -1,4 +1,5 @@
 """A report as a table."""
+from measure import where
 
 
 def number(value):
@@ -22,6 +23,7 @@ def markdown(report):
     lines += ["| " + " | ".join(row(figure)) + " |" for figure in report["figures"]]
     lines += [f"\n{name}: " + ", ".join(f"{k} {v}" for k, v in note.items())
               for name, note in report["notes"].items()]
+    lines.append(f"\nMeasured {report['when']} on " + "; ".join(where(report)))
     return "\n".join(lines) + "\n"
 
 
