@@ -15,6 +15,12 @@ sampled() {
 @test "DEL, CHECK and GC with a fault in a system call" { sampled '^(DEL|CHECK|GC)' 8; }
 @test "sluiced --once with a fault in a system call" { sampled '^sluiced' 6; }
 @test "a pass of the daemon with a fault in a system call" { sampled '^a pass of' 12; }
+# the daemon that took over is what the case has to end with
+@test "a fault that ends the daemon at its start" {
+	run "$TOP/e2e/faults/run" --only '^the start' --calls '^socket/0/1$' --fault kill --jobs 1
+	echo "$output"
+	[ "$status" = 0 ] && [[ $output == *'1 faults injected'* ]]
+}
 @test "pods that come and go all at once, with GC and edits in between" {
 	run "$TOP/e2e/faults/soak" --seconds 8 --workers 16
 	echo "$output"

@@ -167,8 +167,8 @@ class Start(Pass):
         return listed
 
     def stop(self):
-        if self.tracer.poll() is None:
-            self.w.daemon_stop()
+        """The one that was started under the tracer, or that took over from it when the fault ended it."""
+        self.w.daemon_stop()
         self.tracer.wait()
 
     def once(self, call, fault):

@@ -140,7 +140,7 @@ kube_node_start() {
 			--log-level "${LAB_LOG:-debug}" --kubeconfig "$KUBE/sluiced.kubeconfig" --namespace sluice-system
 	done
 	for node in "$@"; do
-		lab_wait 100 node_answers "$node" || lab_fail "sluiced on $node does not answer"
+		lab_wait 100 node_answers "$node" || node_fail "$node" "does not answer"
 	done
 }
 synced() { ctl "$1" status -o json | jq -e '.api.synced'; }

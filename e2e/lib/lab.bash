@@ -296,10 +296,33 @@ node_start() {
 		daemon "sluiced-$node" on "$node" "$BIN/sluiced" "${NODE_ARGS[@]}" \
 			--log-level "${LAB_LOG:-info}"
 	done
-	for node in "$@"; do
-		lab_wait 100 test -S "$LAB/$node/run/sluiced.sock" || lab_fail "sluiced on $node did not open its socket"
-		lab_wait 50 node_answers "$node" || lab_fail "sluiced on $node does not answer"
-	done
+	for node in "$@"; do node_up_wait "$node" || return; done
+}
+
+# node_up_wait NODE: its daemon answers; one that has ended is not waited for
+node_up_wait() {
+	lab_wait 100 node_opened_or_ended "$1"
+	[ -S "$LAB/$1/run/sluiced.sock" ] || node_fail "$1" "did not open its socket" || return
+	lab_wait 50 node_answers "$1" || node_fail "$1" "does not answer"
+}
+node_opened_or_ended() { [ -S "$LAB/$1/run/sluiced.sock" ] || gone "$(cat "$LAB/pids/sluiced-$1")"; }
+
+# node_fail NODE TEXT: and what there is to know of why: its log, where it waits, who else is at
+# work in its folders, who has the lock
+node_fail() {
+	local node=$1 pid lock=$LAB/$1/run/sluiced.lock
+	pid=$(cat "$LAB/pids/sluiced-$node")
+	{
+		echo "---- sluiced on $node, its log"
+		tail -n "${LAB_TAIL:-25}" "$LAB/log/sluiced-$node"
+		echo "---- its process $pid$(gone "$pid" && echo " has ended")"
+		grep -sE '^(State|TracerPid|VmRSS|.*ctxt)' "/proc/$pid/status" && cat "/proc/$pid/stack"
+		echo "---- in its folders"
+		pgrep -f "$LAB/$node/run" | xargs -r ps ww -o pid,ppid,stat,etimes,time,wchan:24,args -p
+		echo "---- has $lock: $(awk -v inode=":$(stat -c %i "$lock")$" '$6 ~ inode { print $5 }' /proc/locks | xargs)"
+		echo "---- load $(cat /proc/loadavg)"
+	} >&2 || : # it goes on, whatever of it is missing
+	lab_fail "sluiced on $node $2"
 }
 
 # whether it is ready (3: not) is each test's own business
