@@ -90,6 +90,23 @@ killed() {
 	KILL_AFTER=$3 run -137 "r_$1" "$2"
 }
 
+# orphaned VERB POD N at-once|late: the Nth plugin works on, alone; late: it was held up, so
+# that what comes next is done first. orphans_end POD: none of the pod's is at work any more
+orphaned() {
+	local plugin
+	if [ ! -d "$LAB/late" ]; then
+		mkdir "$LAB/late"
+		for plugin in /usr/lib/cni/bridge "$BIN/sluice" /usr/lib/cni/tuning; do
+			printf '#!/bin/sh\nsleep 1\nexec "%s"\n' "$plugin" >"$LAB/late/${plugin##*/}"
+			chmod +x "$LAB/late/${plugin##*/}"
+		done
+	fi
+	[ "$4" = at-once ] || local CNI_PATH=$LAB/late:$CNI_PATH
+	KILL_IN=$3 run -137 "r_$1" "$2"
+}
+orphans_end() { lab_wait 300 no_orphans "$1" || lab_fail "a plugin of $1 does not end"; }
+no_orphans() { [ -z "$(processes_of "CNI_CONTAINERID=$P-$1")" ]; }
+
 @test "the runtime killed after each plugin of ADD: its DEL finds all of it, and the retry works" {
 	local n
 	office_up
@@ -106,6 +123,56 @@ killed() {
 		r_del "p$n"
 		nothing_left node1
 	done
+}
+
+@test "the runtime killed while each plugin of ADD works, which works on: DEL meanwhile, and again" {
+	local n when
+	office_up
+	three
+	for n in 1-at-once 2-at-once 2-late 3-at-once ${SLUICE_E2E_FULL:+1-late 3-late}; do
+		when=${n#*-}
+		r_netns "o$n"
+		orphaned add "o$n" "${n%%-*}" "$when"
+		r_del "o$n"
+		orphans_end "o$n"
+		r_del "o$n"
+		ip netns del "$P-o$n"
+		lab_wait 300 nothing_left node1 || nothing_left node1
+		# the namespace goes under the plugin's hands, and no DEL but the one without it comes
+		r_netns "e$n"
+		orphaned add "e$n" "${n%%-*}" "$when"
+		ip netns del "$P-e$n"
+		orphans_end "e$n"
+		r_del "e$n" -
+		lab_wait 300 nothing_left node1 || nothing_left node1
+	done
+	r_netns well
+	r_add well
+	same "the next one" "$EGRESS_V4" "$(ask well udp "$EXT_V4")"
+	r_del well
+	nothing_left node1
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+}
+
+@test "the runtime killed while each plugin of DEL works, which works on: DEL meanwhile, with and without the namespace" {
+	local n
+	office_up
+	three
+	for n in 1-at-once 2-at-once 2-late 3-at-once ${SLUICE_E2E_FULL:+1-late 3-late}; do
+		r_netns "o$n"
+		r_add "o$n"
+		orphaned del "o$n" "${n%%-*}" "${n#*-}"
+		r_del "o$n"
+		orphans_end "o$n"
+		nothing_left node1
+		r_add "o$n"
+		orphaned del "o$n" "${n%%-*}" "${n#*-}"
+		ip netns del "$P-o$n"
+		r_del "o$n" -
+		orphans_end "o$n"
+		nothing_left node1
+	done
+	only_from
 }
 
 @test "the runtime killed after each plugin of DEL: called again, with and without the namespace" {

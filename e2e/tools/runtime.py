@@ -10,8 +10,9 @@ do: GC and STATUS, and dying between any two plugins of a list.
     runtime.py status CONFLIST
 
 Environment as for cnirun: CNI_PATH, CNI_CACHE (a folder), CNI_IFNAME (eth0), CNI_ARGS,
-CAP_ARGS (JSON); KILL_AFTER=N: dies by SIGKILL when the Nth plugin has ended. What each
-plugin was called with is appended to CNI_CACHE/calls: VERB TYPE EXIT.
+CAP_ARGS (JSON); KILL_AFTER=N: dies by SIGKILL when the Nth plugin has ended; KILL_IN=N:
+when it has got its request, so that it works on alone. What each plugin was called with
+is appended to CNI_CACHE/calls: VERB TYPE EXIT.
 """
 import json
 import os
@@ -23,6 +24,7 @@ import sys
 IFNAME = os.environ.get("CNI_IFNAME", "eth0")
 CACHE = pathlib.Path(os.environ["CNI_CACHE"])
 KILL_AFTER = int(os.environ.get("KILL_AFTER", "0"))
+KILL_IN = int(os.environ.get("KILL_IN", "0"))
 
 
 class Failed(Exception):
@@ -57,22 +59,27 @@ class Network:
             if (path := pathlib.Path(folder, plugin["type"])).is_file()
         )
         base = {k: v for k, v in os.environ.items() if not k.startswith("CNI_") or k == "CNI_PATH"}
-        done = subprocess.run(
+        process = subprocess.Popen(
             [binary],
-            input=json.dumps(self.request(plugin, extra)),
             env={**base, "CNI_COMMAND": verb, **environment},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            check=False,
             text=True,
         )
-        with open(CACHE / "calls", "a", encoding="utf-8") as calls:
-            calls.write(f"{verb} {plugin['type']} {done.returncode}\n")
+        process.stdin.write(json.dumps(self.request(plugin, extra)))
+        process.stdin.close()
         self.calls += 1
+        if self.calls == KILL_IN:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = process.stdout.read().strip()
+        status = process.wait()
+        with open(CACHE / "calls", "a", encoding="utf-8") as calls:
+            calls.write(f"{verb} {plugin['type']} {status}\n")
         if self.calls == KILL_AFTER:
             os.kill(os.getpid(), signal.SIGKILL)
-        if done.returncode != 0:
-            raise Failed(f"{verb} {plugin['type']}: {done.stdout.strip()}")
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        if status != 0:
+            raise Failed(f"{verb} {plugin['type']}: {answer}")
+        return json.loads(answer) if answer else None
 
     def attachment(self, container, netns):
         environment = {"CNI_CONTAINERID": container, "CNI_IFNAME": IFNAME}
