@@ -196,7 +196,7 @@ all_heard() { [ "$(seen tcp "$EGRESS_V4")" = 10 ] && [ "$(seen tcp "$EGRESS_V6")
 		sleep "$delay"
 		pkill -KILL -P "$pid" podman || kill -KILL "$pid" || true
 		wait "$pid" || true
-		pm rm -f -t 0 -a
+		pm_remove
 		echo "# $delay"
 		forgotten_end
 		only_from "$EGRESS_V4" "$EGRESS_V6"
@@ -214,23 +214,29 @@ forgotten_end() {
 	lab_wait 300 nothing_left node1 || nothing_left node1
 }
 
-@test "containerd killed after each plugin of ADD and of DEL: its next calls and the namespace's end leave nothing (long)" {
+@test "containerd killed at every step of a pod: its next calls and the namespace's end leave nothing (long)" {
 	need_containerd
 	office_up
 	containerd_up node1
-	local plugin
-	for plugin in bridge sluice; do
-		dies_at ADD "$plugin"
+	local step
+	for step in "before ADD bridge" "after ADD bridge" "before ADD sluice" "after ADD sluice" \
+		"before create runc" "after create runc" "before start runc" "after start runc"; do
+		echo "# $step"
+		dies_at "$step"
 		sandbox_run default/web || true
 		died
 		containerd_start
 		sandboxes_remove
 		forgotten_end
+		only_from "$EGRESS_V4" "$EGRESS_V6"
 	done
-	for plugin in sluice bridge; do
+	for step in "before kill runc" "after kill runc" "before delete runc" "after delete runc" \
+		"before DEL sluice" "after DEL sluice" "before DEL bridge" "after DEL bridge"; do
+		echo "# $step"
+		counts reset >/dev/null
 		sandbox_run default/web
 		it_said
-		dies_at DEL "$plugin"
+		dies_at "$step"
 		sandboxes_remove || true
 		died
 		containerd_start
@@ -249,23 +255,29 @@ pm_remove() {
 	pm rm -f -t 0 -a
 }
 
-@test "podman killed after each plugin of ADD and of DEL: its next calls and the namespace's end leave nothing (long)" {
+@test "podman killed at every step of a container: its next calls and the namespace's end leave nothing (long)" {
 	need_podman
 	office_up
 	podman_up node1
-	local plugin
-	for plugin in bridge sluice; do
-		dies_at ADD "$plugin"
-		pm_run web || true
+	local step
+	for step in "before ADD bridge" "after ADD bridge" "before ADD sluice" "after ADD sluice" \
+		"before create runc" "after create runc" "before start runc" "after start runc"; do
+		echo "# $step"
+		dies_at "$step"
+		doomed pm_run web || true
 		died
 		pm_remove
 		forgotten_end
+		only_from "$EGRESS_V4" "$EGRESS_V6"
 	done
-	for plugin in sluice bridge; do
+	for step in "before kill runc" "after kill runc" "before DEL sluice" "after DEL sluice" \
+		"before DEL bridge" "after DEL bridge" "before delete runc" "after delete runc"; do
+		echo "# $step"
+		counts reset >/dev/null
 		pm_run web
 		it_said
-		dies_at DEL "$plugin"
-		pm rm -f -t 0 web || true
+		dies_at "$step"
+		doomed pm rm -f -t 0 web || true
 		died
 		pm_remove
 		forgotten_end

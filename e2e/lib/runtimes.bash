@@ -29,6 +29,7 @@ room_up() {
 	ln -s /usr/lib/cni/* "$ROOM/bin"
 	recorder
 	deadly bridge /usr/lib/cni/bridge
+	deadly runc "$(command -v runc)"
 	image
 	cp "$LAB/$node/net.conflist" "$ROOM/net.d/10-lab.conflist"
 	daemon "room-$node" nsenter --net="/run/netns/$P-$node" unshare --mount sh -c "
@@ -61,22 +62,42 @@ recorder() {
 	deadly sluice "$ROOM/recorder"
 }
 
-# deadly PLUGIN BINARY: it kills the runtime that called it when it has done what
-# dies_at said, once. dies_at VERB PLUGIN; died: it has
+# deadly NAME BINARY: a plugin or runc; it kills the runtime before or after it does what dies_at
+# said, once, and in the first case goes on alone. dies_at before|after VERB NAME, where runc's
+# verbs are create, start, kill, delete; died: it has. The runtime is who calls, but for what
+# its helpers call: then the one whose pid is in $ROOM/runtime (see doomed).
 deadly() {
 	rm -f "$ROOM/bin/$1"
 	cat >"$ROOM/bin/$1" <<-END
 		#!/bin/sh
-		"$2"
+		verb=\$CNI_COMMAND
+		[ $1 != runc ] || for word; do
+			case \$word in create | start | kill | delete) verb=\$word && break ;; esac
+		done
+		dies() {
+			[ "\$(cat "$ROOM/dies-at" 2>/dev/null)" = "\$1 \$verb $1" ] || return
+			case \$(cat /proc/\$PPID/comm) in
+			podman | containerd) pid=\$PPID ;;
+			*) pid=\$(cat "$ROOM/runtime") ;;
+			esac
+			kill -KILL "\$pid" && rm "$ROOM/dies-at"
+		}
+		dies before
+		"$2" "\$@"
 		status=\$?
-		[ "\$(cat "$ROOM/dies-at" 2>/dev/null)" != "\$CNI_COMMAND $1" ] ||
-			{ rm "$ROOM/dies-at" && kill -KILL \$PPID; }
+		dies after
 		exit \$status
 	END
 	chmod +x "$ROOM/bin/$1"
 }
-dies_at() { echo "$1 $2" >"$ROOM/dies-at"; }
-died() { [ ! -e "$ROOM/dies-at" ]; }
+dies_at() { echo "$*" >"$ROOM/dies-at"; }
+died() { lab_wait 10 test ! -e "$ROOM/dies-at" || lab_fail "it did not die $(cat "$ROOM/dies-at")"; }
+# doomed COMMAND…: pm and what calls it once, as the one who dies
+doomed() (
+	echo "$BASHPID" >"$ROOM/runtime"
+	local EXEC=exec
+	"$@"
+)
 calls() { sed 's/  / - /' "$ROOM/calls.log"; }
 
 # An image whose first process speaks at once, to everybody, and then waits.
@@ -122,6 +143,8 @@ podman_up() {
 		runtime = "runc"
 		cgroup_manager = "cgroupfs"
 		events_logger = "none"
+		[engine.runtimes]
+		runc = ["$ROOM/bin/runc"]
 	END
 	pm load -q -i "$ROOM/image.tar"
 }
@@ -133,6 +156,7 @@ pm_run() { pm run -d --network "lab-node1" --cgroup-parent "/$P" --name "$@" loc
 
 containerd_start() {
 	daemon "containerd-$ROOM_NODE" inside containerd --config "$ROOM/containerd.toml"
+	cp "$LAB/pids/containerd-$ROOM_NODE" "$ROOM/runtime"
 	lab_wait 100 cri ready || lab_fail "containerd is not ready: $(tail -n 20 "$LAB/log/containerd-$ROOM_NODE")"
 }
 
@@ -149,6 +173,10 @@ containerd_up() {
 		sandbox_image = "localhost/hello:1"
 		restrict_oom_score_adj = true
 		disable_apparmor = true
+		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+		runtime_type = "io.containerd.runc.v2"
+		[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+		BinaryName = "$ROOM/bin/runc"
 		[plugins."io.containerd.grpc.v1.cri".cni]
 		bin_dir = "$ROOM/bin"
 		conf_dir = "$ROOM/net.d"
