@@ -65,6 +65,42 @@ list11() {
 	nothing_left node1
 }
 
+# whole VERB [CONTAINER…]: of the whole list, by libcni
+whole() { on node1 env CNI_PATH="$CNI_PATH" CNI_CACHE="$LAB/cache" "$CNIRUN" "$1" "$LAB/node1/net.conflist" "${@:2}"; }
+
+@test "version 1.1.0: the same by libcni itself, where there is one that has GC and STATUS (long)" {
+	skip_long
+	local pod
+	list11
+	run whole status
+	[[ $output != *"of the specification 1.0.0"* ]] || skip "Debian 12's libcni is 1.1.2"
+	same "STATUS without a daemon" 0 "$status"
+	office_up
+	whole status
+	for pod in a b c; do web_add "$pod"; done
+	cni check a node1
+	whole gc "$P-a" "$P-b" "$P-c"
+	same "all valid" 3 "$(records)"
+	# what libcni remembers of the third goes by a DEL, and a GC for all comes behind it
+	whole gc "$P-a" "$P-b"
+	same "two valid" 2 "$(records)"
+	# what it does not remember goes by GC alone
+	rm "$LAB/cache/results/"*"$P-b-eth0"
+	whole gc "$P-a"
+	same "one valid" 1 "$(records)"
+	same "map entries" 1 "$(map_dump node1 pods | jq length)"
+	same "a stays" "$EGRESS_V6" "$(ask a tcp "$EXT_V6")"
+	same "b is closed" timeout "$(ask b udp "$EXT_V4" timeout=300)"
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+	whole gc
+	same "none valid" 0 "$(records)"
+	for pod in a b c; do pod_del "$pod"; done
+	nothing_left node1
+	list11 '.unwell = true'
+	run ! whole status
+	[[ $output == *unwell* ]]
+}
+
 @test "version 1.1.0: a plugin before us that fails GC does not keep us from ours" {
 	office_up
 	list11

@@ -25,7 +25,7 @@
 [ -z "${BATS_VERSION:-}" ] || bats_require_minimum_version 1.5.0
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PROBE=$TOP/build/e2e/slprobe
-CNIRUN=$TOP/build/e2e/cnirun
+CNIRUN=${CNIRUN:-$TOP/build/e2e/cnirun}
 BIN=${SLUICE_BIN:-$TOP/build/bin}
 PORT=7000
 CNI_PATH=$BIN:/usr/lib/cni:$TOP/e2e/tools/cni

@@ -4,6 +4,7 @@
 // as container runtimes do, and starts pods in numbers for the first-packet test.
 //
 //	cnirun add|check|del CONFLIST NETNS CONTAINER
+//	cnirun gc CONFLIST [CONTAINER…]    these are valid; status CONFLIST (libcni 1.2 and later)
 //	cnirun storm CONFLIST WORKERS FROM COUNT NETNS-PREFIX PROBE ARGUMENT…
 //	cnirun poll DIR PLUGIN STOP-FILE
 //
@@ -91,8 +92,14 @@ func main() {
 		poll(args[1], args[2], args[3])
 		return
 	}
+	if len(args) >= 2 && (args[0] == "gc" || args[0] == "status") {
+		if err := openChain(args[1]).whole(args[0], args[2:]); err != nil {
+			fail("%s: %v", args[0], err)
+		}
+		return
+	}
 	if len(args) != 4 {
-		fail("add|check|del CONFLIST NETNS CONTAINER, or storm CONFLIST WORKERS FROM COUNT NETNS-PREFIX PROBE ARGUMENT…, or poll DIR PLUGIN STOP-FILE")
+		fail("add|check|del CONFLIST NETNS CONTAINER, gc CONFLIST [CONTAINER…], status CONFLIST, or storm CONFLIST WORKERS FROM COUNT NETNS-PREFIX PROBE ARGUMENT…, or poll DIR PLUGIN STOP-FILE")
 	}
 	if err := openChain(args[1]).verb(args[0], runtimeConf(args[2], args[3])); err != nil {
 		fail("%s: %v", args[0], err)
