@@ -130,6 +130,57 @@ static __always_inline bool is_outside(const struct slu_addr *a)
 	       !addr_link_local(a) && !is_loopback(a);
 }
 
+#define ENDS_REQUEST  (1u << 0) /* from a pod to an outside */
+#define ENDS_REPLY    (1u << 1) /* back */
+#define TUNNEL_RECENT 1024	/* a power of 2 */
+
+/* What "inside" said of two addresses: two searches in a trie, 45 ns of each packet. */
+struct tunnel_recent {
+	struct slu_addr src, dst;
+	__u32 epoch, kinds;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TUNNEL_RECENT);
+	__type(key, __u32);
+	__type(value, struct tunnel_recent);
+} tunnel_recent SEC(".maps");
+
+static __always_inline struct tunnel_recent *ends_slot(const struct pkt *p)
+{
+	const __u32 *s = p->src.w, *d = p->dst.w;
+	__u64 h = (s[3] ^ (__u64)d[3] << 32) * 0x9e3779b97f4a7c15ull;
+	__u32 slot;
+
+	h ^= (s[1] ^ s[2] ^ (__u64)(d[1] ^ d[2]) << 32) * 0xc2b2ae3d27d4eb4full;
+	slot = h >> 54;
+	_Static_assert(TUNNEL_RECENT == 1 << (64 - 54), "slots");
+	return bpf_map_lookup_elem(&tunnel_recent, &slot);
+}
+
+/* ENDS_*; 0: neither. The epoch counts up when "inside" has changed. */
+static __always_inline __u32 ends_kinds(const struct pkt *p)
+{
+	__u32 zero = 0, now, kinds;
+	const volatile __u32 *epoch_now = bpf_map_lookup_elem(&epoch, &zero);
+	struct tunnel_recent *seen = ends_slot(p);
+
+	if (!epoch_now || !seen)
+		return 0;
+	now = *epoch_now;
+	if (seen->epoch == now && addr_same(&seen->src, &p->src) && addr_same(&seen->dst, &p->dst))
+		return seen->kinds;
+	kinds = inside_flags(&p->src) & SLU_INSIDE_POD && is_outside(&p->dst) ? ENDS_REQUEST : 0;
+	if (inside_flags(&p->dst) & SLU_INSIDE_POD && is_outside(&p->src))
+		kinds |= ENDS_REPLY;
+	seen->src = p->src;
+	seen->dst = p->dst;
+	seen->epoch = now;
+	seen->kinds = kinds;
+	return kinds;
+}
+
 static __always_inline int from_tunnel_accept(struct __sk_buff *skb, const struct slu_config *c,
 					      __u32 bits)
 {
@@ -146,7 +197,7 @@ int slu_from_tunnel(struct __sk_buff *skb)
 	struct slu_owned_key local = {};
 	struct slu_addr remote;
 	struct pkt p = {};
-	__u32 *node, *id;
+	__u32 *node, *id, kinds;
 	int reason;
 
 	if (!c || !c->mark_mask || !tunnel_ends(skb, &remote, &local))
@@ -157,15 +208,16 @@ int slu_from_tunnel(struct __sk_buff *skb)
 	reason = skb->vlan_present ? SLU_DROP_MALFORMED : slu_parse(skb, &p, skb->protocol);
 	if (reason)
 		return drop(skb, reason);
+	kinds = ends_kinds(&p);
 	id = bpf_map_lookup_elem(&owned, &local);
-	if (id && inside_flags(&p.src) & SLU_INSIDE_POD && is_outside(&p.dst)) {
+	if (id && kinds & ENDS_REQUEST) {
 		skb->priority = *node;
 		return from_tunnel_accept(skb, c, c->divert | *id << (c->mark_shift & 31));
 	}
 	if (local.vni != SLU_VNI_ADDRESS ||
 	    (!addr_same(&local.endpoint, &c->self_v4) && !addr_same(&local.endpoint, &c->self_v6)))
 		return drop(skb, id ? SLU_DROP_TUNNEL_INNER : SLU_DROP_TUNNEL_ADDRESS);
-	if (!(inside_flags(&p.dst) & SLU_INSIDE_POD) || !is_outside(&p.src))
+	if (!(kinds & ENDS_REPLY))
 		return drop(skb, SLU_DROP_TUNNEL_INNER);
 	skb->priority = 0; /* a request's alone says a node */
 	return from_tunnel_accept(skb, c, 0);

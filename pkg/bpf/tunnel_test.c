@@ -418,6 +418,33 @@ static void refuses_what_is_no_request_and_no_reply(void **state)
 	}
 }
 
+/* What it has seen before is no answer any more once "inside" has changed. */
+static void looks_again_where_addresses_lie_after_a_change(void **state)
+{
+	struct slu_lpm_key outside = {.prefixlen = 96 + 15, .addr = world_addr("198.18.0.0")};
+	uint32_t flags = SLU_INSIDE_ALL;
+	struct packet in, p;
+	struct err e = {};
+	uint64_t before;
+
+	lab();
+	inner(&in, "10.1.0.9", "198.18.0.1", SENDER_MAC, DEVICE_MAC);
+	outer(&p, PEER_V4, "203.0.113.1", SLU_VNI_ADDRESS, &in);
+	for (int turn = 0; turn < 2; turn++) {
+		count_only(WORLD_DIVERT | world_mark(16), 2);
+		arrives(&p);
+		assert_true(counted());
+		before = world_drops(SLU_DROP_TUNNEL_INNER);
+		expect_ok(bpf_map_set(world_pins(), BPF_MAP_INSIDE, &outside, &flags, &e), &e);
+		expect_ok(bpf_epoch_bump(world_pins(), &e), &e);
+		arrives(&p);
+		world_drops_soon(SLU_DROP_TUNNEL_INNER, before + 1);
+		assert_int_equal(world_drops(SLU_DROP_TUNNEL_INNER), before + 1);
+		expect_ok(bpf_map_delete(world_pins(), BPF_MAP_INSIDE, &outside, &e), &e);
+		expect_ok(bpf_epoch_bump(world_pins(), &e), &e);
+	}
+}
+
 static void refuses_inner_frames_that_are_not_ip(void **state)
 {
 	uint64_t before;
@@ -463,6 +490,7 @@ int main(void)
 		cmocka_unit_test(clears_the_whole_mark_and_sets_the_sender),
 		cmocka_unit_test(takes_requests_and_replies),
 		cmocka_unit_test(refuses_what_is_no_request_and_no_reply),
+		cmocka_unit_test(looks_again_where_addresses_lie_after_a_change),
 		cmocka_unit_test(refuses_inner_frames_that_are_not_ip),
 		cmocka_unit_test(refuses_what_did_not_come_by_tunnel),
 	};
