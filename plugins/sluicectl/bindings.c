@@ -361,14 +361,14 @@ const struct verb verb_bindings = {
 	.name = "bindings",
 	.run = run,
 	.help = "bindings [OPTION]…\n"
-		"pods, their policies, and the addresses they appear as\n"
+		"pods, their policies, and the egress addresses they use\n"
 		"\n"
 		"  -n, --namespace NS   only pods of that namespace\n"
 		"\n"
 		"OWNER is the node that carries the address, \"local\" for this one, or why "
 		"nobody\n"
-		"does. A pod without policies appears as the node; of a cluster, only -o wide\n"
-		"lists those. HOLDS (where gateways have limits, and the daemon answers) is what\n"
-		"the pod has of an address, of what it may have.\n"
+		"does. A pod without policies uses the node's address; for a cluster only -o wide\n"
+		"lists those. HOLDS, where gateways have limits and the daemon answers, is what\n"
+		"the pod has of an address, and what it may have.\n"
 		"\n",
 };

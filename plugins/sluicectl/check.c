@@ -230,10 +230,10 @@ const struct verb verb_check_config = {
 	.run = run,
 	.max_args = 1000,
 	.help = "check-config [PATH]… [OPTION]…\n"
-		"are these policy files valid, before anything runs\n"
+		"check policy files before they are in force\n"
 		"\n"
-		"PATH is a file or a folder (default: the policy folder); all of them are judged\n"
-		"together; of each document the first mistake is named, with its line. Needs\n"
-		"neither root nor a daemon. Exit status 1 when one is invalid.\n"
+		"PATH is a file or a folder (default: the policy folder). All of them are judged\n"
+		"together. For each document the first mistake is named, with its line. Needs\n"
+		"neither root nor a daemon. Exit status 1 if anything is invalid.\n"
 		"\n",
 };

@@ -134,7 +134,7 @@ const struct verb verb_counters = {
 	.name = "counters",
 	.run = run,
 	.help = "counters [--all] [OPTION]…\n"
-		"packets dropped, by numbered reason, and what audits would do\n"
+		"dropped packets by reason, and what audited policies would do\n"
 		"\n"
 		"  --all                also the reasons that dropped nothing\n"
 		"\n"

@@ -12,7 +12,8 @@ int daemon_ask(const struct ctl *ctl, struct json *request, struct json **ret, s
 
 	json_set(request, "v", json_new_int(1));
 	if (socket_ask(ctl->conf.run_dir, request, TIMEOUT_MS, &answer, e) < 0)
-		return err_wrap(e, "sluiced does not answer (what is in force stays in force)");
+		return err_wrap(
+			e, "sluiced does not answer: is it running? (pods keep what is in force)");
 	if (!bool_of(answer, "ok"))
 		return err_set(e, -1, "sluiced: %s", text_of(answer, "error") ?: "refused");
 	json_del(answer, "v");

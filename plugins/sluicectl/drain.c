@@ -102,11 +102,11 @@ const struct verb verb_drain = {
 	.name = "drain",
 	.run = run_drain,
 	.help = "drain [OPTION]…\n"
-		"hand this node's egress addresses to others, and take none\n"
+		"hand this node's egress addresses to other gateways\n"
 		"\n"
-		"With the connections that are open under them: none is cut. Holds until\n"
+		"Their connections move along; none is cut. The node takes no address until\n"
 		"'undrain', over restarts too. Waits until the last address is gone; exit\n"
-		"status 1 if one stays because nobody else may have it.\n"
+		"status 1 if one stays because no other node may have it.\n"
 		"\n",
 };
 
@@ -114,6 +114,6 @@ const struct verb verb_undrain = {
 	.name = "undrain",
 	.run = run_undrain,
 	.help = "undrain [OPTION]…\n"
-		"let this node have egress addresses again\n"
+		"let this node carry egress addresses again\n"
 		"\n",
 };

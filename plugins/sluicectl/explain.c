@@ -207,9 +207,8 @@ static void stranger_warn(const struct view *v, const char *namespace, const cha
 		if (strcmp(set->pods[i]->meta.namespace, namespace) == 0)
 			names[n++] = set->pods[i]->meta.name;
 	meant = closest(name, names, n);
-	ctl_warn("%s: judged without labels (--labels)%s%s%s%s%s",
-		 records_unreadable(v) ? v->records_err.msg
-				       : "no attachment of that pod is on record here",
+	ctl_warn("%s: judged without labels (give them by --labels)%s%s%s%s%s",
+		 records_unreadable(v) ? v->records_err.msg : "no such pod on this node",
 		 meant ? "; did you mean '" : "", meant ? namespace : "", meant ? "/" : "",
 		 meant ?: "", meant ? "'?" : "");
 }
@@ -326,9 +325,9 @@ int explain_read(const struct ctl *ctl, struct explain_in *ret)
 		ctl_fail(&e);
 		return CTL_USAGE;
 	}
-	ret->imagined = ctl->at	      ? "it was asked for another time"
-			: ctl->labels ? "it was asked for other labels"
-			: ctl->fqdn   ? "it was asked for a name"
+	ret->imagined = ctl->at	      ? "--at asks for another time"
+			: ctl->labels ? "--labels asks for other labels"
+			: ctl->fqdn   ? "--fqdn asks for a name"
 				      : NULL;
 	return CTL_OK;
 }
@@ -383,22 +382,22 @@ const struct verb verb_explain = {
 	.min_args = 2,
 	.max_args = 2,
 	.help = "explain [-n NS] POD DEST[:PORT][/PROTO] [OPTION]…\n"
-		"what becomes of a packet, by which rule, and why not others\n"
+		"what happens to a packet, which rule decides, and why\n"
 		"\n"
-		"POD is NAMESPACE/NAME, or a name in namespace NS (\"default\"; of a cluster that\n"
-		"of the kubeconfig's context). DEST is an address; an IPv6 one with a port\n"
-		"stands in brackets. PROTO is TCP (default with a port), UDP, SCTP, ICMP,\n"
-		"ICMPv6 (PORT is then the type) or a number. Without a port there is one answer\n"
-		"for each range of ports that has another one. Sends nothing; needs neither root\n"
+		"POD is NAMESPACE/NAME, or a name in namespace NS (default: \"default\"; for a\n"
+		"cluster that of the kubeconfig's context). DEST is an address; put an IPv6\n"
+		"address with a port in brackets. PROTO is TCP (default with a port), UDP, SCTP,\n"
+		"ICMP, ICMPv6 (PORT is then the type) or a number. Without a port there is one\n"
+		"answer for each range of ports that differs. Nothing is sent. Needs neither root\n"
 		"nor a daemon, but without root the pods on record may be unreadable.\n"
 		"\n"
 		"  --proto P, --port N  the same as in DEST\n"
-		"  --at TIME            as it will be, or was, then (2026-12-24T18:00:00Z)\n"
+		"  --at TIME            as of that time (2026-12-24T18:00:00Z)\n"
 		"  --fqdn NAME          as if DEST had been learned as an address of that name;\n"
-		"                       else, as root, what it has been learned as\n"
+		"                       by default, as root, what it has been learned as\n"
 		"  --labels K=V,…       judge a pod with these labels, whether it exists or not\n"
 		"\n"
-		"As root, for a pod that runs here, the BPF program in force is asked the same by\n"
-		"a test run that leaves no trace; exit status 1 if it says anything else.\n"
+		"As root, for a pod that runs here, the BPF program in the kernel is asked the\n"
+		"same by a test run that leaves no trace; exit status 1 if its answer differs.\n"
 		"\n",
 };

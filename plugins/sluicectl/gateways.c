@@ -138,11 +138,11 @@ const struct verb verb_gateways = {
 	.name = "gateways",
 	.run = run,
 	.help = "gateways [OPTION]…\n"
-		"egress addresses, who carries each and since when\n"
+		"egress addresses, which node carries each, and since when\n"
 		"\n"
-		"Of a node: those that this node uses or carries, as its daemon sees it now, and\n"
-		"the other gateways with the time since each was heard. Of a cluster: all, as\n"
-		"their carriers say in status. With -o wide also whom it was taken over from,\n"
-		"the device, connections and ports.\n"
+		"For a node: the addresses that it uses or carries, as its daemon sees it now,\n"
+		"and the other gateways with the time since each was last heard. For a cluster:\n"
+		"all addresses, as their carriers report them in status. -o wide adds where each\n"
+		"was taken over from, the device, connections and ports.\n"
 		"\n",
 };

@@ -117,11 +117,11 @@ const struct verb verb_init = {
 	.run = run,
 	.max_args = 1,
 	.help = "init [DIR] [--force] [OPTION]…\n"
-		"writes a conflist, sample policies and the unit to start from\n"
+		"write a conflist, sample policies and the systemd unit\n"
 		"\n"
-		"Into DIR (default: sluice), to look at, edit and copy; nothing takes effect by\n"
+		"Into DIR (default: sluice), to look at, edit and copy. Nothing takes effect by\n"
 		"itself.\n"
 		"\n"
-		"  --force              replace files that are there\n"
+		"  --force              overwrite files that are there\n"
 		"\n",
 };

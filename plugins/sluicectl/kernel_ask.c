@@ -87,9 +87,9 @@ void kernel_ask(const struct daemon_conf *conf, const struct explain_query *q,
 
 	*ret = (struct kernel_answer){0};
 	if (!rec)
-		unasked(ret, "no attachment of the pod is on record here");
+		unasked(ret, "the pod is not on record on this node");
 	else if (rec->kind != ATTACH_VETH)
-		unasked(ret, "the pod's interface is no veth");
+		unasked(ret, "the pod's interface is not a veth");
 	else if (!probe_of(q, rec, &probe))
 		unasked(ret, "the pod has no address of this family");
 	else if (bpf_pins_open(conf->bpffs, &pins, &e) < 0)

@@ -78,14 +78,14 @@ const struct verb verb_lint = {
 	.run = run,
 	.max_args = 1,
 	.help = "lint [DIR] [OPTION]…\n"
-		"what is valid in a folder of policies, and surely not meant\n"
+		"find what is valid in policies, but surely not meant\n"
 		"\n"
-		"DIR is a folder or a file (default: the policy folder). Told are rules that\n"
+		"DIR is a folder or a file (default: the policy folder). Reports rules that\n"
 		"others hide, that never match or whose time is over; destinations that no rule\n"
-		"names; what is missing; contradictions between a cluster's and a namespace's\n"
+		"uses; what is missing; contradictions between a cluster's and a namespace's\n"
 		"rules; names that may share an address. A via for a name while the default\n"
-		"allows is an error. Exit status 1 with an error. Needs no root and no daemon.\n"
+		"allows is an error. Exit status 1 for errors. Needs neither root nor a daemon.\n"
 		"\n"
-		"  --strict             exit status 1 with a warning, too\n"
+		"  --strict             exit status 1 for warnings, too\n"
 		"\n",
 };

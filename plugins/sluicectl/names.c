@@ -200,7 +200,7 @@ const struct verb verb_names = {
 	.name = "names",
 	.run = run,
 	.help = "names [OPTION]…\n"
-		"addresses known under the names of rules, and for how long\n"
+		"addresses known for the names in rules, and for how long\n"
 		"\n"
 		"Needs root. They are learned from what dns.resolvers answer pods of this node.\n"
 		"\n",

@@ -111,13 +111,13 @@ const struct verb verb_policies = {
 	.name = "policies",
 	.run = run,
 	.help = "policies [OPTION]…\n"
-		"all policies in the order they are asked, and what they lack\n"
+		"all policies in the order of evaluation, and what they lack\n"
 		"\n"
-		"  -n, --namespace NS   only those that may speak for pods of that namespace\n"
+		"  -n, --namespace NS   only those that can apply to pods of that namespace\n"
 		"\n"
-		"STEP is asked before the next one; within it PRIO, then the name decide. With\n"
-		"-o wide also mode, number of rules, default. Of a node: those that are in force\n"
-		"there, with their place; of a cluster: what is written, ACCEPTED as the daemon\n"
-		"that writes status says (\"?\": none has yet).\n"
+		"Evaluated are the STEPs in turn; within a step by PRIO (lower first), then by\n"
+		"name. -o wide adds mode, number of rules, default. For a node: the policies in\n"
+		"force there, with their place. For a cluster: the objects as they are written,\n"
+		"with ACCEPTED from the daemon that writes status (\"?\": none has yet).\n"
 		"\n",
 };

@@ -198,13 +198,13 @@ const struct verb verb_rules = {
 	.name = "rules",
 	.run = run,
 	.help = "rules [--hits] [OPTION]…\n"
-		"all rules in the order they are asked, and what each decided\n"
+		"all rules in the order of evaluation, and what each decided\n"
 		"\n"
-		"  --hits               connections, packets and bytes each rule has decided on\n"
+		"  --hits               connections, packets and bytes that each rule decided\n"
 		"                       (for the verdict or the identity), and events of `log`\n"
-		"                       that were not told for their number; - for a rule that\n"
-		"                       no pod here is under. Needs root\n"
+		"                       that were left out because they were too many; - for a\n"
+		"                       rule that no pod of this node is under. Needs root\n"
 		"\n"
-		"Rules outside their schedule are not listed: they are absent.\n"
+		"Rules outside their schedule are absent, and not listed.\n"
 		"\n",
 };

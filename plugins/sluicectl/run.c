@@ -39,6 +39,15 @@ static int usage_error(const char *what, const char *name)
 	return CTL_USAGE;
 }
 
+/* The first line of the help says which. */
+static int argument_missing(const struct tool *p, const struct verb *v)
+{
+	ctl_warn("'%s' lacks an argument", v->name);
+	fprintf(stderr, "Usage: %s %.*s\nTry '%s %s --help'.\n", p->name,
+		(int)strcspn(v->help, "\n"), v->help, ctl_name, v->name);
+	return CTL_USAGE;
+}
+
 static int verb_unknown(const struct tool *p, const char *name)
 {
 	__cleanup_free const char **names = mem_alloc0(p->n * sizeof(*names));
@@ -72,7 +81,7 @@ static int run(const struct tool *p, struct ctl *ctl)
 		return CTL_OK;
 	}
 	if (ctl->n_args < v->min_args)
-		return usage_error("an argument is missing for", v->name);
+		return argument_missing(p, v);
 	if (ctl->n_args > v->max_args)
 		return usage_error("unexpected argument", ctl->args[v->max_args]);
 	return p->run(ctl, v);

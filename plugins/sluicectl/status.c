@@ -119,10 +119,10 @@ const struct verb verb_status = {
 	.name = "status",
 	.run = run,
 	.help = "status [OPTION]…\n"
-		"is the node as it must be: conditions, egress addresses, owners\n"
+		"is all as it should be: conditions, egress addresses, owners\n"
 		"\n"
-		"Asks the daemon. Exit status 0: ready, 3: not ready, 1: it does not answer.\n"
-		"Of a cluster: a line for each node with its daemon and addresses, who writes\n"
-		"status, and which gateways and policies are not in force, and why.\n"
+		"Asks the daemon. Exit status 0: ready, 3: not ready, 1: the daemon does not\n"
+		"answer. For a cluster: one line per node with its daemon and addresses, who\n"
+		"writes status, and which gateways and policies are not in force, and why.\n"
 		"\n",
 };

@@ -347,15 +347,15 @@ const struct verb verb_support_bundle = {
 	.run = run,
 	.max_args = 1,
 	.help = "support-bundle [FILE] [OPTION]…\n"
-		"one .tar.gz for whoever is asked for help, without secrets\n"
+		"collect one .tar.gz for whoever helps you, without secrets\n"
 		"\n"
-		"FILE is sluice-support-….tar.gz here by default, \"-\" standard output. Of a "
-		"node:\n"
-		"version, settings, what status, gateways, policies, bindings, rules, counters\n"
-		"and names say, lists of plugins, policies, logs, and what of the kernel is\n"
-		"Sluice's. Of a cluster: our objects with their status, nodes, the daemon's pods,\n"
-		"events. At most 8 MiB a file and 64 MiB in all; keys, tokens and passwords are\n"
-		"taken out. contents.json names what is in it, and what could not be read and\n"
-		"why. Addresses and names of pods, policies and destinations are in it.\n"
+		"FILE is sluice-support-….tar.gz in this folder by default, \"-\" standard "
+		"output.\n"
+		"For a node: version, settings, what status, gateways, policies, bindings, rules,\n"
+		"counters and names say, conflists, policies, logs, and what is Sluice's in the\n"
+		"kernel. For a cluster: Sluice's objects with their status, nodes, the daemon's\n"
+		"pods, Events. At most 8 MiB per file and 64 MiB in all; keys, tokens and\n"
+		"passwords are taken out. contents.json lists what is in it, what could not be\n"
+		"read, and why. Names and addresses of pods, policies and destinations stay in.\n"
 		"\n",
 };
