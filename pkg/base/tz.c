@@ -349,6 +349,12 @@ static int64_t dst_end(const struct tz *z, int64_t y)
 	return day_of(&z->end, y) * DAY + z->end.second - z->dst;
 }
 
+/* When a year begins by standard time: which half of the clocks a rule means is asked anew then. */
+static int64_t year_begin(const struct tz *z, int64_t y)
+{
+	return days_of_year(y) * DAY - z->std;
+}
+
 #define RULE_FIRST 0
 #define RULE_LAST  ((int64_t)1 << 40) /* the year 36812: what comes after is as then */
 
@@ -411,10 +417,10 @@ static int64_t next_entry(const struct tz *z, int64_t t)
 		return INT64_MAX;
 	y = year_of(rule_time(t) / DAY);
 	for (int64_t k = y > 1970 ? y - 1 : y; k <= y + 1; k++) {
-		int64_t begin = dst_begin(z, k), end = dst_end(z, k);
+		const int64_t at[] = {dst_begin(z, k), dst_end(z, k), year_begin(z, k)};
 
-		best = begin > t && begin < best ? begin : best;
-		best = end > t && end < best ? end : best;
+		for (size_t j = 0; j < sizeof(at) / sizeof(at[0]); j++)
+			best = at[j] > t && at[j] < best ? at[j] : best;
 	}
 	return best;
 }

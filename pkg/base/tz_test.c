@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,46 @@ static void the_next_change_is_the_next(void **state)
 	assert_true(tz_next(NULL, 0) == INT64_MAX);
 }
 
+/* A file without transitions: its rule alone says how late it is. */
+static struct tz *zone_of_rule(const char *rule)
+{
+	static const char part[] = "TZif2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				   "\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\4\0\0\0\0\0\0LMT";
+	char file[2 * sizeof(part) + 64];
+	struct tz *z = NULL;
+	int n;
+
+	memcpy(file, part, sizeof(part));
+	memcpy(file + sizeof(part), part, sizeof(part));
+	n = snprintf(file + 2 * sizeof(part), 64, "\n%s\n", rule);
+	assert_int_equal(tz_parse(file, 2 * sizeof(part) + (size_t)n, &z), 0);
+	return z;
+}
+
+/* Found by tz_fuzz: the last Monday of a month is before its last Sunday in some years. */
+static void what_a_rule_changes_with_the_year_is_a_change(void **state)
+{
+	static const char *const rules[] = {"CET-1CEST,M1.5.0,M1.5.1/3", "EST5EDT,M12.5.1,M12.5.0",
+					    "CET-1CEST,M3.5.0,M10.5.0/3"};
+
+	for (size_t i = 0; i < COUNT(rules); i++) {
+		__cleanup_tz struct tz *z = zone_of_rule(rules[i]);
+		int64_t t = 1767225600; /* 2026 */
+
+		for (int k = 0; k < 40; k++) {
+			int64_t next = tz_next(z, t);
+
+			assert_true(next > t && next < t + 12 * 366 * 86400ll);
+			for (int64_t u = t; u < next; u += 1800)
+				if (tz_offset(z, u) != tz_offset(z, t))
+					fail_msg("%s: a change at %lld, not at %lld", rules[i],
+						 (long long)u, (long long)next);
+			assert_int_not_equal(tz_offset(z, next), tz_offset(z, t));
+			t = next;
+		}
+	}
+}
+
 static void what_is_no_zone_is_refused(void **state)
 {
 	static const struct {
@@ -142,6 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_the_time_libc_shows),
 		cmocka_unit_test(the_next_change_is_the_next),
+		cmocka_unit_test(what_a_rule_changes_with_the_year_is_a_change),
 		cmocka_unit_test(what_is_no_zone_is_refused),
 		cmocka_unit_test(a_broken_file_is_refused),
 	};
