@@ -132,7 +132,8 @@ unit: all $(TESTS)
 	@scripts/run-tests $(TESTS)
 
 # Fuzzers: objects of their own; json-c is the oracle of json_fuzz and nobody else's. What of the
-# testkit is only for them is called fuzz_*. An hour for all together: make fuzz FUZZ_TOTAL=3600
+# testkit is only for them is called fuzz_*. Seconds are of processor time: 10 each, or an hour for
+# all together by make fuzz FUZZ_TOTAL=3600
 FZ        := build/fuzz
 FUZZ_SRCS := $(wildcard pkg/*/*_fuzz.c plugins/*/*_fuzz.c)
 FUZZERS   := $(FUZZ_SRCS:%.c=$(FZ)/%)
