@@ -20,6 +20,11 @@ upto() { seq -s, 0.1 "$1" "$2"; }
 @test "Ctrl-C in scripts/e2e" {
 	pressed 0.3,0.8,1.6 "$(upto 0.5 12)" scripts/e2e e2e/lab.bats e2e/inject.bats e2e/storage.bats
 }
+@test "Ctrl-C in scripts/check, with the fuzzers beside its parts" {
+	printf '#!/bin/sh\ncase " $* " in *" fuzz "*) sleep 300 ;; esac\n' >"$BATS_TEST_TMPDIR/make"
+	chmod +x "$BATS_TEST_TMPDIR/make"
+	MAKE=$BATS_TEST_TMPDIR/make pressed 0.6,2.5 "$(upto 0.5 12)" scripts/check
+}
 @test "Ctrl-C in bats alone" { pressed 0.6,1.4 "$(upto 0.7 12)" bats --tap e2e/lab.bats; }
 @test "Ctrl-C in make bench-quick" { pressed 0.8,2 "$(upto 1.1 20)" make bench-quick MAKE=true; }
 @test "Ctrl-C in make soak" { pressed 1,2.5 "$(upto 1.1 15)" e2e/faults/soak --seconds 10 --workers 4; }
