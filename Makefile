@@ -81,7 +81,7 @@ $(VERSIONED:%.c=$(B)/%.o): $(B)/gen/version
 $(B)/gen/.dir:
 	@mkdir -p $(@D) && touch $@
 
-# vmlinux.h comes from a committed minimal header or the running kernel's BTF: see pkg/bpf/README.md
+# UAPI headers alone: no build needs the BTF of a kernel, see pkg/bpf/README.md
 $(B)/gen/%.bpf.o: pkg/bpf/%.bpf.c $(wildcard pkg/bpf/*.h) | $(B)/gen/.dir
 	$(Q)$(CLANG) -O2 -g -target bpf -D__TARGET_ARCH_x86 -Ipkg -I/usr/include/$(shell uname -m)-linux-gnu -Wall -Wno-unused-function -c $< -o $@
 	$(Q)$(LLVM_STRIP) -g $@
