@@ -102,6 +102,18 @@ static int parse_filter(struct nlmsghdr *h, void *row, const void *arg)
 	return *who != NULL;
 }
 
+/*
+ * Filters hang on a qdisc. Few interfaces have one where there is TCX, and to ask for it is no
+ * dump. (What it is the kernel tells listeners only; we are told whether it is there.)
+ */
+static bool has_no_filters(struct rtnl *r, uint32_t ifindex)
+{
+	struct tcmsg tcm = {.tcm_ifindex = (int)ifindex, .tcm_parent = TC_H_INGRESS};
+	struct nl_msg *m = rtnl_msg(RTM_GETQDISC, 0, &tcm, sizeof(tcm));
+
+	return rtnl_change(r, m, NULL) == -ENOENT;
+}
+
 static int who_by_filter(struct rtnl *r, uint32_t ifindex, const char **ret_who, struct err *e)
 {
 	struct tcmsg tcm = {
@@ -111,6 +123,8 @@ static int who_by_filter(struct rtnl *r, uint32_t ifindex, const char **ret_who,
 	__cleanup_rows struct rtnl_rows rows = {.row_size = sizeof(*ret_who)};
 	int rc;
 
+	if (has_no_filters(r, ifindex))
+		return 0;
 	rc = rtnl_dump(r, rtnl_msg(RTM_GETTFILTER, 0, &tcm, sizeof(tcm)), parse_filter, NULL, &rows,
 		       e);
 	if (rc < 0)
