@@ -80,7 +80,9 @@ deadly() {
 			podman | containerd) pid=\$PPID ;;
 			*) pid=\$(cat "$ROOM/runtime") ;;
 			esac
-			kill -KILL "\$pid" && rm "$ROOM/dies-at"
+			# first, as containerd's end may be ours
+			rm "$ROOM/dies-at"
+			kill -KILL "\$pid" || echo "\$1 \$verb $1" >"$ROOM/dies-at"
 		}
 		dies before
 		"$2" "\$@"
@@ -91,7 +93,7 @@ deadly() {
 	chmod +x "$ROOM/bin/$1"
 }
 dies_at() { echo "$*" >"$ROOM/dies-at"; }
-died() { lab_wait 10 test ! -e "$ROOM/dies-at" || lab_fail "it did not die $(cat "$ROOM/dies-at")"; }
+died() { [ ! -e "$ROOM/dies-at" ] || lab_fail "it did not die $(cat "$ROOM/dies-at")"; }
 # doomed COMMAND…: pm and what calls it once, as the one who dies
 doomed() (
 	echo "$BASHPID" >"$ROOM/runtime"
