@@ -27,7 +27,34 @@ deleted() {
 	same "map entries" "${2:-0}" "$(map_dump node1 pods | jq length)"
 }
 
-@test "the disk is full: ADD says so, DEL works, and so does ADD when there is room again" {
+# edit_waits POD WORDS: an edit that cannot be written down is not in force, and status says why;
+# edit_done POD: once it can be, it is, and nobody had to do anything. (No way to EXT by IPv6 any more.)
+edit_waits() {
+	same "before the edit" "$EGRESS_V6" "$(ask "$1" udp "$EXT_V6")"
+	web_rules "{name: no, action: Deny, to: [{cidr: '$EXT_V6/128'}, {cidr: $DENIED_V4/32}]}" \
+		"{name: out, action: Allow, via: {gateway: office}}"
+	lab_wait 100 out_of_sync "$2" || lab_fail "status does not say '$2': $(ctl node1 status)"
+	same "what was in force" "$EGRESS_V6" "$(ask "$1" udp "$EXT_V6")"
+	same "denied as before" timeout "$(ask "$1" udp "$DENIED_V4" timeout=300)"
+	cni check "$1" node1
+}
+out_of_sync() {
+	ctl node1 status -o json | jq -e --arg words "$1" \
+		'any(.conditions[]; .type == "KernelInSync" and .status == "False" and (.message | contains($words)))'
+}
+edit_done() {
+	lab_wait 100 asks_as "$1" timeout "$EXT_V6" || lab_fail "the edit is not in force: $(ctl node1 status)"
+	same "the rest" "$EGRESS_V4" "$(ask "$1" udp "$EXT_V4")"
+}
+
+# collected POD: by GC, as one that is valid no more
+collected() {
+	sluice_entry node1 | jq -c '{cniVersion: "1.1.0", name: "lab-node1", "cni.dev/valid-attachments": []} + .' |
+		on node1 env CNI_PATH="$CNI_PATH" CNI_COMMAND=GC "$BIN/sluice" || lab_fail "GC failed"
+	same "map entries after GC" 0 "$(map_dump node1 pods | jq length)"
+}
+
+@test "the disk is full: ADD says so, an edit waits, DEL and GC work, and so do all when there is room again" {
 	a_state
 	office_up node1
 	web_add web
@@ -35,29 +62,40 @@ deleted() {
 	dd if=/dev/zero of="$LAB/node1/state/ballast" bs=4k 2>/dev/null || true
 	refused full "$LAB/node1/state.*make room there.*No space left"
 	same "the others" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	edit_waits web "No space left"
+	rm "$LAB/node1/state/ballast"
+	edit_done web
+	dd if=/dev/zero of="$LAB/node1/state/ballast" bs=4k 2>/dev/null || true
 	deleted web
 	rm "$LAB/node1/state/ballast"
 	web_add later
 	same "with room" "$EGRESS_V4" "$(ask later udp "$EXT_V4")"
+	dd if=/dev/zero of="$LAB/node1/state/ballast" bs=4k 2>/dev/null || true
+	collected
+	rm "$LAB/node1/state/ballast"
 	pod_del later
 	nothing_left node1
-	only_from "$EGRESS_V4"
+	only_from "$EGRESS_V4" "$EGRESS_V6"
 }
 
-@test "the disk cannot be written: ADD says so, DEL works, the daemon collects the record" {
+@test "the disk cannot be written: ADD says so, an edit waits, DEL works, the daemon collects the record" {
 	a_state
 	office_up node1
 	web_add web
 	mount -o remount,ro "$LAB/node1/state"
 	refused ro "$LAB/node1/state.*mount it for writing.*Read-only"
 	same "the others" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	edit_waits web "Read-only"
+	mount -o remount,rw "$LAB/node1/state"
+	edit_done web
+	mount -o remount,ro "$LAB/node1/state"
 	pod_del web
 	mount -o remount,rw "$LAB/node1/state"
 	node_stop node1
 	node_start node1
 	lab_wait 100 nothing_left node1
 	nothing_left node1
-	only_from "$EGRESS_V4"
+	only_from "$EGRESS_V4" "$EGRESS_V6"
 }
 
 # spoiled POD COMMAND…: its record, by the command as a filter
