@@ -254,9 +254,9 @@ struct json *node_conditions(const struct reconcile *r, bool *ret_ready)
 	condition_add(list, "ClusterCIDRsKnown", !r->cidrs_derived,
 		      r->cidrs_derived ? "Derived" : "Said",
 		      r->cidrs_derived
-			      ? "from bridges and pods of this node: say clusterCIDRs where pods "
+			      ? "from bridges and pods of this node: set clusterCIDRs where pods "
 				"of other nodes use its gateways"
-			      : "said by configuration or objects");
+			      : "set by configuration or objects");
 	condition_add(list, "AddressesHeld", !conflict, conflict ? "Conflict" : "Held",
 		      conflict ? "somebody else has an address of this node" : "no conflict");
 	room_emit(r, list);

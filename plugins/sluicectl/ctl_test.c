@@ -278,7 +278,7 @@ static void lint_tells_what_is_surely_not_meant(void **state)
 	put("a.yaml", GATEWAY);
 	put("b.yaml", POLICY);
 	assert_int_equal(ctl("lint --strict"), 0);
-	assert_output("nothing to say");
+	assert_output("no findings");
 	put("c.yaml", "apiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
 		      "metadata: {name: c, namespace: shop}\nspec:\n"
 		      "  subject: {podSelector: {matchLabels: {app: db}}}\n  rules:\n"

@@ -85,7 +85,7 @@ static void print_owner(const struct answer *a)
 	if (owner)
 		printf(", carried by %s%s%s", owner, since ? " for " : "", since ?: "");
 	else
-		printf(", which nobody says to carry (%s is to)", addr->owner ?: "no node");
+		printf(", which no node reports to carry (%s should)", addr->owner ?: "no node");
 }
 
 static void print_identity(const struct answer *a)

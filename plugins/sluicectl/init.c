@@ -35,7 +35,7 @@ static const struct {
 	{"policies.d/egress-gateway.yaml", file_gateway, file_gateway_end,
 	 "egress addresses: edit, copy to " CONF_POLICY_DIR},
 	{"policies.d/egress-policy.yaml", file_policy, file_policy_end,
-	 "who goes where as whom: edit, copy to " CONF_POLICY_DIR},
+	 "where pods may go, and as which address: edit, copy to " CONF_POLICY_DIR},
 	{"sluiced.service", file_unit, file_unit_end,
 	 "copy to /etc/systemd/system, then systemctl enable --now sluiced"},
 };

@@ -51,7 +51,7 @@ static void print_text(const struct lint *l)
 		       doc_src_line(&l->list[i].src), level_name(l->list[i].level), l->list[i].text,
 		       l->list[i].check);
 	if (!l->n)
-		puts("nothing to say");
+		puts("no findings");
 }
 
 static int run(struct ctl *ctl)
