@@ -110,13 +110,11 @@ class Pass(Case):
 
 
 class Repair(Pass):
-    """A chain is empty, device and addresses are gone; until they are back nothing leaves under a wrong
-    address. (The table stays: when somebody deletes it, and when it comes back, now and then a packet
-    leaves as the node. ../README.md has numbers.)"""
+    """Table, device and addresses are gone; until they are back nothing leaves under a wrong address."""
     name, faults_per_call = "a pass that puts back what somebody removed", 1
 
     def disturb(self):
-        quiet("nft", "flush", "chain", "inet", "sluice", "guard")  # so all rules are written anew
+        quiet("nft", "delete", "table", "inet", "sluice")
         quiet("ip", "link", "del", "sluice0")
         for office in OFFICE:
             for version, address in office.items():
@@ -124,7 +122,8 @@ class Repair(Pass):
         super().disturb()
 
     def converged(self):
-        return super().converged() and quiet("ip", "link", "show", "sluice0")
+        return (super().converged() and quiet("nft", "list", "table", "inet", "sluice")
+                and quiet("ip", "link", "show", "sluice0"))
 
 
 class Start(Pass):

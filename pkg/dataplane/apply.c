@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "bpf/guard.h"
 #include "bpf/maps.h"
 #include "dataplane/attach.h"
@@ -14,7 +15,8 @@ struct run {
 	const struct dp_kernel *k;
 	const struct dp_plan *p;
 	struct dp_outcome *out;
-	uint32_t tunnel; /* sluice0's ifindex, 0 = not looked up */
+	uint32_t tunnel;    /* sluice0's ifindex, 0 = not looked up */
+	bool tunnel_failed; /* it lacks what must be there before the first packet */
 	bool nft_failed, egress_failed;
 	struct addr lost[SLU_ID_MAX]; /* addresses that could not be put on their interface */
 	size_t n_lost;
@@ -77,7 +79,25 @@ static int rp_filter_step(struct run *x, const struct dp_step *s, struct err *e)
 	uint32_t ifindex = 0;
 	int r = tunnel_ifindex(x, &ifindex, e);
 
-	return r < 0 ? r : link_set_rp_filter(x->k->rtnl, ifindex, l->rp_filter, e);
+	if (r == 0)
+		r = link_set_rp_filter(x->k->rtnl, ifindex, l->rp_filter, e);
+	x->tunnel_failed |= r < 0;
+	return r;
+}
+
+/*
+ * Without from_tunnel it takes what anybody sends to it for packets that were routed here, also
+ * what a pod of this node sent into it while nftables was empty: masqueraded, it left as the node.
+ */
+static void tunnel_down(struct run *x)
+{
+	uint32_t ifindex = 0;
+	struct err e = {0};
+
+	x->tunnel_failed = true;
+	if (tunnel_ifindex(x, &ifindex, &e) == 0 && link_set(x->k->rtnl, ifindex, false, 0, &e) < 0)
+		log_warn(DP_LINK " lacks a program and cannot be set down", "error=%s",
+			 log_quote(e.msg));
 }
 
 static int tunnel_prog_step(struct run *x, const struct dp_step *s, struct err *e)
@@ -91,6 +111,8 @@ static int tunnel_prog_step(struct run *x, const struct dp_step *s, struct err *
 		r = tunnel_ifindex(x, &ifindex, e);
 	if (r == 0)
 		r = tc_attach(ifindex, to ? TC_DIR_EGRESS : TC_DIR_INGRESS, TC_MODE_AUTO, fd, e);
+	if (r < 0)
+		tunnel_down(x);
 	return r;
 }
 
@@ -333,6 +355,8 @@ static bool claim_blocked(const struct run *x, const struct dp_step *s)
 static bool step_blocked(const struct run *x, const struct dp_step *s)
 {
 	switch (s->op) {
+	case DP_LINK_SET:
+		return x->tunnel_failed;
 	case DP_EGRESS_STATE:
 		return claim_blocked(x, s);
 	case DP_POD_ATTACH: /* verdicts are marks: without nft nothing drops them */

@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -18,11 +19,12 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "kernel/tc.h"
 #include "reconcile/daemon.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/reconcile_fixture.h"
 
-enum { FLOCK, READ, BPF, LISTEN, N_CALLS };
+enum { FLOCK, READ, BPF, ATTACH, LISTEN, N_CALLS };
 
 /* The first-th call of a kind fails, and as many more. */
 static struct {
@@ -123,7 +125,7 @@ long syscall(long nr, ...)
 	va_end(ap);
 	if (nr == SYS_bpf) {
 		see();
-		if (fails(BPF)) {
+		if (fails(BPF) || (a[0] == BPF_PROG_ATTACH && fails(ATTACH))) {
 			errno = ENOMEM;
 			return -1;
 		}
@@ -249,6 +251,58 @@ static void once_fails_when_it_could_not_ask_for_an_address(void **state)
 	assert_false(claimed("192.0.2.50") || claimed("2001:db8::50"));
 }
 
+static bool sluice0_is_up(void)
+{
+	return sh_status("ip link show sluice0 2>&1 | grep -q '[<,]UP[,>]'") == 0;
+}
+
+/* Up without from_tunnel it would take what anybody sends to it for packets of its own. */
+static void sluice0_is_not_up_while_it_lacks_a_program(void **state)
+{
+	rnode_cluster("n1");
+	rnode_settle();
+	for (int n = 1; n <= 2; n++) {
+		sh("ip link del sluice0");
+		fail_at(ATTACH, n, 1000);
+		assert_int_not_equal(rnode_pass(), 0);
+		if (!plan[ATTACH].met)
+			skip(); /* they are filters of clsact here, and come by netlink */
+		assert_false(sluice0_is_up());
+		assert_int_not_equal(rnode_pass(), 0);
+		assert_false(sluice0_is_up());
+		fail_at(ATTACH, 0, 0);
+		rnode_settle();
+		assert_true(sluice0_is_up());
+	}
+}
+
+static void sluice0_goes_down_when_a_program_cannot_be_put_back(void **state)
+{
+	static const struct {
+		enum tc_dir dir;
+		const char *name;
+	} programs[] = {{TC_DIR_EGRESS, "slu_to_tunnel"}, {TC_DIR_INGRESS, "slu_from_tunnel"}};
+	struct err e = {0};
+
+	rnode_cluster("n1");
+	rnode_settle();
+	for (size_t i = 0; i < 2; i++) {
+		uint32_t ifindex = if_nametoindex("sluice0");
+
+		expect_ok(tc_detach(ifindex, programs[i].dir, programs[i].name, &e), &e);
+		fail_at(ATTACH, 1, 1000);
+		assert_int_not_equal(rnode_pass(), 0);
+		if (!plan[ATTACH].met)
+			skip();
+		assert_false(sluice0_is_up());
+		fail_at(ATTACH, 0, 0);
+		rnode_settle();
+		assert_true(sluice0_is_up());
+		sh("ip route show table 5347 | grep -q '^default .*dev sluice0'");
+		sh("ip -6 route show table 5347 | grep -q '^default .*dev sluice0'");
+	}
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, rnode_teardown)
@@ -257,6 +311,8 @@ int main(void)
 		TEST(a_pod_gets_its_program_though_its_lock_is_held_for_a_moment),
 		TEST(a_pod_gets_its_program_though_its_record_cannot_be_read),
 		TEST(a_pod_gets_its_program_though_a_call_of_bpf_fails),
+		TEST(sluice0_is_not_up_while_it_lacks_a_program),
+		TEST(sluice0_goes_down_when_a_program_cannot_be_put_back),
 		TEST(once_asks_again_for_an_address_that_it_could_not_ask_for),
 		TEST(once_fails_when_it_could_not_ask_for_an_address),
 	};
