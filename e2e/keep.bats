@@ -385,6 +385,30 @@ answered() { [ "$(ask web udp "$EXT_V4" sport="$1" timeout=300)" != timeout ]; }
 	only_from "$A"
 }
 
+# Where nothing translates what goes into sluice0, the tunnel carries it without our table.
+@test "what went by tunnel while our table was gone is not kept as the node, whoever masquerades" {
+	chain_write bridge '.ipMasq = false'
+	gateways_up
+	web_as "$THERE"
+	web_add web
+	lab_wait 30 asks_as web "$C"
+	# somebody else asks conntrack, too
+	on node1 nft "add table inet other; add chain inet other in { type filter hook input priority 0; }
+		add rule inet other in ct state established accept"
+	node_stop node1
+	on node1 nft delete table inet sluice
+	same "a flow meanwhile" "$C" "$(ask web udp "$EXT_V4" sport=6002)"
+	talk_open web
+	same "a connection meanwhile" "$C alive" "$(talk web)"
+	web_as "$HERE_B"
+	node_start node1
+	lab_wait 100 asks_as web "$B"
+	lab_wait 30 answered 6002
+	same "the flow" "$B" "$(ask web udp "$EXT_V4" sport=6002)"
+	talk web
+	only_from "$B" "$C"
+}
+
 @test "when what was open has ended, nothing of it is left" {
 	gateways_up
 	web_as "$HERE_A"

@@ -10,7 +10,9 @@
  *
  * When somebody deletes our table, conntrack holds what never was. What a pod sends leaves an
  * entry without an identity on its way into sluice0, where it ends: believed, it would be let
- * out as the node from then on, so such an entry counts only if somebody answered. And who is
+ * out as the node from then on, so such an entry counts only if somebody answered; and not if the
+ * table was gone meanwhile, for where nobody masquerades the tunnel carries what is sent into it,
+ * and it is answered: only what was known to be kept as the node is believed then. And who is
  * between two of nftables' hooks at that moment may be bound to another address in the zone of
  * its own: unless that is forgotten, the exit guard drops it from then on.
  */
@@ -42,6 +44,17 @@ static const struct keep_pod *pod_find(const struct keep_in *in, struct addr a)
 	const struct keep_pod key = {.addr = a};
 
 	return in->n_pods ? bsearch(&key, in->pods, in->n_pods, sizeof(key), pod_cmp) : NULL;
+}
+
+static struct slu_flow flow_key(const struct ct_flow *f)
+{
+	return (struct slu_flow){
+		.local = slu_addr_make(f->src),
+		.remote = slu_addr_make(f->dst),
+		.lport = htons(f->sport),
+		.rport = htons(f->dport),
+		.proto = f->proto,
+	};
 }
 
 /* ---- is it judged at all ---- */
@@ -78,7 +91,10 @@ static bool tells_nothing(const struct ct_flow *f)
 	return f->ended || (!f->answered && !flow_began(f));
 }
 
-/* The id stands for an address, and for a connection from here the one that it was given. */
+/*
+ * The id stands for an address, and for a connection from here the one that it was given; what
+ * goes by tunnel has its own.
+ */
 static bool id_stands(const struct keep_in *in, const struct ct_flow *f, uint32_t id)
 {
 	const struct slu_egress *e = &in->model->egress[id];
@@ -87,7 +103,19 @@ static bool id_stands(const struct keep_in *in, const struct ct_flow *f, uint32_
 		return true;
 	if (e->state == SLU_ADDR_FREE)
 		return false;
-	return f->zone != id || f->dnat || memcmp(&e->addr, &f->seen, sizeof(struct slu_addr)) == 0;
+	return f->dnat || addr_eq(f->seen, f->zone == id ? slu_addr_get(e->addr) : f->src);
+}
+
+/* It began as the node, and not perhaps in sluice0 while our table was gone. */
+static bool node_stands(const struct keep_in *in, const struct keep_pod *p, const struct ct_flow *f)
+{
+	const struct kept key = {.flow = flow_key(f)}, *have = NULL;
+
+	if (!p->gap)
+		return true;
+	if (in->n_kept)
+		have = bsearch(&key, in->kept, in->n_kept, sizeof(key), kept_cmp);
+	return have && have->id == 0;
 }
 
 static uint32_t place_of(const struct keep_pod *p, const struct dp_identity *who,
@@ -205,13 +233,14 @@ enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *f, u
 		return KEEP_NOTHING;
 	if (is_reset_behind(in, p, f, &at)) /* ended, too: the reset that went astray did it */
 		return KEEP_ANEW;
-	if (tells_nothing(f))
-		return KEEP_NOTHING;
 	began = flow_began(f);
+	/* what was sent without our table may be answered yet, and look as if it had begun so */
+	if (tells_nothing(f) && (f->ended || !p->gap))
+		return KEEP_NOTHING;
 	now = flow_now(in, p, &at, &reset);
 	if (now == NOBODY || (now == began && id_stands(in, f, began)))
 		return KEEP_NOTHING;
-	if (!p->stranger && !reset && id_stands(in, f, began)) {
+	if (!p->stranger && !reset && id_stands(in, f, began) && (began || node_stands(in, p, f))) {
 		*ret_id = began;
 		return KEEP_OPEN;
 	}
@@ -220,17 +249,6 @@ enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *f, u
 }
 
 /* ---- all of them ---- */
-
-static struct slu_flow flow_key(const struct ct_flow *f)
-{
-	return (struct slu_flow){
-		.local = slu_addr_make(f->src),
-		.remote = slu_addr_make(f->dst),
-		.lport = htons(f->sport),
-		.rport = htons(f->dport),
-		.proto = f->proto,
-	};
-}
 
 /* Those that are as they would begin now, id NOBODY, come before others with the same key. */
 static int choice_cmp(const void *a, const void *b)

@@ -25,6 +25,12 @@ struct keep_pod { /* one address of a pod */
 	uint32_t spread, flags;	       /* SLU_POD_* */
 	uint32_t tenant;	       /* whose names it goes by */
 	bool stranger; /* what began otherwise is not known to be the pod's own: forget it */
+	bool gap;      /* our table was gone: who has no identity may not have begun as the node */
+};
+
+struct kept { /* an entry of the map "kept" */
+	struct slu_flow flow;
+	uint32_t id;
 };
 
 struct keep_in {
@@ -35,6 +41,8 @@ struct keep_in {
 	const struct dp_model *model;	      /* desired: marks, ids that stand, what is inside */
 	const struct addr *resolvers;	      /* whose port 53 is inside */
 	size_t n_resolvers;
+	const struct kept *kept; /* so far, sorted by kept_cmp */
+	size_t n_kept;
 	/* The compiled_names that the tenant knows dst under; the answer is valid until the next
 	 * question. NULL: nobody knows any. */
 	const uint32_t *(*names)(void *data, uint32_t tenant, struct addr dst, size_t *ret_n);
@@ -49,11 +57,6 @@ enum keep_answer {
 };
 
 enum keep_answer keep_judge(const struct keep_in *in, const struct ct_flow *flow, uint32_t *ret_id);
-
-struct kept { /* an entry of the map "kept" */
-	struct slu_flow flow;
-	uint32_t id;
-};
 
 struct keep_sets {
 	struct kept *open; /* sorted by kept_cmp, unique */

@@ -27,7 +27,8 @@
 #define CHECK_MS 10000
 #define SHARE \
 	50 /* a table so large that a look takes long is looked at less often: 2 % of the time */
-#define WATCH_MS 30000 /* after an edit: what was seen half may be seen whole the next time */
+#define NFT_REBUILT 2	  /* what nft_observe says of a table that is missing, or not as ours is */
+#define WATCH_MS    30000 /* after an edit: what was seen half may be seen whole the next time */
 
 /* ---- what is there from before ---- */
 
@@ -141,7 +142,8 @@ static void look_add(struct look *l, struct live *live)
 			     .spread = p->spread,
 			     .flags = p->flags,
 			     .tenant = p->a.pod.tenant,
-			     .stranger = live->stranger};
+			     .stranger = live->stranger,
+			     .gap = live->gap};
 
 	if (p->key && look_program(l, p, &k.program) < 0) {
 		live->look = false;
@@ -149,6 +151,32 @@ static void look_add(struct look *l, struct live *live)
 	}
 	l->pods[l->n] = k;
 	l->sources[l->n++] = live->addr;
+}
+
+/* Whether one of them is to go on as the node that was not known to. */
+static bool new_as_node(const struct keep_sets *sets, const struct keep *k)
+{
+	for (size_t i = 0; i < sets->n_open; i++)
+		if (sets->open[i].id == 0 && !keep_knows(k, &sets->open[i]))
+			return true;
+	return false;
+}
+
+/* Since this pass observed it; what conntrack told may be of the time after. */
+static bool table_gone(struct look *l, const struct keep *k)
+{
+	const struct dp_model *m = l->r->desired->model;
+	struct err e = {0};
+
+	if (!m->nft || nft_observe(l->r->k.nft, &m->nft_model, &e) != NFT_REBUILT)
+		return false;
+	for (size_t i = 0; i < l->n; i++) {
+		struct live *live = keep_live_find(k, l->pods[i].addr);
+
+		live->gap |= live->governed;
+		l->pods[i].gap = live->gap;
+	}
+	return true;
 }
 
 /* What conntrack says of all addresses with `look`. */
@@ -163,6 +191,8 @@ static int look_make(struct look *l, struct keep *k, struct err *e)
 		.model = l->r->desired->model,
 		.resolvers = conf ? conf->resolvers : NULL,
 		.n_resolvers = conf ? conf->n_resolvers : 0,
+		.kept = k->kept,
+		.n_kept = k->n_kept,
 	};
 	__cleanup_free struct ct_flow *flows = NULL;
 	size_t n = 0;
@@ -181,6 +211,10 @@ static int look_make(struct look *l, struct keep *k, struct err *e)
 	in.pods = l->pods;
 	in.n_pods = l->n;
 	keep_select(&in, flows, n, &l->sets);
+	if (new_as_node(&l->sets, k) && table_gone(l, k)) {
+		keep_sets_done(&l->sets);
+		keep_select(&in, flows, n, &l->sets);
+	}
 	return 0;
 }
 
@@ -304,6 +338,18 @@ static bool edits_look(struct keep *k, struct reconcile *r, const struct dp_mode
 	return any;
 }
 
+/* Whom the kernel knows a policy for sent into sluice0 what it sent while our table was gone. */
+static void gaps_note(struct keep *k, const struct reconcile *r, const struct dp_model *observed)
+{
+	for (size_t i = 0; i < k->n_live; i++) {
+		struct live *l = &k->live[i];
+		const struct dp_pod *have = pod_in(observed, &r->pods[l->pod]);
+
+		l->governed = have && have->a.pod.policy;
+		l->gap |= l->governed && observed->nft_differs == NFT_REBUILT;
+	}
+}
+
 /* What is open is kept as what it is, while it still is that. */
 static void edits_keep(struct keep *k, struct reconcile *r, struct dp_model *observed)
 {
@@ -339,6 +385,7 @@ void keep_before(struct reconcile *r, struct dp_model *observed,
 	k = r->keep;
 	first = !k->loaded;
 	keep_live_refresh(k, r);
+	gaps_note(k, r, observed);
 	if (!first || keep_load(k, r, observed) == 0) {
 		keep_map_prune(k, r, owner_stays, k);
 		if (edits_look(k, r, observed, programs, first))
@@ -355,9 +402,9 @@ static bool after_looks(struct keep *k, bool rebuilt)
 	for (size_t i = 0; i < k->n_live; i++) {
 		struct live *l = &k->live[i];
 
-		l->look = !l->shared &&
-			  (l->edited || l->stranger || l->rejects || (rebuilt && l->key_next) ||
-			   (due && (l->watch_until > now || keep_has(k, l->addr))));
+		l->look = !l->shared && (l->edited || l->stranger || l->rejects || l->gap ||
+					 (rebuilt && l->key_next) ||
+					 (due && (l->watch_until > now || keep_has(k, l->addr))));
 		any |= l->look;
 	}
 	if (due)
@@ -419,7 +466,8 @@ void keep_after(struct reconcile *r)
 	flags_write(k, r, r->desired->model, true);
 	anew_forget(k, &look.sets);
 	for (size_t i = 0; i < k->n_live; i++)
-		k->live[i].stranger = k->live[i].edited = k->live[i].rejects = false;
+		k->live[i].stranger = k->live[i].edited = k->live[i].rejects = k->live[i].gap =
+			false;
 	if (k->n_kept != had)
 		log_info("open connections keep their identity", "count=%zu", k->n_kept);
 }

@@ -19,7 +19,9 @@ struct live {
 	uint64_t key, key_next; /* of its program, in the same way; 0 = none, or not known */
 	bool shared;		/* two pods have it: whose connections, nobody knows */
 	bool edited, stranger, look;
-	bool rejects; /* an edit made it reject what may be open through a Service */
+	bool governed; /* when this pass began, the kernel knew a policy for it */
+	bool gap;      /* our table was found gone, or not ours, and nobody has looked since */
+	bool rejects;  /* an edit made it reject what may be open through a Service */
 };
 
 struct keep {
@@ -42,6 +44,7 @@ void keep_live_refresh(struct keep *k, struct reconcile *r);
 bool keep_pod_counts(const struct pod *p);
 
 bool keep_has(const struct keep *k, struct addr a);
+bool keep_knows(const struct keep *k, const struct kept *e); /* the connection, and as whom */
 int keep_map_load(struct keep *k, const struct reconcile *r);
 /* Entries for which stays() is false leave the map; one that cannot be deleted is tried again. */
 void keep_map_prune(struct keep *k, const struct reconcile *r,

@@ -47,6 +47,14 @@ bool keep_has(const struct keep *k, struct addr a)
 	return false;
 }
 
+bool keep_knows(const struct keep *k, const struct kept *e)
+{
+	const struct kept *have = k->n_kept ? bsearch(e, k->kept, k->n_kept, sizeof(*e), kept_cmp)
+					    : NULL;
+
+	return have && have->id == e->id;
+}
+
 void keep_trouble(struct keep *k, const char *what, const struct err *e)
 {
 	if (!k->trouble)
@@ -164,6 +172,7 @@ void keep_live_refresh(struct keep *k, struct reconcile *r)
 		now->watch_until = old[i].watch_until;
 		now->identity = old[i].identity;
 		now->rejects = old[i].rejects;
+		now->gap = old[i].gap;
 		now->key = old[i].key;
 	}
 	for (size_t i = 0; i < k->n_live; i++) {
