@@ -170,7 +170,7 @@ def run(quick):
         interleaved(3, *(s.round for s in (*subjects.values(), go, go_clsact)))
         for subject in (*subjects.values(), go, go_clsact):
             subject.forget()
-        interleaved(12 if quick else 60, *(s.round for s in (*subjects.values(), go, go_clsact)))
+        interleaved(6 if quick else 60, *(s.round for s in (*subjects.values(), go, go_clsact)))
         figures(section, subjects, {name: go_clsact if "clsact" in name else go for name in subjects})
         for name, subject in {**subjects, "bandwidth": go}.items():
             section.notes[f"syscalls, {name}"] = {

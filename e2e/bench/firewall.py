@@ -88,7 +88,7 @@ def theirs(stack, kind, count):
 
 def run(quick):
     section = Section("firewall", "The firewall, IPv4, from a pod to a server outside by its own node")
-    rounds, ms = (5, 200) if quick else (15, 400)
+    rounds, ms = (3, 200) if quick else (15, 400)
     sizes = (1, 1000) if quick else (1, 10, 100, 1000)
     kinds = ("no rules", "nft sets", "iptables + ipset")
     with contextlib.ExitStack() as stack:

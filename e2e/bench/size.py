@@ -37,16 +37,11 @@ class Place:
         self.subjects = {node: cni.Subject(self.calls[node], self.pods[node], SLUICE, cni.entry_of(lab, node))
                          for node in lab.nodes}
         self.fresh, self.usual, self.next_team = [], [], 0
-        self.known(lab)
 
-    def known(self, lab):
-        """Both nodes have met such a pod; then gw1's daemon ends."""
+    def meet(self, verb):
+        """Both nodes have such a pod, or had one."""
         for node, subject in self.subjects.items():
-            subject.call("ADD", self.pods[node].names[0])
-        time.sleep(2)
-        for node, subject in self.subjects.items():
-            subject.call("DEL", self.pods[node].names[0])
-        lab("node_stop gw1")
+            subject.call(verb, self.pods[node].names[0])
 
     def round(self, n):
         for subject in self.subjects.values():
@@ -79,11 +74,17 @@ class Place:
 def run(quick):
     section = Section("size", "ADD against the size of the node")
     sizes = (10, 1000) if quick else (10, 1000, 10000)
-    rounds = 10 if quick else 40
+    rounds = 5 if quick else 40
     with contextlib.ExitStack() as stack:
         places = {size: Place(stack, size, 0, 4) for size in sizes}
         links = {count: Place(stack, 10, count, 4) for count in (30, 1000)}
         everyone = [*places.values(), *links.values()]
+        for place in everyone:
+            place.meet("ADD")
+        time.sleep(2)  # the snapshots are written
+        for place in everyone:
+            place.meet("DEL")
+            place.lab("node_stop gw1")
         interleaved(rounds, *(p.round for p in everyone))
         interleaved(min(rounds, 9), *(p.new_round for p in places.values()))
         for node, way in (("node1", "socket"), ("gw1", "snapshot")):
