@@ -10,7 +10,6 @@
 
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "cni/attachments.h"
 #include "cni/request.h"
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "gateway/members.h"
 
 /* Two nodes that hear each other, 100 ms, three missed. */

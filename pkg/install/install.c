@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/mem.h"
 #include "install/conflist.h"
 #include "install/folder.h"
 

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <linux/netlink.h>
 
-#include "base/cleanup.h"
 #include "kernel/conntrack_priv.h"
 #include "kernel/nlmsg.h"
 

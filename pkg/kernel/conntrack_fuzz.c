@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <netinet/in.h>
 
-#include "base/mem.h"
 #include "kernel/conntrack.h"
 #include "kernel/fuzz_attrs.h"
 #include "testkit/fuzz_wire.h"

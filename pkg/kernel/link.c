@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
-#include "base/mem.h"
 #include "bpf/abi.h"
 #include "kernel/rtnl_priv.h"
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What connections notice while the table changes: nothing. */
-#include "kernel/nft.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -3,7 +3,6 @@
  * What other people's chains between ours do to packets, and what becomes of them: marks and
  * priorities that are written over.
  */
-#include "kernel/nft.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

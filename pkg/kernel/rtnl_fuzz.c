@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "kernel/bypass.h"
 #include "kernel/fuzz_attrs.h"
 #include "kernel/nsid.h"

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "base/mem.h"
 #include "policy/compiled.h"
 #include "testkit/policy_fixture.h"
 

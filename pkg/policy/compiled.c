@@ -2,7 +2,6 @@
 /* A struct compiled as others see it. */
 #include <stdlib.h>
 
-#include "base/mem.h"
 #include "policy/compiled.h"
 
 void compiled_policy_done(struct compiled_policy *p)

@@ -11,7 +11,6 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
-#include "base/mem.h"
 #include "policy/doc_fixture.h"
 
 /* Whoever goes last takes a part's objects along: a sanitizer would see one too many, or too few.

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 
-#include "base/mem.h"
 #include "policy/fqdn.h"
 
 #define L63 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk"

@@ -14,9 +14,7 @@
 #include <string.h>
 
 #include "base/digest.h"
-#include "base/hash.h"
 #include "base/mem.h"
-#include "bpf/abi.h"
 #include "policy/compiled.h"
 #include "policy/image_format.h"
 

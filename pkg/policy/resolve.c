@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "bpf/abi.h"
 #include "policy/compiled.h"
 #include "policy/image_format.h"

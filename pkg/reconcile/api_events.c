@@ -8,11 +8,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "json/json.h"
-#include "reconcile/claims.h"
 #include "reconcile/objects_priv.h"
 
 #define EVENTS	 64 /* said lately */

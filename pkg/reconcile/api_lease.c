@@ -5,11 +5,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "json/json.h"
-#include "reconcile/claims.h"
 #include "reconcile/leader.h"
 
 #define LEASES "/apis/coordination.k8s.io/v1/namespaces/"

@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include "base/mem.h"
 #include "testkit/fake_world.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/objects_fixture.h"

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/mem.h"
 #include "reconcile/desired.h"
 #include "testkit/policy_fixture.h"
 

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "reconcile/names.h"
 #include "testkit/bpf_fixture.h"
 #include "testkit/netns_fixture.h"

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "json/json.h"
-#include "reconcile/claims.h"
 #include "reconcile/objects_priv.h"
 
 #define FETCHED_MS	 60000

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/shared.h"
 #include "json/json.h"
 #include "reconcile/objects_priv.h"

@@ -7,7 +7,6 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "json/json.h"
 #include "reconcile/objects_priv.h"
 

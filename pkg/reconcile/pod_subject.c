@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "json/json.h"
 
 /* The labels that came with the ADD over those in *labels. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "source/folder.h"
 #include "state/fingerprint.h"
 

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "reconcile/counters.h"

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/version.h"
 #include "bpf/drop_reasons.h"
 #include "metrics/http.h"
 #include "reconcile/api.h"

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "base/mem.h"
 #include "bpf/abi.h"
 
 #define CONNECTIONS (1u << NFT_CONNECTIONS)

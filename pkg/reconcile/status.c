@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "bpf/drop_reasons.h"
 #include "bpf/maps.h"
 #include "install/install.h"
 #include "reconcile/priv.h"

@@ -4,7 +4,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "base/mem.h"
 #include "reconcile/usage.h"
 #include "testkit/addr_fixture.h"
 

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "json/json.h"
 #include "source/kube_priv.h"
 #include "testkit/fake_world.h"
 #include "testkit/netns_fixture.h"

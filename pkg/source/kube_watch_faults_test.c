@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "json/json.h"
 #include "source/kube_priv.h"
 #include "source/kube_watch.h"
 #include "testkit/fake_world.h"

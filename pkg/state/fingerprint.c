@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/cleanup.h"
 #include "base/hash.h"
 
 #define FINGERPRINT_EMPTY 0x534c554943450001ull /* start value, so that no folder sums up to 0 */

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "base/mem.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/plugin_fixture.h"
 

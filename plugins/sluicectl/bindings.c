@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "bpf/drop_reasons.h"
 #include "bpf/maps.h"
 #include "bindings.h"
 #include "ctl.h"

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "bpf/guard.h"
 #include "bpf/maps.h"
 #include "dataplane/model.h"

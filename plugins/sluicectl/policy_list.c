@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "policy/compile.h"
 #include "policy/explain.h"
 #include "text.h"
 

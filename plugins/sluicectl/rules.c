@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "bpf/maps.h"
 #include "ctl.h"
 #include "policy/explain.h"

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/settle.h"
 #include "base/version.h"
 #include "notify.h"
