@@ -38,7 +38,8 @@ enum cni_code cni_code_from(int neg_errno, enum cni_code fallback)
 	return fallback;
 }
 
-const char *cni_code_text(enum cni_code code)
+/* What the code stands for, in a few words. */
+static const char *code_text(enum cni_code code)
 {
 	for (size_t i = 0; i < COUNT(texts); i++)
 		if (texts[i].code == code)
@@ -52,7 +53,7 @@ char *cni_error_emit(const char *version, enum cni_code code, const char *msg, c
 
 	json_set(obj, "cniVersion", json_new_string(version));
 	json_set(obj, "code", json_new_int(code));
-	json_set(obj, "msg", json_new_string(msg && *msg ? msg : cni_code_text(code)));
+	json_set(obj, "msg", json_new_string(msg && *msg ? msg : code_text(code)));
 	if (details && *details)
 		json_set(obj, "details", json_new_string(details));
 	return json_emit(obj, 0);

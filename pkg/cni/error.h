@@ -30,9 +30,6 @@ enum cni_code {
 /* The code for a failure that passes by itself (try again), else fallback. */
 enum cni_code cni_code_from(int neg_errno, enum cni_code fallback);
 
-/* What the code stands for, in a few words. */
-const char *cni_code_text(enum cni_code code);
-
 /* malloc'd JSON {cniVersion, code, msg, details}; details may be NULL. */
 char *cni_error_emit(const char *version, enum cni_code code, const char *msg, const char *details);
 

@@ -73,7 +73,6 @@ int tree_place(struct planner *pl, const struct tree_interval *v, size_t n, stru
 	       uint32_t *ret_root);
 /* The tree of the compiled set with this index. */
 int set_tree(struct planner *pl, uint32_t index, struct table_tree **ret);
-uint64_t tree_meaning(const struct tree_interval *v, size_t n);
 
 /* ---- programs_encode.c ---- */
 

@@ -68,7 +68,7 @@ int tree_place(struct planner *pl, const struct tree_interval *v, size_t n, stru
 	return 0;
 }
 
-uint64_t tree_meaning(const struct tree_interval *v, size_t n)
+static uint64_t tree_meaning(const struct tree_interval *v, size_t n)
 {
 	uint64_t h = 0;
 

@@ -194,10 +194,11 @@ static void state_set(struct members *m, uint8_t state)
 	m->serial++;
 }
 
-static bool someone_says(const struct members *m, uint8_t flag, bool value)
+/* One that is heard says that it does not hear us. */
+static bool someone_misses_us(const struct members *m)
 {
 	for (size_t i = 0; i < m->n; i++)
-		if (m->peers[i].heard && !!(m->peers[i].flags & flag) == value)
+		if (m->peers[i].heard && !(m->peers[i].flags & HEARTBEAT_HEARD))
 			return true;
 	return false;
 }
@@ -288,8 +289,7 @@ static void state_step(struct members *m, int64_t now)
 	}
 	if (m->state != HEARTBEAT_JOINING)
 		return;
-	if ((m->away && someone_says(m, HEARTBEAT_HEARD, false)) ||
-	    (m->self.doubted && someone_lives(m)))
+	if ((m->away && someone_misses_us(m)) || (m->self.doubted && someone_lives(m)))
 		m->join_at = now + m->conf.hold_down_ms;
 	else if (now >= m->join_at) {
 		/* TAKEN is said until all have heard this; if it does not end, it begins anew */

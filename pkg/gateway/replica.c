@@ -296,11 +296,6 @@ void replica_targets(struct replica *r, const struct replica_target *list, size_
 		r->again(r->data);
 }
 
-bool replica_wanted(const struct replica *r, struct addr addr)
-{
-	return target_find(r, addr);
-}
-
 /* ---- what the owner knows ---- */
 
 void replica_flow(struct replica *r, const struct move_flow *f)
@@ -308,7 +303,7 @@ void replica_flow(struct replica *r, const struct move_flow *f)
 	struct flow_entry *e;
 	bool new;
 
-	if (!replica_wanted(r, f->seen))
+	if (!target_find(r, f->seen))
 		return;
 	e = flow_table_find(&r->own, f);
 	if (e) {

@@ -50,7 +50,6 @@ struct moves_more *replica_more(struct replica *r);
 
 /* These and no others are told, from now on; sorted by addr. */
 void replica_targets(struct replica *r, const struct replica_target *list, size_t n);
-bool replica_wanted(const struct replica *r, struct addr addr);
 /* It is established, or another one now. */
 void replica_flow(struct replica *r, const struct move_flow *f);
 void replica_gone(struct replica *r, const struct move_flow *f); /* by its two ends */

@@ -56,7 +56,7 @@ static const char *plugin_version(const char *path, const struct stat *st)
 	last = now;
 	if (beside && program_same(path, beside))
 		snprintf(version, sizeof(version), "%s", SLUICE_VERSION);
-	else if (program_version(path, version, NULL) < 0)
+	else if (program_version(path, version) < 0)
 		*version = '\0';
 	return version;
 }

@@ -53,10 +53,10 @@ static void version_find(const struct bytes *b, char ret[64])
 	}
 }
 
-int program_version(const char *path, char ret[64], struct err *e)
+int program_version(const char *path, char ret[64])
 {
 	__cleanup(bytes_done) struct bytes b = {0};
-	int r = bytes_load(path, &b, e);
+	int r = bytes_load(path, &b, NULL);
 
 	if (r == 0)
 		version_find(&b, ret);

@@ -21,6 +21,6 @@ int program_install(const char *from, const char *dir, const char *name, bool dr
 		    struct program_report *ret, struct err *e);
 
 /* The version that is written in the file; "" when there is none. -errno: cannot be read. */
-int program_version(const char *path, char ret[64], struct err *e);
+int program_version(const char *path, char ret[64]);
 /* Whether both have the same bytes. */
 bool program_same(const char *a, const char *b);

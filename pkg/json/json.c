@@ -116,7 +116,7 @@ enum json_type json_type(const struct json *j)
 	return j ? j->type : JSON_NULL;
 }
 
-const char *json_type_name(enum json_type t)
+static const char *type_name(enum json_type t)
 {
 	static const char *const names[] = {
 		[JSON_NULL] = "null",	  [JSON_BOOL] = "boolean",  [JSON_INT] = "integer",
@@ -280,7 +280,7 @@ const char *json_show(const struct json *j)
 	static unsigned int next;
 	struct text t = {.p = ring[next++ % 4], .size = sizeof(ring[0])};
 
-	text_add(&t, "%s", json_type_name(json_type(j)));
+	text_add(&t, "%s", type_name(json_type(j)));
 	switch (json_type(j)) {
 	case JSON_STRING:
 		text_add(&t, " ");
@@ -308,7 +308,7 @@ int json_expect(const struct json *j, enum json_type t, struct err *e)
 
 	if (json_type(j) == t)
 		return 0;
-	return err_set(e, -EINVAL, "%s: expected %s, got %s%s", json_path(j), json_type_name(t),
+	return err_set(e, -EINVAL, "%s: expected %s, got %s%s", json_path(j), type_name(t),
 		       json_show(j), quote ? " (put it in quotes)" : "");
 }
 

@@ -70,7 +70,6 @@ DEFINE_CLEANUP(struct json *, json_free);
 
 /* ---- reading ---- */
 enum json_type json_type(const struct json *j); /* NULL is JSON_NULL */
-const char *json_type_name(enum json_type t);	/* "string" … */
 int json_line(const struct json *j);		/* 1-based, of the key for members; 0 unknown */
 size_t json_len(const struct json *j);		/* members or elements; 0 for others */
 int json_depth(const struct json *j);		/* nested arrays and objects; 0 for others */

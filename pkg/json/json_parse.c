@@ -20,7 +20,8 @@ struct reader {
 	struct err *e;
 };
 
-size_t utf8_len(const char *p, const char *end)
+/* Length of the well-formed UTF-8 sequence at p (1..4), 0 if there is none (RFC 3629). */
+static size_t utf8_len(const char *p, const char *end)
 {
 	const unsigned char *s = (const unsigned char *)p;
 	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;

@@ -38,6 +38,3 @@ struct json *node_add(struct json *parent, const struct slice *key, enum json_ty
 
 /* A member of obj whose name stood before it already, or NULL. */
 const struct json *node_duplicate(const struct json *obj);
-
-/* Length of the well-formed UTF-8 sequence at p (1..4), 0 if there is none (RFC 3629). */
-size_t utf8_len(const char *p, const char *end);

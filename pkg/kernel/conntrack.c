@@ -85,7 +85,8 @@ ssize_t ct_receive(struct ct_socket *s)
 	return nlmsg_whole(s->buf, (size_t)n) == (size_t)n ? n : -EBADMSG;
 }
 
-int ct_exchange(struct ct_socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data)
+/* Sends a request and runs fn over every answer to it. 0 or the kernel's -errno. */
+static int exchange(struct ct_socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data)
 {
 	unsigned int portid = mnl_socket_get_portid(s->nl);
 	uint32_t seq = h->nlmsg_seq;
@@ -221,7 +222,7 @@ int ct_walk(struct ct_socket *s, const struct ct_walk *w, struct err *e)
 			put_filter(h, w->sources[0]);
 		if (w->mark)
 			put_mark(h, w->mark);
-		r = ct_exchange(s, h, on_message, &copy);
+		r = exchange(s, h, on_message, &copy);
 	}
 	if (r < 0 && w->n == 1)
 		return err_sys(e, r, "list connections of %s", addr_str(w->sources[0]));

@@ -23,8 +23,6 @@ void ct_socket_done(struct ct_socket *s);
 struct nlmsghdr *ct_message(struct ct_socket *s, uint16_t cmd, uint16_t flags, uint8_t family);
 /* What the kernel says next, into buf: bytes, all of whole messages; -errno. */
 ssize_t ct_receive(struct ct_socket *s);
-/* Sends and takes the answers until the last. -errno of the kernel. */
-int ct_exchange(struct ct_socket *s, struct nlmsghdr *h, mnl_cb_t fn, void *data);
 
 /* One message for each of many things (conntrack_batch.c). */
 struct ct_batch {

@@ -18,8 +18,6 @@
 #define COMMENT "sluice-egress" /* letters and "-" alone: iptables prints it without quotes */
 #define WORDS	24
 
-extern char **environ;
-
 static const struct backend {
 	unsigned int bit;
 	const char *program;

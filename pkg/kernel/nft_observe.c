@@ -130,7 +130,7 @@ static int entry_cmp(const void *a, const void *b)
 	return strcmp(((const struct nft_entry *)a)->name, ((const struct nft_entry *)b)->name);
 }
 
-void nft_picture_sort(struct nft_picture *p)
+static void picture_sort(struct nft_picture *p)
 {
 	if (p->n)
 		qsort(p->entries, p->n, sizeof(*p->entries), entry_cmp);
@@ -318,7 +318,7 @@ int nft_picture_load(struct nft *n, uint16_t family, struct nft_picture *ret, st
 		if (rc == 0)
 			rc = nft_generation(n, &after);
 		if (rc == 0 && before == after) {
-			nft_picture_sort(&p);
+			picture_sort(&p);
 			p.generation = after;
 			*ret = p;
 			return 0;
@@ -359,7 +359,7 @@ int nft_picture_of(struct nft_picture *ret, uint8_t family, const struct nft_mod
 		nft_rules_picture(&p, m);
 		nft_sets_picture(&p, m);
 	}
-	nft_picture_sort(&p);
+	picture_sort(&p);
 	*ret = p;
 	return 0;
 }

@@ -46,7 +46,6 @@ bool nft_legacy_has_filter(const char *path);
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof(*(a)))
 
 #define NFT_TABLE     "sluice"
-#define NFT_DEVICE    "sluice0"
 #define NFT_NODE_NAME "node-" /* + index: one chain per node */
 
 DEFINE_CLEANUP(struct nftnl_table *, nftnl_table_free);
@@ -170,16 +169,14 @@ struct nft_picture {
 
 void nft_picture_done(struct nft_picture *p);
 #define __cleanup_picture __cleanup(nft_picture_done)
-/* Finds or makes the entry; before nft_picture_sort only. */
+/* Finds or makes the entry of this name; only while the picture is being made, unsorted. */
 struct nft_entry *nft_picture_entry(struct nft_picture *p, const char *kind, const char *name);
 void nft_entry_add(struct nft_entry *entry, const void *bytes, size_t len);
 void nft_entry_add_rule(struct nft_entry *entry, struct nftnl_rule *r);
 void nft_entry_add_chain(struct nft_entry *entry, const struct nftnl_chain *c);
 void nft_entry_add_set(struct nft_entry *entry, struct nftnl_set *s);
-void nft_picture_sort(struct nft_picture *p);
 struct nft_elem *nft_elems_grow(struct nft_elems *l); /* a zeroed new last one */
 void nft_elems_sort(struct nft_elems *l);	      /* and makes unique */
-int nft_elem_cmp(const void *a, const void *b);
 
 /* What the model wants. */
 int nft_picture_of(struct nft_picture *ret, uint8_t family, const struct nft_model *m,
@@ -226,7 +223,6 @@ void nft_rules_put_node(struct nft_batch *b, const struct nft_model *m, uint32_t
 void nft_rules_put_empty(struct nft_batch *b, const char *name); /* a chain, or without rules */
 void nft_rules_put_chain_del(struct nft_batch *b, const char *name);
 void nft_node_name(char *buf, size_t len, uint32_t node);
-bool nft_reason_counted(unsigned int reason); /* has a counter in the table */
 
 /* ---- limits ---- */
 

@@ -49,7 +49,8 @@ void nft_node_name(char *buf, size_t len, uint32_t node)
 	snprintf(buf, len, NFT_NODE_NAME "%u", node);
 }
 
-bool nft_reason_counted(unsigned int reason)
+/* The reason has a counter in the table. */
+static bool reason_counted(unsigned int reason)
 {
 	return (reason >= 1 && reason < SLU_MARK_REASONS) || reason == SLU_DROP_TUNNEL_NO_ENTRY ||
 	       (reason >= SLU_DROP_SERVICE_OUTSIDE && reason <= SLU_DROP_INPUT_GUARD) ||
@@ -111,7 +112,7 @@ void nft_rules_picture(struct nft_picture *p, const struct nft_model *m)
 	nft_limits_picture(p, m);
 	for (i = 0; i < SLU_REASON_MAX; i++) {
 		snprintf(name, sizeof(name), "r%zu", i);
-		if (nft_reason_counted((unsigned int)i))
+		if (reason_counted((unsigned int)i))
 			nft_picture_entry(p, "counter", name);
 	}
 }
@@ -140,7 +141,7 @@ void nft_rules_put_objects(struct nft_batch *b, const struct nft_count *counts)
 	unsigned int i;
 
 	for (i = 0; i < SLU_REASON_MAX; i++)
-		if (nft_reason_counted(i))
+		if (reason_counted(i))
 			put_counter(b, i, &counts[i]);
 }
 

@@ -112,7 +112,7 @@ struct nft_elem *nft_elems_grow(struct nft_elems *l)
 	return &l->v[l->n++];
 }
 
-int nft_elem_cmp(const void *a, const void *b)
+static int elem_cmp(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct nft_elem));
 }
@@ -123,9 +123,9 @@ void nft_elems_sort(struct nft_elems *l)
 
 	if (l->n == 0)
 		return;
-	qsort(l->v, l->n, sizeof(*l->v), nft_elem_cmp);
+	qsort(l->v, l->n, sizeof(*l->v), elem_cmp);
 	for (i = 1; i < l->n; i++)
-		if (nft_elem_cmp(&l->v[n], &l->v[i]) != 0)
+		if (elem_cmp(&l->v[n], &l->v[i]) != 0)
 			l->v[++n] = l->v[i];
 	l->n = n + 1;
 }
@@ -425,9 +425,9 @@ static void put_missing(struct stream *s, const struct nft_elems *a, const struc
 	size_t i, k = 0;
 
 	for (i = 0; i < a->n; i++) {
-		while (k < b->n && nft_elem_cmp(&b->v[k], &a->v[i]) < 0)
+		while (k < b->n && elem_cmp(&b->v[k], &a->v[i]) < 0)
 			k++;
-		if (k == b->n || nft_elem_cmp(&b->v[k], &a->v[i]) != 0)
+		if (k == b->n || elem_cmp(&b->v[k], &a->v[i]) != 0)
 			stream_put(s, &a->v[i]);
 	}
 	stream_flush(s);

@@ -40,7 +40,7 @@ const char *lint_rule_name(const struct doc_policy *p, const struct doc_rule *ru
 	return flat_rule_name(&r, buf, LINT_NAME_LEN);
 }
 
-const char *lint_policy_name(const struct doc_policy *p, char buf[LINT_NAME_LEN])
+static const char *policy_name(const struct doc_policy *p, char buf[LINT_NAME_LEN])
 {
 	bool cluster = p->meta.kind == DOC_CLUSTER_EGRESS_POLICY;
 
@@ -61,8 +61,8 @@ static void check_missing(struct lint *l, const struct doc_set *set)
 		__cleanup_free char *text = missing_text(&list[i]);
 		char name[LINT_NAME_LEN];
 
-		LINT_WARN(l, "missing", list[i].src, "%s: %s",
-			  lint_policy_name(list[i].policy, name), text);
+		LINT_WARN(l, "missing", list[i].src, "%s: %s", policy_name(list[i].policy, name),
+			  text);
 	}
 }
 
@@ -109,8 +109,7 @@ static void check_effect(struct lint *l, const struct doc_policy *p)
 
 	if (!p->n_rules && !p->has_default)
 		LINT_WARN(l, "no-effect", p->meta.src,
-			  "%s: no rules and no default: it has no effect",
-			  lint_policy_name(p, name));
+			  "%s: no rules and no default: it has no effect", policy_name(p, name));
 }
 
 static void check_schedule(struct lint *l, const struct doc_policy *p, const struct doc_rule *rule,

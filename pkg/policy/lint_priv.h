@@ -14,7 +14,6 @@ void lint_add(struct lint *l, struct lint_finding what, const char *fmt, ...)
 #define LINT_NAME_LEN (2 * DOC_MAX_NAME + 96)
 const char *lint_rule_name(const struct doc_policy *p, const struct doc_rule *rule,
 			   char buf[LINT_NAME_LEN]);
-const char *lint_policy_name(const struct doc_policy *p, char buf[LINT_NAME_LEN]);
 
 /* ---- lint_subject.c ---- */
 /* Does a select every pod that b selects? Unsure is no. */

@@ -35,7 +35,7 @@ static struct addr peer_addr(bool v4)
 	return addr_of(v4 ? "169.254.83.2" : "fe80::53:2");
 }
 
-void desired_config(const struct compiled *c, const char *node_name, struct slu_config *ret)
+static void config_fill(const struct compiled *c, const char *node_name, struct slu_config *ret)
 {
 	const struct doc_config *conf = compiled_config(c);
 	const struct compiled_node *nodes;
@@ -47,8 +47,6 @@ void desired_config(const struct compiled *c, const char *node_name, struct slu_
 	ret->divert = 1u << (31 - __builtin_clz(ret->mark_mask));
 	ret->tunnel_port = conf && conf->tunnel_port ? conf->tunnel_port : SLU_TUNNEL_PORT_DEFAULT;
 	ret->audit = conf && conf->audit;
-	ret->dns_min_ttl = conf ? conf->min_ttl : DOC_MIN_TTL;
-	ret->dns_grace = conf ? conf->grace : DOC_GRACE;
 	ret->dns_min_ttl = conf ? conf->min_ttl : DOC_MIN_TTL;
 	ret->dns_grace = conf ? conf->grace : DOC_GRACE;
 	memcpy(ret->mac_sender, sender_mac, sizeof(ret->mac_sender));
@@ -372,7 +370,7 @@ void desired_build(const struct desired_in *in, struct desired **ret)
 	struct desired *d = mem_alloc0(sizeof(*d));
 
 	d->model = dp_model_new();
-	desired_config(in->compiled, in->node_name, &d->model->config);
+	config_fill(in->compiled, in->node_name, &d->model->config);
 	desired_inside(in->compiled, d->model);
 	network_build(d->model, in);
 	nodes_build(d->model, in);

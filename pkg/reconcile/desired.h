@@ -41,9 +41,6 @@ struct desired {
 void desired_build(const struct desired_in *in, struct desired **ret);
 void desired_free(struct desired *d);
 DEFINE_CLEANUP(struct desired *, desired_free);
-
-/* The mark's layout for a mask: shift of the id and the DIVERT bit. */
-void desired_config(const struct compiled *c, const char *node_name, struct slu_config *ret);
 #define DESIRED_MTU_DEFAULT 1500
 
 /* ---- desired_ways.c: what is LOCAL in the model, and has a way of its own ---- */

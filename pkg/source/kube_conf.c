@@ -40,7 +40,8 @@ static const struct refusal user_refusals[] = {
 	 "impersonation is not supported: give the credentials of the user itself"},
 };
 
-bool kube_conf_written(const struct json *j)
+/* "" of a string and false count as not written. */
+static bool is_written(const struct json *j)
 {
 	const char *s;
 	bool b;
@@ -63,7 +64,7 @@ bool kube_conf_written(const struct json *j)
 static int refuse(const struct json *obj, const struct refusal *list, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++)
-		if (kube_conf_written(json_get(obj, list[i].key)))
+		if (is_written(json_get(obj, list[i].key)))
 			return err_set(e, -EOPNOTSUPP, "%s.%s: %s", json_path(obj), list[i].key,
 				       list[i].word);
 	return 0;
@@ -75,7 +76,7 @@ int kube_conf_string(const struct json *obj, const char *key, const char **ret, 
 	int r = 0;
 
 	*ret = NULL;
-	if (kube_conf_written(j))
+	if (is_written(j))
 		r = json_string(j, ret, e);
 	return r;
 }

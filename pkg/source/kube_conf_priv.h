@@ -7,7 +7,6 @@
 #include "json/json.h"
 #include "source/kube_conf.h"
 
-bool kube_conf_written(const struct json *j); /* "" of a string and false count as not written */
 /* A string that may be absent or "": NULL. */
 int kube_conf_string(const struct json *obj, const char *key, const char **ret, struct err *e);
 char *kube_conf_beside(const char *config, const char *path);

@@ -57,5 +57,3 @@ void kube_watch_or(struct kube_watch *w, const char *path);
 /* What of each object is asked for, name and resourceVersion among it; borrowed. Else: all. */
 void kube_watch_want(struct kube_watch *w, const struct json_want *want);
 void kube_watch_free(struct kube_watch *w);
-DEFINE_CLEANUP(struct kube_watch *, kube_watch_free);
-#define __cleanup_kube_watch __cleanup(kube_watch_freep)

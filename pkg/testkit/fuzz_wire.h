@@ -15,12 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_ERROR	 0x01 /* fails with an errno; no bytes follow */
-#define WIRE_SEQ	 0x02 /* sequence and port number stay as they are */
-#define WIRE_STRANGER	 0x04 /* not from the kernel */
-#define WIRE_LONG	 0x08 /* was longer than the buffer */
-#define WIRE_LENGTH	 0x10 /* the messages' lengths stay as they are */
-#define WIRE_CONTROL_MAX 0x1f
+#define WIRE_ERROR    0x01 /* fails with an errno; no bytes follow */
+#define WIRE_SEQ      0x02 /* sequence and port number stay as they are */
+#define WIRE_STRANGER 0x04 /* not from the kernel */
+#define WIRE_LONG     0x08 /* was longer than the buffer */
+#define WIRE_LENGTH   0x10 /* the messages' lengths stay as they are */
 
 /* data is borrowed until the next call; netlink: whether records are dressed. */
 void wire_feed(const uint8_t *data, size_t size, bool netlink);

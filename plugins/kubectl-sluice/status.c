@@ -37,7 +37,7 @@ struct seen {
 	struct node_lines nodes;
 	struct kind kinds[N_KINDS];
 	struct json *lease;
-	bool may_nodes, may_pods;
+	bool may_pods;
 };
 
 static void seen_done(struct seen *s)
@@ -153,7 +153,6 @@ static int seen_read(struct api *a, struct seen *s)
 		return api_fail(asks, N_ASKS, &e);
 	if (r < 0)
 		api_fail(asks, N_ASKS, &e);
-	s->may_nodes = !asks[ASK_NODES].code;
 	s->may_pods = !asks[ASK_PODS].code;
 	node_lines_sort(&s->nodes);
 	lease_read(a, s);

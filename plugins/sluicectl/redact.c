@@ -17,7 +17,8 @@
 
 /* ---- what is known ---- */
 
-void redactor_learn(struct redactor *r, const char *secret)
+/* What is shorter than 8 characters is no secret. */
+static void learn(struct redactor *r, const char *secret)
 {
 	size_t len = strlen(secret);
 
@@ -38,9 +39,9 @@ void redactor_learn_file(struct redactor *r, const char *path)
 	if (atomic_file_load(AT_FDCWD, path, FILE_MAX, &text, &len, NULL) < 0)
 		return; /* then nobody of us has read it */
 	copy = mem_printf("%.*s", (int)len, text);
-	redactor_learn(r, copy);
+	learn(r, copy);
 	for (char *line = strtok_r(copy, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save))
-		redactor_learn(r, line);
+		learn(r, line);
 }
 
 static bool contains_nocase(const char *s, size_t n, const char *word)
@@ -82,7 +83,7 @@ static void learn_tree(struct redactor *r, const struct json *j, const char *key
 
 	if (json_type(j) == JSON_STRING && key && json_string(j, &s, NULL) == 0) {
 		if (is_secret_word(key, strlen(key)))
-			redactor_learn(r, s);
+			learn(r, s);
 		else if (strcmp(key, "tokenFile") == 0 || strcmp(key, "client-key") == 0)
 			redactor_learn_file(r, s);
 		return;

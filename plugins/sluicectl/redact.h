@@ -20,7 +20,6 @@ struct redactor {
 
 #define REDACTED "[redacted]"
 
-void redactor_learn(struct redactor *r, const char *secret); /* shorter than 8: no secret */
 void redactor_learn_file(struct redactor *r, const char *path);
 /* The secrets of a kubeconfig, and of the files that it names. */
 void redactor_learn_kubeconfig(struct redactor *r, const char *path);

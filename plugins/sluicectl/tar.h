@@ -7,8 +7,6 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 
-#define TAR_NAME_MAX 99
-
 struct tar;
 
 int tar_open(int take_fd, struct tar **ret, struct err *e);

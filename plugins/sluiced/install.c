@@ -105,7 +105,7 @@ static int program_one(const struct verb_options *o, const char *name, struct js
 	int r;
 
 	if (!o->from && access(source, F_OK) < 0 && access(path, X_OK) == 0) {
-		program_version(path, p.version, NULL);
+		program_version(path, p.version);
 		program_say(list, path, "kept", &p);
 		return 0;
 	}
