@@ -68,7 +68,7 @@ static void own_take(struct look *k, const struct chain_in *in, const struct cha
 		k->own_there = true;
 		k->own_text = f->text;
 	} else if (in->last &&
-		   conflist_parse(in->own, in->last, strlen(in->last), &k->own, NULL) == 0) {
+		   conflist_parse(CHAIN_FILE, in->last, strlen(in->last), &k->own, NULL) == 0) {
 		k->own_text = in->last;
 	}
 }
@@ -97,7 +97,7 @@ static void look_at(struct look *k, const struct chain_in *in)
 	const char *of;
 
 	for (size_t i = 0; i < in->dir->n; i++) {
-		if (strcmp(in->dir->files[i].name, in->own) == 0)
+		if (strcmp(in->dir->files[i].name, CHAIN_FILE) == 0)
 			own = &in->dir->files[i];
 		else
 			candidate_add(k, &in->dir->files[i]);
@@ -125,8 +125,8 @@ static const struct candidate *main_pick(const struct look *k, const struct chai
 	const char *of = conflist_copy_of(k->own);
 
 	if (k->own_there && !of && !in->last) {
-		err_set(&p->why, -EEXIST, "%s was not written by Sluice: rename or remove it",
-			in->own);
+		err_set(&p->why, -EEXIST,
+			CHAIN_FILE " was not written by Sluice: rename or remove it");
 		return NULL;
 	}
 	if (!first) {
@@ -206,16 +206,16 @@ static void judge_own(const struct chain_in *in, const struct json *list, struct
 	chain_plan(in, &p);
 	if (!conflist_entry(list))
 		chain_say(v, false, "NotChained", "%s has no entry of ours: run sluiced install",
-			  in->own);
+			  CHAIN_FILE);
 	else if (p.why.code)
-		chain_say(v, true, "LastGood", "%s is the last good copy: %.400s", in->own,
+		chain_say(v, true, "LastGood", "%s is the last good copy: %.400s", CHAIN_FILE,
 			  p.why.msg);
 	else if (p.text)
 		chain_say(v, false, "Stale",
-			  "%s is not the copy of %s as it is now: run sluiced install", in->own,
+			  "%s is not the copy of %s as it is now: run sluiced install", CHAIN_FILE,
 			  p.main);
 	else
-		chain_say(v, true, "InForce", "%s is the copy of %s", in->own, p.main);
+		chain_say(v, true, "InForce", "%s is the copy of %s", CHAIN_FILE, p.main);
 }
 
 static bool cluster_network_chained(const struct chain_in *in, const char *name)
@@ -246,7 +246,7 @@ static void judge_multus(const struct chain_in *in, const char *first, const str
 			  "%s comes first, and its delegate does not call us: let it be made anew "
 			  "from "
 			  "%s (restart Multus, or name that file as its main list)",
-			  first, in->own);
+			  first, CHAIN_FILE);
 }
 
 static void judge_other(const struct chain_in *in, const char *first, const struct json *list,
@@ -255,7 +255,7 @@ static void judge_other(const struct chain_in *in, const char *first, const stru
 	bool own = false;
 
 	for (size_t i = 0; i < in->dir->n; i++)
-		own |= strcmp(in->dir->files[i].name, in->own) == 0;
+		own |= strcmp(in->dir->files[i].name, CHAIN_FILE) == 0;
 	if (conflist_delegates(list))
 		judge_multus(in, first, list, v);
 	else if (conflist_entry(list))
@@ -263,13 +263,13 @@ static void judge_other(const struct chain_in *in, const char *first, const stru
 	else if (own)
 		chain_say(v, false, "NotFirst",
 			  "%s comes before %s, and has no entry of ours: rename it", first,
-			  in->own);
+			  CHAIN_FILE);
 	else if (in->dir->taken_away)
 		chain_say(v, false, "TakenAway",
 			  "%s was renamed to %s.cilium_bak: set cni.exclusive=false for Cilium",
-			  in->own, in->own);
+			  CHAIN_FILE, CHAIN_FILE);
 	else
-		chain_say(v, false, "Missing", "%s is not there: run sluiced install", in->own);
+		chain_say(v, false, "Missing", "%s is not there: run sluiced install", CHAIN_FILE);
 }
 
 void chain_judge(const struct chain_in *in, struct chain_verdict *ret)
@@ -284,7 +284,7 @@ void chain_judge(const struct chain_in *in, struct chain_verdict *ret)
 	else if (file_parse(first, &list, &e) < 0)
 		chain_say(ret, false, "Invalid", "%.400s: comes first, and runtimes refuse it",
 			  e.msg);
-	else if (strcmp(first->name, in->own) == 0)
+	else if (strcmp(first->name, CHAIN_FILE) == 0)
 		judge_own(in, list, ret);
 	else
 		judge_other(in, first->name, list, ret);

@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "json/json.h"
 
-#define CHAIN_FILE "00-sluice.conflist"
+#define CHAIN_FILE "00-sluice.conflist" /* our own; its name comes first in the folder */
 
 struct chain_file {
 	char *name;
@@ -34,7 +34,6 @@ struct chain_dir {
 
 struct chain_in {
 	const struct chain_dir *dir;
-	const char *own;	  /* our file's name */
 	const struct json *entry; /* NULL: the one of our file, or the fallback */
 	const struct json *fallback;
 	const char *last; /* our file as we last wrote it; NULL: not known */

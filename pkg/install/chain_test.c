@@ -88,7 +88,6 @@ static struct chain_in in(void)
 {
 	return (struct chain_in){
 		.dir = &w.dir,
-		.own = CHAIN_FILE,
 		.entry = w.entry,
 		.fallback = w.fallback,
 		.last = w.last,

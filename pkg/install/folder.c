@@ -90,9 +90,8 @@ static bool is_folder(int dirfd, const struct dirent *de)
 	return fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
-int chain_dir_load(const char *path, const char *own, struct chain_dir *ret, struct err *e)
+int chain_dir_load(const char *path, struct chain_dir *ret, struct err *e)
 {
-	__cleanup_free char *bak = mem_printf("%s.cilium_bak", own);
 	struct chain_dir found = {0};
 	DIR *d = opendir(path);
 	struct dirent *de;
@@ -100,7 +99,7 @@ int chain_dir_load(const char *path, const char *own, struct chain_dir *ret, str
 	if (!d)
 		return err_sys(e, -errno, "%s", path);
 	while (found.n < MAX_FILES && (de = readdir(d))) {
-		found.taken_away |= strcmp(de->d_name, bak) == 0;
+		found.taken_away |= strcmp(de->d_name, CHAIN_FILE ".cilium_bak") == 0;
 		if (conflist_name(de->d_name) && !is_folder(dirfd(d), de))
 			file_load(dirfd(d), de->d_name, &found);
 	}
@@ -123,7 +122,7 @@ int chain_dir_load(const char *path, const char *own, struct chain_dir *ret, str
 	return 0;
 }
 
-int chain_file_store(const char *path, const char *name, const char *text, struct err *e)
+int chain_file_store(const char *path, const char *text, struct err *e)
 {
 	__cleanup_close int fd = -1;
 	struct err why = {0};
@@ -134,11 +133,11 @@ int chain_file_store(const char *path, const char *name, const char *text, struc
 	r = folder_lock(fd, path, e);
 	if (r < 0)
 		return r;
-	r = atomic_file_store(fd, name, text, strlen(text), 0600, &why);
+	r = atomic_file_store(fd, CHAIN_FILE, text, strlen(text), 0600, &why);
 	return r == 0 ? 0 : err_set(e, r, "%s: %s%s", path, why.msg, folder_cure(r));
 }
 
-int chain_file_remove(const char *path, const char *name, struct err *e)
+int chain_file_remove(const char *path, struct err *e)
 {
 	__cleanup_close int fd = -1;
 	struct err why = {0};
@@ -151,6 +150,6 @@ int chain_file_remove(const char *path, const char *name, struct err *e)
 	r = folder_lock(fd, path, e);
 	if (r < 0)
 		return r;
-	r = atomic_file_remove(fd, name, &why);
+	r = atomic_file_remove(fd, CHAIN_FILE, &why);
 	return r == 0 ? 0 : err_set(e, r, "%s: %s%s", path, why.msg, folder_cure(r));
 }

@@ -120,14 +120,13 @@ void install_in_force(const struct daemon_conf *conf, struct chain_verdict *ret)
 	__cleanup(chain_dir_done) struct chain_dir dir = {0};
 	struct chain_in in = {
 		.dir = &dir,
-		.own = CHAIN_FILE,
 		.entry = conf->cni_entry,
 		.fallback = fallback,
 	};
 	struct err e = {0};
 
 	*ret = (struct chain_verdict){0};
-	if (chain_dir_load(conf->cni_conf_dir, CHAIN_FILE, &dir, &e) < 0) {
+	if (chain_dir_load(conf->cni_conf_dir, &dir, &e) < 0) {
 		chain_say(ret, false, "NoConfiguration", "%.400s", e.msg);
 		return;
 	}

@@ -43,12 +43,11 @@ static int plan_once(const struct daemon_conf *conf, const struct json *fallback
 	__cleanup(chain_dir_done) struct chain_dir dir = {0};
 	struct chain_in in = {
 		.dir = &dir,
-		.own = CHAIN_FILE,
 		.entry = conf->cni_entry,
 		.fallback = fallback,
 		.settled = settled,
 	};
-	int r = chain_dir_load(conf->cni_conf_dir, CHAIN_FILE, &dir, e);
+	int r = chain_dir_load(conf->cni_conf_dir, &dir, e);
 
 	if (r == 0)
 		chain_plan(&in, ret);
@@ -76,7 +75,7 @@ int install_chain(const struct daemon_conf *conf, bool dry, struct install_repor
 		nanosleep(&pause, NULL);
 	}
 	if (p.text && !dry)
-		r = chain_file_store(conf->cni_conf_dir, CHAIN_FILE, p.text, e);
+		r = chain_file_store(conf->cni_conf_dir, p.text, e);
 	if (r < 0)
 		return r;
 	*ret = (struct install_report){.text = TAKE(p.text), .why = p.why};
@@ -106,7 +105,7 @@ int uninstall_chain(const struct daemon_conf *conf, bool dry, struct uninstall_r
 		    struct err *e)
 {
 	__cleanup(chain_dir_done) struct chain_dir dir = {0};
-	int r = chain_dir_load(conf->cni_conf_dir, CHAIN_FILE, &dir, e);
+	int r = chain_dir_load(conf->cni_conf_dir, &dir, e);
 
 	*ret = (struct uninstall_report){0};
 	if (r == -ENOENT)
@@ -129,5 +128,5 @@ int uninstall_chain(const struct daemon_conf *conf, bool dry, struct uninstall_r
 		if (list && !*ret->left)
 			snprintf(ret->left, sizeof(ret->left), "%s", f->name);
 	}
-	return ret->removed && !dry ? chain_file_remove(conf->cni_conf_dir, CHAIN_FILE, e) : 0;
+	return ret->removed && !dry ? chain_file_remove(conf->cni_conf_dir, e) : 0;
 }

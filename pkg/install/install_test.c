@@ -161,7 +161,7 @@ static void store_many(int seed)
 		__cleanup_free char *text = mem_printf("{\"name\": \"%0*d\"}", (seed + 1) * 1000,
 						       i);
 
-		if (chain_file_store(conf.cni_conf_dir, CHAIN_FILE, text, &e) < 0)
+		if (chain_file_store(conf.cni_conf_dir, text, &e) < 0)
 			_exit(1);
 	}
 	_exit(0);
@@ -172,7 +172,7 @@ static void several_may_write_at_once(void **state)
 {
 	int left = 4, status;
 
-	expect_ok(chain_file_store(conf.cni_conf_dir, CHAIN_FILE, "{\"name\": \"x\"}", &e), &e);
+	expect_ok(chain_file_store(conf.cni_conf_dir, "{\"name\": \"x\"}", &e), &e);
 	for (int i = 0; i < left; i++)
 		if (fork() == 0)
 			store_many(i);
@@ -180,7 +180,7 @@ static void several_may_write_at_once(void **state)
 		__cleanup(chain_dir_done) struct chain_dir d = {0};
 		__cleanup_json struct json *j = NULL;
 
-		expect_ok(chain_dir_load(conf.cni_conf_dir, CHAIN_FILE, &d, &e), &e);
+		expect_ok(chain_dir_load(conf.cni_conf_dir, &d, &e), &e);
 		assert_int_equal(d.n, 1);
 		expect_ok(json_parse(d.files[0].text, d.files[0].len, &j, &e), &e);
 		if (waitpid(-1, &status, WNOHANG) <= 0)

@@ -117,7 +117,7 @@ static int64_t plan_apply(struct keeper *k, struct chain_plan *p)
 	say(k, &p->why);
 	if (p->lost && p->text && lost_delay(k) > 0)
 		return lost_delay(k);
-	if (p->text && chain_file_store(k->conf->cni_conf_dir, CHAIN_FILE, p->text, &e) < 0)
+	if (p->text && chain_file_store(k->conf->cni_conf_dir, p->text, &e) < 0)
 		say(k, &e);
 	else if (p->text)
 		written(k, p);
@@ -138,7 +138,6 @@ static int64_t look(struct keeper *k)
 	__cleanup(chain_plan_done) struct chain_plan p = {0};
 	struct chain_in in = {
 		.dir = &dir,
-		.own = CHAIN_FILE,
 		.entry = k->conf->cni_entry,
 		.fallback = k->fallback,
 		.last = k->last,
@@ -149,7 +148,7 @@ static int64_t look(struct keeper *k)
 	int64_t next;
 
 	watch_again(k);
-	if (chain_dir_load(k->conf->cni_conf_dir, CHAIN_FILE, &dir, &e) < 0) {
+	if (chain_dir_load(k->conf->cni_conf_dir, &dir, &e) < 0) {
 		say(k, &e);
 		return MISSING_MS;
 	}
