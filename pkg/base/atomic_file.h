@@ -16,7 +16,7 @@
 int atomic_file_store(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
 		      struct err *e);
 
-/* The same of pieces behind one another. */
+/* The same, with the content in n pieces that stand one after the other in list. */
 int atomic_file_store_pieces(int dirfd, const char *name, const struct iovec *list, size_t n,
 			     mode_t mode, struct err *e);
 
@@ -27,7 +27,10 @@ int atomic_file_store_pieces(int dirfd, const char *name, const struct iovec *li
 int atomic_file_load(int dirfd, const char *name, size_t max, char **ret_data, size_t *ret_len,
 		     struct err *e);
 
-/* unlinkat + fsync of the folder; a missing file is success. With what a killed store left. */
+/*
+ * Removes name, and the temporary file of it that a store killed halfway may have left; then fsync
+ * of the folder. 0, also when name is not there, or -errno.
+ */
 int atomic_file_remove(int dirfd, const char *name, struct err *e);
 
 /* mkdir -p, each new component 0755 (the last with mode). */

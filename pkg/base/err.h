@@ -18,12 +18,15 @@ struct err {
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /*
- * As err_set, and appends ": " and the text of errno -code; and that root may do it, where
- * the caller is not root and may not.
+ * As err_set, and appends ": " and the text of errno -code. Where that is EPERM or EACCES and the
+ * process is not root's, " (run as root)" follows.
  */
 int err_sys(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Takes off a last character that is cut in its middle: no answer in JSON may have half of one. */
+/*
+ * Removes an incomplete UTF-8 sequence from the end of a text that was cut to some length: in JSON
+ * there must be none.
+ */
 void err_whole(char *text);
 
 /* Prefixes "what: " to the message that is there; returns e->code (or -EIO when e is NULL). */

@@ -9,5 +9,6 @@
 
 uint64_t hash_bytes(const void *p, size_t len, uint64_t seed);
 struct iovec;
-uint64_t hash_pieces(const struct iovec *list, size_t n, uint64_t seed); /* as one */
-uint64_t hash_str(const char *s, uint64_t seed);			 /* NULL hashes as "" */
+/* Of n pieces, as hash_bytes of all of them one after the other. */
+uint64_t hash_pieces(const struct iovec *list, size_t n, uint64_t seed);
+uint64_t hash_str(const char *s, uint64_t seed); /* NULL hashes as "" */

@@ -15,10 +15,13 @@ enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
 /* path NULL = stderr. Opens append, O_CLOEXEC, 0640. */
 int log_open(enum log_level level, enum log_format format, const char *path, struct err *e);
-int log_level_parse(const char *s,
-		    enum log_level *ret_level); /* error|warn|info|debug, else -EINVAL */
-int log_format_parse(const char *s, enum log_format *ret_format); /* logfmt|json, else -EINVAL */
-const char *log_quote(const char *s); /* static ring of 8 buffers; "…" with escapes when needed */
+/* "error", "warn", "info" or "debug", else -EINVAL. */
+int log_level_parse(const char *s, enum log_level *ret_level);
+/* "logfmt" or "json", else -EINVAL. */
+int log_format_parse(const char *s, enum log_format *ret_format);
+/* s as a logfmt value, in quotes and with escapes where it needs them; in one of 8 static buffers.
+ */
+const char *log_quote(const char *s);
 
 void log_emit(enum log_level level, const char *event, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -5,8 +5,13 @@
  * for a moment goes back to the system.
  */
 
-/* Before the first large allocation: large blocks are the system's again once they are freed. */
+/*
+ * Call it once, before the first large allocation. It sets malloc so that a large block goes back
+ * to the system as soon as it is freed, and so that all threads share one heap.
+ */
 void settle_begin(void);
-/* When it is quiet: freed memory, and pages of programs and libraries; what is used is back at the
- * next touch. */
+/*
+ * Call it when there is nothing to do. Gives freed memory back to the system, and the pages of
+ * programs and libraries that are mapped; those still in use are read in again when touched.
+ */
 void settle(void);

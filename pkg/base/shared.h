@@ -10,9 +10,11 @@
 
 const char *shared_text(const char *s); /* NULL stays NULL */
 /*
- * The same of any bytes, behind a room of the caller's own: *ret_new tells that nobody had them and
- * the room is zeroed, to be filled before anybody else can ask. The bytes follow at once.
+ * The same for any bytes. They are kept behind `room` bytes that are the caller's to use, and the
+ * result points to that room; bytes directly follow it. *ret_new: nobody had these bytes, so the
+ * room is zeroed and to be filled in now. Equal bytes with another room are another entry.
  */
 void *shared_bytes(const void *bytes, size_t len, size_t room, bool *ret_new);
-void shared_drop(const void *p); /* what one of these returned; NULL: nothing */
-size_t shared_count(void);	 /* different ones */
+/* One less who has p, which one of the above returned; the last one frees it. NULL: nothing. */
+void shared_drop(const void *p);
+size_t shared_count(void); /* how many entries there are: for tests that look for leaks */

@@ -74,9 +74,11 @@ void daemon_conf_done(struct daemon_conf *c);
  */
 int daemon_conf_load(struct daemon_conf *c, const char *path, struct err *e);
 
-/* --metrics-address, metricsAddress. -EINVAL. */
+/* Reads the value of --metrics-address or metricsAddress into metrics_addr and _port. -EINVAL. */
 int daemon_conf_metrics(struct daemon_conf *c, const char *value, struct err *e);
 
-/* An entry of ours as somebody gives it: an object, of our type or none, and as the plugin reads
- * it. */
+/*
+ * Checks an entry of ours for the conflist that an administrator gave: an object whose "type" is
+ * ours or absent, with keys and values that the plugin takes. *ret is the caller's. -EINVAL.
+ */
 int cni_entry_parse(const struct json *j, struct json **ret, struct err *e);

@@ -36,5 +36,5 @@ bool addr_is_zero(struct addr a);     /* :: (the "none" value); 0.0.0.0 is not z
 struct addr addr_next(struct addr a); /* + 1, wraps */
 bool addr_is_link_local(struct addr a);
 bool addr_is_loopback(struct addr a);
-bool addr_is_multicast(struct addr a);	 /* and 255.255.255.255 */
+bool addr_is_multicast(struct addr a);	 /* true for 255.255.255.255, too */
 bool addr_is_unspecified(struct addr a); /* 0.0.0.0 or :: */

@@ -35,16 +35,16 @@ bool cidr_is_v4(struct cidr c);
 uint8_t cidr_family_len(struct cidr c);			  /* as people write it: 8 for 10.0.0.0/8 */
 bool cidr_contains(struct cidr outer, struct cidr inner); /* ::/0 does not contain IPv4 prefixes */
 bool cidr_contains_addr(struct cidr c, struct addr a);
-int cidr_cmp(struct cidr a,
-	     struct cidr b); /* by address, then shorter first: parents before children */
-/* v is sorted, and none of a family lies within another. */
+/* For sorting: by address, then the shorter one first, so that parents come before children. */
+int cidr_cmp(struct cidr a, struct cidr b);
+/* Whether one of v holds a. v is sorted by cidr_cmp, and none of a family lies within another. */
 bool cidrs_hold(const struct cidr *v, size_t n, struct addr a);
-struct addr cidr_last(struct cidr c);
+struct addr cidr_last(struct cidr c); /* its highest address */
 
 /* "203.0.113.10", "203.0.113.16-203.0.113.31" or a CIDR. 0 or -EINVAL with *ret_reason a static
  * text. */
 int addr_range_parse(const char *s, struct addr_range *ret, const char **ret_reason);
-uint64_t addr_range_count(struct addr_range r); /* saturates at UINT64_MAX */
-struct addr addr_range_at(struct addr_range r, uint64_t index);
+uint64_t addr_range_count(struct addr_range r);			/* saturates at UINT64_MAX */
+struct addr addr_range_at(struct addr_range r, uint64_t index); /* index < addr_range_count */
 bool addr_range_contains(struct addr_range r, struct addr a);
 bool addr_range_overlaps(struct addr_range a, struct addr_range b);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * JSON text that is too long, or that somebody was ended over, as JSON again: the outermost list
- * that the end falls into keeps its whole elements, and all that is open is closed. What stood
- * behind is left out, never half of an element. The text is trusted to be our own: what is no JSON
- * stays none.
+ * Makes valid JSON again of JSON text that is longer than allowed, or whose writer was killed
+ * before its end. The outermost list that the cut falls into keeps the elements that are whole, and
+ * all that is open is closed; never is half an element kept. The text must be our own output: what
+ * was not JSON before does not become JSON. PURE.
  */
 #include <stddef.h>
 
@@ -17,6 +17,6 @@ struct json_cut {
 	size_t kept; /* how many elements, or members, of it */
 };
 
-/* About max bytes: closing brackets may come on top. */
+/* Cuts text[0..len) to about max bytes: the closing brackets may come on top of that. */
 void json_cut(const char *text, size_t len, size_t max, struct json_cut *ret);
 void json_cut_done(struct json_cut *c);

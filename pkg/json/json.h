@@ -38,16 +38,16 @@ enum json_type {
 int json_parse(const char *text, size_t len, struct json **ret, struct err *e);
 
 /*
- * The members of an object that are wanted, and what of each: NULL is all of it. Of an array it is
- * said of each element. A row without a name ends the list.
+ * Which members of an object are wanted, and in `of` which of their own members (NULL: all). Where
+ * a member is an array, `of` is about each of its elements. A row without a name ends the list.
  */
 struct json_want {
 	const char *name;
 	const struct json_want *of;
 };
 /*
- * The same, with what nobody wants left out: it is read as strictly, but for names given twice in
- * it, and no tree is made of it.
+ * As json_parse, but the tree holds only what is wanted. The rest of the text is checked as
+ * strictly, except for names that an unwanted object has twice.
  */
 int json_parse_wanted(const char *text, size_t len, const struct json_want *want, struct json **ret,
 		      struct err *e);
@@ -60,8 +60,8 @@ int json_parse_wanted(const char *text, size_t len, const struct json_want *want
  */
 struct yaml;
 int yaml_open(const char *text, size_t len, struct yaml **ret, struct err *e);
-int yaml_next(struct yaml *y, struct json **ret,
-	      struct err *e); /* 0 with *ret NULL at the end; empty documents are skipped */
+/* 0 with the tree (the caller's), or with NULL at the end; empty documents are skipped. -EINVAL. */
+int yaml_next(struct yaml *y, struct json **ret, struct err *e);
 void yaml_close(struct yaml *y);
 
 void json_free(struct json *j);
@@ -74,11 +74,10 @@ int json_line(const struct json *j);		/* 1-based, of the key for members; 0 unkn
 size_t json_len(const struct json *j);		/* members or elements; 0 for others */
 int json_depth(const struct json *j);		/* nested arrays and objects; 0 for others */
 const struct json *json_at(const struct json *j, size_t i); /* array element, NULL past the end */
-const struct json *json_get(const struct json *j,
-			    const char *key); /* exact key, NULL when absent */
-const struct json *
-json_get_nocase(const struct json *j,
-		const char *key); /* as Go decodes: exact first, then ASCII case-insensitive */
+/* The member of that name, or NULL. */
+const struct json *json_get(const struct json *j, const char *key);
+/* The same as Go's encoding/json decodes: the exact name first, then in any ASCII case. */
+const struct json *json_get_nocase(const struct json *j, const char *key);
 const char *json_key_at(const struct json *j, size_t i); /* i-th member in document order */
 const struct json *json_value_at(const struct json *j, size_t i);
 /* Path from the root, like "spec.rules[3].name"; static ring of 4 buffers. */
@@ -101,11 +100,13 @@ struct json *json_new_int(int64_t v);
 struct json *json_new_bool(bool v);
 struct json *json_new_null(void);
 struct json *json_dup(const struct json *j); /* deep */
-void json_set(struct json *obj, const char *key,
-	      struct json *take_value); /* insert or replace, keeps place */
+/* Adds a member, or replaces it in its place. */
+void json_set(struct json *obj, const char *key, struct json *take_value);
 void json_append(struct json *arr, struct json *take_value);
-bool json_del(struct json *obj, const char *key);
+bool json_del(struct json *obj, const char *key);	     /* false: there was none */
 bool json_equal(const struct json *a, const struct json *b); /* objects in any order */
-/* Compact (indent 0) or indented; keys in document order; malloc'd. Unknown numbers keep their
- * text. */
+/*
+ * The text, compact (indent 0) or indented by so many blanks, members in their order; malloc'd. A
+ * number that was parsed keeps its spelling.
+ */
 char *json_emit(const struct json *j, int indent);

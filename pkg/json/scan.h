@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Most bytes of an API's answer are plain text within strings: sixteen or eight of them at a time.
+/*
+ * Finds the end of plain text in a JSON string, sixteen or eight bytes at a time: most bytes of an
+ * API's answer are such text.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,8 +16,9 @@
 #define SCAN_EACH(byte) (0x0101010101010101ull * (byte))
 
 /*
- * A bit for each byte that is not ASCII of a string that stands for itself: a control, a quote, a
- * backslash, or above 0x7f. Bytes behind the first such may be wrong.
+ * Sets the top bit of each byte of v that does not stand for itself in a string: a control
+ * character, a quote, a backslash, or one above 0x7f. Behind the first of them, in the order of
+ * memory, bits may be set that should not be.
  */
 static inline uint64_t scan_special(uint64_t v)
 {
@@ -25,7 +28,7 @@ static inline uint64_t scan_special(uint64_t v)
 	       SCAN_EACH(0x80);
 }
 
-/* Where in memory the first of them is. */
+/* The index in memory of the first such byte. special is not 0. */
 static inline size_t scan_first(uint64_t special)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -35,7 +38,10 @@ static inline size_t scan_first(uint64_t special)
 #endif
 }
 
-/* To the first of them, or up to where a step would not fit: what is there is to be looked at. */
+/*
+ * The place from p on up to which all is plain text: at most a few bytes before the next byte that
+ * is not, or before end. The caller looks at those bytes one by one.
+ */
 static inline const char *scan_plain(const char *p, const char *end)
 {
 	uint64_t v;

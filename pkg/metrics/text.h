@@ -40,11 +40,11 @@ struct metrics_text;
 struct metrics_text *metrics_text_new(void);
 void metrics_text_free(struct metrics_text *t);
 DEFINE_CLEANUP(struct metrics_text *, metrics_text_free);
-/* With a value for each label that the family has; NULL is as "". */
+/* Appends a sample of family m, with a value for each label that it has; NULL is as "". */
 void metrics_sample(struct metrics_text *t, enum metric m, double value,
 		    const char *const labels[METRICS_LABELS]);
 #define metrics_put(t, m, value, ...)                    \
 	metrics_sample((t), METRIC_##m, (double)(value), \
 		       (const char *const[METRICS_LABELS]){__VA_ARGS__})
-/* malloc'd, with a NUL behind it that *ret_len does not count; t is empty then. */
+/* The text so far, malloc'd, with a NUL behind it that *ret_len does not count; t is empty then. */
 char *metrics_text_take(struct metrics_text *t, size_t *ret_len);
