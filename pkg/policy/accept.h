@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Whether a valid policy can be had as it is written, among the objects that there are: the
- * reasons of the condition Accepted (but for Invalid, which is the parser's word), worst first.
- * PURE.
+ * Whether a valid policy can be put in force as it is written, with the other objects that there
+ * are: the reason of its condition Accepted, the worst one if there are several. (Reason Invalid is
+ * not here: the parser gives it.) PURE.
  */
 #include "policy/compile.h"
 

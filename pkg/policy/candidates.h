@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Which nodes may carry what of a gateway, as the ranking wants it (policy/rank.h). */
+/*
+ * Which nodes may carry the addresses of a gateway (its candidates), and which of its addresses may
+ * go where (their classes): the input of the ranking, policy/rank.h. Lists are the caller's, to be
+ * ended by _done; names are borrowed from the compiled.
+ */
 #include "policy/compiled.h"
 
 struct candidates {
@@ -15,7 +19,7 @@ struct candidates candidates_get(const struct compiled *c, const struct node_vie
 				 const struct doc_gateway *gw);
 void candidates_done(struct candidates *cand);
 
-/* Ranges that any candidate may hold alike are one class, each other one is a class of its own. */
+/* A range with a selector of its own is a class of its own; all other ranges are one class. */
 struct classes {
 	uint32_t *of;		  /* by address, in the order of the ranges */
 	bool *eligible, *prefers; /* [class * candidates + candidate] */

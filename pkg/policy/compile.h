@@ -26,7 +26,7 @@ struct node_iface {
 	size_t n_addrs;
 };
 
-/* What is known of a candidate, but for those that are there (RANK_LIVE). */
+/* How available a candidate of gateways is. */
 struct node_tier {
 	const char *name;
 	uint8_t tier; /* enum rank_tier */
@@ -44,14 +44,14 @@ struct node_view {
 	const struct cidr *cluster_cidrs; /* --cluster-cidr; SluiceConfig's are added */
 	size_t n_cluster_cidrs;
 	int64_t now; /* seconds since 1970: rules outside their schedule are absent */
-	const struct node_tier *tiers; /* sorted by name; who is not in it is there */
+	const struct node_tier *tiers; /* sorted by name; a node not in it is RANK_LIVE */
 	size_t n_tiers;
-	/* Addresses that stay here whatever the ranks say: it is not known yet who else is there.
-	 */
+	/* Addresses that stay here whatever the ranking says, as long as it is not known yet which
+	 * other nodes are there. */
 	const struct addr *kept; /* sorted */
 	size_t n_kept;
-	/* Who has what, as the owners themselves have said to all; sorted by address. NULL: not
-	 * known, and who is the home of an address and not ready is taken to have it. */
+	/* Which node has which address, as owners have published it; sorted by address. NULL: not
+	 * known; then a home that is not ready (RANK_KEEPING) counts as having its addresses. */
 	const struct node_holding *holdings;
 	size_t n_holdings;
 };
@@ -80,15 +80,16 @@ struct egress_addr {
 /* Who a flow appears as. Index 0 of compiled.identities is the CNI's own way (as the node). */
 struct identity {
 	char *gateway; /* "" for index 0 and for via node */
-	bool per_pod;  /* spread Pod: pick by pod; else the list has one entry per family, or */
-	bool per_flow; /* spread Connection: pick by connection; the list is a table of slots,
-			  with each address in many of them */
-	bool or_node;  /* unavailable: Node */
+	/* Which of the picks a connection gets: the only one of its family, unless … */
+	bool per_pod;	    /* … spread Pod: by its pod, or */
+	bool per_flow;	    /* … spread Connection: by itself; picks is then a table of slots, and
+			       each address stands in many of them */
+	bool or_node;	    /* unavailable: Node */
 	uint32_t *picks[2]; /* [0] IPv4, [1] IPv6: indexes into compiled.addrs */
 	uint32_t n_picks[2];
 	uint8_t none[2]; /* enum slu_reason used when n_picks is 0 */
 };
-/* Others have taken all picks that the kernel's map has room for. */
+/* It has no addresses, because other identities fill the kernel's map of picks. */
 bool identity_has_no_room(const struct identity *id);
 
 /* A rule in evaluation order; `default` blocks are rules of their own step. */
@@ -138,10 +139,11 @@ struct compiled; /* owns a copy of nothing: the doc_set must outlive it */
 int policy_compile(const struct doc_set *set, const struct node_view *node, struct compiled **ret,
 		   struct err *e);
 /*
- * The same, byte for byte, at the price of what changed: a policy whose document is the one that
- * previous was made of (doc_set_add_part shares it) is taken from there when all around it is as it
- * was. previous (NULL: none) then lacks it and is only good for compiled_free; what it was made of
- * must still be there, and may go after this.
+ * The same result, byte for byte, at the cost of what changed. A policy is taken over from previous
+ * if its document is the very same one (sets share documents: doc_set_add_part) and everything
+ * around it is equal. After this, previous (NULL: none) has lost such policies and may only be
+ * given to compiled_free. The doc_set that previous was made of must be there during the call; it
+ * is not needed afterwards.
  */
 int policy_compile_again(const struct doc_set *set, const struct node_view *node,
 			 struct compiled *previous, struct compiled **ret, struct err *e);
@@ -203,7 +205,7 @@ const char *const *compiled_names(const struct compiled *c, size_t *ret_n);
 uint16_t
 compiled_tunnel_mtu(const struct compiled *c);	    /* smallest that a gateway asks for, 0 = none */
 uint64_t compiled_digest(const struct compiled *c); /* equal inputs, equal digest */
-/* A connection may be worth an event: a rule has `log`, or something is only audited. */
+/* Whether a connection may cause an event: a rule has `log`, or something is only audited. */
 bool compiled_tells(const struct compiled *c);
 
 /* ---- a pod ---- */
@@ -236,8 +238,9 @@ int policy_resolve(const struct compiled *c, const struct pod_info *pod, struct 
 int policy_resolve_audit(const struct compiled *c, const struct pod_info *pod, struct binding *ret);
 void binding_done(struct binding *b);
 /*
- * A digest of who its pods appear as, wherever they go, whatever is allowed: equal ones, equal
- * identities for every destination. 0: not to be told, since an edit may be meant to reset.
+ * A digest of the identities that the binding's rules give, whatever they allow: where two digests
+ * are equal, pods appear under the same addresses for every destination. 0: a policy has
+ * existingConnections: Reset, so an edit must never count as one that changes no identity.
  */
 uint64_t binding_identities(const struct compiled *c, const struct binding *b);
 const struct doc_policy *compiled_policy(const struct compiled *c, uint32_t index);
@@ -313,13 +316,13 @@ struct program {
 };
 #define PROGRAM_MAX_SETS  8
 #define PROGRAM_MAX_RULES 0xfffeu /* -E2BIG beyond */
-/* The same: prefixes that overlap, with ports of their own, come to a class for each combination.
- */
+/* -E2BIG, too: where prefixes overlap and have ports of their own, each combination is a class. */
 #define PROGRAM_MAX_RANGES 262144u    /* of all classes: what the kernel has room for */
 #define PROGRAM_MAX_WORK   (1u << 25) /* ends of port ranges: seconds */
 
+/* 0 with the caller's *ret, or -E2BIG (see the limits above). */
 int policy_flatten(const struct compiled *c, const struct binding *b, struct program **ret);
-/* After its -E2BIG: which limit, what comes to more than it, and what to do. Returns -E2BIG. */
+/* After that -E2BIG: e says which limit, what exceeds it, and what to do. Returns -E2BIG. */
 int policy_too_large(const struct compiled *c, const struct binding *b, struct err *e);
 void program_free(struct program *p);
 

@@ -133,11 +133,11 @@ uint32_t identities_get(struct identities *ids, const struct doc_policy *policy,
 			const struct doc_via *via);
 size_t identities_count(const struct identities *ids);
 bool identities_short(const struct identities *ids); /* there was no room for the picks of some */
-/* None yet, of the same gateways. */
+/* An empty one for the same gateways. */
 struct identities *identities_like(const struct identities *ids);
 /* Moves the identities, and the addresses they need, into c. */
 void identities_emit(struct identities *ids, struct compiled *c);
-/* Of what the outside would see, independent of indexes. */
+/* Of the addresses that the outside would see, whatever the order of compiled.addrs. */
 uint64_t identity_digest(const struct compiled *c, uint32_t identity);
 
 /* ---- class.c: a set of matching rules → its ranges; cells ---- */
@@ -152,13 +152,15 @@ struct ruleset {
 
 void ruleset_init(struct ruleset *rs, const struct flat_rule *const *rules, size_t n);
 void ruleset_done(struct ruleset *rs);
-/* matching: the rules whose destination matches, one bit each. The caller frees ranges. */
-/* How many ends of port ranges it had to look at. */
+/*
+ * matching: the rules whose destination matches, one bit each. The caller frees ret->ranges.
+ * Returns how many ends of port ranges it had to look at, for PROGRAM_MAX_WORK.
+ */
 size_t class_build(const struct ruleset *rs, const uint64_t *matching, struct class *ret);
 bool class_equal(const struct class *a, const struct class *b);
 uint64_t class_hash(const struct class *c);
 const struct cell *class_cell(const struct class *c, uint32_t l4_key);
-/* Of the own layer. */
+/* The class of dst by the program's entries alone, without its sets and names. */
 uint32_t program_own_class(const struct program *p, struct addr dst);
 void cell_merge(struct cell *into, const struct cell *other);
 
@@ -205,15 +207,19 @@ void compiled_policy_done(struct compiled_policy *p);
 
 /* ---- again_same.c ---- */
 uint64_t view_digest(const struct node_view *node);
-/* Of the policies: what their rules are made of besides. */
+/* Is all that rules are made of besides their policy the same: the node, gateways, nodes, … ? */
 bool surroundings_same(const struct compiled *c, const struct compiled *old);
-/* Takes old's subjects, but for the policies' digests. False: who is selected may be another. */
+/*
+ * Moves old's subjects to c; the policies' digests in them are still old's. False, and nothing is
+ * moved: some policy may select other pods than before.
+ */
 bool subjects_take(struct compiled *c, struct compiled *old);
 
 /* ---- again.c: what a compile takes from the one before ---- */
 /*
- * False: nothing is as it was, and c is as before the call, d and ids are of no use any more; else
- * old has given its policies away. The first is for an edit of a few, and makes c's list itself.
+ * Both move policies that are still as they were from old to c. policies_edit is for an edit of a
+ * few policies: it makes c's list of policies itself. policies_compile_again fills a list that is
+ * there. False: this was not possible; c is as before the call, and d and ids must be made anew.
  */
 bool policies_edit(struct compiled *c, struct compiled *old, struct destinations *d,
 		   struct identities **ids);
@@ -222,7 +228,7 @@ bool policies_compile_again(struct compiled *c, struct compiled *old, struct des
 void identities_note_users(struct compiled *c);
 
 /* ---- image_build.c ---- */
-/* Makes c->subjects, of policies that were selected alike, those of c. */
+/* Writes the digests of c's policies into c->subjects, which subjects_take took over. */
 void image_subjects_digests(struct compiled *c);
 
 /* ---- digest.c ---- */

@@ -50,6 +50,6 @@ struct diff {
 	size_t n_texts;
 };
 
-/* 0, or -EINVAL as policy_compile, -E2BIG as policy_flatten. */
+/* 0, or -EINVAL as policy_compile, -E2BIG as policy_flatten; *ret is ended by diff_done. */
 int policy_diff(const struct diff_input *in, struct diff *ret, struct err *e);
 void diff_done(struct diff *d);

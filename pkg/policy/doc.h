@@ -366,16 +366,20 @@ void doc_set_free(struct doc_set *set);
 int doc_set_add(struct doc_set *set, const struct json *tree, const char *file, struct err *e);
 
 /*
- * Adds the objects of part, or of its parts, which are not changed: both have them, and who
- * is freed last takes them along. So what was read once is part of the next set, too. A set
- * that has parts has no objects of its own, and none to show before it is finished.
+ * Adds the objects of part, or of part's own parts, without a copy: they belong to both sets and
+ * are freed with the last one, so a document that was read once can be in the next set, too. A
+ * set with parts has no other objects, and its arrays are empty until it is finished.
  */
 void doc_set_add_part(struct doc_set *set, struct doc_set *part);
-/* What part was read from begins behind so many lines of its file, for all who have it. */
+/*
+ * The text that part was read from now begins behind so many lines of its file. This changes what
+ * doc_src_line says in all sets that share part.
+ */
 void doc_set_move(struct doc_set *part, int before);
-/* The time zones that other has need not be read again. */
+/* Lets set use the time zones that other has read from the disk. */
 void doc_set_share_zones(struct doc_set *set, const struct doc_set *other);
-struct doc_set *doc_set_ref(struct doc_set *set); /* one more who frees it; returns set */
+struct doc_set *
+doc_set_ref(struct doc_set *set); /* takes a reference, which doc_set_free drops; returns set */
 
 /*
  * What only shows over the whole set: an object given twice (-EEXIST, err names
@@ -392,15 +396,15 @@ int doc_set_finish(struct doc_set *set, struct err *e);
 int doc_set_finish_after(struct doc_set *set, const struct doc_set *before, struct err *e);
 
 /*
- * One object by itself, in as little memory as it needs: objects of an API come one by one, may be
- * very many, and are what they are until they are replaced.
+ * One object by itself, never changed, in as little memory as it needs: objects of an API come one
+ * by one and may be very many.
  */
 struct doc_item;
-/* Of a finished set of one object, or of none, which is its own from here on. */
+/* Takes over a finished set of one object, or of none. */
 struct doc_item *doc_item_new(struct doc_set *take);
-void doc_item_free(struct doc_item *item);			   /* or one less who has it */
+void doc_item_free(struct doc_item *item); /* drops a reference: sets have them, too */
 const struct doc_meta *doc_item_meta(const struct doc_item *item); /* NULL: of none */
-/* The object when it is of that kind, else, and of NULL, NULL. */
+/* The object, borrowed; NULL when it is of another kind, or item is NULL. */
 const struct doc_pod *doc_item_pod(const struct doc_item *item);
 const struct doc_policy *doc_item_policy(const struct doc_item *item);
 const struct doc_gateway *doc_item_gateway(const struct doc_item *item);
@@ -409,10 +413,10 @@ const struct doc_node *doc_item_node(const struct doc_item *item);
 const struct doc_slice *doc_item_slice(const struct doc_item *item);
 
 /*
- * A set of such objects, which is as if it were finished, and of nothing else. Whoever adds them
- * has seen to it that those of one array come by namespace and name, none twice, and that gateways
- * claim what is theirs alone. A via may name addresses that its gateway does not have: it gives
- * those that it has.
+ * Adds a reference to such an object, to a set of nothing else. The set counts as finished at any
+ * time: the caller adds the objects of one array in the order of namespace and name, none twice,
+ * and has seen to it that no two gateways claim one address. A via may name addresses that its
+ * gateway does not have; the gateway's own among them are what it gives.
  */
 void doc_set_add_item(struct doc_set *set, struct doc_item *item);
 
@@ -448,8 +452,8 @@ int label_value_check(const char *value);
 
 /* Value of key or NULL. labels must be sorted. */
 const char *labels_get(const struct labels *labels, const char *key);
-void labels_set(struct labels *labels, const char *key,
-		const char *value); /* insert or replace, sorted */
+/* Adds or replaces, in its place of the order. */
+void labels_set(struct labels *labels, const char *key, const char *value);
 void labels_done(struct labels *labels);
 /* An absent selector matches nothing here: ask selector.present first where absent means all. */
 bool selector_matches(const struct selector *selector, const struct labels *labels);

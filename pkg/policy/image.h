@@ -46,8 +46,8 @@ int image_build(const struct compiled *c, const struct image_info *info,
 		const struct image_program *programs, size_t n, uint8_t **ret_data,
 		size_t *ret_len);
 /*
- * The same in pieces, most of which are c's own: for whoever writes it, of many pods, and need not
- * hold it twice. Valid as long as c is.
+ * The same bytes as a list of pieces, the largest of which is borrowed from c: who only writes them
+ * to a file need not hold a large image twice. Valid as long as c is.
  */
 #define IMAGE_PIECES 3
 struct image_pieces {
@@ -59,10 +59,11 @@ void image_pieces_build(const struct compiled *c, const struct image_info *info,
 void image_pieces_done(struct image_pieces *p);
 /* The subjects of c alone, what policy_resolve reads: image_build adds the rest to them. */
 void image_build_subjects(const struct compiled *c, uint8_t **ret_data, size_t *ret_len);
-struct image image_of(const struct compiled *c, bool from_api); /* these, as c has them: its own */
+/* A view of c's own subjects, valid as long as c is. */
+struct image image_of(const struct compiled *c, bool from_api);
 /* Checks magic, version, length, section bounds. -EINVAL, -EPROTO for another version. */
 int image_open(struct image *img, const void *data, size_t len, struct err *e);
-/* Of one that image_open takes. */
+/* Changes the generation, and the checksum with it, of bytes that image_open accepts. */
 void image_set_generation(void *data, size_t len, uint64_t generation);
 void image_info_get(const struct image *img, struct image_info *ret); /* without source_exempt */
 

@@ -45,6 +45,7 @@ const struct doc_policy *lint_original(const struct lint_world *w, const struct 
 bool lint_is_scheduled(const struct lint_world *w, const struct doc_policy *p,
 		       const struct doc_rule *rule);
 
+/* Fills w->near for the policy at this index of c->policies. */
 void lint_near(struct lint_world *w, size_t index);
 
 struct lint_view {

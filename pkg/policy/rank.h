@@ -42,17 +42,18 @@ struct rank_in {
 	const bool *eligible; /* [class * n_nodes + node]; NULL: everything is */
 	const bool *prefers;  /* as eligible; NULL: nothing is preferred */
 	size_t n_classes;     /* 0 counts as 1 */
-	size_t most;	      /* of a node, though an address be without one; 0: no bound */
-	/* Has the node the address, as all know? NULL: a home that is KEEPING has all of its own.
-	 */
+	/* No node gets more than so many, even if an address has no owner then; 0: no bound. */
+	size_t most;
+	/* Is it published that the node has the address? NULL: a home that is KEEPING is taken to
+	 * have all of its own. */
 	bool (*has)(void *data, size_t addr, size_t node);
 	void *data;
 };
 
 /* By address, indexes into names or RANK_NONE: its home, and who owns it now. */
 void rank_assign(const struct rank_in *in, uint32_t *ret_home, uint32_t *ret_owner);
-/* What no node exceeds if that can be helped. */
+/* ceil(1.25 × mean): what no node exceeds as long as others have room. */
 size_t rank_share(size_t n_addrs, size_t n_nodes);
 
-/* One thing alone: index of the owner in names[0..n), or -1 when n is 0. */
+/* For a single address: the index of its owner in names[0..n), or -1 when n is 0. */
 long rank_owner(struct addr addr, const char *const *names, size_t n);
