@@ -59,7 +59,7 @@ struct chain_verdict {
 
 void chain_say(struct chain_verdict *v, bool in_force, const char *reason, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/* Whether what the runtime takes calls our plugin, by our file as it must be. */
+/* Whether the list that the runtime will use calls our plugin, and is our file as it must be. */
 void chain_judge(const struct chain_in *in, struct chain_verdict *ret);
 
 void chain_dir_done(struct chain_dir *d);

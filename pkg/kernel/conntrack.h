@@ -8,8 +8,10 @@
 #include "base/err.h"
 #include "inet/addr.h"
 
-/* Deletes entries whose original source is one of these (sorted), in every zone, after one look
- * at the table. *ret_n counts them. */
+/*
+ * Deletes all entries, of every zone, whose original source is one of these (sorted by addr_cmp),
+ * in one walk of the table. *ret_n: how many were deleted. 0 or -errno.
+ */
 int conntrack_forget_sources(const struct addr *sources, size_t n, size_t *ret_n, struct err *e);
 
 /* A TCP, UDP or SCTP connection as it was begun: the original direction's tuple. */
@@ -40,7 +42,8 @@ struct ct_flow {
  */
 int conntrack_list(const struct addr *sources, size_t n, struct ct_flow **ret, size_t *ret_n,
 		   struct err *e);
-/* The same, of those that the other side sees as one of these. */
+/* The same for entries whose source, as the other side sees it after translation, is one of these.
+ */
 int conntrack_list_seen(const struct addr *seen, size_t n, struct ct_flow **ret, size_t *ret_n,
 			struct err *e);
 /* A connection of any protocol, but for TCP that is closed: what the kernel's own limits count. */
@@ -51,18 +54,17 @@ struct ct_holding {
 	uint16_t port; /* of the pod, or what stands in its place in the packet; host order */
 	uint8_t proto;
 };
-/* Of those that the other side sees as one of these (sorted), which is not their source. */
+/* Entries that the other side sees as one of these (sorted), their source being translated. */
 int conntrack_list_holdings(const struct addr *seen, size_t n, struct ct_holding **ret,
 			    size_t *ret_n, struct err *e);
-/* Of these sources (sorted), translated or not; the kernel tells only of entries whose mark has all
- * bits of this one. */
+/* Entries with one of these sources (sorted), translated or not, whose mark has all bits of mark;
+ * the kernel itself leaves out the others. */
 int conntrack_list_pods(const struct addr *pods, size_t n, uint32_t mark, struct ct_holding **ret,
 			size_t *ret_n, struct err *e);
 /*
- * Makes these connections, as they are after some packets of theirs: their source is
- * translated to seen:seen_port. One that is there already stays as it is. *ret_n counts what
- * was made. A connection that cannot be made (its ports are taken) is left out; -errno is
- * for what concerns all of them.
+ * Creates entries for these connections in the state they have, with their source translated to
+ * seen:seen_port. An entry that is there already stays as it is; one that cannot be made (its
+ * ports are taken) is left out. *ret_n: how many were made. -errno only for what concerns all.
  */
 int conntrack_make(const struct ct_flow *flows, size_t n, size_t *ret_n, struct err *e);
 /* Deletes exactly these, if they are still there. */

@@ -21,7 +21,7 @@ int ct_socket_open(struct ct_socket *s, struct err *e);
 void ct_socket_done(struct ct_socket *s);
 /* A fresh message in the socket's buffer, behind those that are there. */
 struct nlmsghdr *ct_message(struct ct_socket *s, uint16_t cmd, uint16_t flags, uint8_t family);
-/* What the kernel says next, into buf: bytes, all of whole messages; -errno. */
+/* Receives into s->buf. The number of bytes, all of them whole messages, or -errno. */
 ssize_t ct_receive(struct ct_socket *s);
 
 /* One message for each of many things (conntrack_batch.c). */
@@ -34,7 +34,7 @@ struct ct_batch {
 /* *ret_done: how many were not refused, also when it fails. -errno of the kernel. */
 int ct_batch(struct ct_socket *s, const struct ct_batch *b, size_t n, size_t *ret_done);
 
-/* What of a refused deletion is no failure. */
+/* A deletion that was refused with r (-errno) is no failure: the entry had ended. */
 bool ct_ended_by_itself(int r);
 
 /* NULL = it is not there. */
@@ -43,7 +43,7 @@ const struct nlattr *ct_top(const struct nlmsghdr *h, int type);
 /* The address of a tuple, for the attribute that has it in the message's family. */
 bool ct_tuple_addr(const struct nlattr *tuple, bool source, struct addr *ret);
 
-/* False: it is none of those that struct ct_flow tells of. */
+/* False: it is not a TCP, UDP or SCTP connection with all that struct ct_flow needs. */
 bool ct_flow_parse(const struct nlmsghdr *h, struct ct_flow *ret);
 
 /* Whose connections, and what is to become of them; a torn dump tells some of them twice. */

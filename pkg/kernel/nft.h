@@ -138,7 +138,8 @@ struct nft_model {
 	size_t n_services;
 };
 
-int nft_open(struct nft **ret, struct err *e); /* in the calling thread's namespace */
+/* A netlink socket in the calling thread's network namespace. 0 or -errno. */
+int nft_open(struct nft **ret, struct err *e);
 void nft_close(struct nft *n);
 
 /*
@@ -146,17 +147,20 @@ void nft_close(struct nft *n);
  * 2 = the table is missing or its static part is not what we would build.
  */
 int nft_observe(struct nft *n, const struct nft_model *m, struct err *e);
-void nft_forget(struct nft *n); /* the next observe looks, even where nothing has been changed */
-/* Makes it so, with the least change and in one transaction; counters survive unless the static
- * part is rebuilt. */
+/* The next nft_observe reads the kernel, even if its generation says that nothing has changed. */
+void nft_forget(struct nft *n);
+/*
+ * Makes the kernel hold the model, with the least change and one transaction for each of the two
+ * tables. Counters survive, unless the static part is rebuilt. 0 or -errno.
+ */
 int nft_apply(struct nft *n, const struct nft_model *m, struct err *e);
 /* Counts how often the table was made anew by nft_apply: what the kernel counted is lost then. */
 unsigned int nft_built(const struct nft *n);
 /* The limits and rooms that are in force, malloc'd; without a table none. */
 int nft_limits_load(struct nft *n, uint32_t mark_mask, struct nft_limits *ret, struct err *e);
 void nft_limits_done(struct nft_limits *l);
-/* Takes these out at once, before their judgement is another one; those that are not there are no
- * error. */
+/* Deletes these from the set, before the Services in it are judged otherwise; one that is not there
+ * is no error. */
 int nft_services_close(struct nft *n, const struct nft_service *list, size_t n_list, struct err *e);
 int nft_delete(struct nft *n, struct err *e); /* uninstall; gone already = 0 */
 /* packets and bytes by reason; arrays of SLU_REASON_MAX. Missing table = zeros, -ENOENT. */

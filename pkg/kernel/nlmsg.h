@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What libnl and libmnl believe of a message, and should not. */
+/* Checks of netlink messages that libnl and libmnl lack. */
 #include <errno.h>
 #include <linux/netlink.h>
 #include <stddef.h>

@@ -45,7 +45,7 @@ struct link_info {
 
 /* One RTM_GETLINK each, never a dump. -ENODEV when it does not exist. */
 int link_get(struct rtnl *r, uint32_t ifindex, struct link_info *ret, struct err *e);
-/* The other end of a link whose peer is in another namespace. */
+/* The other end of host, a veth whose peer is in another namespace (has_netnsid). */
 int link_get_peer(struct rtnl *r, const struct link_info *host, struct link_info *ret,
 		  struct err *e);
 int link_get_name(struct rtnl *r, const char *name, struct link_info *ret, struct err *e);
@@ -81,7 +81,7 @@ struct ifaddr {
 };
 /* Every address of the namespace, ours or not. */
 int ifaddr_list(struct rtnl *r, struct ifaddr **ret, size_t *ret_n, struct err *e);
-/* Those of the namespace that the socket's knows as netnsid (link_info): no path is needed. */
+/* Those of another namespace, by the number that this one knows it under (link_info.netnsid). */
 int ifaddr_list_peer(struct rtnl *r, int netnsid, struct ifaddr **ret, size_t *ret_n,
 		     struct err *e);
 /* IPv6: IFA_F_NODAD, preferred_lft 0 when egress (or the node would use it as its own source). 0,
@@ -97,10 +97,10 @@ struct fib_rule {
 	uint32_t mark, mask;
 	uint32_t table;
 };
-int rule_list(struct rtnl *r, struct fib_rule **ret, size_t *ret_n,
-	      struct err *e); /* ours, both families */
-int rule_add(struct rtnl *r, const struct fib_rule *f,
-	     struct err *e); /* -EEXIST: perhaps another's */
+/* Ours, of both families; *ret is malloc'd. */
+int rule_list(struct rtnl *r, struct fib_rule **ret, size_t *ret_n, struct err *e);
+/* -EEXIST: there is an equal one, perhaps somebody else's. */
+int rule_add(struct rtnl *r, const struct fib_rule *f, struct err *e);
 int rule_del(struct rtnl *r, const struct fib_rule *f, struct err *e); /* gone already = 0 */
 
 /* ---- routes ---- */
@@ -131,12 +131,14 @@ struct route_answer {
 };
 int route_get(struct rtnl *r, struct addr dst, uint32_t mark, struct route_answer *ret,
 	      struct err *e);
-/* The same, among the routes by that interface. IPv4 takes dst for a neighbour where there is
- * none. */
+/* The same, only among routes by that interface. Where there is none, IPv4 answers as if dst were
+ * a neighbour on it. */
 int route_get_by(struct rtnl *r, struct addr dst, uint32_t ifindex, struct route_answer *ret,
 		 struct err *e);
-/* Are packets to it taken in, and not sent on? An IPv6 address has no route of its own yet when the
- * kernel acknowledges it: a worker gives it one a while later. */
+/*
+ * Does the kernel deliver packets to a locally, by its routing table? For a moment after
+ * ifaddr_add has returned it does not for an IPv6 address: a worker adds its route later.
+ */
 bool ifaddr_taken_in(struct rtnl *r, struct addr a);
 
 /* ---- neighbours ---- */
@@ -148,8 +150,8 @@ struct neigh {
 	bool permanent;
 };
 int neigh_list(struct rtnl *r, uint32_t ifindex, struct neigh **ret, size_t *ret_n, struct err *e);
-int neigh_set(struct rtnl *r, const struct neigh *n,
-	      struct err *e); /* create or replace, permanent */
+/* Creates or replaces; it is permanent whatever n says. */
+int neigh_set(struct rtnl *r, const struct neigh *n, struct err *e);
 int neigh_del(struct rtnl *r, const struct neigh *n, struct err *e); /* gone already = 0 */
 
 /* ---- events ---- */

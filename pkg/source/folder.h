@@ -49,9 +49,9 @@ int folder_read(const char *path, struct folder *ret, struct err *e);
  */
 int folder_read_after(const char *path, const struct folder *seen, struct folder *ret,
 		      struct err *e);
-/* Reads what that left out. -ESTALE: it is not as it was any more. */
+/* Reads a file that folder_read_after left out into f->data. -ESTALE: it has changed since. */
 int folder_fill(const char *path, struct folder_file *f, struct err *e);
-/* All but the texts. */
+/* Copies all but the texts, as `seen` for a later folder_read_after; ended by folder_done. */
 void folder_remember(const struct folder *f, struct folder *ret);
 void folder_done(struct folder *f);
 #define __cleanup_folder __cleanup(folder_done) /* with base/cleanup.h; start from { 0 } */

@@ -19,17 +19,18 @@ struct kube;
 struct kube_call;
 struct kube_conf;
 
-/* conf is copied. */
+/* conf is copied; l is borrowed. 0 or -errno; connects only when something is asked. */
 int kube_new(struct loop *l, const struct kube_conf *conf, struct kube **ret, struct err *e);
-/* Ends its calls without a done. Not from within a callback, and after its watches. */
+/* Drops calls that are under way, without calling done. Free its watches first; do not call this
+ * from within a callback. */
 void kube_free(struct kube *k);
 DEFINE_CLEANUP(struct kube *, kube_free);
 #define __cleanup_kube __cleanup(kube_freep)
 
 /*
- * Called when the server begins to answer 401, whatever was asked for (what: the request), and when
- * it takes our token again (NULL), from within libcurl: told only takes note. Without it each of
- * those who ask would say the same.
+ * told is called when the server begins to answer 401, to whatever request (what: "GET /api/…"),
+ * and with NULL when it accepts our token again. So one place can report it, not every caller. told
+ * runs within libcurl and must only take note.
  */
 void kube_on_refused(struct kube *k, void (*told)(void *data, const char *what), void *data);
 
@@ -56,16 +57,18 @@ struct kube_request {
 	void *data;
 };
 
-struct kube_call *kube_call(struct kube *k, const struct kube_request *r); /* never NULL */
-void kube_cancel(struct kube_call *c); /* before its done; NULL is taken */
+/* Begins a request and returns at once; never NULL. The call frees itself after its done. */
+struct kube_call *kube_call(struct kube *k, const struct kube_request *r);
+/* Ends it without a done, and frees it. Only before its done; NULL is allowed. */
+void kube_cancel(struct kube_call *c);
 
-/* Within a done or a trouble: for how many seconds the server asked to be left alone; 0: not. */
+/* Retry-After of the last answer, in seconds, 0 = none. For use within a done or a trouble. */
 unsigned int kube_retry_after(const struct kube *k);
 
 /*
- * How long to wait before the next try: 0.5 s, doubled each time up to 30 s, of which at random
- * the upper half, and not less than the server asked for (at most 60 s). {0} begins, and begins
- * anew after a success.
+ * How long to wait before the next try, in ms: 0.5 s, doubled each time up to 30 s; of that a
+ * random time between half and all, but not less than the server asked for (retry_after, seconds,
+ * at most 60). Begin with {0}, also after each success.
  */
 struct kube_backoff {
 	unsigned int tries;

@@ -85,14 +85,14 @@ void kube_xfer_free(struct kube_xfer *x); /* without an end; NULL is taken */
 void kube_xfer_start(struct kube_xfer *x);
 void kube_xfer_release(struct kube_xfer *x); /* at once: outside of libcurl only */
 int kube_xfer_status(const struct kube_xfer *x);
-/* What it means that this is how x is answered. */
+/* Notes whether the server knows us (401 or not) and tells kube_on_refused when that changes. */
 void kube_heard_status(struct kube *k, int status, const char *what);
 const char *kube_xfer_type(const struct kube_xfer *x); /* for messages */
 bool kube_xfer_is_json(const struct kube_xfer *x);
 /*
- * No answer: if this connection has been silent for everybody for quiet_ms, or the other side
- * does not even acknowledge, it is closed for all that share it, so that they do not wait each
- * for its own deadline, nor the next request for the same end.
+ * Call it when x has had no answer in time. If nothing came over its connection for quiet_ms, for
+ * whichever transfer, or the peer's TCP does not even acknowledge, the connection is closed for all
+ * transfers on it: so they need not each wait for a deadline of their own, nor the next request.
  */
 void kube_xfer_doubt(struct kube_xfer *x, int quiet_ms);
 
@@ -104,6 +104,7 @@ void kube_xfer_doubt(struct kube_xfer *x, int quiet_ms);
 int kube_read_answer(struct kube *k, const struct kube_end *end, const struct kube_buf *body,
 		     struct json **ret_body, struct err *e);
 
-uint32_t kube_chance(uint32_t below);
+uint32_t kube_chance(uint32_t below); /* a random number under below; not for secrets */
+/* As kube_backoff_ms, between these bounds. */
 int64_t kube_backoff_within(struct kube_backoff *b, int first_ms, int most_ms,
 			    unsigned int retry_after);

@@ -44,16 +44,17 @@ struct kube_watch_ops {
 struct kube_watch *kube_watch_new(struct kube *k, const char *path, const char *query,
 				  const struct kube_watch_ops *ops, void *data);
 /*
- * The same for who asks once, and frees it when it is synced: out of etcd, so that what was
- * written before is there.
+ * The same for a list that is wanted once: the caller frees it in synced. It is read from etcd, not
+ * from the API server's cache, so it has everything that was written before.
  */
 struct kube_watch *kube_list_new(struct kube *k, const char *path, const char *query,
 				 const struct kube_watch_ops *ops, void *data);
 /*
- * The same collection at an older version of its API, asked for where path is not served (404), and
- * the other way round when that is not served any more. Copied. Call it before the loop runs.
+ * path: of the same collection in an older version of its API. Where one of the two paths is not
+ * served (404), the other one is asked for. Copied. Call it before the loop runs.
  */
 void kube_watch_or(struct kube_watch *w, const char *path);
-/* What of each object is asked for, name and resourceVersion among it; borrowed. Else: all. */
+/* Which members of each object are read; must have name and resourceVersion. Borrowed. Default:
+ * all. */
 void kube_watch_want(struct kube_watch *w, const struct json_want *want);
 void kube_watch_free(struct kube_watch *w);

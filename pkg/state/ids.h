@@ -40,12 +40,15 @@ int ids_load(int dirfd, struct ids **ret, struct err *e);
 /* Writes only what changed since it was loaded or stored. */
 int ids_store(struct ids *ids, int dirfd, struct err *e);
 
-/* Finds or allocates, and marks as used. 0 or -ENOSPC. */
+/* The id of an address: the one that it has, else a free one. Marks it as used. 0 or -ENOSPC. */
 int ids_address(struct ids *ids, const struct ids_address *a, uint32_t *ret_id);
-/* Only finds: -ENOENT. */
+/* The same of one that has an id already; -ENOENT if it has none. */
 int ids_address_keep(struct ids *ids, const struct ids_address *a, uint32_t *ret_id);
-int ids_node(struct ids *ids, const char *name, uint32_t *ret_index);
-/* Forgets all use marks; then everything is asked for again; sweep lets the rest go. */
+int ids_node(struct ids *ids, const char *name, uint32_t *ret_index); /* as ids_address */
+/*
+ * Which ids of addresses and nodes are still needed: begin clears all marks, then the functions
+ * above are called for everything that is, then sweep frees the ids without a mark.
+ */
 void ids_begin(struct ids *ids);
 void ids_sweep(struct ids *ids);
 
@@ -56,11 +59,11 @@ void ids_sweep(struct ids *ids);
  * edit swaps one policy's content and no pod's entry. The others become unused at now.
  */
 void ids_policies(struct ids *ids, struct ids_policy *want, size_t n, int64_t now);
-/* One more, between two of the above. */
+/* The id of one more program (found or new), between two calls of ids_policies. */
 uint32_t ids_policy_add(struct ids *ids, uint64_t key);
 /* All, sorted by id; borrowed until the next call that changes something. */
 const struct ids_policy *ids_policy_list(const struct ids *ids, size_t *ret_n);
 void ids_policy_drop(struct ids *ids, uint32_t id);
-/* New policies get ids above this one: what is in the kernel when ids.json was lost is somebody's.
- */
+/* From now on new policies get ids above this one, the highest in the kernel: if ids.json was lost,
+ * those in the kernel are in use all the same. */
 void ids_policy_above(struct ids *ids, uint32_t id);

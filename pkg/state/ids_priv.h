@@ -25,5 +25,5 @@ struct ids {
 	bool dirty;
 };
 
-/* What had that id before has none. */
+/* Gives id to a; the address that had it before has none any more. */
 void ids_address_put(struct ids *ids, uint32_t id, const struct ids_address *a);

@@ -26,7 +26,7 @@ int numbers_get(struct numbers *n, const char *name, uint32_t *ret);
 uint32_t numbers_find(const struct numbers *n, const char *name);   /* 0 = none */
 const char *numbers_name(const struct numbers *n, uint32_t number); /* NULL = nobody's */
 
-/* When they ran out: begin, hold each that is needed, sweep the others. */
+/* After -ENOSPC: begin, then hold each number that is needed; sweep frees all the others. */
 void numbers_begin(struct numbers *n);
 void numbers_hold(struct numbers *n, uint32_t number);
 void numbers_sweep(struct numbers *n);

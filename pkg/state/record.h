@@ -20,8 +20,8 @@
 enum attach_kind {
 	ATTACH_VETH,
 	ATTACH_MACVLAN,
-	ATTACH_NONE
-}; /* NONE: nothing to attach to, ungoverned */
+	ATTACH_NONE, /* nothing to attach to: ungoverned */
+};
 
 struct record {
 	char *container_id, *ifname, *network;
@@ -48,4 +48,5 @@ struct record {
 void record_free(struct record *r);
 DEFINE_CLEANUP(struct record *, record_free);
 char *record_emit(const struct record *r); /* malloc'd JSON */
+/* 0 with the caller's *ret; -EPROTO: of a newer version; -EINVAL: no record. */
 int record_parse(const char *text, size_t len, struct record **ret, struct err *e);
