@@ -9,7 +9,7 @@
 #include "bpf/maps.h"
 #include "dataplane/model.h"
 
-/* For who has not compiled the policies: a->names by what the kernel has of them. */
+/* Sets a->names by the pod's policy in the kernel, for a caller that has not compiled policies. */
 int dp_names_of(struct bpf_pins *pins, struct dp_attachment *a, struct err *e);
 /*
  * Map entry, then attach. Idempotent. After a failure a pod that had an entry has that one or the

@@ -120,7 +120,7 @@ struct dp_model {
 	struct slu_egress egress[SLU_ID_MAX];
 	bool nft;	 /* desired: the table is wanted, as in nft_model */
 	int nft_differs; /* observed: nft_observe's answer */
-	bool no_guard;	 /* observed: the kernel could have bpf/guard.h's, and has it not */
+	bool no_guard;	 /* observed: bpf/guard.h's exit guard is missing, and possible here */
 	/* desired only; the lists are owned here */
 	struct nft_model nft_model;
 	struct nft_address *nft_addresses;
@@ -135,17 +135,17 @@ struct dp_model {
 struct dp_model *dp_model_new(void);
 void dp_model_free(struct dp_model *m);
 DEFINE_CLEANUP(struct dp_model *, dp_model_free);
-/* Each translation that services stand for, malloc'd. */
+/* The translations (address and port to endpoint) that these services stand for; malloc'd. */
 struct nft_service *dp_translations(const struct dp_service *list, size_t n, size_t *ret_n);
 void dp_model_sort(struct dp_model *m);
-/* A copy of what the maps hold that only we write, but for pods. */
+/* A copy of m's part that is in maps which only we write, without the pods. */
 struct dp_model *dp_model_maps(const struct dp_model *m);
 
 int dp_ifaddr_cmp(const void *a, const void *b);
 int dp_neigh_cmp(const void *a, const void *b);
 int dp_rule_cmp(const void *a, const void *b);
-int dp_route_cmp(const void *a,
-		 const void *b); /* table, destination, metric: what the kernel holds once */
+/* By table, destination and metric: of these the kernel has one route. */
+int dp_route_cmp(const void *a, const void *b);
 int dp_inside_cmp(const void *a, const void *b);
 int dp_service_cmp(const void *a, const void *b);
 int dp_sender_cmp(const void *a, const void *b);

@@ -43,7 +43,7 @@ struct dp_programs {			      /* desired; borrowed */
 	size_t n;
 	const uint32_t *keep; /* ids that stay as they are, used or not; sorted */
 	size_t n_keep;
-	bool keep_all; /* items are to be added to what there is */
+	bool keep_all; /* whatever is there stays; items come on top */
 };
 
 struct dp_tables;
@@ -83,7 +83,8 @@ size_t programs_plan_retires(const struct programs_plan *p); /* policies that go
 
 /* What the policies refer to, then each policy, then the epoch. */
 int programs_apply(struct bpf_pins *pins, const struct programs_plan *p, struct err *e);
-/* Policies that are wanted no more; when no pod refers to them. */
+/* Removes the policies that are not wanted any more. Call it when no pod refers to them. */
 int programs_retire(struct bpf_pins *pins, const struct programs_plan *p, struct err *e);
-/* The tables as they are when both of the above have succeeded. Consumes the plan's content. */
+/* Brings t up to date after both of the above have succeeded. Takes the plan's content; p is then
+ * only good for programs_plan_free. */
 void programs_commit(struct dp_tables *t, struct programs_plan *p);

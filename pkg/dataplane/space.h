@@ -27,17 +27,17 @@ struct space { /* places 0..size-1 */
 
 void space_init(struct space *s, uint32_t size, uint32_t max);
 void space_done(struct space *s);
-/* What is taken, without the list of what rests: for a plan, which becomes the space or is dropped.
- */
+/* A copy for a plan, without the list of what rests; space_adopt makes it the space, or it is
+ * dropped. */
 struct space space_plan(const struct space *s);
-/* from becomes to, which keeps its own list. */
+/* Replaces to by from, which is empty then; to keeps its list of what rests. */
 void space_adopt(struct space *to, struct space *from);
 
 /* n places in a row. */
 bool space_take(struct space *s, uint32_t n, uint32_t *ret_first);
 /* n places, wherever they are, appended to ret; all of them or none. */
 bool space_take_some(struct space *s, uint32_t n, struct runs *ret);
-/* More places: step at a time until n are free. False: max would not do. */
+/* Adds places, step at a time, until n are free. False, and nothing is added: max is too low. */
 bool space_grow(struct space *s, uint32_t n, uint32_t step);
 void space_mark(struct space *s, uint32_t first, uint32_t n);
 void space_give_back(struct space *s, uint32_t first, uint32_t n); /* nobody has seen them */

@@ -37,12 +37,13 @@ struct announcer;
 struct announcer *announcer_new(void);
 void announcer_free(struct announcer *an);
 DEFINE_CLEANUP(struct announcer *, announcer_free);
-/* Nothing else is to be done now: closes what probes have left open. */
+/* Closes the sockets that probes have left open. Call it when nothing else is to be done. */
 void announcer_rest(struct announcer *an);
 
 /*
- * Asks all of them, three times spread over timeout_ms, which is how long it takes. meanwhile
- * is called every few milliseconds: who listens has other things to do. Sorts list.
+ * Probes all addresses of list, each three times, spread over timeout_ms, and returns after that
+ * time with the answers in list, which it sorts. meanwhile is called every few milliseconds, for
+ * what a daemon must not leave undone for so long.
  */
 struct probe_round {
 	struct probe *list;
@@ -52,5 +53,6 @@ struct probe_round {
 	void *data;
 };
 void announce_probe_all(struct announcer *an, const struct probe_round *round);
+/* Sends one announcement of addr from that interface. 0 or -errno. */
 int announce_send(struct announcer *an, uint32_t ifindex, const uint8_t own_mac[6],
 		  struct addr addr, struct err *e);

@@ -54,6 +54,9 @@ union frame {
 /* A probe for addr, or its announcement; returns the length. */
 size_t segment_frame_make(union frame *f, const uint8_t own_mac[MAC_LEN], struct addr addr,
 			  bool announce);
-/* Does this frame say that somebody else has, or wants, the address? Whose it is, in mac. */
+/*
+ * Whether a frame (an ARP one, a neighbour solicitation or advertisement) says that somebody else
+ * has the address, or is probing for it, too; mac is then the other's.
+ */
 bool segment_frame_arp(const union frame *f, size_t len, struct addr addr, uint8_t mac[MAC_LEN]);
 bool segment_frame_nd(const union frame *f, size_t len, struct addr addr, uint8_t mac[MAC_LEN]);

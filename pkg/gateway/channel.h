@@ -11,10 +11,11 @@
  *				the name of this protocol, the side, both nonces, the frame's
  *				number, its head and its payload
  *
- * It stays with the key of its first frame, and ends when that one is not good any more.
- * A side that sends something else, too much, or nothing for CHANNEL_SILENT_MS is cut off. Who
- * has connected and shown no key yet has CHANNEL_PROVE_MS for it, and a place that somebody else
- * gets who comes later: there are few for each address, and few for all that are no peers.
+ * A channel stays with the key of its first frame, and ends when that key is not good any more. A
+ * side that sends something else, too much, or nothing for CHANNEL_SILENT_MS is cut off. Who has
+ * connected must send an authentic frame within CHANNEL_PROVE_MS; until then it may lose its place
+ * to one that connects later: there are CHANNEL_UNPROVEN such places for each address, and
+ * CHANNEL_STRANGERS for all addresses together that are not known as peers.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,7 +47,8 @@ struct channel_ops {
 
 struct channel_keys {
 	const struct keyring *ring; /* lives longer; may change at any time, but never be empty */
-	/* The id of the key that a peer has surely, 0 = not known. NULL: nobody knows of any. */
+	/* The id of a key that the peer is known to have, 0 = not known. NULL: of none is it known.
+	 */
 	uint64_t (*heard_under)(void *data, struct addr peer);
 	void *data;
 };
@@ -72,7 +74,7 @@ void channel_close(struct channel *c); /* after what waits has been sent, for up
 struct addr channel_peer(const struct channel *c);
 bool channel_ours(const struct channel *c);   /* this side opened it */
 bool channel_opened(const struct channel *c); /* "opened" has been told */
-/* Ends whose other side did not have the key, did not show it in time or to somebody who came
- * later, or did not keep to the protocol, since the start. */
+/* How many were ended since the start because the other side had no good key, did not show it in
+ * time, lost its place to a later one, or broke the protocol. */
 uint64_t channels_refused(const struct channels *all);
 size_t channels_open(const struct channels *all); /* now, of either side */

@@ -29,15 +29,16 @@ struct flow_table {
 
 void flow_table_init(struct flow_table *t, size_t max);
 void flow_table_done(struct flow_table *t);
-/* What was there is another one now; *ret_new: it was not there. NULL: there is no room. */
+/* Adds f, or replaces the connection with the same ends; *ret_new: it was added. NULL: no room. */
 struct flow_entry *flow_table_put(struct flow_table *t, const struct move_flow *f, bool *ret_new);
 struct flow_entry *flow_table_find(const struct flow_table *t, const struct move_flow *f);
 void flow_table_remove(struct flow_table *t, struct flow_entry *e);
-void flow_table_queue(struct flow_table *t, struct flow_entry *e); /* at the end; once */
+void flow_table_queue(struct flow_table *t,
+		      struct flow_entry *e); /* at the end, if it is not queued */
 void flow_table_unqueue(struct flow_table *t, struct flow_entry *e);
-/* All of these addresses (sorted). */
+/* Removes, or only takes out of the queue, the connections of these addresses (sorted). */
 void flow_table_forget(struct flow_table *t, const struct addr *seen, size_t n);
 void flow_table_unqueue_all(struct flow_table *t, const struct addr *seen, size_t n);
-/* The same, copied into *ret (malloc'd); as many as it returns. */
+/* Copies of the connections of these addresses (sorted); *ret is malloc'd. Returns how many. */
 size_t flow_table_list(const struct flow_table *t, const struct addr *seen, size_t n,
 		       struct move_flow **ret);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What other owners tell of their connections (replica.h), by the address that it is of. */
+/* The connections that other owners have told us (replica.h), by egress address. */
 #include "gateway/flow_table.h"
 #include "gateway/moves_wire.h"
 
@@ -27,8 +27,10 @@ struct kept {
 
 void kept_init(struct kept *k, size_t max);
 void kept_done(struct kept *k);
-/* -errno ends the channel. */
+/* Takes in a frame of replica.h. -errno: it breaks the protocol, so the channel is to be ended. */
 int kept_frame(struct kept *k, struct channel *c, uint8_t type, const void *payload, size_t n);
-bool kept_closed(struct kept *k, const struct channel *c, int64_t until); /* it had told some */
+/* The channel has ended: what came over it is kept until then (ms). False: nothing did. */
+bool kept_closed(struct kept *k, const struct channel *c, int64_t until);
 void kept_expire(struct kept *k, int64_t now);
+/* Moves the connections of addr to *ret (malloc'd). Returns how many. */
 size_t kept_take(struct kept *k, struct addr addr, struct move_flow **ret);

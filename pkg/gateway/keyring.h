@@ -33,13 +33,17 @@ int keyring_load(const char *path, struct keyring *ret, struct err *e);
 void keyring_add(struct keyring *ring, const void *bytes, size_t len);
 void keyring_wipe(struct keyring *ring);
 
-/* The file has other keys now. False: the same as before. */
+/* Takes over the keys of the file as it is now; those gone from it stay good for a while. False: it
+ * has the same keys as before. */
 bool keyring_turn(struct keyring *ring, const struct keyring *file, int64_t now);
 void keyring_expire(struct keyring *ring, int64_t now);
 int64_t keyring_due(const struct keyring *ring); /* for keyring_expire; INT64_MAX = never */
 const struct keyring_key *keyring_find(const struct keyring *ring, uint64_t id); /* NULL */
 
-/* Under how many of them, from the first on, a peer is told that was heard under key `id` last. */
+/*
+ * Under how many keys, from the first on, heartbeats go to a peer that was last heard under key
+ * `id` (0: never): one if that is our first key, else all that the ring has.
+ */
 size_t keyring_tells(const struct keyring *ring, uint64_t id);
 /* heartbeat_parse under any of them; fills in ret->key. */
 int keyring_heartbeat(const struct keyring *ring, const void *buf, size_t len,

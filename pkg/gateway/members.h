@@ -76,16 +76,18 @@ struct members *members_new(uint64_t incarnation, const struct members_self *sel
 void members_free(struct members *m);
 DEFINE_CLEANUP(struct members *, members_free);
 
-/* Who is there by the objects; who stays keeps what is known of it. More than MEMBERS_MAX: -E2BIG,
- * and nobody is. */
+/*
+ * Which nodes there are, by the objects; what is known of one that was there before is kept.
+ * -E2BIG: more than MEMBERS_MAX; then there is no peer at all.
+ */
 int members_configure(struct members *m, const char *self, const struct member_conf *list, size_t n,
 		      int64_t now);
 void members_set_self(struct members *m, const struct members_self *self, int64_t now);
-/* This node holds addresses that are at home there. */
+/* Whether this node holds addresses whose home is that peer (flag HEARTBEAT_TAKEN). */
 void members_set_taken(struct members *m, const char *name, bool taken);
 
 enum members_fate members_receive(struct members *m, const struct heartbeat *h, int64_t now);
-/* Who has not been heard for too long, who is back for long enough. */
+/* Lets time pass: peers that were not heard for too long are away, those back long enough live. */
 void members_tick(struct members *m, int64_t now);
 /* The next packet that is due, and for whom; false = none is. */
 bool members_send(struct members *m, int64_t now, size_t *ret_peer, struct heartbeat *ret);
@@ -112,7 +114,8 @@ uint8_t members_self_tier(const struct members *m);
 uint8_t members_self_state(const struct members *m); /* enum heartbeat_state */
 /* Counts up when a tier changes, this node's own included. */
 uint64_t members_serial(const struct members *m);
-/* Since the start there was time to hear all: until then nothing new is claimed. */
+/* Enough time has passed since the start to have heard every peer; until then nothing new may be
+ * claimed. */
 bool members_settled(const struct members *m);
 /* There are peers, and none is heard: is it them, or are we cut off? */
 bool members_alone(const struct members *m);

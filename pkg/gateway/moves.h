@@ -38,17 +38,20 @@ struct moves_ops {
 	int (*list)(void *data, const struct addr *addrs, size_t n, struct move_flow **ret,
 		    size_t *ret_n);
 	void (*make)(void *data, const struct move_flow *flows, size_t n);
-	/* What there is of them is of the last time that they were here. One look at the kernel's
-	 * table takes 5 ms, for one address as for a thousand. */
+	/* Deletes what the kernel still has of these addresses' connections from an earlier time
+	 * that they were here. One walk of its table (5 ms) for all of them. */
 	void (*forget)(void *data, const struct addr *addrs, size_t n);
-	/* An answer of moves_leaving or moves_coming is another one now. */
+	/* moves_leaving or moves_coming would answer something else now: a pass is due. */
 	void (*changed)(void *data);
-	/* Who lets go of an address has told of one that was here all the time: both had it; or,
-	 * false, it has let go, or has said nothing for long enough. NULL: nobody asks. */
+	/*
+	 * twice: gateway `from` hands over an address that this node had all the time, so both
+	 * had it. Not twice: that has ended; it let go, or was silent for long enough. May be NULL.
+	 */
 	void (*twice)(void *data, struct addr a, struct addr from, bool twice);
 };
 
-/* Who else speaks over these channels: by frames from FRAME_MORE on, over channels of its own. */
+/* A second user of the same port (replica.h): with channels of its own, and frames from FRAME_MORE
+ * on. */
 struct moves_more {
 	const struct channel_ops *ops;
 	void *data;
@@ -78,7 +81,9 @@ int moves_new(const struct moves_in *in, struct moves **ret, struct err *e);
 void moves_free(struct moves *m);
 const struct channels *moves_channels(const struct moves *m);
 
-/* Asked in each pass. Leaving: this node has the address, and the living node `to` is to have it.
+/*
+ * The next two are asked in each pass for each address that moves; they never block. Leaving: this
+ * node has the address, and the living node `to` is to have it.
  */
 enum move_leaving {
 	MOVE_KEEP, /* for now */
@@ -88,22 +93,29 @@ enum move_leaving {
 enum move_leaving moves_leaving(struct moves *m, struct addr a, struct addr to);
 /* It is off its interface. */
 void moves_let(struct moves *m, struct addr a);
-/* Coming: this node is to have it; expected: a living one has had it, and will tell. */
+/* Coming: this node is to have it. expected: a living node has it, and will tell its connections.
+ */
 enum move_coming {
 	MOVE_WAIT, /* its connections are still being told */
 	MOVE_TAKE, /* take it: who has it knows */
 	MOVE_PROBE /* nothing was heard from there: as if nobody had had it */
 };
 enum move_coming moves_coming(struct moves *m, struct addr a, bool expected);
-/* The same, of one that has it and joins: mostly it is LIVE again in a moment, and keeps it. Until
- * then it goes on with it, so what it tells is taken up only after MOVE_PATIENCE_MS. */
+/*
+ * The same where the node that has it is JOINING: mostly that one is LIVE again in a moment, and
+ * keeps the address. So what it tells is taken up only after MOVE_PATIENCE_MS.
+ */
 enum move_coming moves_coming_joining(struct moves *m, struct addr a);
-/* It is on its interface, and announced; in each pass. Who tells of it all the same is answered. */
+/* Say in each pass: the address is on its interface here, and announced. A gateway that still hands
+ * it over is answered TAKEN. */
 void moves_taken(struct moves *m, struct addr a);
-/* The owner of an address is another one than it was when these were asked: all begins anew. */
+/* The owner of the address has changed since leaving or coming was asked: both begin anew. */
 void moves_drop(struct moves *m, struct addr a);
-/* The same, of one half: it is to stay here, or it is not to come here. What was told of one that
- * has not been asked for yet is kept: the other gateway may be ahead. */
+/*
+ * The same for one half. here: the address stays, so what is known of its leaving is dropped; else
+ * it does not come, and what is known of its coming is. What another gateway has told of an address
+ * that was not asked for yet is kept: it may know of the move before us.
+ */
 void moves_settle(struct moves *m, struct addr a, bool here);
 
 #define MOVE_LEAVE_MS	 10000 /* longest that an address is kept for who does not take it */

@@ -37,7 +37,7 @@ struct replica_target {
 struct replica_in {
 	struct loop *loop;
 	uint16_t peer_port;
-	/* What there is has to be told anew: replica_list, replica_flow, replica_listed. */
+	/* Wants all connections told anew: replica_list, replica_flow for each, replica_listed. */
 	void (*again)(void *data);
 	void *data;
 };
@@ -48,18 +48,19 @@ struct moves_more *replica_more(struct replica *r);
 
 /* ---- the owner ---- */
 
-/* These and no others are told, from now on; sorted by addr. */
+/* From now on the connections of these addresses are told, and of no others; sorted by addr. */
 void replica_targets(struct replica *r, const struct replica_target *list, size_t n);
-/* It is established, or another one now. */
+/* The connection is established, or has changed. */
 void replica_flow(struct replica *r, const struct move_flow *f);
 void replica_gone(struct replica *r, const struct move_flow *f); /* by its two ends */
-/* What is not told between these two is gone. */
+/* Around a list of all connections: those of which replica_flow says nothing in between are gone.
+ */
 void replica_list(struct replica *r);
 void replica_listed(struct replica *r);
 
 /* ---- who is next ---- */
 
-/* What an owner has told of it, which is forgotten with that; *ret malloc'd. */
+/* Takes what an owner has told of addr's connections; *ret is malloc'd. Returns how many. */
 size_t replica_take(struct replica *r, struct addr addr, struct move_flow **ret);
 
 struct replica_stats {

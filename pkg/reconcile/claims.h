@@ -98,18 +98,20 @@ struct place {
 /* Decides places[] for all compiled addresses; takes as long as a probe if there are any. */
 void claims_update(struct claims *c, const struct egress_addr *addrs, size_t n,
 		   const struct node_state *node, struct place *places);
-/* The address is on its interface now, and is not spoken of before … */
+/* The address was put on its interface; packets to it are not taken in yet, so it is not announced.
+ */
 void claims_arrives(struct claims *c, struct addr addr);
-/* … what is sent to it is taken in: announce. */
+/* Packets to it are taken in from now on: it is to be announced. */
 void claims_added(struct claims *c, struct addr addr);
-/* The pass is over, and what is held is on its interface: whoever hands it over may let go. */
+/* The pass has put all that is held on its interface: tells moves->settled, so that who hands an
+ * address over lets go of it. */
 void claims_settled(struct claims *c);
 /* Sends what is due. Returns the time of the next announcement or retry (ms, CLOCK_MONOTONIC), 0 =
  * none. */
 int64_t claims_run(struct claims *c, int64_t now);
-/* Nothing else is urgent now. */
+/* Lets the announcer close what probes left open. Call it when nothing is urgent. */
 void claims_rest(struct claims *c);
-/* One that could not be asked for: that may be otherwise in a second. NULL: there is none. */
+/* A claim that could not be probed, which may be possible in a second. NULL: there is none. */
 const struct claim *claims_failed(const struct claims *c);
 /* When something is to be probed again, 0 = nothing is. */
 int64_t claims_retry_at(const struct claims *c);

@@ -16,14 +16,14 @@ bool moving_is_ours(const struct dp_model *m, const struct ct_flow *f);
 bool moving_from_flow(const struct dp_model *m, const struct ct_flow *f, struct move_flow *ret);
 bool moving_to_flow(const struct dp_model *m, const struct move_flow *f, struct ct_flow *ret);
 
-/* Of this kernel; m as above. What moves_ops asks for. */
+/* On this node's kernel, as moves_ops (gateway/moves.h) asks for; m as above. 0 or -errno. */
 int moving_list(const struct dp_model *m, const struct addr *addrs, size_t n,
 		struct move_flow **ret, size_t *ret_n, struct err *e);
 int moving_make(const struct dp_model *m, const struct move_flow *flows, size_t n, size_t *ret_n,
 		struct err *e);
 /*
- * Connections of this node's own pods will go by tunnel, and their answers may come by it before
- * that: they are made known as they will be then.
+ * Prepares for connections of this node's own pods to leave by tunnel: makes the entries that they
+ * will have then, because answers may come by the tunnel before the first packet leaves by it.
  */
 int moving_divert(const struct dp_model *m, const struct move_flow *flows, size_t n, struct err *e);
 int moving_forget(const struct dp_model *m, const struct addr *addrs, size_t n, size_t *ret_n,

@@ -47,7 +47,7 @@ enum collection {
 #define OBJECT_MAX_IPS 2 /* one of each family, says the API */
 #define OBJECT_TAINT   "sluice.dev/not-ready"
 
-/* What pods most often have nothing of. */
+/* Of an object: what most pods have nothing of, so it is kept apart. */
 struct object_more {
 	char *uid;		     /* not a pod's that is as it says: object_uid */
 	int64_t generation, created; /* of our kinds; created: seconds since 1970 */
@@ -102,20 +102,24 @@ const char *objects_path(enum collection c);	 /* "/apis/sluice.dev/v1alpha1/egre
 const char *objects_old_path(enum collection c); /* by an older version of its API, or NULL */
 /* Which of them, percent-encoded; NULL: all. Pods are those of a node. */
 const char *objects_query(enum collection c);
-/* What of each object is read here. */
+/* Which members of each object are read here. */
 const struct json_want *objects_want(enum collection c);
 const char *objects_resource(enum collection c); /* "egresspolicies" */
 const char *objects_kind(enum collection c);
 bool objects_wanted(const struct objects *o, enum collection c);
 
 /*
- * Nodes are told by several watches, each of which has a number; the other collections have one,
- * number 0. What is said until the next call is said by that watch.
+ * Nodes come from several watches, each with a number below 63; every other collection has one
+ * watch, number 0. objects_speaker says from which of them the calls that follow come.
  */
 void objects_speaker(struct objects *o, unsigned int source);
-/* Of nodes: these (by bit) must have told theirs, and there may be more to come. */
+/*
+ * Nodes are complete when these watches (a bit each) have told all of theirs; determined: no
+ * further watch will be added.
+ */
 void objects_awaits(struct objects *o, uint64_t sources, bool determined);
-void objects_silence(struct objects *o, unsigned int source); /* it ends: what it alone told goes */
+/* That watch has ended: nodes that no other watch has told are removed. */
+void objects_silence(struct objects *o, unsigned int source);
 
 #define NODE_QUERIES_MAX 24
 /* By which queries this node is to ask for nodes: its own first, then others, or for all. */
@@ -130,7 +134,7 @@ void node_queries_done(struct node_queries *q);
 uint64_t objects_nodes_serial(const struct objects *o); /* counts up when they may be others */
 /* Every node asks for all nodes: nobody said what their addresses are in. */
 bool objects_nodes_all(const struct objects *o);
-/* A gateway selects it; node may be NULL: one that nothing is known of. */
+/* Whether some gateway selects this node. node NULL: one of which nothing is known. */
 bool objects_is_candidate(const struct objects *o, const struct object *node);
 
 /* ---- what the API says ---- */
@@ -139,13 +143,16 @@ void objects_put(struct objects *o, enum collection c, const struct json *object
 /* There is such an object, and nobody can read it: what is known of it stays. */
 void objects_unreadable(struct objects *o, enum collection c, const char *namespace,
 			const char *name, const struct err *why);
-/* The same for one that was asked for, and that no watch may ever tell of. */
+/* As objects_put, for an object that was fetched by itself: perhaps no watch will ever tell it. */
 void objects_fetched(struct objects *o, enum collection c, const struct json *object);
-/* version: as of when, may be NULL. What is known to be newer stays: the next of its name. */
+/*
+ * The object is deleted. version: the resourceVersion of that, or NULL. If a newer one of the same
+ * name is known already, that one stays.
+ */
 void objects_gone(struct objects *o, enum collection c, const char *namespace, const char *name,
 		  const char *version);
 void objects_synced(struct objects *o, enum collection c);
-/* It cannot be heard, and why; NULL: it can again. */
+/* The collection's watch does not work, and why; err NULL: it works again. */
 void objects_trouble(struct objects *o, enum collection c, const struct err *e);
 const char *objects_troubled(const struct objects *o); /* the first trouble there is, or NULL */
 
@@ -183,6 +190,6 @@ int64_t objects_told_at(const struct objects *o);
 const struct object *objects_find(const struct objects *o, enum collection c, const char *namespace,
 				  const char *name);
 size_t objects_count(const struct objects *o, enum collection c);
-/* For adopt.c, which notes in it since when it waits. */
+/* The i-th pod, to be changed: adopt.c notes in it since when it waits. */
 struct object *objects_pod_at(struct objects *o, size_t i);
 const struct object *objects_at(const struct objects *o, enum collection c, size_t i);

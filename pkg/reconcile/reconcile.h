@@ -29,19 +29,20 @@ DEFINE_CLEANUP(struct reconcile *, reconcile_free);
 int reconcile_pass(struct reconcile *r, struct err *e);
 /* Forget what was remembered between passes: look at all of the kernel, read all files. */
 void reconcile_forget(struct reconcile *r);
-/* Those of an API, to be told what it says; NULL when objects come from a folder. */
+/* The store of an API's objects, for who hears the API; NULL: objects come from a folder. */
 struct objects *reconcile_objects(struct reconcile *r);
-/* Gateways that live, for what follows; ms is borrowed. Before the first pass. */
+/* From now on ms says which gateways live; borrowed. Call it before the first pass. */
 void reconcile_join(struct reconcile *r, struct membership *ms);
 /* After a pass: what this node now says of itself to the others. */
 void reconcile_told(struct reconcile *r);
-/* In how many ms an address is to be probed again, at most so many. */
+/* In how many ms the next address is to be probed again; at most `most`. */
 int64_t reconcile_retry(const struct reconcile *r, int64_t most);
 /* -EIO: the segment could not be asked for an address, the next try is due in a second. */
 int reconcile_unasked(const struct reconcile *r, struct err *e);
 /* Steps that the last pass carried out: 0 = there was nothing to do. */
 size_t reconcile_changes(const struct reconcile *r);
-/* Announcements that are due; ms until the next thing by time, -1 = none. */
+/* Does what is due by time: announcements, connections to be forgotten. The ms until more is, -1 =
+ * nothing is. */
 int64_t reconcile_timers(struct reconcile *r);
 /* When a schedule begins or ends to hold next, seconds since 1970; INT64_MAX = never. */
 int64_t reconcile_edge(const struct reconcile *r);

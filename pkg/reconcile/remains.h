@@ -40,10 +40,10 @@ struct remains {
 void remains_begin(struct remains *r);
 void remains_put(struct remains *r, struct addr a, enum remains_place place, int64_t now);
 void remains_end(struct remains *r);
-/* Connections of it were made: it is not known yet where it will be. */
+/* Connections of the address were made here before it is known where the address will be. */
 void remains_made(struct remains *r, struct addr a);
-/* When some are to be forgotten, 0 = none are. */
+/* When (ms) addresses are next due to be forgotten, 0 = none are. */
 int64_t remains_due(const struct remains *r);
-/* Those, malloc'd: nothing is left of them now. */
+/* Takes the addresses that are due now out of the list; *ret is malloc'd. Returns how many. */
 size_t remains_take(struct remains *r, int64_t now, struct addr **ret);
 void remains_done(struct remains *r);
