@@ -2,6 +2,7 @@
 # Packets that would leave under a wrong address or past a rule: found by looking
 # for them, kept so that they stay found.
 load lib/lab
+load lib/services
 
 setup() { lab_up; }
 teardown() { lab_teardown; }
@@ -97,4 +98,36 @@ is_inside() { [ "/proc/$1/ns/net" -ef "/run/netns/$P-$2" ]; }
 	run nsenter --net="/proc/$old/ns/net" "$PROBE" ask udp "$EXT_V4" "$PORT" timeout=300
 	kill "$old"
 	same identity "$EGRESS_V4" "$output"
+}
+
+# node_port GW TO: what kube-proxy makes of port 30053 of its own address, answers included
+node_port() {
+	services "$1" "ip daddr ${NODE_V4[$1]} meta l4proto { tcp, udp } th dport 30053 dnat to $2:$PORT"
+	on "$1" nft 'add table ip back; add chain ip back post { type nat hook postrouting priority srcnat; };
+		add rule ip back post ct status dnat masquerade'
+}
+by_node() { ASK_PORT=30053 ask web "${2:-udp}" "${NODE_V4[$1]}" timeout=500; }
+open_by_node() { [ "$(by_node "$1")" = "${NODE_V4[$1]}" ]; }
+denied_by_node() { [ "$(by_node "$1")" = timeout ] && dropped_some node1 denied 1; }
+
+@test "a NodePort of a Service that leads outside is no way past a rule, at whichever node" {
+	local node
+	web_rules "{name: no, action: Deny, to: [{cidr: $DENIED_V4/32}]}" "{name: rest, action: Allow}"
+	node_start node1
+	web_add web
+	pod_add plain
+	for node in node1 gw1; do node_port "$node" "$DENIED_V4"; done
+	PORTS='nodePort: 30053' service_outside shut 10.96.0.11 "$DENIED_V4"
+	lab_wait 300 denied_by_node gw1
+	counts reset >/dev/null # until the last file counts, nobody knows of it
+	same tcp timeout "$(by_node gw1 tcp)"
+	same "here" timeout "$(by_node node1)"
+	only_from
+	same "ungoverned" "${NODE_V4[gw1]}" "$(ASK_PORT=30053 ask plain udp "${NODE_V4[gw1]}")"
+	# one that may be reached
+	on gw1 nft flush table ip services
+	node_port gw1 "$EXT_V4"
+	PORTS='nodePort: 30053' service_outside shut 10.96.0.11 "$EXT_V4"
+	lab_wait 300 open_by_node gw1
+	same tcp "${NODE_V4[gw1]}" "$(by_node gw1 tcp)"
 }

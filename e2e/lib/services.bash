@@ -15,7 +15,7 @@ services() {
 	} | on "$node" nft -f -
 }
 
-# service_outside NAME CLUSTERIP ENDPOINT…: port 53, UDP and TCP, is $PORT there
+# service_outside NAME CLUSTERIP ENDPOINT…: port 53, UDP and TCP, is $PORT there; PORTS: more of each port
 service_outside() {
 	local name=$1 ip=$2
 	shift 2
@@ -23,7 +23,7 @@ service_outside() {
 		apiVersion: v1
 		kind: Service
 		metadata: {name: $name, namespace: default}
-		spec: {clusterIP: "$ip", ports: [{name: q, port: 53, protocol: UDP}, {name: t, port: 53, protocol: TCP}]}
+		spec: {clusterIP: "$ip", ports: [{name: q, port: 53, protocol: UDP${PORTS:+, $PORTS}}, {name: t, port: 53, protocol: TCP${PORTS:+, $PORTS}}]}
 		---
 		apiVersion: discovery.k8s.io/v1
 		kind: EndpointSlice

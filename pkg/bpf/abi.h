@@ -446,7 +446,7 @@ struct slu_endpoint {
 	__u32 l4_key; /* protocol << 16 | port */
 };
 struct slu_service {
-	__u32 n;
+	__u32 n; /* 0: closed, there are more than SLU_MAX_ENDPOINTS */
 	struct slu_endpoint at[SLU_MAX_ENDPOINTS];
 };
 /* key: struct slu_endpoint, the Service's own address and port */

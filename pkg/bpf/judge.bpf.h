@@ -261,6 +261,8 @@ static __always_inline int service_rule_on(struct __sk_buff *skb, struct ruling 
 		return SLU_DROP_FRAGMENT;
 	if (!s)
 		return 0;
+	if (!s->n)
+		return SLU_DROP_SERVICE_OUTSIDE;
 	for (__u32 i = 0; i < SLU_MAX_ENDPOINTS && i < s->n; i++) {
 		p->dst = s->at[i].addr;
 		p->key = s->at[i].l4_key;

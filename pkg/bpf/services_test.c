@@ -112,6 +112,8 @@ static void endpoints_that_are_judged_differently_close_a_service(void **state)
 	expect_drop(SLU_DROP_SERVICE_OUTSIDE, "one leaves as another address");
 	service_set(to, SLU_MAX_ENDPOINTS - 1);
 	expect_mark(53, REMOTE, "without it");
+	service_set(to, 0);
+	expect_drop(SLU_DROP_SERVICE_OUTSIDE, "more of them than fit");
 }
 
 static void what_nobody_may_judge_does_not_pass_by_a_service(void **state)

@@ -75,7 +75,7 @@ static void append_cidr(struct cidr **v, size_t *n, struct cidr c)
 	(*v)[(*n)++] = c;
 }
 
-static bool is_cluster_addr(const struct compiled *c, struct addr a)
+bool is_cluster_addr(const struct compiled *c, struct addr a)
 {
 	for (size_t i = 0; i < c->n_cluster_cidrs; i++)
 		if (cidr_contains_addr(c->cluster_cidrs[i], a))

@@ -163,7 +163,8 @@ const struct cidr *compiled_cluster_cidrs(const struct compiled *c, size_t *ret_
 /*
  * A Service's address and port behind which something lies outside. A packet to it is judged as
  * one to each of these endpoints; those inside are left out. Sorted by address and port.
- * Those with more endpoints than the kernel looks at (SLU_MAX_ENDPOINTS) are not here.
+ * By a nodePort it is reached at every node's addresses, too. One with more endpoints than the
+ * kernel looks at (SLU_MAX_ENDPOINTS) is closed.
  */
 struct compiled_endpoint {
 	struct addr addr;

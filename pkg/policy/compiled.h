@@ -78,6 +78,7 @@ bool gateway_permits(const struct doc_set *set, const struct doc_gateway *gw,
 		     const struct doc_policy *policy);
 
 /* ---- cluster.c: nodes and what is inside ---- */
+bool is_cluster_addr(const struct compiled *c, struct addr a);
 int cluster_compile(struct compiled *c, const struct node_view *node, struct err *e);
 
 /* ---- services.c ---- */

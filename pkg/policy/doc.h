@@ -280,8 +280,9 @@ struct doc_destination {
 };
 
 struct doc_service_port {
-	char *name;   /* "" when absent */
-	uint32_t key; /* L4_KEY */
+	char *name;	   /* "" when absent */
+	uint32_t key;	   /* L4_KEY */
+	uint32_t node_key; /* the same at every node's addresses; 0 = no nodePort */
 };
 
 /* A core v1 Service: whom a policy's subject means by it, and where it is reached. */

@@ -37,7 +37,7 @@ static int add_addr(const struct doc_ctx *c, const struct json *j, struct addr *
 
 struct port_item {
 	const char *name, *protocol;
-	int64_t port;
+	int64_t port, node_port;
 };
 
 static int parse_port_name(const struct doc_ctx *c, const struct json *j, void *out)
@@ -61,10 +61,18 @@ static int parse_port_number(const struct doc_ctx *c, const struct json *j, void
 		       : doc_int(c, j, UINT16_MAX, &((struct port_item *)out)->port);
 }
 
+static int parse_node_port(const struct doc_ctx *c, const struct json *j, void *out)
+{
+	return json_type(j) == JSON_NULL
+		       ? 0
+		       : doc_int(c, j, UINT16_MAX, &((struct port_item *)out)->node_port);
+}
+
 static const struct field port_fields[] = {
 	{.name = "name", .parse = parse_port_name},
 	{.name = "protocol", .parse = parse_port_protocol},
 	{.name = "port", .parse = parse_port_number},
+	{.name = "nodePort", .parse = parse_node_port},
 	FIELDS_OPEN_END,
 };
 
@@ -90,8 +98,11 @@ static int add_port(const struct doc_ctx *c, const struct json *j, struct doc_se
 	if (r < 0 || protocol < 0 || !item.port)
 		return r;
 	MEM_GROW(*list, *n);
-	(*list)[(*n)++] = (struct doc_service_port){mem_strdup(item.name),
-						    L4_KEY(protocol, (uint16_t)item.port)};
+	(*list)[(*n)++] = (struct doc_service_port){
+		.name = mem_strdup(item.name),
+		.key = L4_KEY(protocol, (uint16_t)item.port),
+		.node_key = item.node_port ? L4_KEY(protocol, (uint16_t)item.node_port) : 0,
+	};
 	return 0;
 }
 

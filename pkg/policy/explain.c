@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "bpf/abi.h"
 #include "policy/compiled.h"
 
 /* ---- the walk ---- */
@@ -243,6 +244,8 @@ static struct decision decide(const struct program *p, const struct compiled *c,
 static bool endpoints_differ(const struct explain *x, const struct program *p,
 			     const struct compiled *c, const struct decision *first)
 {
+	if (x->service && x->service->n > SLU_MAX_ENDPOINTS)
+		return true;
 	for (size_t i = 1; x->service && i < x->service->n; i++) {
 		const struct compiled_endpoint *e = &x->service->endpoints[i];
 		const struct explain_query q = {.dst = e->addr, .l4_key = e->l4_key};

@@ -3,7 +3,8 @@
  * Services that lead outside. A pod sends to the Service's address, which lies inside, and the
  * node translates: who judged the address alone would let a Service without a selector, whose
  * endpoints somebody wrote by hand, be a way past every rule. So the endpoints outside are what
- * is judged, and what is not among them here does not pass behind the translation.
+ * is judged, and what is not among them here does not pass behind the translation. By a nodePort
+ * the same holds at every node's addresses.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -68,17 +69,35 @@ static void lead_add(struct leads *l, struct compiled_endpoint from, struct comp
 	l->list[l->n++] = (struct lead){from, to, meta};
 }
 
+/* An address of a node: what is sent to another one's is translated there, where nobody judges it.
+ */
+static bool is_node(const struct compiled *c, struct cidr inside)
+{
+	return inside.len == 128 && !is_cluster_addr(c, inside.addr);
+}
+
 /* By every address and port of the Service that may be translated to this endpoint. */
 static void endpoint_add(struct leads *l, const struct compiled *c, const struct doc_service *s,
 			 struct compiled_endpoint to, const struct doc_service_port *port)
 {
-	for (size_t i = 0; i < s->n_ports; i++)
-		for (size_t k = 0; ports_meet(&s->ports[i], port) && k < s->n_addrs; k++)
+	for (size_t i = 0; i < s->n_ports; i++) {
+		const struct doc_service_port *at = &s->ports[i];
+
+		if (!ports_meet(at, port))
+			continue;
+		for (size_t k = 0; k < s->n_addrs; k++)
 			if (addr_is_v4(s->addrs[k]) == addr_is_v4(to.addr) &&
 			    is_inside(c, s->addrs[k]))
-				lead_add(l,
-					 (struct compiled_endpoint){s->addrs[k], s->ports[i].key},
-					 to, &s->meta);
+				lead_add(l, (struct compiled_endpoint){s->addrs[k], at->key}, to,
+					 &s->meta);
+		for (size_t k = 0; at->node_key && k < c->n_inside; k++)
+			if (addr_is_v4(c->inside[k].addr) == addr_is_v4(to.addr) &&
+			    is_node(c, c->inside[k]))
+				lead_add(
+					l,
+					(struct compiled_endpoint){c->inside[k].addr, at->node_key},
+					to, &s->meta);
+	}
 }
 
 static void slice_add(struct leads *l, const struct compiled *c, const struct doc_slice *slice)
@@ -131,16 +150,26 @@ static void service_put(struct compiled *c, const struct lead *l)
 	s->endpoints[s->n++] = l->to;
 }
 
-/* One with more endpoints than the kernel looks at for a packet stays closed. */
+/*
+ * Where there is no room for all, ClusterIPs go first: they are translated here, and what was not
+ * judged does not pass.
+ */
 static void services_bound(struct compiled *c)
 {
-	size_t kept = 0;
+	size_t kept = 0,
+	       over = c->n_services < SLU_MAX_SERVICES ? 0 : c->n_services - SLU_MAX_SERVICES;
 
 	for (size_t i = 0; i < c->n_services; i++) {
-		if (c->services[i].n > SLU_MAX_ENDPOINTS || kept == SLU_MAX_SERVICES)
-			free(c->services[i].endpoints);
-		else
-			c->services[kept++] = c->services[i];
+		struct compiled_service *s = &c->services[i];
+
+		if (over && is_cluster_addr(c, s->at.addr)) {
+			free(s->endpoints);
+			over--;
+		} else if (kept == SLU_MAX_SERVICES) {
+			free(s->endpoints);
+		} else {
+			c->services[kept++] = *s;
+		}
 	}
 	c->n_services = kept;
 }

@@ -100,6 +100,30 @@ static void services_that_stay_inside_or_have_no_address_are_none_of_ours(void *
 	      "");
 }
 
+#define NODE(NAME, ADDRS)                                                                          \
+	"---\napiVersion: v1\nkind: Node\nmetadata: {name: " NAME "}\nstatus: {addresses: [" ADDRS \
+	"]}\n"
+
+static void a_node_port_leads_outside_at_every_node(void **state)
+{
+	check(CONFIG NODE("n1", "{type: InternalIP, address: 192.0.2.1}") NODE(
+		      "n2", "{type: InternalIP, address: 192.0.2.2}, {type: InternalIP, address: "
+			    "'2001:db8:2::2'}, {type: ExternalIP, address: 198.51.100.2}, "
+			    "{type: InternalIP, address: 10.244.9.9}")
+		      SERVICE("a", "clusterIP: 10.244.0.10, ports: [{name: q, port: 53, protocol: "
+				   "UDP, nodePort: 30053}, {name: x, port: 54, nodePort: null}]")
+			      SLICE("a-1", "a", "{addresses: [198.51.100.9]}",
+				    "{name: q, port: 5353, protocol: UDP}, {name: x, port: 1}")
+				      SERVICE("b", "clusterIP: 10.244.0.11, ports: [{port: 80, "
+						   "nodePort: 30080}]")
+					      SLICE("b-1", "b", "{addresses: [10.244.1.5]}",
+						    "{port: 8080}"),
+	      "10.244.0.10 6:54 -> 198.51.100.9:1\n"
+	      "10.244.0.10 17:53 -> 198.51.100.9:5353\n"
+	      "192.0.2.1 17:30053 -> 198.51.100.9:5353\n"
+	      "192.0.2.2 17:30053 -> 198.51.100.9:5353\n");
+}
+
 static void what_cannot_be_used_of_others_objects_is_left_out(void **state)
 {
 	check(SERVICE("a", "clusterIP: 10.244.0.10, type: ClusterIP, ports: [{port: 80, protocol: "
@@ -167,6 +191,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(services_lead_outside_by_the_ports_of_the_same_name_and_protocol),
 		cmocka_unit_test(services_that_stay_inside_or_have_no_address_are_none_of_ours),
+		cmocka_unit_test(a_node_port_leads_outside_at_every_node),
 		cmocka_unit_test(what_cannot_be_used_of_others_objects_is_left_out),
 		cmocka_unit_test(the_api_servers_are_inside),
 		cmocka_unit_test(another_endpoint_is_another_compile),

@@ -96,7 +96,7 @@ static void services_build(struct dp_model *m, const struct compiled *c)
 		struct dp_service s = {.at = endpoint_of(&list[i].at)};
 
 		inside_add(m, host, inside_flags(c, host) | SLU_INSIDE_SERVICE);
-		for (size_t k = 0; k < list[i].n && k < SLU_MAX_ENDPOINTS; k++)
+		for (size_t k = 0; list[i].n <= SLU_MAX_ENDPOINTS && k < list[i].n; k++)
 			s.to.at[s.to.n++] = endpoint_of(&list[i].endpoints[k]);
 		MEM_GROW(m->services, m->n_services);
 		m->services[m->n_services++] = s;

@@ -190,6 +190,8 @@ static bool service_agrees(const struct keep_in *in, const struct keep_pod *p,
 {
 	struct decision first = {0}, d;
 
+	if (s->n > SLU_MAX_ENDPOINTS)
+		return false;
 	for (size_t i = 0; i < s->n; i++) {
 		at->dst = s->endpoints[i].addr;
 		at->dport = (uint16_t)s->endpoints[i].l4_key;

@@ -118,6 +118,7 @@ static void copy_ports(struct json *to, const struct json *list)
 		copy(port, json_at(list, i), "name");
 		copy(port, json_at(list, i), "protocol");
 		copy(port, json_at(list, i), "port");
+		copy(port, json_at(list, i), "nodePort");
 		json_append(ports, port);
 	}
 	json_set(to, "ports", ports);

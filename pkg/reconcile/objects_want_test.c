@@ -45,7 +45,7 @@ static const char *const samples[OBJECTS_N] = {
 	[OBJECTS_SERVICES] =
 		"{" META ",\"spec\":{\"selector\":{\"app\":\"web\"},\"clusterIP\":\"10.96.0.7\","
 		"\"clusterIPs\":[\"10.96.0.7\"],\"ports\":[{\"name\":\"a\",\"protocol\":\"TCP\","
-		"\"port\":80,\"targetPort\":8080}],\"type\":\"ClusterIP\"}}",
+		"\"port\":80,\"targetPort\":8080,\"nodePort\":30080}],\"type\":\"NodePort\"}}",
 };
 
 static void note(struct object *obj, enum collection c, const struct json *in)
@@ -93,9 +93,25 @@ static void what_is_left_out_is_of_no_concern(void **state)
 	}
 }
 
+/* It leads outside at every node, so it must be known. */
+static void the_node_port_of_a_service_is_kept(void **state)
+{
+	const char *text = samples[OBJECTS_SERVICES];
+	__cleanup_json struct json *in = NULL, *out = NULL;
+	const struct json *ports;
+
+	assert_int_equal(
+		json_parse_wanted(text, strlen(text), objects_want(OBJECTS_SERVICES), &in, NULL),
+		0);
+	out = object_reduce(OBJECTS_SERVICES, in);
+	ports = json_get(json_get(out, "spec"), "ports");
+	assert_non_null(json_get(json_at(ports, 0), "nodePort"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_node_port_of_a_service_is_kept),
 		cmocka_unit_test(what_is_left_out_is_of_no_concern),
 	};
 
