@@ -131,3 +131,35 @@ denied_by_node() { [ "$(by_node "$1")" = timeout ] && dropped_some node1 denied 
 	lab_wait 300 open_by_node gw1
 	same tcp "${NODE_V4[gw1]}" "$(by_node gw1 tcp)"
 }
+
+# overlay NODE…: the tunnel device of a main CNI, which believes whoever knows its number
+overlay() {
+	local node n
+	for node; do
+		n=${NODE_NUMBER[$node]}
+		ip -n "$P-$node" link add overlay type vxlan id 1 dstport 8472 local "${NODE_V4[$node]}" dev eth0 nolearning
+		ip -n "$P-$node" link set overlay address "02:00:00:00:08:0$n" up
+		ip -n "$P-$node" route add 10.244.9.0/24 dev overlay
+	done
+}
+# through NODE ADDR POD: a packet to the denied address in one to ADDR, as if it came from a third node
+through() {
+	on "$3" "$PROBE" dgram "$2" 8472 count=3 vxlan:1 "eth:02:00:00:00:08:09,02:00:00:00:08:0${NODE_NUMBER[$1]}" \
+		"ip:10.244.9.9,$DENIED_V4" "udp:4000,$PORT" data:wrapped
+}
+
+@test "a packet wrapped for the main CNI's own tunnel does not get past a rule" {
+	local node
+	office_up
+	web_add web
+	pod_add plain
+	overlay node1 gw1
+	for node in node1 gw1; do through "$node" "${NODE_V4[$node]}" web; done
+	through node1 10.244.1.1 web # the node's address as the pods have it
+	sleep 0.3
+	only_from
+	lab_wait 100 dropped_some node1 forged-tunnel 9
+	# the laboratory's tunnel works
+	through node1 "${NODE_V4[node1]}" plain
+	lab_wait 100 saw pkt-udp 10.244.9.9 2
+}

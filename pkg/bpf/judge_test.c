@@ -407,6 +407,38 @@ static void never_marks_before_the_configuration_is_there(void **state)
 	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_CONFIG, &zero, &saved, &e), 0);
 }
 
+/* To a node, or to whom translation may make one of. */
+static void lets_no_governed_pod_speak_as_a_tunnel(void **state)
+{
+	static const char *const to[][2] = {
+		{POD_V4, "10.9.8.7"}, {POD_V4, "172.16.0.1"}, {POD_V6, "fd00::7"}};
+	static const uint16_t ports[] = {4789, 6081, 6784, 8472};
+	static const uint8_t protos[] = {IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_GRE};
+	struct packet p;
+
+	world();
+	for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
+		for (int pod = POD_GOVERNED; pod <= POD_GOVERNED + 1; pod++) {
+			world_pod_set(pod == POD_GOVERNED ? POD_GOVERNED : POD_QUARANTINED, 0);
+			for (size_t k = 0; k < sizeof(ports) / sizeof(ports[0]); k++) {
+				world_udp(&p, to[i][0], to[i][1], ports[k]);
+				world_expect_drop(PROG, &p, SLU_DROP_FORGED_TUNNEL, to[i][1]);
+				world_udp(&p, to[i][0], to[i][1], (uint16_t)(ports[k] + 1));
+				world_expect_mark(PROG, &p, CHECK, "another port");
+			}
+		}
+		world_pod_set(POD_FREE, 0);
+		world_udp(&p, to[i][0], to[i][1], 8472);
+		world_expect_mark(PROG, &p, 0, "no policy");
+	}
+	world_pod_set(POD_GOVERNED, 0);
+	for (size_t k = 0; k < sizeof(protos); k++) {
+		world_udp(&p, POD_V4, "10.9.8.7", 9);
+		p.b[14 + 9] = protos[k];
+		world_expect_drop(PROG, &p, SLU_DROP_FORGED_TUNNEL, "a protocol");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +452,7 @@ int main(void)
 		cmocka_unit_test(keeps_the_identity_of_open_connections),
 		cmocka_unit_test(a_syn_ends_what_was_kept),
 		cmocka_unit_test(takes_dns_over_tcp_but_not_other_protocols_as_inside),
+		cmocka_unit_test(lets_no_governed_pod_speak_as_a_tunnel),
 		cmocka_unit_test(never_marks_before_the_configuration_is_there),
 	};
 

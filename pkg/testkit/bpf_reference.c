@@ -364,7 +364,8 @@ static uint32_t judge(enum world_pod pod, const struct ip *p)
 	if (is_icmp6(p) && p->l4[0] >= 133 && p->l4[0] <= 137 && in(p->dst, "fe80::", 10))
 		return 0; /* neighbour discovery on the link */
 	if (inside(p))
-		return SLU_ID_CHECK;
+		return packet_wraps(p->proto, p->later ? NULL : p->l4) ? SLU_DROP_FORGED_TUNNEL
+								       : SLU_ID_CHECK;
 	if (pod == POD_QUARANTINED)
 		return SLU_DROP_QUARANTINE;
 	if (pod == POD_WITHOUT_MAP)
@@ -398,6 +399,8 @@ struct verdict reference_from_pod(enum world_pod pod, const uint8_t *b, size_t l
 	if (v.reason)
 		return v;
 	id = judge(pod, &p);
+	if (id == SLU_DROP_FORGED_TUNNEL)
+		return (struct verdict){.reason = id};
 	v.priority = world_priority(id);
 	v.mark = id ? WORLD_DIVERT | world_mark(id & ~WORLD_DIVERT) : 0;
 	return v;

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <netinet/ether.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -249,4 +248,14 @@ void packet_finish(struct packet *p)
 	}
 	if (p->l4)
 		finish_l4(p);
+}
+
+bool packet_wraps(uint8_t proto, const uint8_t *l4)
+{
+	static const uint16_t ports[] = {4789, 6081, 6784, 8472};
+
+	for (size_t i = 0; l4 && proto == IPPROTO_UDP && i < sizeof(ports) / sizeof(ports[0]); i++)
+		if ((l4[2] << 8 | l4[3]) == ports[i])
+			return true;
+	return proto == IPPROTO_IPIP || proto == IPPROTO_IPV6 || proto == IPPROTO_GRE;
 }

@@ -5,6 +5,7 @@
  * in lengths and checksums. Bad frames are good ones changed through b[] after
  * that. Addresses and MACs are text, so that a test reads like a capture.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,3 +41,5 @@ void packet_icmp(struct packet *p, uint8_t type, uint8_t code, uint16_t id); /* 
 void packet_nd(struct packet *p, uint8_t type, const char *target, uint8_t option, const char *mac);
 void packet_payload(struct packet *p, uint8_t proto, const void *data, size_t len);
 void packet_finish(struct packet *p);
+/* Packets in packets, as nodes exchange them; l4 NULL: a later fragment. */
+bool packet_wraps(uint8_t proto, const uint8_t *l4);
