@@ -163,3 +163,27 @@ through() {
 	through node1 "${NODE_V4[node1]}" plain
 	lab_wait 100 saw pkt-udp 10.244.9.9 2
 }
+
+@test "a checksum that is left to the card is written over no address and no port" {
+	local at eth
+	office_up node1
+	web_add web
+	lab_wait 100 guards node1 || skip "no programs of netfilter on kernel $(uname -r)"
+	same "tcp leaves it, too" "$EGRESS_V6" "$(ask web tcp "$EXT_V6")"
+	same v4 "$EGRESS_V4" "$(ask web tcp "$EXT_V4")"
+	eth="eth:$(pod_mac web),$(next_mac)"
+	counts reset >/dev/null
+	# bytes 36 and 37 are the source's last, 52 and 53 the destination's; then come the ports
+	for at in 36 52 54 56; do
+		send_frame web "csum=$at" "$eth" "ip:$(pod_ip web 6),$EXT_V6" "udp:4000,$PORT" data:card
+	done
+	send_frame web csum=36 "$eth" "ip:$(pod_ip web 4),$EXT_V4" "udp:4000,$PORT" data:card
+	send_frame web csum=34 "$eth" "ip:$(pod_ip web 4),$EXT_V4" "tcp:4000,$PORT,S"
+	lab_wait 100 dropped_some node1 malformed 6
+	only_from
+	send_frame web csum=40 "$eth" "ip:$(pod_ip web 4),$EXT_V4" "udp:4000,$PORT" data:card
+	send_frame web csum=60 "$eth" "ip:$(pod_ip web 6),$EXT_V6" "udp:4000,$PORT" data:card
+	lab_wait 100 saw pkt-udp "$EGRESS_V4" 0
+	lab_wait 100 saw pkt-udp "$EGRESS_V6" 0
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+}

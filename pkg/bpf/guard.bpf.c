@@ -9,6 +9,10 @@
  * An object of its own, since it reads the kernel's structures: their fields are found in the
  * running kernel's BTF, and a kernel without that, or before 6.4, does without this program.
  */
+#include <bpf/bpf_core_read.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+
 #include "bpf/base.bpf.h"
 
 #define GUARD_DROP   0 /* NF_DROP, NF_ACCEPT */
@@ -16,6 +20,12 @@
 #define FAMILY_V4    2 /* NFPROTO_IPV4 */
 #define V4_SOURCE    12
 #define V6_SOURCE    8
+#define V4_PROTOCOL  9
+#define V6_PROTOCOL  6
+#define PORTS_BYTES  4 /* the first of a transport header; ICMP: type and code are the first two */
+#define ICMP_BYTES   2
+#define PARTIAL	     3 /* CHECKSUM_PARTIAL */
+#define EXT_MAX	     8
 
 #define KERNELS __attribute__((preserve_access_index))
 
@@ -27,7 +37,9 @@ struct sk_buff {
 	void *sk;
 	unsigned int len;
 	__u32 mark;
-	__u16 network_header;
+	__u16 network_header, transport_header;
+	__u16 csum_start, csum_offset;
+	__u8 ip_summed : 2;
 	unsigned char *head;
 } KERNELS;
 
@@ -63,6 +75,61 @@ static __always_inline bool ends_read(const struct sk_buff *skb, __u8 family, st
 	return true;
 }
 
+static __always_inline bool is_ext(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
+	       next == IPPROTO_FRAGMENT || next == IPPROTO_AH;
+}
+
+/* Where the transport header begins and what it is; 0 = it is not found. */
+static __always_inline __u32 transport_find(const unsigned char *ip, __u8 family, __u8 *ret_proto)
+{
+	__u32 off = 40;
+	__u8 head, ext[2];
+
+	if (family == FAMILY_V4) {
+		if (bpf_probe_read_kernel(&head, 1, ip) ||
+		    bpf_probe_read_kernel(ret_proto, 1, ip + V4_PROTOCOL))
+			return 0;
+		return (head & 0xf) * 4u;
+	}
+	if (bpf_probe_read_kernel(ret_proto, 1, ip + V6_PROTOCOL))
+		return 0;
+	for (int i = 0; i < EXT_MAX && is_ext(*ret_proto); i++) {
+		if (bpf_probe_read_kernel(ext, sizeof(ext), ip + off))
+			return 0;
+		if (*ret_proto == IPPROTO_FRAGMENT)
+			off += 8;
+		else
+			off += *ret_proto == IPPROTO_AH ? (ext[1] + 2u) * 4 : (ext[1] + 1u) * 8;
+		*ret_proto = ext[0];
+	}
+	return is_ext(*ret_proto) ? 0 : off;
+}
+
+/*
+ * A packet whose checksum is left to the card says where it goes, and nobody has looked at that. A
+ * pod that may write frames (PACKET_VNET_HDR) could have an address or a port written over so,
+ * behind every rule.
+ */
+static __always_inline bool checksum_in_place(const struct sk_buff *skb, __u8 family)
+{
+	const unsigned char *ip = skb->head + skb->network_header;
+	__u32 at = skb->csum_start + skb->csum_offset, transport;
+	__u8 proto = 0;
+
+	if (family == FAMILY_V4 && skb->csum_start == skb->transport_header &&
+	    skb->csum_offset >= PORTS_BYTES)
+		return true;
+	transport = transport_find(ip, family, &proto);
+	if (!transport || at < skb->network_header)
+		return false;
+	at -= skb->network_header;
+	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+		return at >= transport + ICMP_BYTES;
+	return at >= transport + PORTS_BYTES;
+}
+
 static __always_inline int drop(const struct sk_buff *skb, __u32 reason)
 {
 	struct slu_count *c = bpf_map_lookup_elem(&drops, &reason);
@@ -94,6 +161,9 @@ int slu_exit(struct bpf_nf_ctx *ctx)
 
 	if (!c)
 		return GUARD_ACCEPT;
+	if (BPF_CORE_READ_BITFIELD(skb, ip_summed) == PARTIAL && !skb->sk &&
+	    !checksum_in_place(skb, ctx->state->pf))
+		return drop(skb, SLU_DROP_MALFORMED);
 	mark &= c->mark_mask;
 	if (!mark || ctx->state->out->group == SLU_DEVICE_GROUP)
 		return GUARD_ACCEPT;

@@ -2,14 +2,16 @@
 /*
  * frame: puts hand-made frames on a device, past the stack: plainly, through a
  * TX_RING ("ring": such frames have a linear part of 14 bytes only) or past the
- * queueing discipline ("bypass"). dgram: the same layers as the payload of an
- * ordinary UDP socket, which is how a process without privileges would forge VXLAN.
+ * queueing discipline ("bypass"), or with the checksum left to the card ("csum=AT": two bytes
+ * there, of everything behind them). dgram: the same layers as the payload of an ordinary UDP
+ * socket, which is how a process without privileges would forge VXLAN.
  */
 #include "probe.h"
 
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,12 +59,36 @@ static void ring_send(int fd, const struct sockaddr_ll *to, const uint8_t *frame
 		fail("TX_RING send: %m");
 }
 
+/* The frame, and before it that the checksum is to be written at that place. */
+static void csum_send(int fd, const struct sockaddr_ll *to, const uint8_t *frame, size_t len,
+		      uint16_t at)
+{
+	const uint16_t start = at < 54 ? 34
+				       : 54; /* the kernel wants it behind 20 bytes of IP header */
+	struct virtio_net_hdr head = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.csum_start = start,
+		.csum_offset = (uint16_t)(at - start),
+	};
+	struct iovec parts[] = {{&head, sizeof(head)}, {(void *)(uintptr_t)frame, len}};
+	const struct msghdr m = {.msg_name = (void *)(uintptr_t)to,
+				 .msg_namelen = sizeof(*to),
+				 .msg_iov = parts,
+				 .msg_iovlen = 2};
+	int on = 1;
+
+	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)))
+		fail("PACKET_VNET_HDR: %m");
+	if (sendmsg(fd, &m, 0) < 0)
+		fail("send: %m");
+}
+
 int frame_main(int argc, char **argv)
 {
 	uint8_t frame[MAX_FRAME];
 	struct sockaddr_ll to;
 	bool ring = false, bypass = false;
-	long times = 1;
+	long times = 1, csum = 0;
 	size_t len;
 	int fd, i;
 
@@ -73,15 +99,20 @@ int frame_main(int argc, char **argv)
 			bypass = true;
 		else if (!strncmp(argv[i], "count=", 6))
 			times = number_of(argv[i] + 6);
+		else if (!strncmp(argv[i], "csum=", 5))
+			csum = number_of(argv[i] + 5);
 		else
 			break;
 	}
 	if (i >= argc)
-		fail("frame IFACE [ring] [bypass] [count=N] LAYER…");
+		fail("frame IFACE [ring] [bypass] [csum=AT] [count=N] LAYER…");
 	len = layers_build(argv + i, argc - i, frame, sizeof(frame));
 	fd = packet_socket(argv[0], &to, bypass);
-	if (ring) {
-		ring_send(fd, &to, frame, len);
+	if (ring || csum) {
+		if (ring)
+			ring_send(fd, &to, frame, len);
+		else
+			csum_send(fd, &to, frame, len, (uint16_t)csum);
 		return 0;
 	}
 	while (times-- > 0)
