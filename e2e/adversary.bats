@@ -187,3 +187,27 @@ through() {
 	lab_wait 100 saw pkt-udp "$EGRESS_V6" 0
 	only_from "$EGRESS_V4" "$EGRESS_V6"
 }
+
+@test "another tool writes a mark that means nothing: what has an identity does not leave without it" {
+	local hook node pod
+	office_up
+	web_add far
+	web_add near gw1
+	for pod in far near; do same "$pod before" "$EGRESS_V4" "$(ask "$pod" udp "$EXT_V4")"; done
+	node_stop node1
+	node_stop gw1
+	# as before Linux 6.4: nftables guards alone
+	for node in node1 gw1; do guard_pins "$node" | xargs -r rm; done
+	counts reset >/dev/null
+	for hook in "prerouting priority mangle" "forward priority mangle" "postrouting priority -160"; do
+		for node in node1 gw1; do
+			on "$node" nft "table inet other { chain over { type filter hook $hook; meta mark set 0x00200000; }; }"
+		done
+		for pod in far near; do
+			ask "$pod" udp "$EXT_V4" timeout=200 || true
+			ask "$pod" tcp "$EXT_V6" timeout=200 || true
+		done
+		for node in node1 gw1; do on "$node" nft delete table inet other; done
+	done
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+}

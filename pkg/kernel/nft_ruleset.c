@@ -301,6 +301,9 @@ static const struct rule_def rules[] = {
 	{EXIT, "", {OWNED_IN(NFT_SET_OWNED6), ACCEPT}},
 	{EXIT, "", {DIVERTED, COUNT(EXIT_DEVICE), DROP}},
 	{EXIT, "", {DO(ANY_ID), COUNT(EXIT_SOURCE), DROP}},
+	{EXIT,
+	 "somebody wrote over the mark",
+	 {DIRECTION(ORIGINAL), DO(CT_MARKED), STATE(STATE_NEW | STATE_BEGUN), GOTO(STRAY)}},
 
 	{BARE, "what to_tunnel sends", {DO(OUTER), ACCEPT}},
 	{BARE,
