@@ -130,6 +130,30 @@ static inline __u32 slu_pod_check(__u32 device, const __u32 *decides, const __u1
 	return h >> 32;
 }
 
+/*
+ * What a node would take apart, and send on as if it came from another node: VXLAN (also at
+ * flannel's port), Geneve, Weave's, IP in IP, GRE. What is in it was not judged, and whose it is
+ * nobody can tell, so no governed pod sends it to what lies inside. Our own port has a guard in
+ * nftables. l4_key: protocol << 16 | port.
+ */
+static inline int slu_tunnelled(__u32 l4_key)
+{
+	switch (l4_key) {
+	case 17u << 16 | 4789:
+	case 17u << 16 | 6081:
+	case 17u << 16 | 6784:
+	case 17u << 16 | 8472:
+		return 1;
+	}
+	switch (l4_key >> 16) {
+	case 4:
+	case 41:
+	case 47:
+		return 1;
+	}
+	return 0;
+}
+
 /* map "macvlans": HASH */
 struct slu_macvlan_key {
 	__u32 parent; /* ifindex */

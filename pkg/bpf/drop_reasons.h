@@ -40,7 +40,7 @@
 	X(41, TUNNEL_STATE, "tunnel-state", "tunnel packet that belongs to no connection")        \
 	X(42, EXIT_SOURCE, "exit-source", "would have left without its egress address")           \
 	X(43, EXIT_DEVICE, "exit-device", "would have left on the wrong device")                  \
-	X(44, FORGED_TUNNEL, "forged-tunnel", "tunnel port used by a pod or a process")           \
+	X(44, FORGED_TUNNEL, "forged-tunnel", "tunnel used by a pod or a process")                \
 	X(45, INPUT_GUARD, "input-guard", "not for the gateway itself: no binding for it")        \
 	X(46, BRIDGED, "bridged", "a bridge would have sent it out past the node's IP stack")     \
 	X(47, UNJUDGED, "unjudged", "a governed pod's packet that its program did not see")       \

@@ -51,33 +51,6 @@ static __always_inline bool is_inside(const struct pkt *p)
 	return inside_by(inside_flags(&p->dst), p);
 }
 
-/*
- * What a node would take apart, and send on as if it came from another node: VXLAN, Geneve,
- * Weave's, IP in IP, GRE. What is in it was not judged, and whose it is nobody can tell. Our own
- * has a guard in nftables.
- */
-static __always_inline bool is_tunnelled(const struct pkt *p)
-{
-	switch (pkt_proto(p)) {
-	case IPPROTO_IPIP:
-	case IPPROTO_IPV6:
-	case IPPROTO_GRE:
-		return true;
-	case IPPROTO_UDP:
-		break;
-	default:
-		return false;
-	}
-	switch (p->key & 0xffff) {
-	case 4789:
-	case 6081:
-	case 6784:
-	case 8472:
-		return true;
-	}
-	return false;
-}
-
 /* NULL: by this port it leads nowhere outside. */
 static __always_inline struct slu_service *service_of(const struct pkt *p)
 {
@@ -135,7 +108,7 @@ __noinline int slu_consult(struct ruling *r, struct pkt *p, __u32 policy)
 		policy_touch(found, p);
 	inside = inside_flags(&p->dst);
 	if (inside_by(inside, p)) {
-		if (is_tunnelled(p))
+		if (slu_tunnelled(p->key))
 			return SLU_DROP_FORGED_TUNNEL;
 		r->flags = RULED_INSIDE | (inside & SLU_INSIDE_SERVICE ? RULED_SERVICE : 0);
 		return 0;
@@ -398,7 +371,7 @@ static __always_inline __u32 judge_unruled(struct __sk_buff *skb, const struct s
 	if (inside_by(inside, p)) {
 		if (!governed(pod))
 			return JUDGED_UNTOUCHED;
-		if (is_tunnelled(p))
+		if (slu_tunnelled(p->key))
 			return SLU_DROP_FORGED_TUNNEL;
 		/* what is open to a Service that leads outside may be kept as what it began as */
 		return inside & SLU_INSIDE_SERVICE && service_of(p) ? 0 : JUDGED_INSIDE;

@@ -144,6 +144,8 @@ void channel_put(struct channel *c, const void *p, size_t n)
 		c->n_out -= c->off_out;
 		c->off_out = 0;
 	}
+	if (!n)
+		return;
 	c->out = mem_resize(c->out, c->n_out + n, 1);
 	memcpy(c->out + c->n_out, p, n);
 	c->n_out += n;

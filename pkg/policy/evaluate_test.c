@@ -222,6 +222,16 @@ static void inside_is_never_judged(void **state)
 	       {"224.0.0.1", NULL, SLU_OK, NULL}, {OUT, NULL, SLU_DROP_DENIED, NULL});
 }
 
+/* A node would take it apart and send on what is in it. */
+static void no_tunnel_leads_inside_from_a_pod_with_a_policy(void **state)
+{
+	EXPECT(POLICY("p", "  default: {action: Allow}\n"),
+	       {"10.244.3.3", "udp/8472", SLU_DROP_FORGED_TUNNEL, NULL},
+	       {"203.0.113.250", "udp/4789", SLU_DROP_FORGED_TUNNEL, NULL},
+	       {"10.244.3.3", "tcp/4789", SLU_OK, NULL}, {OUT, "udp/4789", SLU_OK, NULL});
+	EXPECT(GATEWAYS, {"10.244.3.3", "udp/8472", SLU_OK, NULL});
+}
+
 static void a_missing_gateway_drops(void **state)
 {
 	EXPECT(POLICY("p", "  rules: [{name: r, via: {gateway: gone}}]\n"),
@@ -276,6 +286,7 @@ int main(void)
 		cmocka_unit_test(the_first_default_block_that_sets_a_field_wins_for_that_field),
 		cmocka_unit_test(link_local_gets_a_verdict_and_never_an_identity),
 		cmocka_unit_test(inside_is_never_judged),
+		cmocka_unit_test(no_tunnel_leads_inside_from_a_pod_with_a_policy),
 		cmocka_unit_test(a_missing_gateway_drops),
 		cmocka_unit_test(a_missing_gateway_with_unavailable_node_goes_as_the_node),
 		cmocka_unit_test(a_policy_without_rules_and_default_has_no_effect),

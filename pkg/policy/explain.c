@@ -276,6 +276,9 @@ int policy_explain(const struct compiled *c, const struct explain_query *query,
 		return r;
 	if (x->undecided && is_governed(x))
 		x->reason = SLU_DROP_QUARANTINE;
+	if (x->scope == EXPLAIN_INSIDE && (x->undecided || x->binding.n) &&
+	    slu_tunnelled(q->l4_key))
+		x->reason = SLU_DROP_FORGED_TUNNEL;
 	if (!x->undecided && x->binding.n && is_governed(x)) {
 		struct decision d;
 

@@ -190,6 +190,8 @@ void explain_print(const struct answer *a)
 		printf("%s%s%s", i ? ", " : "known as     ", known_as(a, i),
 		       i + 1 == a->q->n_names ? "\n" : "");
 	if (!explain_governed(x)) {
+		if (x->reason)
+			print_outcome(x);
 		print_kernel(a->kernel);
 		return;
 	}
