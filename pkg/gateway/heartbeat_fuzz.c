@@ -28,7 +28,7 @@ static void check(struct members *m, const uint8_t *data, size_t size, int64_t n
 	memcpy(&w, data, sizeof(w));
 	w.magic = htonl(MAGIC);
 	w.version = HEARTBEAT_VERSION;
-	w.reserved = 0;
+	w.unused = w.reserved = 0;
 	w.to = htobe64(heartbeat_name("a"));
 	w.from = htobe64(heartbeat_name("b"));
 	tag_make(&w, &key, w.tag);

@@ -40,6 +40,8 @@ static bool same(const struct explain *x, const struct probe_answer *a)
 	if (x->by_flow && !x->reason) /* which of them it is, and how that one stands, is the
 					 connection's */
 		return a->id || a->reason == SLU_DROP_NO_OWNER || x->id->or_node;
+	if (a->reason == SLU_REASON_MAX) /* dropped at once: no mark says which of these it was */
+		return x->reason >= SLU_MARK_REASONS;
 	if (a->reason != x->reason)
 		return false;
 	return x->addr && !x->reason ? a->id && addr_eq(a->addr, x->addr->addr) : !a->id;
