@@ -2,9 +2,11 @@
 #pragma once
 /*
  * What both objects share, the one for tc and the exit guard's: the maps that the guard looks
- * into, and addresses.
+ * into, addresses, and what lies before a transport header.
  */
 #include <linux/bpf.h>
+#include <linux/in.h>
+#include <linux/in6.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_endian.h>
@@ -54,6 +56,14 @@ static __always_inline bool addr_v4(const struct slu_addr *a)
 static __always_inline struct slu_addr addr_of_v4(__u32 network_order)
 {
 	return (struct slu_addr){{0, 0, bpf_htonl(0xffff), network_order}};
+}
+
+#define EXT_MAX 8 /* extension headers of IPv6 that are walked through; one more is malformed */
+
+static __always_inline bool is_ext(__u32 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_FRAGMENT ||
+	       next == IPPROTO_DSTOPTS || next == IPPROTO_AH;
 }
 
 /* SLU_INSIDE_* of an address; 0: it lies outside. */

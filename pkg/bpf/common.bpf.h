@@ -14,6 +14,12 @@
 
 #define NS_PER_S 1000000000ull
 
+/* Of two words, so that the upper bits can be a place in a table. */
+static __always_inline __u64 hash_of(__u64 a, __u64 b)
+{
+	return a * 0x9e3779b97f4a7c15ull ^ b * 0xc2b2ae3d27d4eb4full;
+}
+
 SLU_MAP(pods, BPF_MAP_TYPE_HASH, __u32, struct slu_pod, SLU_MAX_PODS, 0);
 SLU_MAP(macvlans, BPF_MAP_TYPE_HASH, struct slu_macvlan_key, struct slu_pod, SLU_MAX_PODS, 0);
 SLU_MAP(ranges, BPF_MAP_TYPE_ARRAY, __u32, struct slu_range, SLU_MAX_RANGES, 0);

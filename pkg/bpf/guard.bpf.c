@@ -10,8 +10,6 @@
  * running kernel's BTF, and a kernel without that, or before 6.4, does without this program.
  */
 #include <bpf/bpf_core_read.h>
-#include <linux/in.h>
-#include <linux/in6.h>
 
 #include "bpf/base.bpf.h"
 
@@ -25,7 +23,6 @@
 #define PORTS_BYTES  4 /* the first of a transport header; ICMP: type and code are the first two */
 #define ICMP_BYTES   2
 #define PARTIAL	     3 /* CHECKSUM_PARTIAL */
-#define EXT_MAX	     8
 
 #define KERNELS __attribute__((preserve_access_index))
 
@@ -73,12 +70,6 @@ static __always_inline bool ends_read(const struct sk_buff *skb, __u8 family, st
 	*src = v6[0];
 	*dst = v6[1];
 	return true;
-}
-
-static __always_inline bool is_ext(__u8 next)
-{
-	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
-	       next == IPPROTO_FRAGMENT || next == IPPROTO_AH;
 }
 
 /* Where the transport header begins and what it is; 0 = it is not found. */

@@ -79,11 +79,13 @@ static void skeleton_destroyp(struct guard_bpf **s)
 static uint32_t build(void)
 {
 	static uint32_t digest;
-	size_t size;
-	const void *elf = guard_bpf__elf_bytes(&size);
 
-	if (!digest)
+	if (!digest) {
+		size_t size;
+		const void *elf = guard_bpf__elf_bytes(&size);
+
 		digest = (uint32_t)hash_bytes(elf, size, DIGEST_SEED) | 1;
+	}
 	return digest;
 }
 

@@ -62,11 +62,10 @@ static __always_inline struct slu_service *service_of(const struct pkt *p)
 static __always_inline struct slu_recent *recent_slot(const struct pkt *p, __u32 policy)
 {
 	const __u32 *w = p->dst.w;
-	__u64 h = (w[3] ^ (__u64)p->key << 32) * 0x9e3779b97f4a7c15ull;
-	__u32 slot;
+	__u32 slot = hash_of(w[3] ^ (__u64)p->key << 32,
+			     w[1] ^ (__u64)(w[2] ^ w[0] << 7 ^ policy << 12) << 24) >>
+		     54;
 
-	h ^= (w[1] ^ (__u64)(w[2] ^ w[0] << 7 ^ policy << 12) << 24) * 0xc2b2ae3d27d4eb4full;
-	slot = h >> 54;
 	_Static_assert(SLU_RECENT == 1 << (64 - 54), "slots");
 	return bpf_map_lookup_elem(&recent, &slot);
 }

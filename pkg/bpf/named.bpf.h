@@ -53,10 +53,10 @@ static __always_inline bool tcp_syn(struct __sk_buff *skb, const struct pkt *p)
 static __always_inline struct name_recent *name_slot(const struct pkt *p, __u32 policy)
 {
 	const __u32 *d = p->dst.w, *s = p->src.w;
-	__u64 h = (d[3] ^ s[3] ^ (__u64)p->key << 32) * 0x9e3779b97f4a7c15ull;
+	__u64 h = hash_of(d[3] ^ s[3] ^ (__u64)p->key << 32,
+			  d[1] ^ d[2] ^ (__u64)(p->sport ^ policy << 16 ^ s[2]) << 24);
 	__u32 slot;
 
-	h ^= (d[1] ^ d[2] ^ (__u64)(p->sport ^ policy << 16 ^ s[2]) << 24) * 0xc2b2ae3d27d4eb4full;
 	slot = p->flags & PKT_PROBE ? NAME_RECENT : h >> 54;
 	_Static_assert(NAME_RECENT == 1 << (64 - 54), "slots");
 	return bpf_map_lookup_elem(&name_recent, &slot);

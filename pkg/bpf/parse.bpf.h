@@ -27,7 +27,6 @@
 #define PKT_FRAG       (PKT_FRAG_FIRST | PKT_FRAG_LATER)
 
 #define L4_BYTES    4 /* ports; ICMP: type, code */
-#define EXT_MAX	    8
 #define OPTIONS_MAX 40
 
 struct pkt {
@@ -69,12 +68,6 @@ static __always_inline void *linear_at(struct __sk_buff *skb, __u32 off, __u32 l
 		return NULL;
 	data = (void *)(long)skb->data;
 	return data + off + len <= (void *)(long)skb->data_end ? data + off : NULL;
-}
-
-static __always_inline bool is_ext(__u32 next)
-{
-	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_FRAGMENT ||
-	       next == IPPROTO_DSTOPTS || next == IPPROTO_AH;
 }
 
 #define EXT_BAD		    (1ull << 31)

@@ -58,11 +58,9 @@ static __always_inline struct names_guard *names_guard_get(void)
 static __always_inline __u32 named_kind(const struct slu_addr *a, __u32 tenant)
 {
 	const __u32 *w = a->w;
-	__u64 h = (w[3] ^ (__u64)w[1] << 32) * 0x9e3779b97f4a7c15ull;
 
-	h ^= (w[2] ^ w[0] ^ (__u64)tenant << 32) * 0xc2b2ae3d27d4eb4full;
 	_Static_assert(NAMED_CHANGES == 1 << (64 - 52), "kinds");
-	return h >> 52;
+	return hash_of(w[3] ^ (__u64)w[1] << 32, w[2] ^ w[0] ^ (__u64)tenant << 32) >> 52;
 }
 
 static __always_inline __u32 *named_changes(const struct slu_addr *a, __u32 tenant)

@@ -150,11 +150,9 @@ struct {
 static __always_inline struct tunnel_recent *ends_slot(const struct pkt *p)
 {
 	const __u32 *s = p->src.w, *d = p->dst.w;
-	__u64 h = (s[3] ^ (__u64)d[3] << 32) * 0x9e3779b97f4a7c15ull;
-	__u32 slot;
+	__u32 slot = hash_of(s[3] ^ (__u64)d[3] << 32, s[1] ^ s[2] ^ (__u64)(d[1] ^ d[2]) << 32) >>
+		     54;
 
-	h ^= (s[1] ^ s[2] ^ (__u64)(d[1] ^ d[2]) << 32) * 0xc2b2ae3d27d4eb4full;
-	slot = h >> 54;
 	_Static_assert(TUNNEL_RECENT == 1 << (64 - 54), "slots");
 	return bpf_map_lookup_elem(&tunnel_recent, &slot);
 }
