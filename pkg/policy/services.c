@@ -19,9 +19,12 @@ struct lead { /* one endpoint of one Service's port */
 	const struct doc_meta *meta;
 };
 
+/* By nodes: ports times nodes times endpoints, of what the kernel has room for. */
+#define MAX_NODE_LEADS ((size_t)SLU_MAX_SERVICES * (SLU_MAX_ENDPOINTS + 1))
+
 struct leads {
 	struct lead *list;
-	size_t n;
+	size_t n, by_nodes;
 };
 
 /* ---- which lead outside ---- */
@@ -90,13 +93,16 @@ static void endpoint_add(struct leads *l, const struct compiled *c, const struct
 			    is_inside(c, s->addrs[k]))
 				lead_add(l, (struct compiled_endpoint){s->addrs[k], at->key}, to,
 					 &s->meta);
-		for (size_t k = 0; at->node_key && k < c->n_inside; k++)
+		for (size_t k = 0; at->node_key && k < c->n_inside && l->by_nodes < MAX_NODE_LEADS;
+		     k++)
 			if (addr_is_v4(c->inside[k].addr) == addr_is_v4(to.addr) &&
-			    is_node(c, c->inside[k]))
+			    is_node(c, c->inside[k])) {
 				lead_add(
 					l,
 					(struct compiled_endpoint){c->inside[k].addr, at->node_key},
 					to, &s->meta);
+				l->by_nodes++;
+			}
 	}
 }
 
