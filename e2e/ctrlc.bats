@@ -28,3 +28,11 @@ upto() { seq -s, 0.1 "$1" "$2"; }
 @test "Ctrl-C in bats alone" { pressed 0.6,1.4 "$(upto 0.7 12)" bats --tap e2e/lab.bats; }
 @test "Ctrl-C in make bench-quick" { pressed 0.8,2 "$(upto 1.1 20)" make bench-quick MAKE=true; }
 @test "Ctrl-C in make soak" { pressed 1,2.5 "$(upto 1.1 15)" e2e/faults/soak --seconds 10 --workers 4; }
+
+@test "what hangs in scripts/e2e is broken off after its time, and said" {
+	printf '%s\n' '@test "ends" { :; }' '@test "hangs" { sleep 300; }' >"$BATS_TEST_TMPDIR/hangs.bats"
+	E2E_SECONDS=2 run scripts/e2e "$BATS_TEST_TMPDIR/hangs.bats"
+	echo "$output"
+	[ "$status" = 1 ] && [[ $output == *"hangs.bats: broken off after 2 s, in its test 2"* ]]
+	[[ $output == *"1 passed, 1 failed, 0 skipped" && $output != *"left behind"* ]]
+}
