@@ -17,7 +17,9 @@
 #define GUARD_ACCEPT 1
 #define FAMILY_V4    2 /* NFPROTO_IPV4 */
 #define V4_SOURCE    12
+#define V4_DEST	     16
 #define V6_SOURCE    8
+#define V6_DEST	     24
 #define V4_PROTOCOL  9
 #define V6_PROTOCOL  6
 #define PORTS_BYTES  4 /* the first of a transport header; ICMP: type and code are the first two */
@@ -50,25 +52,18 @@ struct bpf_nf_ctx {
 	struct sk_buff *skb;
 } KERNELS;
 
-/* Source and destination; an IP header's fields lie where they lie on every kernel. */
-static __always_inline bool ends_read(const struct sk_buff *skb, __u8 family, struct slu_addr *src,
-				      struct slu_addr *dst)
+/* Its source or destination; an IP header's fields lie where they lie on every kernel. */
+static __always_inline bool end_read(const struct sk_buff *skb, __u8 family, __u32 v4_at,
+				     __u32 v6_at, struct slu_addr *ret)
 {
 	const unsigned char *ip = skb->head + skb->network_header;
-	struct slu_addr v6[2];
-	__u32 v4[2];
+	__u32 v4;
 
-	if (family == FAMILY_V4) {
-		if (bpf_probe_read_kernel(v4, sizeof(v4), ip + V4_SOURCE))
-			return false;
-		*src = addr_of_v4(v4[0]);
-		*dst = addr_of_v4(v4[1]);
-		return true;
-	}
-	if (bpf_probe_read_kernel(v6, sizeof(v6), ip + V6_SOURCE))
+	if (family != FAMILY_V4)
+		return !bpf_probe_read_kernel(ret, sizeof(*ret), ip + v6_at);
+	if (bpf_probe_read_kernel(&v4, sizeof(v4), ip + v4_at))
 		return false;
-	*src = v6[0];
-	*dst = v6[1];
+	*ret = addr_of_v4(v4);
 	return true;
 }
 
@@ -158,17 +153,17 @@ int slu_exit(struct bpf_nf_ctx *ctx)
 	mark &= c->mark_mask;
 	if (!mark || ctx->state->out->group == SLU_DEVICE_GROUP)
 		return GUARD_ACCEPT;
-	if (!ends_read(skb, ctx->state->pf, &src, &dst))
-		return drop(skb, SLU_DROP_EXIT_SOURCE);
 	id = (mark & ~c->divert) >> (c->mark_shift & 31);
 	diverted = mark & c->divert;
 	if (id < SLU_ID_FIRST && skb->sk) /* what a process of the node has marked so */
 		return GUARD_ACCEPT;
 	a = bpf_map_lookup_elem(&addrs, &id);
-	if (!diverted && a && a->state != SLU_ADDR_FREE && addr_same(&a->addr, &src))
+	if (!diverted && a && a->state != SLU_ADDR_FREE &&
+	    end_read(skb, ctx->state->pf, V4_SOURCE, V6_SOURCE, &src) && addr_same(&a->addr, &src))
 		return GUARD_ACCEPT;
 	/* without nftables the routing table alone tells what lies inside */
-	if (inside_flags(&dst) & (SLU_INSIDE_ALL | SLU_INSIDE_POD))
+	if (end_read(skb, ctx->state->pf, V4_DEST, V6_DEST, &dst) &&
+	    inside_flags(&dst) & (SLU_INSIDE_ALL | SLU_INSIDE_POD))
 		return GUARD_ACCEPT;
 	return drop(skb, reason_of(id, diverted));
 }
