@@ -121,7 +121,7 @@ log_has_all() {
 	lab_wait 100 told_by_rule no
 	sleep 0.5 # it is told as soon as it is in the ring: now it is written
 	node_answers node1
-	alive "$(cat "$LAB/pids/sluiced-node1")"
+	daemon_lives sluiced-node1
 }
 
 told_by_rule() {

@@ -51,8 +51,8 @@ probers() {
 probers_stop() {
 	local name
 	for name in web-flood web-flood6; do
-		kill -TERM "$(cat "$LAB/pids/$name")"
-		lab_wait 300 gone "$(cat "$LAB/pids/$name")"
+		daemon_kill "$name" TERM
+		lab_wait 300 daemon_gone "$name"
 	done
 	GAP_V4=$(awk 'END { print $8 }' "$LAB/log/web-flood")
 	GAP_V6=$(awk 'END { print $8 }' "$LAB/log/web-flood6")

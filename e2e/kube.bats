@@ -148,14 +148,14 @@ writers() {
 	leader() { kube_get "$lease" | jq -r .spec.holderIdentity; }
 	first=$(leader)
 	[ "$first" = node1 ] && second=gw1 || second=node1
-	kill -STOP "$(cat "$LAB/pids/sluiced-$first")"
+	daemon_kill "sluiced-$first" STOP
 	from=$EPOCHREALTIME
 	policy_apply web "rules: [{name: bank, action: Allow, to: [{destination: {name: bank}}]}]"
 	condition_wait $web Accepted "False MissingDestination"
 	echo "# written by another $(bc <<<"($EPOCHREALTIME - $from) / 1") s after the first one said nothing more" >&3
 	same leader "$second" "$(leader)"
 	# it wakes up in the belief that all is as it was
-	kill -CONT "$(cat "$LAB/pids/sluiced-$first")"
+	daemon_kill "sluiced-$first" CONT
 	policy_apply web "$AS_OFFICE"
 	condition_wait $web Accepted "True Accepted"
 	sleep 5
@@ -381,13 +381,12 @@ resident() { awk '/^VmRSS/ { print $2 }' "/proc/$(cat "$LAB/pids/sluiced-node1")
 compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
 
 @test "a burst of 1,000 events is one compile, and history that is gone is listed anew (long)" {
-	local before i pid
+	local before i
 	skip_long
 	cluster_up
 	pod_start web web
-	pid=$(cat "$LAB/pids/sluiced-node1")
 	before=$(compiles)
-	kill -STOP "$pid"
+	daemon_kill sluiced-node1 STOP
 	for ((i = 0; i < 1000; i++)); do
 		echo "{apiVersion: sluice.dev/v1alpha1, kind: EgressPolicy, metadata: {name: b$i, namespace: shop}, spec: {subject: {podSelector: {matchLabels: {app: b$i}}}, $DENY}}"
 		echo ---
@@ -396,13 +395,13 @@ compiles() { grep -c 'policies compiled' "$LAB/log/sluiced-node1"; }
 	kube_api_start
 	kube_compact
 	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies/b7" >/dev/null
-	kill -CONT "$pid"
+	daemon_kill sluiced-node1 CONT
 	told() { [ "$(ctl node1 status -o json | jq '.policies')" = 1000 ]; }
 	lab_wait 300 told
 	echo "compiles: $(($(compiles) - before))"
 	[ $(($(compiles) - before)) -le 4 ]
 	same "as before" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
-	grep VmRSS "/proc/$pid/status"
+	grep VmRSS "/proc/$(cat "$LAB/pids/sluiced-node1")/status"
 	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies" >/dev/null
 	lab_wait 100 asks_as web "${NODE_V4[node1]}"
 	pods_end web

@@ -37,7 +37,7 @@ said() {
 }
 has_said() { tail -n "+${FROM:-1}" "$LAB/log/watch-$1" | grep -qE "$2"; }
 since() { FROM=$(($(wc -l <"$LAB/log/watch-$1") + 1)); }
-tell() { kill "-$2" "$(cat "$LAB/pids/watch-$1")"; }
+tell() { daemon_kill "watch-$1" "$2"; }
 
 # pods N NODE: a list of pods
 pods() {

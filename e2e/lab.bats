@@ -89,3 +89,22 @@ lingers() {
 	run -1 veths_gone node1
 	same output "veths: expected '0', got '1'" "$output"
 }
+
+@test "a daemon is stopped, and nobody who has its number by now" {
+	local pid
+	daemon short sleep 600
+	pid=$(cat "$LAB/pids/short")
+	daemon_lives short
+	daemon_stop short
+	gone "$pid"
+	# what stands there is another's: it has ended, and its number was given again
+	daemon other sleep 600
+	daemon short true
+	lab_wait 50 daemon_gone short
+	cp "$LAB/pids/other" "$LAB/pids/short"
+	daemon_gone short
+	run daemon_kill short KILL
+	[ "$status" -ne 0 ]
+	run daemon_stop short
+	daemon_lives other
+}

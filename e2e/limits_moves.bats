@@ -34,7 +34,7 @@ kept() {
 	[ "$n" -ge "$1" ]
 }
 crash() {
-	kill -STOP "$(cat "$LAB/pids/sluiced-$1")"
+	daemon_kill "sluiced-$1" STOP
 	ip -n "$P-seg" link set "p-$1" down
 	node_stop "$1" KILL
 }

@@ -38,7 +38,7 @@ kept_soon() {
 
 # crash NODE: what a power cut looks like from outside
 crash() {
-	kill -STOP "$(cat "$LAB/pids/sluiced-$1")"
+	daemon_kill "sluiced-$1" STOP
 	ip -n "$P-seg" link set "p-$1" down
 	node_stop "$1" KILL
 }
@@ -130,7 +130,7 @@ keeper() {
 	replicated true
 	kept_soon "$TALKS_N"
 	# what has ended is kept no longer
-	kill -TERM "$(cat "$LAB/pids/idle-node1-talk")"
+	daemon_kill idle-node1-talk TERM
 	unset 'IDLE[0]'
 	lab_wait 300 eval "! kept $((TALKS_N - EACH + 1))"
 	kept $((TALKS_N - EACH))

@@ -138,7 +138,7 @@ lab_folder() {
 	unset LAB_AS # chosen by who made this shell
 	P=${LAB##*/}
 	export SLUICE_LAB=$LAB
-	mkdir -m 700 "$LAB" "$LAB/policies" "$LAB/pids" "$LAB/log" "$LAB/cache"
+	mkdir -m 700 "$LAB" "$LAB/policies" "$LAB/pids" "$LAB/began" "$LAB/log" "$LAB/cache"
 }
 
 # lab_up [NODE…]
@@ -247,27 +247,47 @@ web_policy() {
 
 # ---- processes ----
 
+# began PID: when it did, in ticks since boot; nothing of one that is gone
+began() {
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+	# shellcheck disable=SC2086 # behind the name, which may hold blanks and brackets: the 22nd is the 20th
+	set -- ${stat##*) }
+	echo "${20}"
+}
+
 # daemon NAME COMMAND…: in the background, known by its pid, killed with the lab. The
 # pid is the command's own, also of what `on` and `inside` run, not a shell's before it.
+# As it may be another's once this one has ended, it is written down when it began, too.
 daemon() {
 	local name=$1 EXEC=exec
 	shift
 	# 3 and 4 are bats' own; a process that outlives a test must not hold them
 	"$@" >>"$LAB/log/$name" 2>&1 </dev/null 3>&- 4>&- &
 	echo $! >"$LAB/pids/$name"
+	began $! >"$LAB/began/$name"
 	disown $!
 }
 
-alive() { kill -0 "$1" 2>/dev/null; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# daemon_lives NAME: the very process that was started under this name
+daemon_lives() {
+	local pid when
+	pid=$(cat "$LAB/pids/$1" 2>/dev/null) && when=$(began "$pid") && [ -n "$when" ] &&
+		[ "$when" = "$(cat "$LAB/began/$1")" ]
+}
+daemon_gone() { ! daemon_lives "$1"; }
+
+# daemon_kill NAME SIGNAL: it, or nobody
+daemon_kill() { daemon_lives "$1" && kill "-$2" "$(cat "$LAB/pids/$1")"; }
 
 # daemon_stop NAME [SIGNAL]: and waits for its end
 daemon_stop() {
-	local pid
-	pid=$(cat "$LAB/pids/$1" 2>/dev/null) || return 0
-	kill "-${2:-TERM}" "$pid" 2>/dev/null
-	lab_wait 50 gone "$pid" || { kill -KILL "$pid" 2>/dev/null && lab_wait 50 gone "$pid"; }
-	rm -f "$LAB/pids/$1"
+	[ -e "$LAB/pids/$1" ] || return 0
+	daemon_kill "$1" "${2:-TERM}" 2>/dev/null
+	lab_wait 50 daemon_gone "$1" || { daemon_kill "$1" KILL && lab_wait 50 daemon_gone "$1"; }
+	rm -f "$LAB/pids/$1" "$LAB/began/$1"
 }
 
 # lab_wait TENTHS COMMAND…: until it succeeds. However little was asked for, a busy
@@ -305,7 +325,7 @@ node_up_wait() {
 	[ -S "$LAB/$1/run/sluiced.sock" ] || node_fail "$1" "did not open its socket" || return
 	lab_wait 50 node_answers "$1" || node_fail "$1" "does not answer"
 }
-node_opened_or_ended() { [ -S "$LAB/$1/run/sluiced.sock" ] || gone "$(cat "$LAB/pids/sluiced-$1")"; }
+node_opened_or_ended() { [ -S "$LAB/$1/run/sluiced.sock" ] || daemon_gone "sluiced-$1"; }
 
 # node_fail NODE TEXT: and what there is to know of why: its log, where it waits, who else is at
 # work in its folders, who has the lock
@@ -315,7 +335,7 @@ node_fail() {
 	{
 		echo "---- sluiced on $node, its log"
 		tail -n "${LAB_TAIL:-25}" "$LAB/log/sluiced-$node"
-		echo "---- its process $pid$(gone "$pid" && echo " has ended")"
+		echo "---- its process $pid$(daemon_gone "sluiced-$node" && echo " has ended")"
 		grep -sE '^(State|TracerPid|VmRSS|.*ctxt)' "/proc/$pid/status" && cat "/proc/$pid/stack"
 		echo "---- in its folders"
 		pgrep -f "$LAB/$node/run" | xargs -r ps ww -o pid,ppid,stat,etimes,time,wchan:24,args -p
@@ -444,7 +464,7 @@ talk() {
 talk_close() {
 	local fd=${TALK[$1]}
 	exec {fd}>&-
-	lab_wait 20 gone "$(cat "$LAB/pids/$1-talk")"
+	lab_wait 20 daemon_gone "$1-talk"
 }
 
 # ---- judging ----
@@ -755,10 +775,10 @@ flood_in() {
 	daemon "$pod-flood" on "$pod" "$PROBE" flood "$EXT_V4" "$PORT" "${@:2}"
 }
 flood_end() {
-	lab_wait 600 gone "$(cat "$LAB/pids/$1-flood")" && tail -n 1 "$LAB/log/$1-flood"
+	lab_wait 600 daemon_gone "$1-flood" && tail -n 1 "$LAB/log/$1-flood"
 }
 # flood_stop POD: it need not go on
-flood_stop() { kill -TERM "$(cat "$LAB/pids/$1-flood")" && flood_end "$1"; }
+flood_stop() { daemon_kill "$1-flood" TERM && flood_end "$1"; }
 # saw KIND ADDR N: more than so many, for lab_wait
 saw() { [ "$(seen "$1" "$2")" -gt "$3" ]; }
 
