@@ -74,20 +74,14 @@ const char *cidr_parse_reason(int result)
 	}
 }
 
-const char *cidr_emit(struct cidr c, char buf[CIDR_STRLEN])
-{
-	char text[ADDR_STRLEN];
-
-	snprintf(buf, CIDR_STRLEN, "%s/%u", addr_emit(c.addr, text), cidr_family_len(c));
-	return buf;
-}
-
 const char *cidr_str(struct cidr c)
 {
 	static char ring[8][CIDR_STRLEN];
 	static unsigned int next;
+	char *text = ring[next++ % 8], addr[ADDR_STRLEN];
 
-	return cidr_emit(c, ring[next++ % 8]);
+	snprintf(text, CIDR_STRLEN, "%s/%u", addr_emit(c.addr, addr), cidr_family_len(c));
+	return text;
 }
 
 struct cidr cidr_make(struct addr a, uint8_t len)

@@ -25,8 +25,7 @@ enum cidr_parse_result {
 
 /* "10.0.0.0/8". 0 or a positive enum cidr_parse_result. */
 int cidr_parse(const char *s, struct cidr *ret);
-const char *cidr_parse_reason(int result); /* "host bits set", … */
-const char *cidr_emit(struct cidr c, char buf[CIDR_STRLEN]);
+const char *cidr_parse_reason(int result);	   /* "host bits set", … */
 const char *cidr_str(struct cidr c);		   /* static ring of 8 */
 struct cidr cidr_make(struct addr a, uint8_t len); /* len in 128-bit form; host bits are cleared */
 struct cidr cidr_host(struct addr a);		   /* /32 or /128 */

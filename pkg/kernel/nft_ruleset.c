@@ -66,10 +66,6 @@ static const struct chain_def chains[] = {
 	{                              \
 		STEP_UDP_PORT, 0, NULL \
 	}
-#define MARKED                       \
-	{                            \
-		STEP_MARKED, 0, NULL \
-	}
 #define UNMARKED                       \
 	{                              \
 		STEP_UNMARKED, 0, NULL \

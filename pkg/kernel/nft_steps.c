@@ -37,9 +37,6 @@ static void step_mark(struct nftnl_rule *r, const struct rule_ctx *c, const stru
 	const struct nft_marks *m = &c->marks;
 
 	switch (s->code) {
-	case STEP_MARKED:
-		match_mark(r, m->mask, NFT_CMP_NEQ, 0);
-		break;
 	case STEP_UNMARKED:
 		match_mark(r, m->mask, NFT_CMP_EQ, 0);
 		break;
@@ -384,7 +381,6 @@ static const step_fn steps[] = {
 	[STEP_OTHER_PORT] = step_other_port,
 	[STEP_IDENTITY] = step_identity,
 	[STEP_OUTER] = step_outer,
-	[STEP_MARKED] = step_mark,
 	[STEP_UNMARKED] = step_mark,
 	[STEP_DIVERTED] = step_mark,
 	[STEP_ADDRESS_ID] = step_mark,

@@ -47,4 +47,4 @@ struct http_in {
 int http_new(const struct http_in *in, struct http **ret, struct err *e);
 void http_free(struct http *h);
 DEFINE_CLEANUP(struct http *, http_free);
-uint16_t http_port(const struct http *h); /* 0: not bound */
+uint16_t http_port(const struct http *h); /* 0: not bound. For tests, which ask for any port */

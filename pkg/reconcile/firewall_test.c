@@ -65,7 +65,7 @@ static void audits_beside_what_is_in_force(void **state)
 	assert_int_equal(decision(p.audit), SLU_DENY);
 	rnode_restart();
 	assert_int_equal(rnode_pass(), 0);
-	assert_int_equal(reconcile_changes(rnode()), 0);
+	assert_int_equal(rnode_changes(), 0);
 	rnode_policy("web.yaml", POLICY("web", DENY_DOCS));
 	rnode_settle();
 	p = entry(pod);
@@ -135,7 +135,7 @@ static void keeps_a_rules_counter_over_edits_and_restarts(void **state)
 	assert_int_equal(after[2], before[2]);
 	rnode_restart();
 	assert_int_equal(rnode_pass(), 0);
-	assert_int_equal(reconcile_changes(rnode()), 0);
+	assert_int_equal(rnode_changes(), 0);
 }
 
 static const char *time_text(int64_t t, char buf[32])
@@ -221,7 +221,7 @@ static void finds_names_again_after_a_restart(void **state)
 	assert_true(rnode_map_get(BPF_MAP_NAME_CLASSES, &key, &class));
 	rnode_restart();
 	assert_int_equal(rnode_pass(), 0);
-	assert_int_equal(reconcile_changes(rnode()), 0);
+	assert_int_equal(rnode_changes(), 0);
 	rnode_policy("web.yaml", POLICY("web", DENY_DOCS));
 	rnode_settle();
 	rnode_settle(); /* settles what was let go */
@@ -251,7 +251,7 @@ static void lets_no_answer_outlive_a_daemon_that_was_killed(void **state)
 	before = epoch();
 	rnode_restart();
 	assert_int_equal(rnode_pass(), 0);
-	assert_int_equal(reconcile_changes(rnode()), 0);
+	assert_int_equal(rnode_changes(), 0);
 	assert_true(epoch() > before);
 	before = epoch();
 	assert_int_equal(rnode_pass(), 0);

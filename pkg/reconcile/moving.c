@@ -156,11 +156,15 @@ static bool to_flow(const struct dp_model *m, const struct lookup *k, const stru
 	return true;
 }
 
-bool moving_to_flow(const struct dp_model *m, const struct move_flow *f, struct ct_flow *ret)
+size_t moving_to_flows(const struct dp_model *m, const struct move_flow *flows, size_t n,
+		       struct ct_flow *ret)
 {
 	__cleanup(lookup_done) struct lookup k = lookup_of(m);
+	size_t kept = 0;
 
-	return to_flow(m, &k, f, ret);
+	for (size_t i = 0; i < n; i++)
+		kept += to_flow(m, &k, &flows[i], &ret[kept]);
+	return kept;
 }
 
 /* ---- many ---- */
@@ -195,13 +199,9 @@ int moving_list(const struct dp_model *m, const struct addr *addrs, size_t n,
 int moving_make(const struct dp_model *m, const struct move_flow *flows, size_t n, size_t *ret_n,
 		struct err *e)
 {
-	__cleanup(lookup_done) struct lookup k = lookup_of(m);
 	__cleanup_free struct ct_flow *make = mem_alloc0((n + 1) * sizeof(*make));
-	size_t kept = 0;
 
-	for (size_t i = 0; i < n; i++)
-		kept += to_flow(m, &k, &flows[i], &make[kept]);
-	return conntrack_make(make, kept, ret_n, e);
+	return conntrack_make(make, moving_to_flows(m, flows, n, make), ret_n, e);
 }
 
 int moving_divert(const struct dp_model *m, const struct move_flow *flows, size_t n, struct err *e)

@@ -14,7 +14,9 @@
 bool moving_is_ours(const struct dp_model *m, const struct ct_flow *f);
 /* PURE. False: it is no connection that could go on elsewhere. m: as the kernel has it. */
 bool moving_from_flow(const struct dp_model *m, const struct ct_flow *f, struct move_flow *ret);
-bool moving_to_flow(const struct dp_model *m, const struct move_flow *f, struct ct_flow *ret);
+/* The other way: as this gateway would have them, those that it can carry. ret: room for n. */
+size_t moving_to_flows(const struct dp_model *m, const struct move_flow *flows, size_t n,
+		       struct ct_flow *ret);
 
 /* On this node's kernel, as moves_ops (gateway/moves.h) asks for; m as above. 0 or -errno. */
 int moving_list(const struct dp_model *m, const struct addr *addrs, size_t n,

@@ -39,8 +39,6 @@ void reconcile_told(struct reconcile *r);
 int64_t reconcile_retry(const struct reconcile *r, int64_t most);
 /* -EIO: the segment could not be asked for an address, the next try is due in a second. */
 int reconcile_unasked(const struct reconcile *r, struct err *e);
-/* Steps that the last pass carried out: 0 = there was nothing to do. */
-size_t reconcile_changes(const struct reconcile *r);
 /* Does what is due by time: announcements, connections to be forgotten. The ms until more is, -1 =
  * nothing is. */
 int64_t reconcile_timers(struct reconcile *r);

@@ -40,7 +40,7 @@ static void finds_nothing_to_do_after_a_restart(void **state)
 	rnode_settle();
 	rnode_restart();
 	assert_int_equal(rnode_pass(), 0);
-	assert_int_equal(reconcile_changes(rnode()), 0);
+	assert_int_equal(rnode_changes(), 0);
 	assert_int_equal(rnode_decision(1, "203.0.113.9", &id), SLU_DENY);
 }
 
@@ -56,7 +56,7 @@ static void a_start_makes_every_answer_that_is_remembered_an_old_one(void **stat
 	assert_true(rnode_map_get(BPF_MAP_EPOCH, &zero, &before));
 	rnode_restart();
 	rnode_settle();
-	assert_int_equal(reconcile_changes(rnode()), 0);
+	assert_int_equal(rnode_changes(), 0);
 	assert_true(rnode_map_get(BPF_MAP_EPOCH, &zero, &after));
 	assert_int_not_equal(before, after);
 }
@@ -193,7 +193,7 @@ static void mends_what_is_removed(void **state)
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
 		sh("%s", faults[i]);
 		assert_int_equal(rnode_pass(), 0);
-		if (reconcile_changes(rnode()) == 0 && rnode_pass() == 0)
+		if (rnode_changes() == 0 && rnode_pass() == 0)
 			fail_msg("'%s' was not noticed", faults[i]);
 		rnode_settle();
 	}

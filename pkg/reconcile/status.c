@@ -344,8 +344,3 @@ void pass_note(struct reconcile *r, int rc, int64_t us)
 	r->passes.us += us;
 	r->passes.last_us = us;
 }
-
-size_t reconcile_changes(const struct reconcile *r)
-{
-	return r->changes;
-}

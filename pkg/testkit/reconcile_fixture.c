@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "bpf/tree.h"
+#include "reconcile/priv.h"
 #include "state/journal.h"
 #include "testkit/netns_fixture.h"
 
@@ -111,6 +112,11 @@ int rnode_pass(void)
 	return r;
 }
 
+size_t rnode_changes(void)
+{
+	return node->changes;
+}
+
 const char *rnode_error(void)
 {
 	return last.msg;
@@ -120,7 +126,7 @@ void rnode_settle(void)
 {
 	expect_ok(rnode_pass(), &last);
 	expect_ok(rnode_pass(), &last);
-	assert_int_equal(reconcile_changes(node), 0);
+	assert_int_equal(rnode_changes(), 0);
 }
 
 void rnode_policy(const char *name, const char *yaml)

@@ -39,6 +39,7 @@ void rnode_restart(void); /* as a new process would: only disk and kernel rememb
 /* Passes until one asks for no other; the last one's answer, its error below. */
 int rnode_pass(void);
 const char *rnode_error(void);
+size_t rnode_changes(void); /* steps that it carried out */
 /* Passes that must succeed; and then a pass that must find nothing to do. */
 void rnode_settle(void);
 
