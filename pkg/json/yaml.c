@@ -35,6 +35,10 @@ int yaml_open(const char *text, size_t len, struct yaml **ret, struct err *e)
 	if (!yaml_parser_initialize(&y->parser))
 		oom();
 	yaml_parser_set_encoding(&y->parser, YAML_UTF8_ENCODING);
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+		text += 3; /* libyaml would count a byte order mark as a column of the first line */
+		len -= 3;
+	}
 	yaml_parser_set_input_string(&y->parser, (const unsigned char *)text, len);
 	*ret = y;
 	return 0;
@@ -64,6 +68,8 @@ static int next_event(struct yaml *y, yaml_event_t *ret)
 	if (p->error == YAML_MEMORY_ERROR)
 		oom();
 	mark = p->error == YAML_READER_ERROR ? &p->mark : &p->problem_mark;
+	if (p->error == YAML_SCANNER_ERROR && p->unread && *p->buffer.pointer == '\t')
+		return fail_at(y, mark, "found a tab: YAML is indented by spaces alone");
 	return err_set(y->e, -EINVAL, "line %zu column %zu: %s%s%s", mark->line + 1,
 		       mark->column + 1, p->problem ? p->problem : "not YAML",
 		       p->context ? " " : "", p->context ? p->context : "");

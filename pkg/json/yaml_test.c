@@ -115,6 +115,15 @@ static void knows_lines_and_paths(void **state)
 	assert_string_equal(json_path(cidr), "spec.rules[0].to[0].cidr");
 }
 
+static void a_byte_order_mark_is_no_part_of_the_text(void **state)
+{
+	__cleanup_json struct json *j = parse("\xef\xbb\xbf"
+					      "a: 1\nb: 2\n");
+
+	assert_int_equal(json_len(j), 2);
+	assert_non_null(json_get(j, "a"));
+}
+
 static void refuses_what_two_readers_could_read_differently(void **state)
 {
 	static const struct {
@@ -144,7 +153,7 @@ static void refuses_what_two_readers_could_read_differently(void **state)
 		{"{a: 1", "line 2 column 1: did not find expected ',' or '}' while parsing a flow "
 			  "mapping"},
 		{"a: [1\nb: 2", NULL},
-		{"a:\n\t- 1", NULL},
+		{"a:\n\t- 1", "line 2 column 1: found a tab: YAML is indented by spaces alone"},
 		{"a: 1\n b: 2", NULL},
 		{"a: \"\xff\"", NULL},
 		{"@", NULL},
@@ -185,6 +194,7 @@ int main(void)
 		cmocka_unit_test(reads_documents_one_by_one_and_skips_empty_ones),
 		cmocka_unit_test(an_empty_text_has_no_document),
 		cmocka_unit_test(knows_lines_and_paths),
+		cmocka_unit_test(a_byte_order_mark_is_no_part_of_the_text),
 		cmocka_unit_test(refuses_what_two_readers_could_read_differently),
 		cmocka_unit_test(bounds_the_depth),
 	};
