@@ -229,12 +229,12 @@ static int add_object(const struct doc_ctx *c, const struct json *tree, void *un
 
 static int add_items(const struct doc_ctx *c, const struct json *j, void *out)
 {
-	int r = json_type(j) == JSON_ARRAY
-			? 0
-			: doc_fail(c, j, "expected array, found %s", json_show(j));
+	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < json_len(j); i++)
-		r = add_object(c, json_at(j, i), out);
+	if (json_type(j) != JSON_ARRAY)
+		return doc_fail(c, j, "expected array, found %s", json_show(j));
+	for (size_t i = 0; doc_goes_on(c->set, r) && i < json_len(j); i++)
+		r = add_object(c, json_at(j, i), out) ?: r;
 	return r;
 }
 

@@ -334,6 +334,14 @@ struct doc_set {
 	size_t n_parts, n_shared; /* n_shared: who else frees it */
 	struct doc_item **items;  /* doc_set_add_item: the same */
 	size_t n_items;
+	struct doc_mistakes *mistakes; /* NULL: reading ends at the first one */
+};
+
+#define DOC_MAX_MISTAKES 100
+
+struct doc_mistakes {
+	char *items[DOC_MAX_MISTAKES];
+	size_t n;
 };
 
 struct doc_zone {
@@ -428,6 +436,13 @@ void doc_set_add_item(struct doc_set *set, struct doc_item *item);
 #define DOC_MAX_FILE (64u << 20) /* a million prefixes, v6 ones in indented JSON too */
 int doc_set_add_text(struct doc_set *set, const char *file, const char *text, size_t len,
 		     struct err *e);
+
+/*
+ * All mistakes of such a text, in its order, as doc_set_add_text() names the first one. A text that
+ * cannot be read any further ends it; so do DOC_MAX_MISTAKES.
+ */
+void doc_text_mistakes(const char *file, const char *text, size_t len, struct doc_mistakes *ret);
+void doc_mistakes_done(struct doc_mistakes *m);
 
 /*
  * The documents of a YAML file, each of which can be read without the others: behind one another,

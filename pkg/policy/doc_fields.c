@@ -22,6 +22,20 @@ int doc_src_line(const struct doc_src *src)
 	return src->line ? src->line + (src->in ? src->in->before : 0) : 0;
 }
 
+int doc_tell(const struct doc_set *set, const struct err *e)
+{
+	struct doc_mistakes *m = set->mistakes;
+
+	if (m && m->n < DOC_MAX_MISTAKES)
+		m->items[m->n++] = mem_strdup(e->msg);
+	return e->code;
+}
+
+bool doc_goes_on(const struct doc_set *set, int r)
+{
+	return r == 0 || (set->mistakes && set->mistakes->n < DOC_MAX_MISTAKES);
+}
+
 int doc_fail(const struct doc_ctx *c, const struct json *at, const char *fmt, ...)
 {
 	char text[sizeof(c->e->msg)];
@@ -30,14 +44,17 @@ int doc_fail(const struct doc_ctx *c, const struct json *at, const char *fmt, ..
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return err_set(c->e, -EINVAL, "%s:%d: %s: %s", c->file->name, json_line(at), json_path(at),
-		       text);
+	err_set(c->e, -EINVAL, "%s:%d: %s: %s", c->file->name, json_line(at), json_path(at), text);
+	return doc_tell(c->set, c->e);
 }
 
 /* Puts file and line before the message of a json_*() getter, which has the path. */
 static int wrap(const struct doc_ctx *c, const struct json *at, int r)
 {
-	return r < 0 ? err_wrap(c->e, "%s:%d", c->file->name, json_line(at)) : r;
+	if (r == 0)
+		return 0;
+	err_wrap(c->e, "%s:%d", c->file->name, json_line(at));
+	return doc_tell(c->set, c->e);
 }
 
 /* ---- objects and lists ---- */
@@ -70,22 +87,28 @@ static int parse_member(const struct doc_ctx *c, const struct json *j, const str
 	return r;
 }
 
+static int find_member(const struct doc_ctx *c, const struct json *j, size_t i,
+		       const struct field *fields, void *out)
+{
+	const struct json *member = json_value_at(j, i);
+	const struct field *f = fields;
+
+	while (f->name && strcmp(f->name, json_key_at(j, i)) != 0)
+		f++;
+	if (f->name)
+		return parse_member(c, member, f, out);
+	return f->use == FIELD_IGNORED ? 0 : fail_unknown(c, member, fields);
+}
+
 int doc_fields(const struct doc_ctx *c, const struct json *j, const struct field *fields, void *out)
 {
-	const struct field *f;
 	int r = wrap(c, j, json_expect(j, JSON_OBJECT, c->e));
 
-	for (size_t i = 0; r == 0 && i < json_len(j); i++) {
-		const struct json *member = json_value_at(j, i);
-
-		for (f = fields; f->name && strcmp(f->name, json_key_at(j, i)) != 0; f++)
-			;
-		if (f->name)
-			r = parse_member(c, member, f, out);
-		else if (f->use != FIELD_IGNORED)
-			r = fail_unknown(c, member, fields);
-	}
-	for (f = fields; r == 0 && f->name; f++)
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < json_len(j) && doc_goes_on(c->set, r); i++)
+		r = find_member(c, j, i, fields, out) ?: r;
+	for (const struct field *f = fields; f->name && doc_goes_on(c->set, r); f++)
 		if (f->use == FIELD_REQUIRED && !json_get(j, f->name))
 			r = doc_fail(c, j, "expected a field '%s', found none", f->name);
 	return r;
@@ -95,10 +118,12 @@ int doc_list(const struct doc_ctx *c, const struct json *j, size_t max, parse_fn
 {
 	int r = wrap(c, j, json_expect(j, JSON_ARRAY, c->e));
 
-	if (r == 0 && (json_len(j) == 0 || json_len(j) > max))
+	if (r < 0)
+		return r;
+	if (json_len(j) == 0 || json_len(j) > max)
 		return doc_fail(c, j, "expected 1 to %zu items, found %zu", max, json_len(j));
-	for (size_t i = 0; r == 0 && i < json_len(j); i++)
-		r = item(c, json_at(j, i), out);
+	for (size_t i = 0; i < json_len(j) && doc_goes_on(c->set, r); i++)
+		r = item(c, json_at(j, i), out) ?: r;
 	return r;
 }
 

@@ -33,12 +33,28 @@ static void compile(struct doc_set *set)
 	compiled_free(f.c);
 }
 
+/* Who reads on behind mistakes names the same first one, and none in what is right. */
+static void mistakes_agree(const char *file, const uint8_t *data, size_t size, int r,
+			   const struct err *e)
+{
+	struct doc_mistakes all;
+
+	doc_text_mistakes(file, (const char *)data, size, &all);
+	if ((r < 0) != (all.n > 0) || (r < 0 && strcmp(all.items[0], e->msg) != 0))
+		abort();
+	for (size_t i = 0; i < all.n; i++)
+		if (strncmp(all.items[i], file, strlen(file)) != 0 || strchr(all.items[i], '\n'))
+			abort();
+	doc_mistakes_done(&all);
+}
+
 static void read_as(const char *file, const uint8_t *data, size_t size)
 {
 	struct doc_set *set = doc_set_new();
 	struct err e = {0};
 	int r = doc_set_add_text(set, file, (const char *)data, size, &e);
 
+	mistakes_agree(file, data, size, r, &e);
 	if (r == 0)
 		r = doc_set_finish(set, &e);
 	if (r < 0 && (strncmp(e.msg, file, strlen(file)) != 0 || strchr(e.msg, '\n')))

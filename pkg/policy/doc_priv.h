@@ -94,6 +94,10 @@ struct choice {
 #define CHOICE_LATER (-1)
 
 /* ---- doc_fields.c ---- */
+/* Keeps a mistake where all are asked for, and returns its code. */
+int doc_tell(const struct doc_set *set, const struct err *e);
+/* Whether to read on after r: behind a mistake only where all are asked for. */
+bool doc_goes_on(const struct doc_set *set, int r);
 int doc_fail(const struct doc_ctx *c, const struct json *at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int doc_fields(const struct doc_ctx *c, const struct json *j, const struct field *fields,

@@ -6,8 +6,9 @@
 
 #include "base/mem.h"
 #include "json/json.h"
-#include "policy/doc.h"
+#include "policy/doc_priv.h"
 
+DEFINE_CLEANUP(struct doc_set *, doc_set_free);
 DEFINE_CLEANUP(struct yaml *, yaml_close);
 #define __cleanup_yaml __cleanup(yaml_closep)
 
@@ -25,13 +26,19 @@ static int wrap(const char *file, struct err *e)
 	return err_set(e, -EINVAL, "%s:%d: %s", file, line, rest);
 }
 
+static int fail(const struct doc_set *set, const char *file, struct err *e)
+{
+	wrap(file, e);
+	return doc_tell(set, e);
+}
+
 static int add_json(struct doc_set *set, const char *file, const char *text, size_t len,
 		    struct err *e)
 {
 	__cleanup_json struct json *j = NULL;
 
 	if (json_parse(text, len, &j, e) < 0)
-		return wrap(file, e);
+		return fail(set, file, e);
 	return doc_set_add(set, j, file, e);
 }
 
@@ -41,14 +48,14 @@ static int add_yaml(struct doc_set *set, const char *file, const char *text, siz
 	__cleanup_yaml struct yaml *y = NULL;
 	int r = yaml_open(text, len, &y, e);
 
-	while (r == 0) {
+	while (doc_goes_on(set, r)) {
 		__cleanup_json struct json *j = NULL;
 
 		if (yaml_next(y, &j, e) < 0)
-			return wrap(file, e);
+			return fail(set, file, e);
 		if (!j)
 			break;
-		r = doc_set_add(set, j, file, e);
+		r = doc_set_add(set, j, file, e) ?: r;
 	}
 	return r;
 }
@@ -81,6 +88,23 @@ int doc_set_add_text(struct doc_set *set, const char *file, const char *text, si
 	if (len >= TRIM_FROM)
 		malloc_trim(0);
 	return r;
+}
+
+void doc_text_mistakes(const char *file, const char *text, size_t len, struct doc_mistakes *ret)
+{
+	__cleanup(doc_set_freep) struct doc_set *set = doc_set_new();
+	struct err e = {0};
+
+	*ret = (struct doc_mistakes){0};
+	set->mistakes = ret;
+	if (doc_set_add_text(set, file, text, len, &e) < 0 && ret->n == 0)
+		doc_tell(set, &e); /* too long to be looked into */
+}
+
+void doc_mistakes_done(struct doc_mistakes *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		free(m->items[i]);
 }
 
 /* ---- pieces ---- */

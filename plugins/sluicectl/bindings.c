@@ -346,7 +346,7 @@ static int run(struct ctl *ctl)
 		return ctl_fail(&e);
 	if (v.records_err.code && v.records_err.code != -ENOENT)
 		return ctl_fail(&v.records_err);
-	view_warn(&v);
+	view_warn(&v, &ctl->conf);
 	shares = shares_ask(ctl, &v);
 	bindings_open(&out, ctl, &v, "INTERFACE", json_get(shares, "shares"));
 	for (size_t i = 0; i < v.n_records; i++)

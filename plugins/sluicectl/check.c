@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Says before anything runs what the daemon would say. Each file, and each document of
- * one with a mistake, is also judged by itself, so that one mistake does not hide others.
+ * Says before anything runs what the daemon would say. The daemon names the first mistake; here
+ * each file, and each document of one with a mistake, is judged by itself and to its end, so that
+ * one mistake does not hide others.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 
 #include "base/atomic_file.h"
 #include "base/mem.h"
-#include "ctl.h"
+#include "docs.h"
 #include "policy/doc.h"
 #include "policy/missing.h"
 #include "source/folder.h"
@@ -36,13 +37,13 @@ static void check_done(struct check *c)
 	free(c->warnings);
 }
 
-static void add_error(struct check *c, const struct err *e)
+static void add_error(struct check *c, const char *text)
 {
 	for (size_t i = 0; i < c->n_errors; i++)
-		if (strcmp(c->errors[i], e->msg) == 0)
+		if (strcmp(c->errors[i], text) == 0)
 			return;
 	MEM_GROW(c->errors, c->n_errors);
-	c->errors[c->n_errors++] = mem_strdup(e->msg);
+	c->errors[c->n_errors++] = mem_strdup(text);
 }
 
 static void warn_at(struct check *c, const struct doc_src *src, const char *kind, const char *text)
@@ -52,18 +53,19 @@ static void warn_at(struct check *c, const struct doc_src *src, const char *kind
 						  doc_src_line(src), kind, text);
 }
 
-#define MAX_DOCUMENTS 100 /* with mistakes, told of a file */
-
 /* The place of a mistake is one in the file: as many lines as stand before the document. */
-static int document_error(const char *path, const struct doc_piece *p, struct err *e)
+static size_t check_document(struct check *c, const char *path, const struct doc_piece *p)
 {
-	__cleanup(doc_set_freep) struct doc_set *alone = doc_set_new();
+	__cleanup(doc_mistakes_done) struct doc_mistakes found;
 	size_t before = (size_t)p->before;
-	__cleanup_free char *text = mem_resize(NULL, before + p->len, 1);
+	__cleanup_free char *text = mem_resize(NULL, before + p->len + 1, 1);
 
 	memset(text, '\n', before);
 	memcpy(text + before, p->text, p->len);
-	return doc_set_add_text(alone, path, text, before + p->len, e);
+	doc_text_mistakes(path, text, before + p->len, &found);
+	for (size_t i = 0; i < found.n; i++)
+		add_error(c, found.items[i]);
+	return found.n;
 }
 
 static void check_documents(struct check *c, const char *path, const char *data, size_t len)
@@ -71,15 +73,18 @@ static void check_documents(struct check *c, const char *path, const char *data,
 	__cleanup_free struct doc_piece *list = NULL;
 	size_t n = doc_text_pieces(path, data, len, &list), told = 0;
 
-	for (size_t i = 0; i < n && told < MAX_DOCUMENTS; i++) {
+	for (size_t i = 0; i < n && told < DOC_MAX_MISTAKES; i++) {
 		__cleanup(doc_set_freep) struct doc_set *alone = doc_set_new();
-		struct err e = {0};
 
-		if (doc_set_add_text(alone, path, list[i].text, list[i].len, NULL) == 0 ||
-		    document_error(path, &list[i], &e) == 0)
-			continue;
-		add_error(c, &e);
-		told++;
+		if (doc_set_add_text(alone, path, list[i].text, list[i].len, NULL) < 0)
+			told += check_document(c, path, &list[i]);
+	}
+	if (told >= DOC_MAX_MISTAKES) {
+		__cleanup_free char *more = mem_printf(
+			"%s: there may be more: not looked for behind %d mistakes", path,
+			DOC_MAX_MISTAKES);
+
+		add_error(c, more);
 	}
 }
 
@@ -91,12 +96,12 @@ static void check_text(struct check *c, const char *path, const char *data, size
 
 	c->n_files++;
 	if (doc_set_add_text(alone, path, data, len, &e) < 0) {
-		add_error(c, &e);
+		add_error(c, e.msg);
 		check_documents(c, path, data, len);
 		return;
 	}
 	if (doc_set_add_text(c->all, path, data, len, &e) < 0)
-		add_error(c, &e);
+		add_error(c, e.msg);
 }
 
 static int check_folder(struct check *c, const char *path, struct err *e)
@@ -104,6 +109,8 @@ static int check_folder(struct check *c, const char *path, struct err *e)
 	__cleanup_folder struct folder f = {0};
 	int r = folder_read(path, &f, e);
 
+	if (r == 0)
+		docs_warn_empty(path, &f);
 	for (size_t i = 0; r == 0 && i < f.n; i++) {
 		__cleanup_free char *name = mem_printf("%s/%s", path, f.files[i].name);
 
@@ -218,7 +225,7 @@ static int run(struct ctl *ctl)
 		if (check_path(&c, ctl->n_args ? ctl->args[i] : ctl->conf.policy_dir, &e) < 0)
 			return ctl_fail(&e);
 	if (doc_set_finish(c.all, &e) < 0)
-		add_error(&c, &e);
+		add_error(&c, e.msg);
 	if (!c.n_errors)
 		lint(&c);
 	print_check(ctl, &c);
@@ -233,7 +240,7 @@ const struct verb verb_check_config = {
 		"check policy files before they are in force\n"
 		"\n"
 		"PATH is a file or a folder (default: the policy folder). All of them are judged\n"
-		"together. For each document the first mistake is named, with its line. Needs\n"
+		"together; /dev/stdin may be one. Every mistake is named with its line. Needs\n"
 		"neither root nor a daemon. Exit status 1 if anything is invalid.\n"
 		"\n",
 };

@@ -9,9 +9,17 @@
 
 #include "base/atomic_file.h"
 #include "base/mem.h"
-#include "source/folder.h"
 
 DEFINE_CLEANUP(struct doc_set *, doc_set_free);
+
+void docs_warn_empty(const char *path, const struct folder *f)
+{
+	if (f->n == 0)
+		ctl_warn("no policies in %s: no file's name ends in .yaml, .yml or .json (folders "
+			 "in "
+			 "it are not looked into)",
+			 path);
+}
 
 static int read_folder(struct doc_set *set, const char *path, struct err *e)
 {
@@ -20,6 +28,8 @@ static int read_folder(struct doc_set *set, const char *path, struct err *e)
 
 	if (r == 0 && !f.exists)
 		return err_sys(e, -ENOENT, "%s", path);
+	if (r == 0)
+		docs_warn_empty(path, &f);
 	for (size_t i = 0; r == 0 && i < f.n; i++) {
 		__cleanup_free char *name = mem_printf("%s/%s", path, f.files[i].name);
 

@@ -231,9 +231,6 @@ static int tell_stranger(struct asked *k, const char *namespace, const char *nam
 
 	if (k->ctl->labels) {
 		given = labels_json(k->ctl->labels);
-		if (!given)
-			return err_set(e, -EINVAL, "--labels '%s': expected key=value,…",
-				       k->ctl->labels);
 	} else if (image_pod_labels(&k->view->image, ns, pod, &labels) == 0) {
 		labels_done(&labels);
 	} else {
@@ -276,16 +273,14 @@ static int dest_parse(const struct ctl *ctl, struct destination *ret, struct err
 	return destination_parse(text, ret, e);
 }
 
-static int names_find(struct asked *k, struct err *e)
+static void names_find(struct asked *k)
 {
 	char name[FQDN_MAX + 1];
 	const char *const *all, *why;
 	size_t n;
 
-	if (!k->ctl->fqdn)
-		return 0;
-	if (fqdn_check(k->ctl->fqdn, name, &why) < 0)
-		return err_set(e, -EINVAL, "--fqdn '%s': %s", k->ctl->fqdn, why);
+	if (!k->ctl->fqdn || fqdn_check(k->ctl->fqdn, name, &why) < 0)
+		return;
 	all = compiled_names(k->view->compiled, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!fqdn_matches(all[i], name))
@@ -293,7 +288,6 @@ static int names_find(struct asked *k, struct err *e)
 		MEM_GROW(k->names, k->n_names);
 		k->names[k->n_names++] = i;
 	}
-	return 0;
 }
 
 /* ---- what is asked ---- */
@@ -313,6 +307,19 @@ static int pod_parse(const struct ctl *ctl, struct explain_in *ret, struct err *
 	return 0;
 }
 
+/* What is also needed later is read there once more. */
+static void options_check(const struct ctl *ctl, struct err *e)
+{
+	__cleanup_free char *labels = ctl->labels ? labels_json(ctl->labels) : NULL;
+	char name[FQDN_MAX + 1];
+	const char *why;
+
+	if (ctl->labels && !labels)
+		err_set(e, -EINVAL, "--labels '%s': expected key=value,…", ctl->labels);
+	else if (ctl->fqdn && fqdn_check(ctl->fqdn, name, &why) < 0)
+		err_set(e, -EINVAL, "--fqdn '%s': %s", ctl->fqdn, why);
+}
+
 int explain_read(const struct ctl *ctl, struct explain_in *ret)
 {
 	struct err e = {0};
@@ -321,6 +328,7 @@ int explain_read(const struct ctl *ctl, struct explain_in *ret)
 	if (ctl->at && !doc_moment(ctl->at, &ret->at))
 		err_set(&e, -EINVAL, "--at '%s': expected a time like 2026-12-24T18:00:00Z",
 			ctl->at);
+	options_check(ctl, &e);
 	if (e.code || dest_parse(ctl, &ret->dest, &e) < 0 || pod_parse(ctl, ret, &e) < 0) {
 		ctl_fail(&e);
 		return CTL_USAGE;
@@ -344,10 +352,10 @@ int explain_tell(struct ctl *ctl, const struct view *v, const struct explain_in 
 	struct asked k = {
 		.ctl = ctl, .view = v, .out = out, .dest = in->dest, .imagined = in->imagined};
 	struct err e = {0};
-	int r = names_find(&k, &e);
+	int r;
 
-	if (r == 0)
-		r = tell_all(&k, in->namespace ?: "default", in->pod, &e);
+	names_find(&k);
+	r = tell_all(&k, in->namespace ?: "default", in->pod, &e);
 	free(k.names);
 	if (r < 0)
 		return ctl_fail(&e);
@@ -372,7 +380,7 @@ static int run(struct ctl *ctl)
 		return r;
 	if (view_open(&ctl->conf, in.at, &v, &e) < 0)
 		return ctl_fail(&e);
-	view_warn(&v);
+	view_warn(&v, &ctl->conf);
 	return explain_tell(ctl, &v, &in);
 }
 

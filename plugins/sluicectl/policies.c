@@ -92,7 +92,7 @@ static int run(struct ctl *ctl)
 
 	if (view_open(&ctl->conf, time(NULL), &v, &e) < 0)
 		return ctl_fail(&e);
-	view_warn(&v);
+	view_warn(&v, &ctl->conf);
 	for (size_t i = 0; i < v.policies.set->n_policies; i++) {
 		const struct doc_policy *p = v.policies.set->policies[i];
 

@@ -185,7 +185,7 @@ static int run(struct ctl *ctl)
 		r = tell_all(&v, &l, &e);
 	if (r < 0)
 		return ctl_fail(&e);
-	view_warn(&v);
+	view_warn(&v, &ctl->conf);
 	if (ctl->json)
 		ctl_print_json(list);
 	else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a command line to a verb: the same for sluicectl and kubectl-sluice. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -98,7 +99,8 @@ int ctl_main(const struct tool *p, int argc, char **argv)
 	if (ctl_parse(&ctl, argc, argv, &e) < 0)
 		return usage_error(e.msg, NULL);
 	status = run(p, &ctl);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return CTL_FAILED;
-	return status;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	err_sys(&e, -errno, "write to standard output");
+	return ctl_fail(&e);
 }

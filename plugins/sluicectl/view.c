@@ -137,8 +137,10 @@ const char *view_since(const struct view *v, const struct egress_addr *a)
 	return v->carriers ? text_of(json_get(v->carriers, addr_str(a->addr)), "since") : NULL;
 }
 
-void view_warn(const struct view *v)
+void view_warn(const struct view *v, const struct daemon_conf *conf)
 {
+	if (!v->policies.objects && access(conf->policy_dir, F_OK) < 0)
+		ctl_warn("there are no policies: %s: %s", conf->policy_dir, strerror(errno));
 	if (v->policies.last_good)
 		ctl_warn("the policy folder is invalid, the last good policies are in force: %s",
 			 v->policies.err.msg);

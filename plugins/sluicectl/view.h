@@ -38,7 +38,7 @@ int view_image(struct view *v, const struct daemon_conf *conf, struct err *e);
 int view_open(const struct daemon_conf *conf, int64_t at, struct view *ret, struct err *e);
 void view_done(struct view *v); /* a zeroed one is fine */
 /* The policies in force are not those of the folder: says so on stderr. */
-void view_warn(const struct view *v);
+void view_warn(const struct view *v, const struct daemon_conf *conf);
 /* "EgressPolicy shop/payments"; into one of 4 static buffers. */
 const char *policy_title(const struct doc_policy *p);
 /* Of a rule or a default block: "Allow", "" without; a gateway, "node", NULL without. */
