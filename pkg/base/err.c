@@ -48,7 +48,13 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 /* What whoever reads it lacks most often. */
 static const char *cure(int code)
 {
-	return (code == -EACCES || code == -EPERM) && geteuid() != 0 ? " (run as root)" : "";
+	if (code != -EACCES && code != -EPERM)
+		return "";
+	if (geteuid() != 0)
+		return " (run as root)";
+	return code == -EPERM ? " (to root: a capability is missing, or seccomp, AppArmor or "
+				"SELinux forbids it)"
+			      : ""; /* EACCES is also what the BPF verifier says */
 }
 
 int err_sys(struct err *e, int code, const char *fmt, ...)

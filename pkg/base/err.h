@@ -19,7 +19,7 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 
 /*
  * As err_set, and appends ": " and the text of errno -code. Where that is EPERM or EACCES and the
- * process is not root's, " (run as root)" follows.
+ * process is not root's, " (run as root)" follows; after root's EPERM, what may have caused it.
  */
 int err_sys(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
