@@ -294,7 +294,7 @@ int cluster_support_bundle(struct ctl *ctl)
 {
 	__cleanup_free char *kubeconfigs = api_kubeconfigs(ctl);
 	__cleanup_api struct api *a = NULL;
-	struct bundle b = {0};
+	struct bundle b = {.json = ctl->json};
 	struct err e = {0};
 	char *save = NULL;
 

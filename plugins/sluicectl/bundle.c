@@ -148,6 +148,20 @@ void bundle_add_json(struct bundle *b, const char *name, struct json *take_tree)
 	bundle_add(b, name, text, strlen(text));
 }
 
+static void say_done(const struct bundle *b)
+{
+	__cleanup_json struct json *o = NULL;
+
+	if (!b->json) {
+		printf("%s\n", b->path);
+		return;
+	}
+	o = json_new_object();
+	json_set(o, "file", json_new_string(b->path));
+	json_set(o, "contents", json_dup(b->contents));
+	ctl_print_json(o);
+}
+
 int bundle_close(struct bundle *b)
 {
 	bool begun = b->tar, to_file = begun && strcmp(b->path, "-") != 0;
@@ -165,7 +179,7 @@ int bundle_close(struct bundle *b)
 	if (r < 0)
 		err_wrap(&e, "%s", b->path);
 	else if (to_file)
-		printf("%s\n", b->path);
+		say_done(b);
 	if (r == 0 && b->missing)
 		fprintf(stderr, "%zu parts could not be read: contents.json says why\n",
 			b->missing);

@@ -16,6 +16,7 @@ struct bundle {
 	struct json *contents;
 	char *folder, *path; /* within the archive; of the archive, "-": standard output */
 	size_t total, missing;
+	bool json; /* in the end the path and the list are told as JSON */
 };
 
 /* path NULL: sluice-support-NAME-TIME.tar.gz here. -EEXIST: it is there. */

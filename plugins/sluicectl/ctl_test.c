@@ -336,6 +336,11 @@ static void a_support_bundle_has_no_secret_and_all_the_rest(void **state)
 	assert_output("status.json                  not read: sluicectl: sluiced does not answer");
 	assert_output("out.tar.gz\n");
 	assert_int_equal(ctl("support-bundle out.tar.gz --config config.yaml"), 1); /* is there */
+	assert_int_equal(run_shell("%s support-bundle j.tar.gz -o json 2>/dev/null | jq -r "
+				   "'.file, .contents[-1].name'",
+				   run_program("sluicectl")),
+			 0);
+	assert_string_equal(run_output, "j.tar.gz\ncontents.json\n");
 	assert_int_equal(run_shell("mkdir x && tar -C x --strip-components=1 -xzf out.tar.gz"), 0);
 	if (run_shell("grep -rE 'SECRET|eyJhbG' x") != 1)
 		fail_msg("%s", run_output);

@@ -133,6 +133,7 @@ static void print_table(const struct view *v)
 	static const char *const counts_head[] = {"COUNT", "NUMBER", "MEANING"};
 	__cleanup(table_freep) struct table *t = table_new(head, 3);
 	__cleanup(table_freep) struct table *c = table_new(counts_head, 3);
+	bool counted = false;
 
 	for (size_t i = 0; i < v->n; i++) {
 		char seconds[32];
@@ -147,15 +148,19 @@ static void print_table(const struct view *v)
 				       names_count_text((unsigned int)i)};
 
 		snprintf(number, sizeof(number), "%" PRIu64, v->counts[i]);
-		if (v->counts[i])
-			table_row(c, cells);
+		if (!v->counts[i])
+			continue;
+		table_row(c, cells);
+		counted = true;
 	}
 	if (v->n)
 		table_print(t);
 	else
 		puts("no address is known under any name of a rule");
-	puts("");
-	table_print(c);
+	if (counted) {
+		puts("");
+		table_print(c);
+	}
 }
 
 static void print_json(const struct view *v)

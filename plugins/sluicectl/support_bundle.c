@@ -319,7 +319,7 @@ static int run(struct ctl *ctl)
 						   &verb_bindings, &verb_rules,	   &verb_counters,
 						   &verb_names,	   &verb_lint};
 	const char *lists = ctl->conf.cni_conf_dir ?: CONF_CNI_CONF_DIR;
-	struct bundle b = {0};
+	struct bundle b = {.json = ctl->json};
 	struct err e = {0};
 
 	secrets_learn(&b, &ctl->conf);
