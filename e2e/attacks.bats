@@ -6,7 +6,7 @@ load lib/lab
 setup() { lab_up; }
 teardown() { lab_teardown; }
 
-DEVICE=02:53:4c:55:00:01 SENDER=02:53:4c:55:00:02
+DEVICE=02:53:4c:55:00:01 SENDER=02:53:4c:55:00:02 VNI=$((0x534c55))
 
 next_mac() { ip -n "$P-node1" -j link show cni0 | jq -r '.[0].address'; }
 
@@ -14,7 +14,7 @@ next_mac() { ip -n "$P-node1" -j link show cni0 | jq -r '.[0].address'; }
 send_frame() { on "$1" "$PROBE" frame eth0 "${@:2}"; }
 
 # The inner packet as node1 would send it for the governed pod.
-inner() { INNER=(vxlan:0 "eth:$SENDER,$DEVICE" "ip:$(pod_ip web 4),$EXT_V4" "udp:4000,$PORT" data:forged); }
+inner() { INNER=("vxlan:$VNI" "eth:$SENDER,$DEVICE" "ip:$(pod_ip web 4),$EXT_V4" "udp:4000,$PORT" data:forged); }
 
 no_forgery() {
 	sleep 0.3
@@ -37,6 +37,19 @@ no_forgery() {
 	no_forgery
 	lab_wait 100 dropped_some node1 forged-tunnel 1
 	same "still works" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+}
+
+@test "hand-made VXLAN from a pod to addresses that no pod of its node has" {
+	gateway_on gw1
+	node_start node1 gw1
+	gateway_wait gw1
+	pod_add plain
+	on plain "$PROBE" dgram "$EGRESS_V4" 5347 count=3 "vxlan:$VNI" "eth:$SENDER,$DEVICE" \
+		"ip:$(pod_ip plain 4),$EXT_V4" "udp:4000,$PORT" data:forged
+	on plain "$PROBE" dgram "$EGRESS_V6" 5347 count=3 "vxlan:$VNI" "eth:$SENDER,$DEVICE" \
+		"ip:$(pod_ip plain 6),$EXT_V6" "udp:4000,$PORT" data:forged
+	no_forgery
+	lab_wait 100 dropped_some node1 forged-tunnel 6
 }
 
 @test "hand-made VXLAN from a host process, root or not" {

@@ -319,9 +319,9 @@ static void end_add(struct dp_model *m, struct addr a)
 	m->nft_ends[m->nft_model.n_tunnel_ends++] = a;
 }
 
-static void ends_build(struct desired *d, const struct compiled *c)
+/* Also of addresses that no pod here has: any pod could write to them as if it were the node. */
+static void ends_build(struct dp_model *m, const struct compiled *c)
 {
-	struct dp_model *m = d->model;
 	const struct compiled_node *nodes;
 	const struct egress_addr *addrs;
 	size_t n, kept = 0;
@@ -333,8 +333,7 @@ static void ends_build(struct desired *d, const struct compiled *c)
 	}
 	addrs = compiled_addrs(c, &n);
 	for (size_t i = 0; i < n; i++)
-		if (!addrs[i].spare || d->addr_ids[i])
-			end_add(m, addrs[i].endpoint);
+		end_add(m, addrs[i].endpoint);
 	n = m->nft_model.n_tunnel_ends;
 	if (n)
 		qsort(m->nft_ends, n, sizeof(*m->nft_ends), addr_order);
@@ -349,7 +348,7 @@ static void nft_build(struct desired *d, const struct compiled *c)
 	struct dp_model *m = d->model;
 	struct nft_model *v = &m->nft_model;
 
-	ends_build(d, c);
+	ends_build(m, c);
 	if (v->n_addresses)
 		qsort(m->nft_addresses, v->n_addresses, sizeof(*m->nft_addresses), nft_address_cmp);
 	if (v->n_nodes)

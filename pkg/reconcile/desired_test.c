@@ -170,6 +170,17 @@ static void knows_the_other_nodes_and_not_itself(void **state)
 	assert_string_equal(addr_str(slu_addr_get(m->config.self_v6)), "2001:db8::1");
 }
 
+/* An ungoverned pod here could write to them, and would be taken for this node. */
+static void knows_ends_of_tunnels_that_no_pod_here_uses(void **state)
+{
+	char *yaml = strdup(cluster);
+
+	*strstr(yaml, "---\nkind: EgressPolicy") = '\0';
+	build(yaml, true);
+	free(yaml);
+	assert_int_equal(w.d->model->nft_model.n_tunnel_ends, 5);
+}
+
 static void lays_out_the_mark_by_its_mask(void **state)
 {
 	const struct slu_config *c;
@@ -288,6 +299,7 @@ int main(void)
 		TEST(puts_an_own_address_on_its_interface),
 		TEST(gives_an_address_that_is_not_held_no_owner),
 		TEST(knows_the_other_nodes_and_not_itself),
+		TEST(knows_ends_of_tunnels_that_no_pod_here_uses),
 		TEST(lays_out_the_mark_by_its_mask),
 		TEST(says_of_each_prefix_what_its_parents_say),
 		TEST(throws_each_inside_prefix_once),
