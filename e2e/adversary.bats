@@ -46,6 +46,28 @@ send_frame() { on "$1" "$PROBE" frame eth0 "${@:2}"; }
 	same "ping" 0 "$(on web ping -q -c 1 -W 10 "$EXT_V4" >/dev/null; echo $?)"
 }
 
+# foreign NODE REMOTE4 REMOTE6: the outside has said something to a node, and the pod sends an
+# ICMP error as if it had been the one to whom that was said
+foreign() {
+	local node=$1 eth
+	eth="eth:$(pod_mac web),$(next_mac)"
+	ASK_PORT=9999 ask ext udp "${NODE_V4[$node]}" "from=$2" sport=4000 timeout=300 || true
+	ASK_PORT=9999 ask ext udp "${NODE_V6[$node]}" "from=$3" sport=4000 timeout=300 || true
+	counts reset >/dev/null
+	send_frame web "$eth" "ip:$(pod_ip web 4),$2" icmp:3,3 "ip:$2,${NODE_V4[$node]}" udp:4000,9999 data:secret
+	send_frame web "$eth" "ip:$(pod_ip web 6),$3" icmp:1,4 "ip:$3,${NODE_V6[$node]}" udp:4000,9999 data:secret
+	sleep 0.3
+	only_from
+}
+
+@test "an ICMP error about somebody else's connection leaves neither past a rule nor as the pod" {
+	office_up
+	web_add web
+	foreign node1 "$DENIED_V4" "$DENIED_V6"
+	foreign gw1 "$EXT_V4" "$EXT_V6"
+	lab_wait 100 dropped_some node1 spoofed-source 4
+}
+
 @test "DEL while the pod sends: nothing leaves between the plugins" {
 	office_up
 	web_add web

@@ -21,7 +21,8 @@
 	  "this node has no free id for the address, or no room for its table")                   \
 	X(16, MALFORMED, "malformed", "not ARP, IPv4 or IPv6, or it cannot be parsed")            \
 	X(17, SPOOFED_MAC, "spoofed-mac", "source MAC is not the pod's")                          \
-	X(18, SPOOFED_SOURCE, "spoofed-source", "source address is not the pod's")                \
+	X(18, SPOOFED_SOURCE, "spoofed-source",                                                   \
+	  "source address is not the pod's, or an ICMP error is about a packet to others")        \
 	X(19, SPOOFED_ARP, "spoofed-arp", "ARP or ND for an address that is not the pod's")       \
 	X(20, ROUTER_ADVERT, "router-advert", "router advertisement or redirect from a pod")      \
 	X(21, UNKNOWN_INTERFACE, "unknown-interface", "the pod's interface is not in the map")    \

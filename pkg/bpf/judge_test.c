@@ -117,6 +117,7 @@ static void takes_the_port_of_icmp_from_type_and_code(void **state)
 		world_net(NET_PORTS, rows[i].v6, dst);
 		world_frame(&p, rows[i].v6 ? POD_V6 : POD_V4, dst);
 		packet_icmp(&p, rows[i].type, 3, 1);
+		packet_quote(&p, dst, rows[i].v6 ? POD_V6 : POD_V4, 443); /* 127 is an error */
 		packet_finish(&p);
 		pod_passes(&p, rows[i].mark ? rows[i].mark : CHECK, dst);
 	}

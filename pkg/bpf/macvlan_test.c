@@ -338,16 +338,10 @@ static void unreachable(struct packet *p, const char *pod, const char *remote, c
 			uint16_t port)
 {
 	bool v6 = strchr(pod, ':') != NULL;
-	struct packet inner;
 
-	packet_eth(&inner, GATEWAY_MAC, POD_MAC, 0);
-	packet_ip(&inner, remote, quoted);
-	packet_udp(&inner, 5000, port, 20);
-	packet_finish(&inner);
 	world_frame(p, pod, remote);
 	packet_icmp(p, v6 ? 1 : 3, v6 ? 4 : 3, 0);
-	memcpy(p->b + p->len, inner.b + 14, inner.len - 14);
-	p->len += inner.len - 14;
+	packet_quote(p, remote, quoted, port);
 	packet_finish(p);
 }
 
@@ -366,7 +360,7 @@ static void lets_errors_about_inbound_packets_out(void **state)
 		unreachable(&p, pod_addr[v6], remote, pod_addr[v6], 81);
 		dropped(&p, SLU_DROP_DENIED, "about another port");
 		unreachable(&p, pod_addr[v6], remote, v6 ? "fd00:1::6" : "10.1.0.6", 80);
-		dropped(&p, SLU_DROP_DENIED, "about another pod's packet");
+		dropped(&p, SLU_DROP_SPOOFED_SOURCE, "about another pod's packet");
 	}
 }
 

@@ -8,7 +8,6 @@
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
-#include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #define SOURCE_PORT  40000
 #define SCTP_COMMON  12
 #define PACKET_BYTES 128
+#define ICMP_HEADER  8
 
 static size_t put(uint8_t *at, const void *header, size_t len)
 {
@@ -38,21 +38,16 @@ static size_t put_transport(uint8_t *at, uint8_t proto, uint16_t port)
 			     .uh_ulen = htons(sizeof(udp))};
 	uint8_t other[SCTP_COMMON] = {SOURCE_PORT >> 8, SOURCE_PORT & 0xff, (uint8_t)(port >> 8),
 				      (uint8_t)port};
-	const uint8_t icmp[8] = {(uint8_t)(port >> 8), (uint8_t)port};
-
 	switch (proto) {
 	case IPPROTO_TCP:
 		return put(at, &tcp, sizeof(tcp));
 	case IPPROTO_UDP:
 		return put(at, &udp, sizeof(udp));
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		return put(at, icmp, sizeof(icmp));
 	}
 	return put(at, other, sizeof(other));
 }
 
-static size_t put_v4(uint8_t *at, const struct probe *q, uint8_t proto, size_t payload)
+static size_t put_v4(uint8_t *at, struct addr src, struct addr dst, uint8_t proto, size_t payload)
 {
 	struct ip ip = {.ip_hl = 5,
 			.ip_v = 4,
@@ -60,21 +55,33 @@ static size_t put_v4(uint8_t *at, const struct probe *q, uint8_t proto, size_t p
 			.ip_ttl = 64,
 			.ip_p = proto};
 
-	memcpy(&ip.ip_src, q->src.b + 12, 4);
-	memcpy(&ip.ip_dst, q->dst.b + 12, 4);
+	memcpy(&ip.ip_src, src.b + 12, 4);
+	memcpy(&ip.ip_dst, dst.b + 12, 4);
 	return put(at, &ip, sizeof(ip));
 }
 
-static size_t put_v6(uint8_t *at, const struct probe *q, uint8_t proto, size_t payload)
+static size_t put_v6(uint8_t *at, struct addr src, struct addr dst, uint8_t proto, size_t payload)
 {
 	struct ip6_hdr ip = {.ip6_flow = htonl(6u << 28),
 			     .ip6_plen = htons((uint16_t)payload),
 			     .ip6_nxt = proto,
 			     .ip6_hlim = 64};
 
-	memcpy(&ip.ip6_src, q->src.b, 16);
-	memcpy(&ip.ip6_dst, q->dst.b, 16);
+	memcpy(&ip.ip6_src, src.b, 16);
+	memcpy(&ip.ip6_dst, dst.b, 16);
 	return put(at, &ip, sizeof(ip));
+}
+
+/* Errors are about a packet that came to the pod; in IPv4 others may have one, too. */
+static size_t put_icmp(uint8_t *at, const struct probe *q)
+{
+	const uint8_t icmp[ICMP_HEADER] = {(uint8_t)(q->l4_key >> 8), (uint8_t)q->l4_key};
+	size_t n = put(at, icmp, sizeof(icmp));
+
+	if (addr_is_v4(q->dst))
+		return n + put_v4(at + n, q->dst, q->src, IPPROTO_UDP, 0);
+	return icmp[0] < ICMP6_ECHO_REQUEST ? n + put_v6(at + n, q->dst, q->src, IPPROTO_UDP, 0)
+					    : n;
 }
 
 static size_t frame_make(const struct probe *q, uint8_t buf[PACKET_BYTES])
@@ -83,11 +90,16 @@ static size_t frame_make(const struct probe *q, uint8_t buf[PACKET_BYTES])
 	struct ethhdr eth = {.h_dest = {2, 0, 0, 0, 0, 1},
 			     .h_proto = htons(v4 ? ETH_P_IP : ETH_P_IPV6)};
 	uint8_t l4[64], proto = (uint8_t)(q->l4_key >> 16);
-	size_t payload = put_transport(l4, proto, (uint16_t)q->l4_key), n;
+	size_t payload, n;
 
+	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+		payload = put_icmp(l4, q);
+	else
+		payload = put_transport(l4, proto, (uint16_t)q->l4_key);
 	memcpy(eth.h_source, q->mac, sizeof(eth.h_source));
 	n = put(buf, &eth, sizeof(eth));
-	n += v4 ? put_v4(buf + n, q, proto, payload) : put_v6(buf + n, q, proto, payload);
+	n += v4 ? put_v4(buf + n, q->src, q->dst, proto, payload)
+		: put_v6(buf + n, q->src, q->dst, proto, payload);
 	return n + put(buf + n, l4, payload);
 }
 

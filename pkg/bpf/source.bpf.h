@@ -16,6 +16,13 @@
 #define MLD_REPORT	    131
 #define MLD_DONE	    132
 #define MLD2_REPORT	    143
+#define ICMP_UNREACHABLE    3
+#define ICMP_QUENCH	    4
+#define ICMP_REDIRECT	    5
+#define ICMP_EXCEEDED	    11
+#define ICMP_PARAMETER	    12
+#define ICMP6_INFORMATION   128 /* those below are errors, RFC 4443 */
+#define ICMP_QUOTE	    8	/* there begins the packet that an error is about */
 #define ND_OPT_SLLA	    1
 #define ND_OPT_TLLA	    2
 #define ND_OPTIONS_MAX	    8
@@ -120,6 +127,49 @@ static __always_inline int check_nd(struct __sk_buff *skb, const struct slu_pod 
 	return check_nd_options(skb, pod, p, p->l4 + head);
 }
 
+/* What conntrack takes for an error. */
+static __always_inline bool is_error(const struct pkt *p)
+{
+	__u32 proto = pkt_proto(p), type = pkt_icmp_type(p);
+
+	if (p->flags & PKT_FRAG_LATER)
+		return false;
+	if (p->flags & PKT_V6)
+		return proto == IPPROTO_ICMPV6 && type < ICMP6_INFORMATION;
+	return proto == IPPROTO_ICMP &&
+	       (type == ICMP_UNREACHABLE || type == ICMP_QUENCH || type == ICMP_REDIRECT ||
+		type == ICMP_EXCEEDED || type == ICMP_PARAMETER);
+}
+
+/*
+ * An error must be about a packet that came to the pod. Else conntrack would count it to the
+ * connection of somebody else, to whose other end no rule of this pod's was asked, and let it out
+ * as a reply. In fragments nobody sends one: it is cut short.
+ */
+__noinline int slu_error(struct __sk_buff *skb, struct slu_pod *pod, struct pkt *p)
+{
+	struct slu_addr about;
+	__u32 off, v4;
+
+	if (!pod || !p || p->flags & PKT_FRAG)
+		return SLU_DROP_MALFORMED;
+	off = p->l4 + ICMP_QUOTE;
+	if (p->flags & PKT_V6) {
+		off += offsetof(struct ipv6hdr, daddr);
+		if (off + sizeof(about) > p->end ||
+		    bpf_skb_load_bytes(skb, off, &about, sizeof(about)))
+			return SLU_DROP_MALFORMED;
+		return own_address(pod, &about) || own_link_local(pod, &about)
+			       ? 0
+			       : SLU_DROP_SPOOFED_SOURCE;
+	}
+	off += offsetof(struct iphdr, daddr);
+	if (off + sizeof(v4) > p->end || bpf_skb_load_bytes(skb, off, &v4, sizeof(v4)))
+		return SLU_DROP_MALFORMED;
+	about = addr_of_v4(v4);
+	return own_address(pod, &about) ? 0 : SLU_DROP_SPOOFED_SOURCE;
+}
+
 /* What an interface without an address may say: DHCP, and finding out on the link. */
 static __always_inline bool unspecified_ok(const struct pkt *p)
 {
@@ -135,11 +185,13 @@ static __always_inline bool unspecified_ok(const struct pkt *p)
 		type == MLD_DONE || type == MLD2_REPORT);
 }
 
-static __always_inline int check_ip(struct __sk_buff *skb, const struct slu_pod *pod, struct pkt *p)
+static __always_inline int check_ip(struct __sk_buff *skb, struct slu_pod *pod, struct pkt *p)
 {
 	if (!(pod->flags & SLU_POD_NO_SOURCE_CHECK) && !own_address(pod, &p->src) &&
 	    !(p->flags & PKT_V6 && own_link_local(pod, &p->src)) && !unspecified_ok(p))
 		return SLU_DROP_SPOOFED_SOURCE;
+	if (!(pod->flags & SLU_POD_NO_SOURCE_CHECK) && is_error(p))
+		return slu_error(skb, pod, p);
 	if (pkt_proto(p) == IPPROTO_ICMPV6 && p->flags & PKT_V6 && !(p->flags & PKT_FRAG_LATER))
 		return check_nd(skb, pod, p);
 	return 0;
@@ -158,7 +210,7 @@ static __always_inline bool frame_head(struct __sk_buff *skb, struct ethhdr *ret
 #define FRAME_ARP -1
 
 /* 0 and *p filled, FRAME_ARP when it is a good ARP packet, or a reason. */
-static __always_inline int check_frame(struct __sk_buff *skb, const struct slu_pod *pod,
+static __always_inline int check_frame(struct __sk_buff *skb, struct slu_pod *pod,
 				       const struct ethhdr *eth, struct pkt *p)
 {
 	int reason;

@@ -66,6 +66,57 @@ static void drops_foreign_sources(void **state)
 	}
 }
 
+/* conntrack would take it for a reply of the connection that it is about */
+static void drops_errors_about_what_did_not_come_to_the_pod(void **state)
+{
+	static const struct {
+		const char *src, *dst, *about;
+		uint8_t type;
+		unsigned int reason;
+	} rows[] = {
+		{POD_V4, OUT4, POD_V4, 3, 0},
+		{POD_V4, OUT4, "10.1.0.6", 3, SLU_DROP_SPOOFED_SOURCE},
+		{POD_V4, OUT4, "10.1.0.6", 4, SLU_DROP_SPOOFED_SOURCE},
+		{POD_V4, OUT4, "10.1.0.6", 5, SLU_DROP_SPOOFED_SOURCE},
+		{POD_V4, OUT4, "10.1.0.6", 8, 0},
+		{POD_V4, OUT4, "10.1.0.6", 11, SLU_DROP_SPOOFED_SOURCE},
+		{POD_V4, OUT4, "10.1.0.6", 12, SLU_DROP_SPOOFED_SOURCE},
+		{POD_V4, OUT4, NULL, 3, SLU_DROP_MALFORMED},
+		{POD_V6, OUT6, POD_V6, 1, 0},
+		{POD_LINK_LOCAL, "fe80::1", POD_LINK_LOCAL, 4, 0},
+		{POD_V6, OUT6, "fd00:1::6", 0, SLU_DROP_SPOOFED_SOURCE},
+		{POD_V6, OUT6, "fd00:1::6", 1, SLU_DROP_SPOOFED_SOURCE},
+		{POD_V6, OUT6, "fd00:1::6", 127, SLU_DROP_SPOOFED_SOURCE},
+		{POD_V6, OUT6, "fd00:1::6", 128, 0},
+		{POD_V6, OUT6, NULL, 2, SLU_DROP_MALFORMED},
+	};
+	struct packet p;
+
+	world();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		world_frame(&p, rows[i].src, rows[i].dst);
+		packet_icmp(&p, rows[i].type, 0, 1);
+		if (rows[i].about)
+			packet_quote(&p, rows[i].dst, rows[i].about, 443);
+		packet_finish(&p);
+		world_pod_set(POD_FREE, 0);
+		if (rows[i].reason)
+			pod_dropped(&p, rows[i].reason, rows[i].src);
+		else
+			pod_passes(&p, 0, rows[i].src);
+		world_pod_set(POD_EXEMPT_FREE, 0);
+		pod_passes(&p, 0, "exempt");
+	}
+	world_pod_set(POD_FREE, 0);
+	packet_eth(&p, POD_MAC, GATEWAY_MAC, 0);
+	packet_ip(&p, POD_V4, OUT4);
+	packet_fragment(&p, 0, 1, 7);
+	packet_icmp(&p, 3, 0, 1);
+	packet_quote(&p, OUT4, POD_V4, 443);
+	packet_finish(&p);
+	pod_dropped(&p, SLU_DROP_MALFORMED, "in fragments");
+}
+
 static void exempt_pods_may_use_other_addresses_and_macs(void **state)
 {
 	struct packet p;
@@ -276,6 +327,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(drops_unknown_interfaces),
 		cmocka_unit_test(drops_foreign_sources),
+		cmocka_unit_test(drops_errors_about_what_did_not_come_to_the_pod),
 		cmocka_unit_test(exempt_pods_may_use_other_addresses_and_macs),
 		cmocka_unit_test(lets_a_pod_without_address_ask_by_dhcp),
 		cmocka_unit_test(checks_the_sender_of_arp),

@@ -189,6 +189,17 @@ void packet_icmp(struct packet *p, uint8_t type, uint8_t code, uint16_t id)
 	put16(h + 4, id);
 }
 
+void packet_quote(struct packet *p, const char *src, const char *dst, uint16_t port)
+{
+	struct packet about;
+
+	packet_eth(&about, "02:00:00:00:00:01", "02:00:00:00:00:02", 0);
+	packet_ip(&about, src, dst);
+	packet_udp(&about, 5000, port, 20);
+	packet_finish(&about);
+	memcpy(push(p, about.len - about.ip), about.b + about.ip, about.len - about.ip);
+}
+
 void packet_nd(struct packet *p, uint8_t type, const char *target, uint8_t option, const char *mac)
 {
 	uint8_t *h;

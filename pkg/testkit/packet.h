@@ -36,6 +36,8 @@ void packet_fragment(struct packet *p, uint16_t offset, int more, uint32_t ident
 void packet_udp(struct packet *p, uint16_t sport, uint16_t dport, size_t payload);
 void packet_tcp(struct packet *p, uint16_t sport, uint16_t dport, uint8_t flags);
 void packet_icmp(struct packet *p, uint8_t type, uint8_t code, uint16_t id); /* v6 in IPv6 */
+/* What an ICMP error is about: a UDP packet from src to dst, from its IP header on. */
+void packet_quote(struct packet *p, const char *src, const char *dst, uint16_t port);
 /* Neighbour discovery: target NULL = none; option type 0 = none. */
 void packet_nd(struct packet *p, uint8_t type, const char *target, uint8_t option, const char *mac);
 void packet_payload(struct packet *p, uint8_t proto, const void *data, size_t len);
