@@ -36,6 +36,8 @@
 	X(28, TUNNEL_KEY, "tunnel-key", "the kernel refused the tunnel key")                      \
 	X(29, DNS_ORDER, "dns-order",                                                             \
 	  "a resolver's answer by TCP, before what is missing ahead of it; TCP sends it again")   \
+	X(30, HAND_MADE, "hand-made",                                                             \
+	  "an IP packet that a packet socket wrote, on macvlan: nothing says whose it is")        \
 	X(40, SERVICE_OUTSIDE, "service-outside",                                                 \
 	  "a Service led outside, where no rule was judged")                                      \
 	X(41, TUNNEL_STATE, "tunnel-state", "tunnel packet that belongs to no connection")        \

@@ -5,7 +5,8 @@
  * host that all their packets pass (inside the pod a filter could be removed,
  * and PACKET_QDISC_BYPASS skips it). Verdicts only: nothing there could translate
  * an address, so an identity is a numbered drop. The parent is shared with the
- * host and with others: a MAC that is not in the map passes untouched.
+ * host and with others: a MAC that is not in the map passes untouched, unless somebody
+ * wrote an IP packet by hand (hand_made.bpf.h): nothing says whose that is.
  *
  * The node's conntrack never sees these packets, so the parent remembers by
  * itself who spoke first. "inbound" holds what came in unasked, as the reply to
@@ -14,8 +15,8 @@
  * it read as requests and outlive a rule that denies the pod's own.
  */
 #include "bpf/dns_tcp.bpf.h"
+#include "bpf/hand_made.bpf.h"
 #include "bpf/judge.bpf.h"
-#include "bpf/source.bpf.h"
 
 #define ICMP_TYPE_ECHO_REPLY  0
 #define ICMP_TYPE_ECHO	      8
@@ -159,6 +160,35 @@ static __always_inline int macvlan_judge(struct __sk_buff *skb, const struct who
 	return TC_ACT_UNSPEC;
 }
 
+static __always_inline bool wrote_ip(struct __sk_buff *skb, const struct pkt *p)
+{
+	return hand_made(skb) ? !unspecified_ok(p) : hand_made_part(skb, p);
+}
+
+/* A tag may hide what is behind it. What is forwarded came in somewhere. */
+static __always_inline bool wrote_tagged(struct __sk_buff *skb)
+{
+	return hand_made(skb) || (!skb->ingress_ifindex && maybe_cut(skb));
+}
+
+/*
+ * Not a pod's MAC: the host's, somebody else's, or one that a pod invented. It is not ours to find
+ * fault with what others send and we cannot read.
+ */
+static __always_inline int macvlan_stranger(struct __sk_buff *skb, const struct ethhdr *eth,
+					    struct pkt *p)
+{
+	bool wrote;
+
+	if (is_vlan(eth->h_proto))
+		wrote = wrote_tagged(skb);
+	else if (!is_ip(eth->h_proto))
+		wrote = false;
+	else
+		wrote = slu_parse(skb, p, eth->h_proto) ? hand_made(skb) : wrote_ip(skb, p);
+	return wrote ? drop(skb, SLU_DROP_HAND_MADE) : TC_ACT_UNSPEC;
+}
+
 SEC("tc")
 int slu_macvlan_out(struct __sk_buff *skb)
 {
@@ -173,10 +203,12 @@ int slu_macvlan_out(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	pod = macvlan_pod(skb, eth.h_source);
 	if (!pod)
-		return TC_ACT_UNSPEC;
+		return macvlan_stranger(skb, &eth, &p);
 	reason = check_frame(skb, pod, &eth, &p);
 	if (reason == FRAME_ARP)
 		return TC_ACT_UNSPEC;
+	if (!reason && wrote_ip(skb, &p))
+		reason = SLU_DROP_HAND_MADE;
 	if (reason)
 		return drop(skb, reason);
 	held = who_read(skb->ifindex, pod, &eth, &who);
@@ -223,6 +255,20 @@ __noinline int slu_inbound(struct __sk_buff *skb, struct pkt *p)
 	return 0;
 }
 
+/*
+ * What pods of one parent send each other comes in here as well, and what a pod sends itself.
+ * Otherwise it could write the request to which it wants to answer, or a resolver's answer.
+ */
+static __always_inline bool macvlan_believed(struct __sk_buff *skb, const struct ethhdr *eth,
+					     const struct pkt *p)
+{
+	struct slu_pod *sender = macvlan_pod(skb, eth->h_source);
+
+	if (hand_made(skb) || hand_made_part(skb, p))
+		return false;
+	return !sender || sender->flags & SLU_POD_NO_SOURCE_CHECK || own_address(sender, &p->src);
+}
+
 SEC("tc")
 int slu_macvlan_in(struct __sk_buff *skb)
 {
@@ -233,7 +279,7 @@ int slu_macvlan_in(struct __sk_buff *skb)
 	    !macvlan_pod(skb, eth.h_dest))
 		return TC_ACT_UNSPEC;
 	__builtin_memset(&w->p, 0, sizeof(w->p));
-	if (slu_parse(skb, &w->p, eth.h_proto))
+	if (slu_parse(skb, &w->p, eth.h_proto) || !macvlan_believed(skb, &eth, &w->p))
 		return TC_ACT_UNSPEC;
 	if (dns_look(skb, w)) /* what a resolver tells, as slu_to_pod reads it */
 		return drop(skb, SLU_DROP_DNS_ORDER);

@@ -387,6 +387,25 @@ static void remembers_only_what_is_for_its_pods(void **state)
 	free(values);
 }
 
+/* Pods of one parent reach each other, and themselves, through its ingress. */
+static void takes_no_pod_for_somebody_outside(void **state)
+{
+	struct packet p;
+	char remote[48];
+
+	macvlan(POD_GOVERNED);
+	for (int v6 = 0; v6 < 2; v6++) {
+		fresh_address(NET_DENIED, v6, remote);
+		packet_eth(&p, POD_MAC, POD_MAC, 0);
+		packet_ip(&p, remote, pod_addr[v6]);
+		udp_in(&p);
+		packet_finish(&p);
+		world_expect_mark(IN, &p, ALL_MARKS, "a pod with a foreign address");
+		reply(&p, pod_addr[v6], remote, 1);
+		dropped(&p, SLU_DROP_DENIED, "what it answers");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +419,7 @@ int main(void)
 		cmocka_unit_test(follows_fragments_of_what_passed),
 		cmocka_unit_test(lets_fragments_of_allowed_packets_follow),
 		cmocka_unit_test(lets_errors_about_inbound_packets_out),
+		cmocka_unit_test(takes_no_pod_for_somebody_outside),
 		cmocka_unit_test(remembers_only_what_is_for_its_pods),
 	};
 

@@ -60,7 +60,7 @@ static const struct verb {
 	{"names", names_main,
 	 "SERVER PORT NAME [aaaa] [tcp] [count=N]   looks up, connects at once"},
 	{"flood", flood_main, "ADDR PORT PPS SECONDS [flows=N] [size=N] [fresh]"},
-	{"frame", frame_main, "IFACE [ring] [bypass] [count=N] LAYER…"},
+	{"frame", frame_main, "IFACE [ring] [bypass] [ufo] [count=N] LAYER…"},
 	{"dgram", dgram_main, "ADDR PORT [sport=N] [count=N] LAYER…"},
 	{"tcx", tcx_main, "list|clear IFACE ingress|egress"},
 };

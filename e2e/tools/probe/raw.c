@@ -3,7 +3,8 @@
  * frame: puts hand-made frames on a device, past the stack: plainly, through a
  * TX_RING ("ring": such frames have a linear part of 14 bytes only) or past the
  * queueing discipline ("bypass"), or with the checksum left to the card ("csum=AT": two bytes
- * there, of everything behind them). dgram: the same layers as the payload of an ordinary UDP
+ * there, of everything behind them), or for the kernel to cut a UDP packet into IP fragments
+ * ("ufo"). dgram: the same layers as the payload of an ordinary UDP
  * socket, which is how a process without privileges would forge VXLAN.
  */
 #include "probe.h"
@@ -21,6 +22,7 @@
 #define MAX_FRAME  4096
 #define RING_FRAME 4096
 #define RING_COUNT 16
+#define UFO_SIZE   800 /* of what a fragment carries, a multiple of 8 */
 
 static int packet_socket(const char *iface, struct sockaddr_ll *ret_to, bool bypass)
 {
@@ -35,6 +37,31 @@ static int packet_socket(const char *iface, struct sockaddr_ll *ret_to, bool byp
 	if (bypass && setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)))
 		fail("PACKET_QDISC_BYPASS: %m");
 	return fd;
+}
+
+static void vnet_header_set(int fd)
+{
+	int on = 1;
+
+	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)))
+		fail("PACKET_VNET_HDR: %m");
+}
+
+/* In front of a UDP packet that is to be cut into IP fragments. */
+static struct virtio_net_hdr ufo_header(const uint8_t *frame)
+{
+	const uint8_t *ip = frame + ETH_HLEN;
+	uint16_t start;
+
+	while (*ip >> 4 != 4 && *ip >> 4 != 6) /* tags: their ids are small */
+		ip += 4;
+	start = (uint16_t)(ip - frame + (*ip >> 4 == 6 ? 40 : 20));
+	return (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				       .gso_type = VIRTIO_NET_HDR_GSO_UDP,
+				       .hdr_len = start + 8,
+				       .gso_size = UFO_SIZE,
+				       .csum_start = start,
+				       .csum_offset = 6};
 }
 
 static void ring_send(int fd, const struct sockaddr_ll *to, const uint8_t *frame, size_t len)
@@ -75,19 +102,18 @@ static void csum_send(int fd, const struct sockaddr_ll *to, const uint8_t *frame
 				 .msg_namelen = sizeof(*to),
 				 .msg_iov = parts,
 				 .msg_iovlen = 2};
-	int on = 1;
 
-	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)))
-		fail("PACKET_VNET_HDR: %m");
+	vnet_header_set(fd);
 	if (sendmsg(fd, &m, 0) < 0)
 		fail("send: %m");
 }
 
 int frame_main(int argc, char **argv)
 {
-	uint8_t frame[MAX_FRAME];
+	uint8_t buf[sizeof(struct virtio_net_hdr) + MAX_FRAME];
+	uint8_t *frame = buf + sizeof(struct virtio_net_hdr);
 	struct sockaddr_ll to;
-	bool ring = false, bypass = false;
+	bool ring = false, bypass = false, ufo = false;
 	long times = 1, csum = 0;
 	size_t len;
 	int fd, i;
@@ -97,6 +123,8 @@ int frame_main(int argc, char **argv)
 			ring = true;
 		else if (!strcmp(argv[i], "bypass"))
 			bypass = true;
+		else if (!strcmp(argv[i], "ufo"))
+			ufo = true;
 		else if (!strncmp(argv[i], "count=", 6))
 			times = number_of(argv[i] + 6);
 		else if (!strncmp(argv[i], "csum=", 5))
@@ -105,9 +133,16 @@ int frame_main(int argc, char **argv)
 			break;
 	}
 	if (i >= argc)
-		fail("frame IFACE [ring] [bypass] [csum=AT] [count=N] LAYER…");
-	len = layers_build(argv + i, argc - i, frame, sizeof(frame));
+		fail("frame IFACE [ring] [bypass] [ufo] [csum=AT] [count=N] LAYER…");
+	len = layers_build(argv + i, argc - i, frame, MAX_FRAME);
 	fd = packet_socket(argv[0], &to, bypass);
+	if (ufo) {
+		const struct virtio_net_hdr head = ufo_header(frame);
+
+		frame = memcpy(buf, &head, sizeof(head));
+		len += sizeof(head);
+		vnet_header_set(fd);
+	}
 	if (ring || csum) {
 		if (ring)
 			ring_send(fd, &to, frame, len);
