@@ -34,6 +34,13 @@ int kept_cmp(const void *a, const void *b)
 		      sizeof(struct slu_flow));
 }
 
+const struct kept *kept_find(const struct kept *list, size_t n, const struct slu_flow *flow)
+{
+	const struct kept key = {.flow = *flow};
+
+	return n ? bsearch(&key, list, n, sizeof(key), kept_cmp) : NULL;
+}
+
 static int pod_cmp(const void *a, const void *b)
 {
 	return addr_cmp(((const struct keep_pod *)a)->addr, ((const struct keep_pod *)b)->addr);
@@ -109,13 +116,10 @@ static bool id_stands(const struct keep_in *in, const struct ct_flow *f, uint32_
 /* It began as the node, and not perhaps in sluice0 while our table was gone. */
 static bool node_stands(const struct keep_in *in, const struct keep_pod *p, const struct ct_flow *f)
 {
-	const struct kept key = {.flow = flow_key(f)}, *have = NULL;
+	const struct slu_flow flow = flow_key(f);
+	const struct kept *have = p->gap ? kept_find(in->kept, in->n_kept, &flow) : NULL;
 
-	if (!p->gap)
-		return true;
-	if (in->n_kept)
-		have = bsearch(&key, in->kept, in->n_kept, sizeof(key), kept_cmp);
-	return have && have->id == 0;
+	return !p->gap || (have && have->id == 0);
 }
 
 static uint32_t place_of(const struct keep_pod *p, const struct dp_identity *who,

@@ -69,3 +69,5 @@ void keep_select(const struct keep_in *in, const struct ct_flow *flows, size_t n
 		 struct keep_sets *ret);
 void keep_sets_done(struct keep_sets *sets);
 int kept_cmp(const void *a, const void *b); /* by flow; those of one pod address are together */
+/* In a list that is sorted so; NULL: not there. */
+const struct kept *kept_find(const struct kept *list, size_t n, const struct slu_flow *flow);

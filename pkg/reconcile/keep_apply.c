@@ -424,8 +424,7 @@ static bool wanted_stays(const struct kept *e, const void *data)
 
 	if (l && !l->look)
 		return true;
-	return w->sets->n_open &&
-	       bsearch(e, w->sets->open, w->sets->n_open, sizeof(*e), kept_cmp) != NULL;
+	return kept_find(w->sets->open, w->sets->n_open, &e->flow) != NULL;
 }
 
 static void anew_forget(struct keep *k, const struct keep_sets *sets)

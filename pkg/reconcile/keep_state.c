@@ -49,8 +49,7 @@ bool keep_has(const struct keep *k, struct addr a)
 
 bool keep_knows(const struct keep *k, const struct kept *e)
 {
-	const struct kept *have = k->n_kept ? bsearch(e, k->kept, k->n_kept, sizeof(*e), kept_cmp)
-					    : NULL;
+	const struct kept *have = kept_find(k->kept, k->n_kept, &e->flow);
 
 	return have && have->id == e->id;
 }

@@ -21,6 +21,18 @@ static struct slu_pod entry(uint32_t ifindex)
 	return p;
 }
 
+/* The cluster, and a pod that the policy "web" governs. */
+static uint32_t web_under(const char *policy)
+{
+	uint32_t pod;
+
+	rnode_cluster("n1");
+	rnode_policy("web.yaml", policy);
+	pod = rnode_pod("p1", 5, WEB);
+	rnode_settle();
+	return pod;
+}
+
 static void makes_an_empty_node_right(void **state)
 {
 	rnode_settle();
@@ -34,10 +46,7 @@ static void finds_nothing_to_do_after_a_restart(void **state)
 {
 	uint32_t id;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", DENY_DOCS AS_OFFICE));
-	rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	web_under(POLICY("web", DENY_DOCS AS_OFFICE));
 	rnode_restart();
 	assert_int_equal(rnode_pass(), 0);
 	assert_int_equal(rnode_changes(), 0);
@@ -49,10 +58,7 @@ static void a_start_makes_every_answer_that_is_remembered_an_old_one(void **stat
 {
 	uint32_t zero = 0, before, after;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", DENY_DOCS AS_OFFICE));
-	rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	web_under(POLICY("web", DENY_DOCS AS_OFFICE));
 	assert_true(rnode_map_get(BPF_MAP_EPOCH, &zero, &before));
 	rnode_restart();
 	rnode_settle();
@@ -88,10 +94,7 @@ static void switches_a_policy_under_its_pods(void **state)
 {
 	uint32_t pod, policy, id, before, after;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", AS_OFFICE));
 	policy = entry(pod).policy;
 	rnode_decision(policy, "203.0.113.9", &before);
 	for (int i = 0; i < 20; i++) {
@@ -137,10 +140,7 @@ static void keeps_the_last_good_policies_over_a_restart(void **state)
 {
 	uint32_t pod, id;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", DENY_DOCS AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", DENY_DOCS AS_OFFICE));
 	rnode_policy("bad.yaml", POLICY("bad", "  - {name: x, action: Maybe}\n"));
 	rnode_settle();
 	assert_int_equal(rnode_decision(entry(pod).policy, "203.0.113.9", &id), SLU_DENY);
@@ -186,10 +186,7 @@ static void mends_what_is_removed(void **state)
 		"ip addr del 2001:db8::50/128 dev eth0",
 	};
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
-	rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	web_under(POLICY("web", AS_OFFICE));
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
 		sh("%s", faults[i]);
 		assert_int_equal(rnode_pass(), 0);
@@ -206,10 +203,7 @@ static void puts_back_a_pods_entry_and_program(void **state)
 	struct err e = {0};
 	uint32_t pod;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", AS_OFFICE));
 	expect_ok(bpf_pins_open(rnode_conf()->bpffs, &pins, &e), &e);
 	expect_ok(bpf_map_delete(pins, BPF_MAP_PODS, &pod, &e), &e);
 	bpf_pins_close(pins);
@@ -221,10 +215,7 @@ static void loads_again_what_was_unpinned(void **state)
 {
 	uint32_t pod, id;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", DENY_DOCS AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", DENY_DOCS AS_OFFICE));
 	sh("rm -r " RNODE "/bpf/v%d", SLU_ABI);
 	rnode_settle();
 	assert_int_equal(rnode_decision(entry(pod).policy, "203.0.113.9", &id), SLU_DENY);
@@ -235,10 +226,7 @@ static void loads_again_one_map_that_was_unpinned(void **state)
 	static const char *const names[] = {"pods", "nodes", "policies", "slu_from_pod"};
 	uint32_t pod, id;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", DENY_DOCS AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", DENY_DOCS AS_OFFICE));
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		sh("rm " RNODE "/bpf/v%d/%s", SLU_ABI, names[i]);
 		rnode_settle();
@@ -272,10 +260,7 @@ static void collects_what_a_pod_left_behind(void **state)
 {
 	uint32_t pod;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", AS_OFFICE));
 	sh("ip netns del p1");
 	while (sh_status("ip link show veth-p1") == 0)
 		usleep(10000);
@@ -291,10 +276,7 @@ static void lets_go_of_an_entry_without_a_record(void **state)
 	struct err e = {0};
 	uint32_t pod;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", AS_OFFICE));
 	expect_ok(journal_open(rnode_conf()->state_dir, rnode_conf()->run_dir, &j, &e), &e);
 	expect_ok(journal_remove(j, "p1", "eth0", &e), &e);
 	journal_close(j);
@@ -309,10 +291,7 @@ static void never_lets_go_of_an_interface_whose_record_is_there(void **state)
 	int ns, tries = 0;
 	uint32_t pod;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", AS_OFFICE));
 	ns = open("/run/netns/p1", O_RDONLY | O_CLOEXEC);
 	assert_true(ns >= 0);
 	sh("umount -l /run/netns/p1"); /* the path is another file now */
@@ -347,10 +326,7 @@ static void finds_its_node_object_by_address(void **state)
 	free(rnode_conf()->node_name);
 	rnode_conf()->node_name = strdup("some-host-name");
 	rnode_restart();
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", AS_OFFICE));
 	rnode_decision(entry(pod).policy, "198.51.100.9", &id);
 	assert_int_equal(rnode_egress(id).state, SLU_ADDR_LOCAL);
 }
@@ -362,10 +338,7 @@ static void does_not_claim_what_another_has(void **state)
 	uint32_t pod, id;
 
 	sh("ip -n peer addr add 192.0.2.50/32 dev eth0");
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", AS_OFFICE));
 	assert_int_not_equal(sh_status("ip addr show dev eth0 | grep -q 192.0.2.50"), 0);
 	rnode_decision(entry(pod).policy, "198.51.100.9", &id);
 	assert_int_equal(rnode_egress(id).state, SLU_ADDR_NO_OWNER);
@@ -381,10 +354,7 @@ static void gives_an_address_back_when_another_node_owns_it(void **state)
 {
 	uint32_t pod, id;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", AS_OFFICE));
 	rnode_cluster("n2");
 	rnode_settle();
 	rnode_decision(entry(pod).policy, "198.51.100.9", &id);
@@ -447,10 +417,7 @@ static void takes_everything_away(void **state)
 	struct err e = {0};
 	uint32_t pod;
 
-	rnode_cluster("n1");
-	rnode_policy("web.yaml", POLICY("web", AS_OFFICE));
-	pod = rnode_pod("p1", 5, WEB);
-	rnode_settle();
+	pod = web_under(POLICY("web", AS_OFFICE));
 	expect_ok(reconcile_cleanup(rnode_conf(), &e), &e);
 	assert_int_not_equal(sh_status("ip link show sluice0"), 0);
 	assert_int_not_equal(sh_status("nft list table inet sluice"), 0);
