@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "source/folder.h"
 #include "state/fingerprint.h"
 
+#define KEEP_AGAIN_MS	 5000
 #define FINGERPRINT_NONE 1 /* no folder's, and not 0: that says that there is no folder */
 
 /* ---- the folder ---- */
@@ -51,17 +53,33 @@ static int folder_load(const char *dir, struct policies *p, struct doc_set **ret
 	return r;
 }
 
+static int keep(struct policies *p, const char *dir, int state_fd, struct err *e)
+{
+	int r;
+
+	if (p->objects)
+		return objects_keep(p->objects, e);
+	r = p->unkept.fingerprint ? last_good_store(&p->kept, state_fd, dir, &p->unkept, e) : 0;
+	if (r == 0 || r == -ESTALE) /* then the folder has others by now */
+		folder_done(&p->unkept);
+	return r;
+}
+
 void policies_keep(struct policies *p, const char *dir, int state_fd)
 {
+	const char *what = p->objects ? "objects of the API" : "last good policies";
 	struct err e = {0};
+	int r;
 
-	if (p->objects && objects_keep(p->objects, &e) < 0)
-		log_warn("objects of the API not kept", "error=%s", log_quote(e.msg));
-	if (!p->unkept.fingerprint)
+	if (p->keep_at > clock_ms())
 		return;
-	if (last_good_store(&p->kept, state_fd, dir, &p->unkept, &e) < 0)
-		log_warn("last good policies not kept", "error=%s", log_quote(e.msg));
-	folder_done(&p->unkept);
+	r = keep(p, dir, state_fd, &e);
+	if (r < 0 && !p->keep_at)
+		log_warn("not kept for the next start", "what=%s error=%s", log_quote(what),
+			 log_quote(e.msg));
+	else if (r == 0 && p->keep_at)
+		log_info("kept for the next start again", "what=%s", log_quote(what));
+	p->keep_at = r < 0 ? clock_ms() + KEEP_AGAIN_MS : 0;
 }
 
 static void set_replace(struct policies *p, struct doc_set *take, struct doc_set **old)

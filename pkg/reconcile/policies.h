@@ -27,6 +27,7 @@ struct policies {
 	struct err err;		 /* why not: "file:line: …" */
 	struct policy_files files;
 	struct last_good *kept; /* NULL: not written yet */
+	int64_t keep_at; /* ms: what could not be written is not tried again before; 0: it could */
 	struct folder
 		unkept; /* what set was made of, until policies_keep; fingerprint 0: nothing */
 };
@@ -43,7 +44,8 @@ int policies_refresh(struct policies *p, const char *dir, int state_fd, struct d
 bool policies_stale(const struct policies *p, const char *dir);
 /*
  * Writes last-good.log, if the objects are others than it says. Not part of the way to the kernel:
- * who ends in between has the ones before to fall back to, should the folder be bad by then.
+ * who ends in between has the ones before to fall back to, should the folder be bad by then. What
+ * cannot be written now is tried again after a while. With an API: its log.
  */
 void policies_keep(struct policies *p, const char *dir, int state_fd);
 /*

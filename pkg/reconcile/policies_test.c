@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -172,6 +173,28 @@ static void what_an_edit_leaves_alone_is_kept_with_it(void **state)
 	assert_string_equal(f->p.set->namespaces[1].meta.name, "three");
 }
 
+/* Another word about it in each pass would fill what may be full already. */
+static void what_could_not_be_kept_is_kept_later(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+
+	write_policy(f, NAMESPACE("one"));
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	assert_int_equal(mkdirat(f->state_fd, "last-good.log", 0700), 0); /* in its way */
+	policies_keep(&f->p, f->dir, f->state_fd);
+	assert_int_equal(unlinkat(f->state_fd, "last-good.log", AT_REMOVEDIR), 0);
+	policies_keep(&f->p, f->dir, f->state_fd); /* not so soon */
+	assert_int_equal(faccessat(f->state_fd, "last-good.log", F_OK, 0), -1);
+	f->p.keep_at = 0;
+	policies_keep(&f->p, f->dir, f->state_fd);
+	write_policy(f, "kind: Nonsense\n");
+	policies_done(&f->p);
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	assert_true(f->p.last_good);
+	assert_string_equal(f->p.set->namespaces[0].meta.name, "one");
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, folders_make, folders_remove)
@@ -180,6 +203,7 @@ int main(void)
 		T(what_is_wrong_with_a_file_is_not_looked_at_again),
 		T(the_last_good_ones_are_those_that_were_kept),
 		T(what_an_edit_leaves_alone_is_kept_with_it),
+		T(what_could_not_be_kept_is_kept_later),
 	};
 
 	return cmocka_run_group_tests_name("reconcile/policies", tests, NULL, NULL);
