@@ -398,6 +398,14 @@ bool pods_gate_done(struct dp_gate *gate)
 
 /* ---- what is over ---- */
 
+/* By the clock on the wall: what is of the future was added before it was set back. */
+static bool young(const struct record *rec)
+{
+	int64_t age = time(NULL) - rec->added_at;
+
+	return age > -COLLECT_AGE && age < COLLECT_AGE;
+}
+
 /* rec is as it stands in the journal, its lock is held. */
 static void record_collect(struct reconcile *r, const struct record *rec)
 {
@@ -405,7 +413,7 @@ static void record_collect(struct reconcile *r, const struct record *rec)
 	struct err e = {0};
 	int rc = 0;
 
-	if (time(NULL) - rec->added_at < COLLECT_AGE && !veth_gone(r, rec) && !other_boot(rec))
+	if (young(rec) && !veth_gone(r, rec) && !other_boot(rec))
 		return;
 	attachment_of(rec, &a);
 	if (rec->kind != ATTACH_NONE && rec->ifindex && !other_boot(rec))

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "state/journal.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/reconcile_fixture.h"
@@ -285,6 +286,31 @@ static void lets_go_of_an_entry_without_a_record(void **state)
 	assert_false(rnode_entry(pod, &(struct slu_pod){0}));
 }
 
+/* Its namespace has gone, and nobody sent a DEL: it must not be young for an hour. */
+static void collects_what_was_added_before_the_clock_was_set_back(void **state)
+{
+	struct journal *j = NULL;
+	struct record *rec = NULL;
+	struct err e = {0};
+
+	web_under(POLICY("web", AS_OFFICE));
+	expect_ok(journal_open(rnode_conf()->state_dir, rnode_conf()->run_dir, &j, &e), &e);
+	expect_ok(journal_load(j, "p1", "eth0", &rec, &e), &e);
+	rec->kind = ATTACH_NONE;
+	free(rec->netns);
+	rec->netns = mem_strdup("/run/netns/gone");
+	expect_ok(journal_store(j, rec, &e), &e);
+	record_free(rec);
+	journal_close(j);
+	reconcile_records_changed(rnode());
+	rnode_settle();
+	assert_true(rnode_record("p1"));
+	rnode_pod_age("p1", -3600);
+	reconcile_records_changed(rnode());
+	assert_int_equal(rnode_pass(), 0);
+	assert_false(rnode_record("p1"));
+}
+
 /* A path is used again, or is another process's: the veth tells whether the pod lives. */
 static void never_lets_go_of_an_interface_whose_record_is_there(void **state)
 {
@@ -452,6 +478,7 @@ int main(void)
 		TEST(leaves_a_pod_alone_while_its_add_is_at_work),
 		TEST(collects_what_a_pod_left_behind),
 		TEST(lets_go_of_an_entry_without_a_record),
+		TEST(collects_what_was_added_before_the_clock_was_set_back),
 		TEST(never_lets_go_of_an_interface_whose_record_is_there),
 		TEST(does_not_claim_what_another_has),
 		TEST(claims_an_address_soon_after_another_let_go),
