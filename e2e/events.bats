@@ -130,3 +130,24 @@ told_by_rule() {
 
 # what the daemon of a node has used of the processors
 cpu_ms() { awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) * 1000 / hz }' "/proc/$(cat "$LAB/pids/sluiced-$1")/stat"; }
+
+@test "a disk that was full tears one line of the event log, and not the next one" {
+	local log=$LAB/small/events
+	web_rules "{name: no, action: Deny, log: true, to: [{cidr: $DENIED_V4/32}]}"
+	mkdir "$LAB/small"
+	mount -t tmpfs -o size=8k "$P" "$LAB/small"
+	head -c 4096 /dev/zero >"$LAB/small/filler"
+	node_args node1
+	daemon sluiced-node1 on node1 "$BIN/sluiced" "${NODE_ARGS[@]}" --event-log "$log"
+	lab_wait 100 node_answers node1
+	web_add web
+	for _ in {1..100}; do
+		[ "$(stat -c %s "$log")" -lt 4096 ] || break
+		ask web udp "$DENIED_V4" timeout=50 >/dev/null || :
+	done
+	whole() { tail -n 1 "$log" | jq -e '.verdict == "Deny"'; }
+	run ! whole
+	rm "$LAB/small/filler"
+	ask web udp "$DENIED_V4" timeout=200 >/dev/null || :
+	lab_wait 50 whole
+}

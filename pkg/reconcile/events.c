@@ -31,6 +31,7 @@ struct event_log {
 	bool wanted;	   /* then there were, and may still be */
 	char *path;
 	int fd;
+	bool torn; /* what was written last ends in the middle of a line: the disk is full */
 	/* from pods whose records have not been read yet; told after the next pass */
 	struct slu_event early[EARLY_MAX];
 	size_t n_early;
@@ -212,11 +213,16 @@ static bool ready_for_more(int fd)
 static void event_write(struct event_log *log, const struct slu_event *event)
 {
 	__cleanup_json struct json *o = event_emit(log->r, event);
-	__cleanup_free char *text = json_emit(o, 0), *line = mem_printf("%s\n", text);
+	__cleanup_free char *text = json_emit(o, 0);
+	__cleanup_free char *line = mem_printf("%s%s\n", log->torn ? "\n" : "", text);
 	size_t len = strlen(line);
+	ssize_t n = -1;
 
-	if (len > LINE_MAX_BYTES || !ready_for_more(log->fd) ||
-	    write(log->fd, line, len) != (ssize_t)len)
+	if (len <= LINE_MAX_BYTES && ready_for_more(log->fd))
+		n = write(log->fd, line, len);
+	if (n > 0)
+		log->torn = line[n - 1] != '\n';
+	if (n != (ssize_t)len)
 		log->lost++;
 }
 
@@ -246,8 +252,8 @@ static void on_ready(int fd, uint32_t events, void *data)
 		log_warn("events of rules not read", "error=%s", log_quote(e.msg));
 	if (log->lost == log->lost_said)
 		return;
-	log_warn("lines of the event log lost: its reader does not keep up", "path=%s lost=%llu",
-		 log_quote(log->path), (unsigned long long)log->lost);
+	log_warn("lines of the event log lost: its reader does not keep up, or its disk is full",
+		 "path=%s lost=%llu", log_quote(log->path), (unsigned long long)log->lost);
 	log->lost_said = log->lost;
 }
 
@@ -268,6 +274,7 @@ int event_log_reopen(struct event_log *log, struct err *e)
 		return err_sys(e, -errno, "open the event log %s", log->path);
 	cleanup_closep(&log->fd);
 	log->fd = TAKE_FD(fd);
+	log->torn = false; /* most often it is another file */
 	return 0;
 }
 
