@@ -88,7 +88,6 @@ static int log_level_key_parse(const struct json *conf, struct plugin_conf *c, s
 	const char *s;
 	int r;
 
-	c->log_level = LOG_LEVEL_WARN;
 	if (json_type(j) == JSON_NULL)
 		return 0;
 	r = json_string(j, &s, e);
@@ -218,15 +217,17 @@ static int labels_parse(const struct json *conf, struct plugin_conf *c, struct e
 	return r;
 }
 
-int plugin_conf_parse(const struct json *conf, struct plugin_conf **ret, struct err *e)
+static int (*const steps[])(const struct json *, struct plugin_conf *, struct err *) = {
+	paths_parse,	 failure_mode_parse, log_level_key_parse,
+	namespace_parse, exempt_parse,	     labels_parse,
+};
+
+static int parse(const struct json *conf, size_t n, struct plugin_conf **ret, struct err *e)
 {
-	static int (*const steps[])(const struct json *, struct plugin_conf *, struct err *) = {
-		paths_parse,	 failure_mode_parse, log_level_key_parse,
-		namespace_parse, exempt_parse,	     labels_parse,
-	};
 	struct plugin_conf *c = mem_alloc0(sizeof(*c));
 
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+	c->log_level = LOG_LEVEL_WARN;
+	for (size_t i = 0; i < n; i++) {
 		int r = steps[i](conf, c, e);
 
 		if (r < 0) {
@@ -236,6 +237,16 @@ int plugin_conf_parse(const struct json *conf, struct plugin_conf **ret, struct 
 	}
 	*ret = c;
 	return 0;
+}
+
+int plugin_conf_parse(const struct json *conf, struct plugin_conf **ret, struct err *e)
+{
+	return parse(conf, sizeof(steps) / sizeof(steps[0]), ret, e);
+}
+
+int plugin_conf_parse_paths(const struct json *conf, struct plugin_conf **ret, struct err *e)
+{
+	return parse(conf, 1, ret, e);
 }
 
 void plugin_conf_free(struct plugin_conf *c)

@@ -29,4 +29,6 @@ struct plugin_conf {
 /* conf: the whole stdin object (borrowed). -EINVAL with "key 'failureMode' value 'x': expected open
  * or closed". */
 int plugin_conf_parse(const struct json *conf, struct plugin_conf **ret, struct err *e);
+/* Its paths alone, and defaults: for what undoes, which an entry that was spoilt must not stop. */
+int plugin_conf_parse_paths(const struct json *conf, struct plugin_conf **ret, struct err *e);
 void plugin_conf_free(struct plugin_conf *c);

@@ -79,10 +79,23 @@ static int netns_check(const struct cni_request *req, struct err *e)
 		       "plugin's netns and netns from CNI_NETNS should not be the same");
 }
 
+/* DEL and GC work from records: what is wrong beside the paths must not keep pods from ending. */
+static int conf_parse_paths(struct plugin *p, const struct err *wrong)
+{
+	if (p->req.verb != CNI_DEL && p->req.verb != CNI_GC)
+		return wrong->code;
+	if (plugin_conf_parse_paths(p->req.conf, &p->conf, NULL) < 0)
+		return wrong->code;
+	log_warn("the entry is wrong", "error=%s", log_quote(wrong->msg));
+	return 0;
+}
+
 static int conf_parse(struct plugin *p, struct err *e)
 {
 	int r = plugin_conf_parse(p->req.conf, &p->conf, e);
 
+	if (r < 0)
+		r = conf_parse_paths(p, e);
 	if (r == -EOPNOTSUPP)
 		return CNI_UNSUPPORTED_FIELD;
 	if (r < 0)

@@ -326,6 +326,27 @@ static void an_index_in_another_namespace_is_not_taken_for_one_here(void **state
 	expect_nothing_left();
 }
 
+/* Somebody edits the list while pods run: new ones are refused, these must end all the same. */
+static void an_entry_that_was_spoilt_keeps_no_pod_from_ending(void **state)
+{
+	static const char *const spoilt[] = {
+		"\"failureMode\":\"ajar\",",
+		"\"logLevel\":7,",
+		"\"exemptNamespaces\":\"kube-system\",\"podLabels\":{\"a\":1},",
+	};
+
+	dataplane_load();
+	pod_make("p1");
+	daemon_set(POLICY_7);
+	for (size_t i = 0; i < sizeof(spoilt) / sizeof(spoilt[0]); i++) {
+		expect_call(0, 0);
+		expect_call(0, .verb = "DEL", .conf = spoilt[i]);
+		expect_nothing_left();
+	}
+	expect_call(2, .conf = spoilt[0]);
+	expect_call(7, .conf = spoilt[1]);
+}
+
 static void the_plugins_own_namespace_is_refused_before_anything(void **state)
 {
 	static const char *const verbs[] = {"ADD", "DEL", "CHECK"};
@@ -369,6 +390,7 @@ int main(void)
 		T(what_cannot_be_governed_is_refused_only_when_selected),
 		T(a_pod_without_an_address_is_refused_only_when_selected),
 		T(an_index_in_another_namespace_is_not_taken_for_one_here),
+		T(an_entry_that_was_spoilt_keeps_no_pod_from_ending),
 		T(the_plugins_own_namespace_is_refused_before_anything),
 		T(an_interface_that_is_not_there_is_an_error),
 	};
