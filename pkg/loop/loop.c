@@ -17,8 +17,8 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 
-#define BATCH	  32
-#define ARM_TRIES 10
+#define BATCH 32
+#define TRIES 10
 
 struct source {
 	int fd;
@@ -121,7 +121,9 @@ void loop_del_fd(struct loop *l, int fd)
 	for (struct source *s = l->sources; s; s = s->next) {
 		if (s->fd != fd || s->dead)
 			continue;
-		epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
+		/* else it would go on telling of what is freed */
+		for (int i = 0; i < TRIES && epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL) < 0; i++)
+			;
 		s->dead = l->some_dead = true;
 		return;
 	}
@@ -170,7 +172,7 @@ void loop_timer_arm(struct loop_timer *t, int64_t ms)
 			when.it_value.tv_nsec = 1; /* zero would disarm */
 	}
 	/* whoever waits for it would wait for ever */
-	for (int i = 0; i < ARM_TRIES && timerfd_settime(t->fd, 0, &when, NULL) < 0; i++)
+	for (int i = 0; i < TRIES && timerfd_settime(t->fd, 0, &when, NULL) < 0; i++)
 		;
 }
 

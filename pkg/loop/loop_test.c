@@ -27,6 +27,16 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct iti
 	}
 	return (int)syscall(SYS_timerfd_settime, fd, flags, when, old);
 }
+static int sticks; /* so many times it does not let go of a descriptor */
+
+int epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev)
+{
+	if (op == EPOLL_CTL_DEL && sticks-- > 0) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return (int)syscall(SYS_epoll_ctl, epoll, op, fd, ev);
+}
 static char trail[64]; /* what was called, in order */
 
 static int start(void **state)
@@ -135,6 +145,26 @@ static void a_removed_descriptor_is_never_called(void **state)
 	}
 }
 
+static void what_the_kernel_keeps_for_a_moment_is_gone_all_the_same(void **state)
+{
+	struct loop_timer *end;
+	int p[2];
+
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(write(p[1], "x", 1), 1);
+	assert_int_equal(loop_add_fd(l, p[0], EPOLLIN, remove_both, NULL, &e), 0);
+	sticks = 2;
+	loop_del_fd(l, p[0]);
+	assert_int_equal(loop_timer_new(l, quit, NULL, &end, &e), 0);
+	loop_timer_arm(end, 20);
+	assert_int_equal(loop_run(l, &e), 0);
+	assert_string_equal(trail, "");
+	assert_int_equal(loop_add_fd(l, p[0], EPOLLIN, remove_both, NULL, &e), 0);
+	loop_timer_free(end);
+	close(p[0]);
+	close(p[1]);
+}
+
 static void quit_on_input(int fd, uint32_t events, void *data)
 {
 	loop_quit(l);
@@ -204,6 +234,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_timer_that_is_refused_for_a_moment_fires, start,
 						stop),
 		cmocka_unit_test_setup_teardown(a_removed_descriptor_is_never_called, start, stop),
+		cmocka_unit_test_setup_teardown(
+			what_the_kernel_keeps_for_a_moment_is_gone_all_the_same, start, stop),
 		cmocka_unit_test_setup_teardown(a_descriptor_may_be_added_again_from_its_callback,
 						start, stop),
 		cmocka_unit_test_setup_teardown(signals_arrive_as_calls, start, stop),

@@ -21,6 +21,7 @@
 
 #define RETRY_AFTER_MOST 60
 #define DOUBT_MS	 10000 /* a server that is only slow is left in peace */
+#define DEAF_MS		 100
 
 static const struct kube_times usual_times = {
 	.connect_ms = 10000,
@@ -224,22 +225,55 @@ static int want_timer(CURLM *multi, long ms, void *data)
 	return 0;
 }
 
-/* seen: what the socket waits for already, kept by libcurl for us; NULL: it is new */
+static void socket_watch(struct kube *k, int fd, uint32_t events)
+{
+	if (loop_add_fd(k->loop, fd, events, on_socket, k, NULL) == 0)
+		return;
+	MEM_GROW(k->deaf, k->n_deaf);
+	k->deaf[k->n_deaf++] = (struct kube_deaf){fd, events};
+	loop_timer_arm(k->again, DEAF_MS);
+}
+
+static void socket_forget(struct kube *k, int fd)
+{
+	size_t kept = 0;
+
+	loop_del_fd(k->loop, fd);
+	for (size_t i = 0; i < k->n_deaf; i++)
+		if (k->deaf[i].fd != fd)
+			k->deaf[kept++] = k->deaf[i];
+	k->n_deaf = kept;
+}
+
+static void on_again(void *data)
+{
+	struct kube *k = data;
+	__cleanup_free struct kube_deaf *deaf = TAKE(k->deaf);
+	size_t n = k->n_deaf;
+
+	k->n_deaf = 0;
+	for (size_t i = 0; i < n; i++)
+		socket_watch(k, deaf[i].fd, deaf[i].events);
+}
+
+/*
+ * seen: what the socket waits for already, kept by libcurl for us; NULL: it is new. Never -1:
+ * libcurl would not do anything any more, for as long as the daemon lives.
+ */
 static int want_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *seen)
 {
 	struct kube *k = data;
 	uint32_t events = 0;
 
 	if (seen)
-		loop_del_fd(k->loop, fd);
+		socket_forget(k, fd);
 	if (what == CURL_POLL_REMOVE)
 		return 0;
 	if (what & CURL_POLL_IN)
 		events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
 		events |= EPOLLOUT;
-	if (loop_add_fd(k->loop, fd, events, on_socket, k, NULL) < 0)
-		return -1;
+	socket_watch(k, fd, events);
 	curl_multi_assign(k->multi, fd, k);
 	return 0;
 }
@@ -299,6 +333,8 @@ static int start(struct kube *k, struct err *e)
 	if (r == 0)
 		r = loop_timer_new(k->loop, on_later, k, &k->later, e);
 	if (r == 0)
+		r = loop_timer_new(k->loop, on_again, k, &k->again, e);
+	if (r == 0)
 		r = set_base(k, e);
 	if (r < 0)
 		return r;
@@ -346,6 +382,8 @@ void kube_free(struct kube *k)
 	curl_slist_free_all(k->connect_to);
 	loop_timer_free(k->timer);
 	loop_timer_free(k->later);
+	loop_timer_free(k->again);
+	free(k->deaf);
 	kube_conf_done(&k->conf);
 	free(k->base);
 	free(k);

@@ -22,6 +22,12 @@ struct kube_times {
 	int list_ms;  /* a list without a byte for so long has failed */
 };
 
+/* A socket of libcurl's that the kernel had no room for in the loop, and its events. */
+struct kube_deaf {
+	int fd;
+	uint32_t events;
+};
+
 struct kube {
 	struct loop *loop;
 	struct kube_conf conf;
@@ -31,7 +37,10 @@ struct kube {
 	CURLM *multi;
 	struct loop_timer *timer; /* libcurl's */
 	struct loop_timer *later; /* ours: there is something to start, end or release */
-	bool within;		  /* libcurl is running */
+	struct loop_timer *again; /* to take into the loop what it did not take */
+	struct kube_deaf *deaf;
+	size_t n_deaf;
+	bool within; /* libcurl is running */
 	struct kube_xfer *xfers, *last;
 	unsigned int retry_after;
 	bool refused; /* 401 was its last word */

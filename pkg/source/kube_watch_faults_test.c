@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "source/kube_priv.h"
 #include "source/kube_watch.h"
@@ -20,6 +23,18 @@
 
 static struct fake_world w;
 static struct fake_script script;
+
+static int full; /* so many descriptors the loop's epoll does not take */
+
+int epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev)
+{
+	if (op == EPOLL_CTL_ADD && full > 0) {
+		full--;
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_epoll_ctl, epoll, op, fd, ev);
+}
 
 static int stop(void **state)
 {
@@ -274,6 +289,21 @@ static void watches_and_calls_do_not_disturb_each_other(void **state)
 		kube_watch_free(more[i]);
 }
 
+static void a_socket_that_the_loop_does_not_take_is_heard_a_moment_later(void **state)
+{
+	static const int refusals[] = {1, 2, 7};
+
+	for (size_t i = 0; i < N(refusals); i++) {
+		play((struct fake_script){.lists = {FAKE_LIST1}, .watches = {FAKE_HELD}});
+		full = refusals[i];
+		fake_world_until(&w, "begin +shop/a@3 synced");
+		assert_int_equal(full, 0);
+		fake_world_call(&w, &(struct kube_request){.path = "/x"});
+		assert_int_equal(w.status, 200);
+		fake_world_stop(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +320,8 @@ int main(void)
 		cmocka_unit_test_teardown(a_watch_that_always_ends_at_once_is_trouble_and_no_storm,
 					  stop),
 		cmocka_unit_test_teardown(a_server_that_forgets_at_once_is_not_stormed, stop),
+		cmocka_unit_test_teardown(
+			a_socket_that_the_loop_does_not_take_is_heard_a_moment_later, stop),
 		cmocka_unit_test_teardown(watches_and_calls_do_not_disturb_each_other, stop),
 	};
 

@@ -118,7 +118,8 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_s
 		{IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
 		{IPPROTO_TCP, TCP_USER_TIMEOUT, UNANSWERED_MS},
 	};
-	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	/* libcurl asks for it as well, but does not look whether it got it, and would block us */
+	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->protocol);
 
 	for (size_t i = 0; fd >= 0 && i < sizeof(options) / sizeof(options[0]); i++)
 		setsockopt(fd, options[i].level, options[i].name, &options[i].value,
