@@ -160,6 +160,10 @@ void coming_ready(struct moves *m, struct channel *c, const struct addr *addrs, 
 	for (size_t i = 0; i < n; i++) {
 		struct coming *k = coming_get(m, addrs[i], UNASKED_MS);
 
+		/* who asks again has not heard that we took it: it was started anew, or we were */
+		if (k->taken)
+			k->until = clock_ms() + UNASKED_MS;
+		k->taken = false;
 		k->channel = c;
 		k->from = channel_peer(c);
 		k->ready = true;

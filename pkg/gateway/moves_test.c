@@ -297,6 +297,33 @@ static void two_had_it_until_the_last_word_of_who_lets_go(void **state)
 	world_end(&w);
 }
 
+/* It had not heard yet that the other one has it, and still has it itself. */
+static void who_is_started_anew_as_it_lets_go_is_answered_again(void **state)
+{
+	struct world w = {.new = {.comes = true, .deaf = true}};
+	uint16_t port;
+	int64_t anew;
+
+	world_start(&w, GATEWAY_KEY);
+	port = channels_port(moves_channels(w.new.m));
+	gw_pass(&w.old);
+	run_until_told(&w, 1);
+	w.new.deaf = false;
+	gw_pass(&w.new);
+	assert_true(w.new.has &&w.old.has);
+	moves_free(w.old.m);
+	world_turn(&w);
+	gw_start(&w, &w.old, GATEWAY_KEY, port);
+	anew = clock_ms();
+	gw_pass(&w.old);
+	assert_true(w.old.has);
+	run_until_moved(&w);
+	assert_true(clock_ms() - anew < MOVE_LEAVE_MS / 2);
+	assert_int_equal(w.old.counts.left, 1);
+	assert_int_equal(w.old.counts.left_alone, 0);
+	world_end(&w);
+}
+
 /* Who has it was away, and is LIVE again in a moment: then it keeps it. */
 static void who_joins_is_taken_at_its_word_after_a_while(void **state)
 {
@@ -453,6 +480,7 @@ int main(void)
 		cmocka_unit_test(nobody_waits_for_ever_for_who_is_silent),
 		cmocka_unit_test(who_has_it_already_takes_the_connections_and_says_so),
 		cmocka_unit_test(two_had_it_until_the_last_word_of_who_lets_go),
+		cmocka_unit_test(who_is_started_anew_as_it_lets_go_is_answered_again),
 		cmocka_unit_test(who_joins_is_taken_at_its_word_after_a_while),
 		cmocka_unit_test(who_joins_and_keeps_it_has_told_nothing),
 		cmocka_unit_test(an_address_is_let_go_of_though_nobody_takes_it),
