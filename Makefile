@@ -244,7 +244,7 @@ alerts:
 	@scripts/install-deps --full
 	@scripts/alerts
 
-# every system call of every verb and of the daemon, every fault: about half an hour
+# every system call of every verb and of the daemon, every fault: about an hour
 faults: all e2e-tools
 	@e2e/faults/run $(FAULTS); r=$$?; $(if $(FAULTS),,e2e/faults/powercut || r=1;) exit $$r
 

@@ -2,7 +2,7 @@
 world, once() does it with the fault and judges; calls() lists the system calls to choose from."""
 import json
 
-from world import KILLED, OFFICE, Problem, require
+from world import KILLED, OFFICE, Problem, World, require
 
 
 class Call:
@@ -31,9 +31,11 @@ def verdict(run, why, stdout_hit=False):
 
 class Case:
     name = ""
+    world = World
     daemon = False
     pod_stays = False  # from begin() to end()
     faults_per_call = None  # all of them; where a run takes long, so many, in turn
+    most = None  # calls that are taken, evenly, of a run that makes very many; None: all
     shards = 1  # that share its runs, each in a world of its own
     starts = True  # a program: its first calls are the dynamic linker's
     looks = 1  # undisturbed runs that its calls are taken from: where one calls more than another
@@ -72,8 +74,11 @@ class Case:
         return listed
 
     def calls(self):
-        """Those of all looks: of the longest, and behind them what only others had."""
+        """Those of all looks: of the longest, and behind them what only others had. Where some are
+        chosen, of the shortest: they are met again."""
         lists = sorted((self.undisturbed() for _ in range(self.looks)), key=len, reverse=True)
+        if self.most:
+            return lists[-1]
         known = {call.id: call for listed in reversed(lists) for call in listed}
         longest = {call.id for call in lists[0]}
         return lists[0] + [call for call in known.values() if call.id not in longest]

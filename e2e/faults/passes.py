@@ -21,6 +21,15 @@ class Pass(Case):
     def recover(self, why):
         wait_for(self.converged, why)
 
+    def mend(self):
+        try:
+            self.recover("mend")
+        except Problem:
+            self.w.daemon_stop()
+            self.w.scrub()
+            self.w.daemon_start()
+            self.added("mend")
+
     def begin(self):
         super().begin()
         self.added("begin")

@@ -153,6 +153,8 @@ class Pod:
 
 class World:
     """with World() as w. The process itself is in the node's network namespace."""
+    target = "node1"  # whose daemon it is that meets the faults
+    home = "node1"    # who has the addresses in the beginning
 
     def __init__(self):
         self.lab = laboratory.Lab("node1", LAB_LOG="info")
@@ -161,29 +163,20 @@ class World:
         self.ports = itertools.cycle(PORTS)
 
     def __enter__(self):
-        self.lab.__enter__()
+        self.up()
         self.prefix, self.path = self.lab.prefix, pathlib.Path(self.lab.path)
         self.dir = self.path / "node1"
-        self.office = 0
-        self.lab("gateway_on node1", f"""policy 10-gateway.yaml <<'END'
-apiVersion: sluice.dev/v1alpha1
-kind: EgressGateway
-metadata: {{name: office}}
-spec:
-  addresses: [{{range: 172.31.7.50-172.31.7.51}}, {{range: "fd31:7::50-fd31:7::51"}}]
-  allowedNamespaces: {{}}
-END""")
-        self.policy_set(0)
-        self.lab("node_start node1", "gateway_wait node1", "LAB_PLAIN='[]' chain_write bridge")
-        self.pod = Pod(self.lab, "p")
-        self.result = self.pod.result
         self.node_ns = os.open(self.lab.netns("node1"), os.O_RDONLY)
         os_setns(self.node_ns)
+        self.node_args = self.lab('node_args node1; echo "${NODE_ARGS[@]}"').split()
+        self.objects()
+        self.lab(f"gateway_wait {self.home}", "LAB_PLAIN='[]' chain_write bridge")
+        self.pod = Pod(self.lab, "p")
+        self.result = self.pod.result
         # what the flood opened is over soon: each open connection costs a pass its share
         for timeout in ("udp_timeout", "udp_timeout_stream"):
             self.lab(f"on node1 sysctl -qw net.netfilter.nf_conntrack_{timeout}=1")
         self.entry = json.loads(self.lab("sluice_entry node1"))
-        self.node_args = self.lab('node_args node1; echo "${NODE_ARGS[@]}"').split()
         self.report = self.path / "report"
         self.flood = Flood(self)
         return self
@@ -192,6 +185,27 @@ END""")
         self.flood.pause()
         os_setns(self.outer_ns)  # what is in the lab ends with it
         self.lab.__exit__(*exc)
+
+    @classmethod
+    def missing(cls):
+        """Why there can be no such world here; None: there can."""
+
+    def up(self):
+        """The laboratory."""
+        self.lab.__enter__()
+
+    def objects(self):
+        """What the policies say in the beginning, and daemons that hear it."""
+        self.lab("""policy 10-gateway.yaml <<'END'
+apiVersion: sluice.dev/v1alpha1
+kind: EgressGateway
+metadata: {name: office}
+spec:
+  addresses: [{range: 172.31.7.50-172.31.7.51}, {range: "fd31:7::50-fd31:7::51"}]
+  allowedNamespaces: {}
+END""")
+        self.policy_set(0)
+        self.daemon_start()
 
     # ---- programs ----
 
@@ -226,13 +240,25 @@ END""")
         return self.call([BIN / "sluiced", *self.node_args, *arguments], n=n, fault=fault)
 
     def daemon_pid(self):
-        return int((self.path / "pids/sluiced-node1").read_text())
+        return int((self.path / f"pids/sluiced-{self.target}").read_text())
 
     def daemon_start(self):
-        self.lab("node_start node1")
+        self.lab(f"node_start {self.target}")
 
     def daemon_stop(self):
-        self.lab("node_stop node1")
+        self.lab(f"node_stop {self.target}")
+
+    def told(self, node="node1", op="status", **more):
+        """What a daemon answers; None: it does not."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.settimeout(2)
+            try:
+                s.connect(str(self.path / node / "run/sluiced.sock"))
+                s.send(json.dumps({"v": 1, "op": op, **more}).encode())
+                answer = json.loads(s.recv(1 << 20))
+            except (OSError, ValueError):
+                return None
+        return answer if answer["ok"] else None
 
     # ---- what the policies say ----
 
