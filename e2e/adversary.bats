@@ -170,6 +170,12 @@ through() {
 		"ip:10.244.9.9,$DENIED_V4" "udp:4000,$PORT" data:wrapped
 }
 
+# on_link POD MAC ADDR: the same to all who listen there, as the node does
+on_link() {
+	send_frame "$1" "eth:$(pod_mac "$1"),$2" "ip:$(pod_ip "$1" 4),$3" udp:4001,8472 vxlan:1 \
+		eth:02:00:00:00:08:09,02:00:00:00:08:01 "ip:10.244.9.9,$DENIED_V4" "udp:4000,$PORT" data:wrapped
+}
+
 @test "a packet wrapped for the main CNI's own tunnel does not get past a rule" {
 	local node
 	office_up
@@ -178,12 +184,17 @@ through() {
 	overlay node1 gw1
 	for node in node1 gw1; do through "$node" "${NODE_V4[$node]}" web; done
 	through node1 10.244.1.1 web # the node's address as the pods have it
+	through node1 169.254.83.1 web # that of sluice0
+	on_link web ff:ff:ff:ff:ff:ff 255.255.255.255
+	on_link web 01:00:5e:00:00:01 224.0.0.1
 	sleep 0.3
 	only_from
-	lab_wait 100 dropped_some node1 forged-tunnel 9
+	lab_wait 100 dropped_some node1 forged-tunnel 14
 	# the laboratory's tunnel works
 	through node1 "${NODE_V4[node1]}" plain
 	lab_wait 100 saw pkt-udp 10.244.9.9 2
+	on_link plain ff:ff:ff:ff:ff:ff 255.255.255.255
+	lab_wait 100 saw pkt-udp 10.244.9.9 3
 }
 
 @test "a checksum that is left to the card is written over no address and no port" {

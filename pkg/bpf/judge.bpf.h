@@ -51,6 +51,15 @@ static __always_inline bool is_inside(const struct pkt *p)
 	return inside_by(inside_flags(&p->dst), p);
 }
 
+/*
+ * A tunnel that a node would take apart: to what lies inside, or to whoever is on the pod's link,
+ * as the node is.
+ */
+static __always_inline bool tunnel_to_node(const struct pkt *p, __u32 inside)
+{
+	return slu_tunnelled(p->key) && (inside_by(inside, p) || addr_link_local(&p->dst));
+}
+
 /* NULL: by this port it leads nowhere outside. */
 static __always_inline struct slu_service *service_of(const struct pkt *p)
 {
@@ -106,9 +115,9 @@ __noinline int slu_consult(struct ruling *r, struct pkt *p, __u32 policy)
 	if (found)
 		policy_touch(found, p);
 	inside = inside_flags(&p->dst);
+	if (tunnel_to_node(p, inside))
+		return SLU_DROP_FORGED_TUNNEL;
 	if (inside_by(inside, p)) {
-		if (slu_tunnelled(p->key))
-			return SLU_DROP_FORGED_TUNNEL;
 		r->flags = RULED_INSIDE | (inside & SLU_INSIDE_SERVICE ? RULED_SERVICE : 0);
 		return 0;
 	}
@@ -367,11 +376,11 @@ static __always_inline __u32 judge_unruled(struct __sk_buff *skb, const struct s
 	if (pod->flags & SLU_POD_QUARANTINE && inside & SLU_INSIDE_SERVICE &&
 	    (p->flags & PKT_FRAG_LATER || service_of(p)))
 		return SLU_DROP_QUARANTINE;
+	if (governed(pod) && tunnel_to_node(p, inside))
+		return SLU_DROP_FORGED_TUNNEL;
 	if (inside_by(inside, p)) {
 		if (!governed(pod))
 			return JUDGED_UNTOUCHED;
-		if (slu_tunnelled(p->key))
-			return SLU_DROP_FORGED_TUNNEL;
 		/* what is open to a Service that leads outside may be kept as what it began as */
 		return inside & SLU_INSIDE_SERVICE && service_of(p) ? 0 : JUDGED_INSIDE;
 	}
@@ -394,7 +403,10 @@ static __always_inline __u32 judge(struct __sk_buff *skb, const struct slu_confi
 	/* where it really goes was not judged: before what passes by its destination alone */
 	if (p->flags & PKT_ROUTED && governed(pod))
 		return SLU_DROP_MALFORMED;
-	if (!(governed(pod) || pod->audit) || addr_multicast(&p->dst) || p->flags & PKT_CONTROL)
+	if (addr_multicast(&p->dst))
+		return governed(pod) && slu_tunnelled(p->key) ? SLU_DROP_FORGED_TUNNEL
+							      : JUDGED_UNTOUCHED;
+	if (!(governed(pod) || pod->audit) || p->flags & PKT_CONTROL)
 		return JUDGED_UNTOUCHED;
 	if (!pod->policy || pod->flags & SLU_POD_QUARANTINE)
 		return judge_unruled(skb, c, pod, p);

@@ -408,6 +408,31 @@ static void never_marks_before_the_configuration_is_there(void **state)
 	assert_int_equal(bpf_map_set(world_pins(), BPF_MAP_CONFIG, &zero, &saved, &e), 0);
 }
 
+/* To all on the link, as the node is, and to its own addresses there. */
+static void lets_no_governed_pod_speak_as_a_tunnel_on_its_link(void **state)
+{
+	static const char *const to[][2] = {{POD_V4, "255.255.255.255"},
+					    {POD_V4, "224.0.0.1"},
+					    {POD_V4, "169.254.83.1"},
+					    {POD_V6, "ff02::1"},
+					    {POD_V6, "fe80::53:1"}};
+	struct packet p;
+
+	world();
+	for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
+		world_pod_set(POD_GOVERNED, 0);
+		world_udp(&p, to[i][0], to[i][1], 8472);
+		world_expect_drop(PROG, &p, SLU_DROP_FORGED_TUNNEL, to[i][1]);
+		world_pod_set(POD_QUARANTINED, 0);
+		world_expect_drop(PROG, &p, SLU_DROP_FORGED_TUNNEL, to[i][1]);
+		world_pod_set(POD_FREE, 0);
+		world_expect_mark(PROG, &p, 0, "no policy");
+	}
+	world_pod_set(POD_GOVERNED, 0);
+	world_udp(&p, POD_V6, "ff02::1", 8473);
+	world_expect_mark(PROG, &p, 0, "another port");
+}
+
 /* To a node, or to whom translation may make one of. */
 static void lets_no_governed_pod_speak_as_a_tunnel(void **state)
 {
@@ -454,6 +479,7 @@ int main(void)
 		cmocka_unit_test(a_syn_ends_what_was_kept),
 		cmocka_unit_test(takes_dns_over_tcp_but_not_other_protocols_as_inside),
 		cmocka_unit_test(lets_no_governed_pod_speak_as_a_tunnel),
+		cmocka_unit_test(lets_no_governed_pod_speak_as_a_tunnel_on_its_link),
 		cmocka_unit_test(never_marks_before_the_configuration_is_there),
 	};
 

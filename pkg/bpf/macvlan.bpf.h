@@ -138,6 +138,8 @@ static __always_inline int macvlan_judge(struct __sk_buff *skb, const struct who
 	__u32 judged = judge(skb, config_get(), pod, p), reason = JUDGED_REASON(judged), *known;
 	struct slu_flow f = {};
 
+	if (addr_multicast(&p->dst) && reason)
+		return drop(skb, reason);
 	if (judged & JUDGED_INSIDE || addr_multicast(&p->dst) || p->flags & PKT_CONTROL)
 		return TC_ACT_UNSPEC;
 	if (reason == SLU_DROP_MALFORMED)

@@ -193,6 +193,10 @@ static void checks_well_formedness_and_neighbours(void **state)
 	packet_nd(&p, 135, "fe80::1", 1, POD_MAC);
 	packet_finish(&p);
 	passes(&p, "neighbour solicitation");
+	world_udp(&p, POD_V4, "255.255.255.255", 8472);
+	dropped(&p, SLU_DROP_FORGED_TUNNEL, "a tunnel to every node there");
+	world_udp(&p, POD_V6, "ff02::1", 8472);
+	dropped(&p, SLU_DROP_FORGED_TUNNEL, "the same by IPv6");
 }
 
 static void tcp_syn(struct packet *p)

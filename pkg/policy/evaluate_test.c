@@ -228,8 +228,14 @@ static void no_tunnel_leads_inside_from_a_pod_with_a_policy(void **state)
 	EXPECT(POLICY("p", "  default: {action: Allow}\n"),
 	       {"10.244.3.3", "udp/8472", SLU_DROP_FORGED_TUNNEL, NULL},
 	       {"203.0.113.250", "udp/4789", SLU_DROP_FORGED_TUNNEL, NULL},
-	       {"10.244.3.3", "tcp/4789", SLU_OK, NULL}, {OUT, "udp/4789", SLU_OK, NULL});
-	EXPECT(GATEWAYS, {"10.244.3.3", "udp/8472", SLU_OK, NULL});
+	       {"169.254.83.1", "udp/8472", SLU_DROP_FORGED_TUNNEL, NULL},
+	       {"255.255.255.255", "udp/8472", SLU_DROP_FORGED_TUNNEL, NULL},
+	       {"fe80::1", "udp/8472", SLU_DROP_FORGED_TUNNEL, NULL},
+	       {"ff02::1", "udp/8472", SLU_DROP_FORGED_TUNNEL, NULL},
+	       {"ff02::1", "udp/8473", SLU_OK, NULL}, {"10.244.3.3", "tcp/4789", SLU_OK, NULL},
+	       {OUT, "udp/4789", SLU_OK, NULL});
+	EXPECT(GATEWAYS, {"255.255.255.255", "udp/8472", SLU_OK, NULL},
+	       {"10.244.3.3", "udp/8472", SLU_OK, NULL});
 }
 
 static void a_missing_gateway_drops(void **state)

@@ -257,6 +257,14 @@ static bool endpoints_differ(const struct explain *x, const struct program *p,
 	return false;
 }
 
+/* A node would take it apart, whatever rules say: inside, and whoever is on the pod's link. */
+static bool is_tunnel_to_node(const struct explain *x, const struct explain_query *q)
+{
+	return (x->undecided || x->binding.n) && slu_tunnelled(q->l4_key) &&
+	       (x->scope == EXPLAIN_INSIDE || x->scope == EXPLAIN_LINK_LOCAL ||
+		addr_is_multicast(q->dst));
+}
+
 int policy_explain(const struct compiled *c, const struct explain_query *query,
 		   struct explain **ret)
 {
@@ -276,9 +284,6 @@ int policy_explain(const struct compiled *c, const struct explain_query *query,
 		return r;
 	if (x->undecided && is_governed(x))
 		x->reason = SLU_DROP_QUARANTINE;
-	if (x->scope == EXPLAIN_INSIDE && (x->undecided || x->binding.n) &&
-	    slu_tunnelled(q->l4_key))
-		x->reason = SLU_DROP_FORGED_TUNNEL;
 	if (!x->undecided && x->binding.n && is_governed(x)) {
 		struct decision d;
 
@@ -292,6 +297,8 @@ int policy_explain(const struct compiled *c, const struct explain_query *query,
 			x->reason = SLU_DROP_SERVICE_OUTSIDE;
 		program_free(p);
 	}
+	if (is_tunnel_to_node(x, q))
+		x->reason = SLU_DROP_FORGED_TUNNEL;
 	*ret = TAKE(x);
 	return 0;
 }

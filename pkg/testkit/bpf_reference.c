@@ -217,13 +217,19 @@ static uint32_t policy(const struct wire_ip *p, bool exempt)
 
 static uint32_t judge(enum world_pod pod, const struct wire_ip *p)
 {
-	if (multicast(p->dst) || pod == POD_FREE || pod == POD_EXEMPT_FREE)
+	bool tunnel = packet_wraps(p->proto, p->later ? NULL : p->l4);
+
+	if (pod == POD_FREE || pod == POD_EXEMPT_FREE)
 		return 0;
+	if (multicast(p->dst))
+		return tunnel ? SLU_DROP_FORGED_TUNNEL : 0;
 	if (is_icmp6(p) && p->l4[0] >= 133 && p->l4[0] <= 137 && wire_in(p->dst, "fe80::", 10))
 		return 0; /* neighbour discovery on the link */
+	if (tunnel &&
+	    (inside(p) || wire_in(p->dst, "169.254.0.0", 16) || wire_in(p->dst, "fe80::", 10)))
+		return SLU_DROP_FORGED_TUNNEL;
 	if (inside(p))
-		return packet_wraps(p->proto, p->later ? NULL : p->l4) ? SLU_DROP_FORGED_TUNNEL
-								       : SLU_ID_CHECK;
+		return SLU_ID_CHECK;
 	if (pod == POD_QUARANTINED)
 		return SLU_DROP_QUARANTINE;
 	if (pod == POD_WITHOUT_MAP)
