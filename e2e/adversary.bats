@@ -185,11 +185,12 @@ on_link() {
 	for node in node1 gw1; do through "$node" "${NODE_V4[$node]}" web; done
 	through node1 10.244.1.1 web # the node's address as the pods have it
 	through node1 169.254.83.1 web # that of sluice0
+	on_link web "$(next_mac)" 172.31.7.255 # of the nodes' subnet
 	on_link web ff:ff:ff:ff:ff:ff 255.255.255.255
 	on_link web 01:00:5e:00:00:01 224.0.0.1
 	sleep 0.3
 	only_from
-	lab_wait 100 dropped_some node1 forged-tunnel 14
+	lab_wait 100 dropped_some node1 forged-tunnel 15
 	# the laboratory's tunnel works
 	through node1 "${NODE_V4[node1]}" plain
 	lab_wait 100 saw pkt-udp 10.244.9.9 2

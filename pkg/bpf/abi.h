@@ -459,6 +459,9 @@ struct slu_owned_key {
 	(1u << 2) /* a cluster CIDR: a tunnel's inner source (and a reply's destination) */
 #define SLU_INSIDE_SERVICE \
 	(1u << 3) /* a Service that leads outside by some port: look into "services" */
+#define SLU_INSIDE_SHARED                                                                        \
+	(1u << 4) /* it is not: broadcast or anycast of the node's links, which it takes as well \
+		   */
 
 /*
  * map "services": HASH: what translation will make of a destination. A packet to a Service is

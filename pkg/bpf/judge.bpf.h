@@ -57,7 +57,8 @@ static __always_inline bool is_inside(const struct pkt *p)
  */
 static __always_inline bool tunnel_to_node(const struct pkt *p, __u32 inside)
 {
-	return slu_tunnelled(p->key) && (inside_by(inside, p) || addr_link_local(&p->dst));
+	return slu_tunnelled(p->key) &&
+	       (inside_by(inside, p) || inside & SLU_INSIDE_SHARED || addr_link_local(&p->dst));
 }
 
 /* NULL: by this port it leads nowhere outside. */

@@ -126,8 +126,8 @@ static __always_inline bool is_loopback(const struct slu_addr *a)
 /* A destination that a gateway may send to: outside, and neither its own link nor itself. */
 static __always_inline bool is_outside(const struct slu_addr *a)
 {
-	return !(inside_flags(a) & (SLU_INSIDE_ALL | SLU_INSIDE_POD)) && !addr_multicast(a) &&
-	       !addr_link_local(a) && !is_loopback(a);
+	return !(inside_flags(a) & (SLU_INSIDE_ALL | SLU_INSIDE_POD | SLU_INSIDE_SHARED)) &&
+	       !addr_multicast(a) && !addr_link_local(a) && !is_loopback(a);
 }
 
 #define ENDS_REQUEST  (1u << 0) /* from a pod to an outside */

@@ -187,6 +187,22 @@ static void inside_compile(struct compiled *c, const struct node_view *node)
 	*n = cidrs_sort_unique(*v, *n);
 }
 
+/* Subnets of two addresses and of one have neither (RFC 3021, 6164). */
+static void shared_compile(struct compiled *c, const struct node_view *node)
+{
+	for (size_t i = 0; i < node->n_ifaces; i++) {
+		for (size_t j = 0; j < node->ifaces[i].n_addrs; j++) {
+			struct cidr own = node->ifaces[i].addrs[j],
+				    net = cidr_make(own.addr, own.len);
+
+			if (net.len < 127 && !addr_is_loopback(own.addr))
+				append_cidr(&c->shared, &c->n_shared,
+					    cidr_host(cidr_is_v4(net) ? cidr_last(net) : net.addr));
+		}
+	}
+	c->n_shared = cidrs_sort_unique(c->shared, c->n_shared);
+}
+
 int cluster_compile(struct compiled *c, const struct node_view *node, struct err *e)
 {
 	cluster_cidrs_compile(c, node);
@@ -196,6 +212,7 @@ int cluster_compile(struct compiled *c, const struct node_view *node, struct err
 			       "SluiceConfig \"default\" or podCIDRs of the Nodes");
 	nodes_compile(c, node);
 	inside_compile(c, node);
+	shared_compile(c, node);
 	services_compile(c);
 	return 0;
 }

@@ -158,6 +158,11 @@ const struct identity *compiled_identities(const struct compiled *c, size_t *ret
  * this node's own addresses, the endpoints of default/kubernetes.
  */
 const struct cidr *compiled_inside(const struct compiled *c, size_t *ret_n);
+/*
+ * Addresses that lie outside, and at which this node listens as others do: broadcast of its IPv4
+ * subnets, subnet-router anycast of its IPv6 ones (RFC 4291 2.6.1). Sorted, unique.
+ */
+const struct cidr *compiled_shared(const struct compiled *c, size_t *ret_n);
 /* Those of them that hold pods and services. */
 const struct cidr *compiled_cluster_cidrs(const struct compiled *c, size_t *ret_n);
 /*

@@ -47,6 +47,7 @@ void compiled_free(struct compiled *c)
 	services_done(c);
 	free(c->inside);
 	free(c->cluster_cidrs);
+	free(c->shared);
 	free(c->nodes);
 	free(c->node_docs);
 	free(c->self_name);
@@ -80,6 +81,12 @@ const struct cidr *compiled_inside(const struct compiled *c, size_t *ret_n)
 {
 	*ret_n = c->n_inside;
 	return c->inside;
+}
+
+const struct cidr *compiled_shared(const struct compiled *c, size_t *ret_n)
+{
+	*ret_n = c->n_shared;
+	return c->shared;
 }
 
 const struct cidr *compiled_cluster_cidrs(const struct compiled *c, size_t *ret_n)

@@ -258,11 +258,13 @@ static bool endpoints_differ(const struct explain *x, const struct program *p,
 }
 
 /* A node would take it apart, whatever rules say: inside, and whoever is on the pod's link. */
-static bool is_tunnel_to_node(const struct explain *x, const struct explain_query *q)
+static bool is_tunnel_to_node(const struct explain *x, const struct compiled *c,
+			      const struct explain_query *q)
 {
-	return (x->undecided || x->binding.n) && slu_tunnelled(q->l4_key) &&
-	       (x->scope == EXPLAIN_INSIDE || x->scope == EXPLAIN_LINK_LOCAL ||
-		addr_is_multicast(q->dst));
+	if (!(x->undecided || x->binding.n) || !slu_tunnelled(q->l4_key))
+		return false;
+	return x->scope == EXPLAIN_INSIDE || x->scope == EXPLAIN_LINK_LOCAL ||
+	       addr_is_multicast(q->dst) || cidrs_hold(c->shared, c->n_shared, q->dst);
 }
 
 int policy_explain(const struct compiled *c, const struct explain_query *query,
@@ -297,7 +299,7 @@ int policy_explain(const struct compiled *c, const struct explain_query *query,
 			x->reason = SLU_DROP_SERVICE_OUTSIDE;
 		program_free(p);
 	}
-	if (is_tunnel_to_node(x, q))
+	if (is_tunnel_to_node(x, c, q))
 		x->reason = SLU_DROP_FORGED_TUNNEL;
 	*ret = TAKE(x);
 	return 0;

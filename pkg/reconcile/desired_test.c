@@ -207,6 +207,9 @@ static void says_of_each_prefix_what_its_parents_say(void **state)
 	assert_int_equal(inside("10.96.0.0/16"), SLU_INSIDE_ALL | SLU_INSIDE_POD);
 	assert_int_equal(inside("192.0.2.2/32"), SLU_INSIDE_ALL);
 	assert_int_equal(inside("192.0.2.53/32"), SLU_INSIDE_DNS);
+	/* outside, but who listens there are the nodes, too: no ends of the main CNI's tunnels */
+	assert_int_equal(inside("192.0.2.255/32"), SLU_INSIDE_SHARED);
+	assert_int_equal(inside("2001:db8::/128"), SLU_INSIDE_SHARED);
 	assert_int_equal(inside("10.96.0.10/32"), SLU_INSIDE_ALL | SLU_INSIDE_POD | SLU_INSIDE_DNS);
 }
 
