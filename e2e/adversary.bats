@@ -68,6 +68,24 @@ foreign() {
 	lab_wait 100 dropped_some node1 spoofed-source 4
 }
 
+@test "what only the gateway takes for a reply does not leave it as the pod" {
+	local ip
+	chain_write ptp '.ipMasq = false'
+	office_up
+	web_add web
+	ip -n "$P-ext" route add 10.244.1.0/24 via "${NODE_V4[gw1]}"
+	ip -n "$P-ext" route add fd00:244:1::/64 via "${NODE_V6[gw1]}"
+	for ip in "$(pod_ip web 4)" "$(pod_ip web 6)"; do
+		ASK_PORT=8080 ask ext udp "$ip" sport=4000 timeout=300 || true
+	done
+	on node1 conntrack -F # as when it ends there first
+	counts reset >/dev/null
+	on web "$PROBE" dgram "$EXT_V4" 4000 sport=8080 data:late
+	on web "$PROBE" dgram "$EXT_V6" 4000 sport=8080 data:late
+	lab_wait 100 dropped_some gw1 tunnel-state 2
+	only_from
+}
+
 @test "DEL while the pod sends: nothing leaves between the plugins" {
 	office_up
 	web_add web
