@@ -151,8 +151,8 @@ static int file_open(struct object_log *l)
 	l->fd = openat(l->dirfd, l->name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (l->fd < 0 || fstat(l->fd, &st) < 0)
 		r = -errno;
-	else if (st.st_size < l->size) /* somebody removed it */
-		r = -ESTALE;
+	else if (st.st_size < l->size) /* somebody removed it, and this one is new */
+		r = -ENOENT;
 	else if (st.st_size > l->size && ftruncate(l->fd, l->size) < 0)
 		r = -errno;
 	else if (st.st_size == 0 && fsync(l->dirfd) < 0)
@@ -257,6 +257,8 @@ int object_log_sync(struct object_log *l, struct err *e)
 	r = buffer_write(l);
 	if (r == 0 && fdatasync(l->fd) < 0)
 		r = -errno;
+	if (r == -ENOENT)
+		return err_set(e, r, "write %s: somebody removed or cut it", l->name);
 	if (r < 0)
 		return err_sys(e, r, "write %s", l->name);
 	file_close(l);

@@ -137,6 +137,8 @@ int objects_keep(struct objects *o, struct err *e)
 	size_t n = 0;
 	int r = object_log_sync(o->log, e);
 
+	if (r == -ENOENT) /* their texts are nowhere else: a start asks the API for all */
+		err_wrap(e, "start sluiced again");
 	if (r < 0 || object_log_size(o->log) < REWRITE_ABOVE ||
 	    o->log_live > object_log_size(o->log) / 2)
 		return r;

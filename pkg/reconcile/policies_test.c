@@ -195,6 +195,27 @@ static void what_could_not_be_kept_is_kept_later(void **state)
 	assert_string_equal(f->p.set->namespaces[0].meta.name, "one");
 }
 
+static void what_somebody_removed_is_kept_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+
+	write_policy(f, NAMESPACE("one"));
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	policies_keep(&f->p, f->dir, f->state_fd);
+	assert_int_equal(unlinkat(f->state_fd, "last-good.log", 0), 0);
+	write_policy(f, NAMESPACE("two"));
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	policies_keep(&f->p, f->dir, f->state_fd); /* it is noticed */
+	f->p.keep_at = 0;
+	policies_keep(&f->p, f->dir, f->state_fd);
+	write_policy(f, "kind: Nonsense\n");
+	policies_done(&f->p);
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	assert_true(f->p.last_good);
+	assert_string_equal(f->p.set->namespaces[0].meta.name, "two");
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, folders_make, folders_remove)
@@ -204,6 +225,7 @@ int main(void)
 		T(the_last_good_ones_are_those_that_were_kept),
 		T(what_an_edit_leaves_alone_is_kept_with_it),
 		T(what_could_not_be_kept_is_kept_later),
+		T(what_somebody_removed_is_kept_anew),
 	};
 
 	return cmocka_run_group_tests_name("reconcile/policies", tests, NULL, NULL);
