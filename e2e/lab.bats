@@ -99,6 +99,7 @@ lingers() {
 	gone "$pid"
 	# what stands there is another's: it has ended, and its number was given again
 	daemon other sleep 600
+	sleep 0.1 # ticks are of 10 ms, and no number comes round in one
 	daemon short true
 	lab_wait 50 daemon_gone short
 	cp "$LAB/pids/other" "$LAB/pids/short"
