@@ -152,6 +152,7 @@ class Start(Pass):
         pid.unlink(missing_ok=True)
         if self.child():
             pid.write_text(f"{self.child()}\n")
+            w.lab("began $(cat $LAB/pids/sluiced-node1) >$LAB/began/sluiced-node1")  # else daemon_stop leaves it alone
 
     def child(self):
         try:
