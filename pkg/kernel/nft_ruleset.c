@@ -237,9 +237,7 @@ static const struct rule_def rules[] = {
 	 "a request from where the others came",
 	 {DIRECTION(ORIGINAL), DO(SAME_NODE), DO(AS_SENT), ACCEPT}},
 	{ARRIVED, "remember the pod's node", {DIRECTION(ORIGINAL), DO(ANY_ID), DO(TO_NODE_IN)}},
-	{ARRIVED,
-	 "no request: its priority is its node",
-	 {PRIORITY_NONE, DIRECTION(REPLY), CLEAR, ACCEPT}},
+	{ARRIVED, "no request, which has a mark", {UNMARKED, DIRECTION(REPLY), ACCEPT}},
 	{ARRIVED, "no such node, or a reply nobody asked for", {COUNT(TUNNEL_STATE), DROP}},
 
 	{REJECTED, "", {COUNT(REJECTED)}},

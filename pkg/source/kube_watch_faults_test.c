@@ -38,6 +38,7 @@ int epoll_ctl(int epoll, int op, int fd, struct epoll_event *ev)
 
 static int stop(void **state)
 {
+	full = 0;
 	fake_world_stop(&w);
 	return 0;
 }
@@ -297,7 +298,9 @@ static void a_socket_that_the_loop_does_not_take_is_heard_a_moment_later(void **
 		play((struct fake_script){.lists = {FAKE_LIST1}, .watches = {FAKE_HELD}});
 		full = refusals[i];
 		fake_world_until(&w, "begin +shop/a@3 synced");
-		assert_int_equal(full, 0);
+		/* libcurl's own timers may bring it there before all are used up */
+		assert_true(full < refusals[i]);
+		full = 0;
 		fake_world_call(&w, &(struct kube_request){.path = "/x"});
 		assert_int_equal(w.status, 200);
 		fake_world_stop(&w);
