@@ -434,7 +434,7 @@ pod_del() {
 pod_ip() { jq -r --arg colon "$([ "$2" = 6 ] && echo :)" '.ips[].address | split("/")[0] |
 	select(contains(":") == ($colon != ""))' "$LAB/$1.result" | head -n 1; }
 # not from /sys, which shows the namespace it was mounted in
-pod_mac() { ip -n "$P-$1" -j link show eth0 | jq -r '.[0].address'; }
+pod_mac() { ip -n "$P-$1" -o link show eth0 | sed 's|.*link/ether \([0-9a-f:]*\).*|\1|'; }
 pod_veth() { jq -r '[.interfaces[] | select((.sandbox // "") == "" and (.name | test("^(veth|cali|eni)")))][0].name' "$LAB/$1.result"; }
 
 ask() {
