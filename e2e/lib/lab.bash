@@ -22,7 +22,7 @@
 #	pod_del POD [NODE]
 #	ask POD udp|tcp ADDR   the address that ext saw
 
-[ -z "${BATS_VERSION:-}" ] || bats_require_minimum_version 1.5.0
+! declare -F bats_require_minimum_version >/dev/null || bats_require_minimum_version 1.5.0
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PROBE=$TOP/build/e2e/slprobe
 CNIRUN=${CNIRUN:-$TOP/build/e2e/cnirun}
