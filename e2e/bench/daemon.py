@@ -121,7 +121,8 @@ def of_an_api(rounds):
             status = pathlib.Path(lab("crowd_of status").strip()).read_text()
             held.append(int(status.split("VmRSS:")[1].split()[0]))
             of_files.append(int(status.split("RssFile:")[1].split()[0]))
-            lab("node_stop node1")
+            # what it knew of the objects, too: in force once all is read, as at a node's first start
+            lab("node_stop node1", 'rm -r "$LAB/node1/state"')
     return held, of_files
 
 

@@ -89,11 +89,12 @@ def theirs(stack, kind, count):
 def run(quick):
     section = Section("firewall", "The firewall, IPv4, from a pod to a server outside by its own node")
     rounds, ms = (3, 200) if quick else (15, 400)
-    sizes = (1, 1000) if quick else (1, 10, 100, 1000)
+    sizes = (1000,) if quick else (1, 10, 100, 1000)
     kinds = ("no rules", "nft sets", "iptables + ipset")
     with contextlib.ExitStack() as stack:
         labs = {("Sluice", n): ours(stack, n) for n in sizes}
-        labs |= {(kind, n): theirs(stack, kind, n) for kind in kinds for n in sizes if kind != "no rules" or n == 1}
+        labs |= {(kind, n): theirs(stack, kind, n) for kind in kinds for n in sizes
+                 if kind != "no rules" or n == sizes[0]}
         ways = {}
         for key, lab in labs.items():
             lab("lab_wait 100 asks_as p 172.31.7.11")
@@ -105,7 +106,7 @@ def run(quick):
     for n in sizes:
         for kind in kinds:
             section.figures.append(Figure(f"{n:,} policies", "ns/packet", cost["Sluice", n],
-                                          cost[kind, n if kind != "no rules" else 1], "", kind))
+                                          cost[kind, n if kind != "no rules" else sizes[0]], "", kind))
     section.curves.append(Curve("CPU per packet, whole path", "policies", "ns", {
         kind: {n: cost[kind, n] for n in sizes} for kind in ("Sluice", *kinds[1:])}))
     return section

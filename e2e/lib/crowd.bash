@@ -45,7 +45,7 @@ crowd_start() {
 	node_args node1
 	daemon sluiced-node1 on node1 "$BIN/sluiced" "${NODE_ARGS[@]}" --log-level info \
 		--kubeconfig "${2:-$(kube_kubeconfig sluiced)}" --namespace sluice-system
-	lab_wait 3000 crowd_said "${1:-$IN_FORCE}" || lab_fail "not in force: $(tail -n 5 "$log")"
+	lab_wait 3000 crowd_said "${1:-$IN_FORCE}" || lab_fail "not in force: $(tail -n 5 "$log")" || return
 	# shellcheck disable=SC2034 # for who says so
 	SECONDS_TAKEN=$(bc <<<"scale=2; ($(date -d "$SAID_AT" +%s.%N) - $from)/1")
 }
