@@ -69,12 +69,22 @@ static __always_inline int to_node(struct __sk_buff *skb, const struct slu_confi
 	return tunnel_to(skb, c, &n->v6, SLU_VNI_ADDRESS);
 }
 
+/* The other end's device has our MAC, and a device drops what it seems to have sent. */
+static __always_inline bool sender_write(struct __sk_buff *skb, const struct slu_config *c)
+{
+	struct ethhdr *eth = (void *)(long)skb->data;
+
+	if ((void *)(eth + 1) > (void *)(long)skb->data_end)
+		return false;
+	__builtin_memcpy(eth->h_source, c->mac_sender, sizeof(eth->h_source));
+	return true;
+}
+
 SEC("tc")
 int slu_to_tunnel(struct __sk_buff *skb)
 {
 	struct slu_config *c = config_get();
 	__u32 mark = skb->mark, id;
-	__u8 mac[6];
 	int reason;
 
 	if (!c || !(mark & c->mark_mask) ||
@@ -87,9 +97,7 @@ int slu_to_tunnel(struct __sk_buff *skb)
 		reason = to_node(skb, c, id);
 	if (reason)
 		return drop(skb, reason);
-	/* The other end's device has our MAC, and a device drops what it seems to have sent. */
-	__builtin_memcpy(mac, c->mac_sender, sizeof(mac));
-	if (bpf_skb_store_bytes(skb, ETH_ALEN, mac, sizeof(mac), 0))
+	if (!sender_write(skb, c))
 		return drop(skb, SLU_DROP_MALFORMED);
 	skb->mark = 0; /* the outer packet must meet no rule of ours, or it loops back here */
 	if (skb->priority <= TC_PRIO_MAX) /* else somebody classified it */
