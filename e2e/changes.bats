@@ -212,6 +212,25 @@ asked_as() { lab_wait 30 asks_as "$1" "$EGRESS_V4" && lab_wait 30 asks_as "$1" "
 	same v6 "$EGRESS_V6" "$(ask web udp "$EXT_V6")"
 }
 
+# stale ADDR: the server outside has it behind a gateway that is gone
+stale() { ip -n "$P-ext" neigh replace "$1" lladdr 02:00:00:00:00:99 dev eth0 nud reachable; }
+# behind ADDR MAC: what the server outside knows of it
+behind() { [ "$(ip -n "$P-ext" -j neigh show to "$1" dev eth0 | jq -r '.[0].lladdr')" = "$2" ]; }
+
+@test "a daemon killed before it announced what it had put on its interface does so when it starts" {
+	local mac addr
+	office_up gw1
+	mac=$(ip -n "$P-gw1" -j link show eth0 | jq -r ".[0].address")
+	node_stop gw1 KILL
+	sleep 3 # nothing that was announced before is under way
+	stale "$EGRESS_V4"
+	stale "$EGRESS_V6"
+	node_start gw1
+	for addr in "$EGRESS_V4" "$EGRESS_V6"; do
+		lab_wait 100 behind "$addr" "$mac" || lab_fail "nobody was told who has $addr"
+	done
+}
+
 in_conflict() { ctl "$1" status -o json | jq -e 'any(.addresses[]; .state == "Conflict")'; }
 
 @test "without any daemon: verdicts hold, and an identity whose address the node has" {

@@ -77,10 +77,15 @@ static void announce_again(struct claim *k, int64_t now)
 	k->next_at = k->announce ? now : 0;
 }
 
-static void claim_is_there(struct claim *k, bool again, int64_t now)
+static void claim_is_there(struct claims *c, struct claim *k, bool again, int64_t now)
 {
-	if (k->state == CLAIM_HELD && again)
+	bool held = k->state == CLAIM_HELD;
+
+	k->owed |= !held;
+	if ((held && again) || (k->owed && k->running && membership_settled(c->membership))) {
 		announce_again(k, now);
+		k->owed = false;
+	}
 	k->state = CLAIM_HELD;
 	k->problem[0] = '\0';
 	k->tries = 0;
@@ -104,7 +109,7 @@ static void claim_one(struct claims *c, struct claim *k, const struct egress_add
 	if (l->has_mac)
 		memcpy(k->mac, l->mac, sizeof(k->mac));
 	if (node_addr(node, l->ifindex, a->addr)) {
-		claim_is_there(k, back || c->returns != membership_returns(c->membership), now);
+		claim_is_there(c, k, back || c->returns != membership_returns(c->membership), now);
 		return;
 	}
 	if (running && claim_moves(c, k, a))

@@ -6,7 +6,9 @@
  * conflict, said and looked at again later. If it is another gateway that answers, that one
  * lives, and lets go or has its daemon back: no conflict, but not ours either. Who hears no
  * other gateway claims only what it can see the segment of. After it is there it is announced: at
- * once, after 100 ms, and twice more a second apart, since any one of these may be lost.
+ * once, after 100 ms, and twice more a second apart, since any one of these may be lost. One that
+ * a start finds in place is announced, too, once others could be heard: who put it there may have
+ * ended in between.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,6 +45,7 @@ struct claim {
 	bool arrives;		  /* on its interface, but nothing sent to it is taken in yet */
 	/* announcing */
 	bool announce;
+	bool owed; /* it was found in place, and who put it there may not have announced it */
 	uint32_t ifindex;
 	uint8_t mac[6];
 	bool has_mac;
