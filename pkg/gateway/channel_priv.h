@@ -33,6 +33,7 @@ struct channels {
 	const struct channel_ops *ops;
 	void *data;
 	int fd;
+	struct listener *listener; /* on fd */
 	uint64_t refused;
 	struct channel *list;
 	struct loop_timer *sweep;

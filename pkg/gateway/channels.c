@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "gateway/channel_priv.h"
+#include "loop/listener.h"
 
 size_t channels_open(const struct channels *all)
 {
@@ -116,16 +117,12 @@ static void make_room(struct channels *all, const struct channel *of)
 		channel_refuse(stranger, "it has shown no key, and others come");
 }
 
-static void on_accept(int listening, uint32_t events, void *data)
+static void on_accept(void *data, int fd, const struct sockaddr_storage *from)
 {
+	const struct sockaddr_in6 *sa = (const struct sockaddr_in6 *)from;
 	struct channels *all = data;
-	struct sockaddr_in6 sa = {0};
-	socklen_t len = sizeof(sa);
 	struct channel *c;
-	int fd = accept4(listening, (struct sockaddr *)&sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0)
-		return;
 	if (channels_open(all) >= CHANNEL_MAX_OPEN) {
 		all->refused++;
 		close(fd);
@@ -133,7 +130,7 @@ static void on_accept(int listening, uint32_t events, void *data)
 	}
 	if (channel_new(all, fd, false, &c, NULL) < 0)
 		return;
-	memcpy(c->peer.b, &sa.sin6_addr, sizeof(c->peer.b));
+	memcpy(c->peer.b, &sa->sin6_addr, sizeof(c->peer.b));
 	c->known = all->keys.heard_under && all->keys.heard_under(all->keys.data, c->peer);
 	loop_timer_arm(c->silent, CHANNEL_PROVE_MS);
 	make_room(all, c);
@@ -151,7 +148,12 @@ static int listen_on(struct channels *all, uint16_t port, struct err *e)
 	setsockopt(all->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(all->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(all->fd, 16) < 0)
 		return err_sys(e, -errno, "listen for gateways on TCP port %u", port);
-	return loop_add_fd(all->loop, all->fd, EPOLLIN, on_accept, all, e);
+	return listener_new(&(struct listener_in){.loop = all->loop,
+						  .fd = all->fd,
+						  .what = "gateways",
+						  .accepted = on_accept,
+						  .data = all},
+			    &all->listener, e);
 }
 
 int channels_new(const struct channels_in *in, struct channels **ret, struct err *e)
@@ -188,10 +190,8 @@ void channels_free(struct channels *all)
 		channel_free(c);
 	}
 	loop_timer_free(all->sweep);
-	if (all->fd >= 0) {
-		loop_del_fd(all->loop, all->fd);
-		close(all->fd);
-	}
+	listener_free(all->listener);
+	cleanup_closep(&all->fd);
 	free(all);
 }
 

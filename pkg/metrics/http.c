@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/listener.h"
 #include "metrics/text.h"
 
 #define BACKLOG 64
@@ -35,7 +36,8 @@ struct http {
 	struct loop_timer *timer, *retry;
 	struct client *clients;
 	size_t n_clients;
-	bool full;			 /* since the library looked for new ones last */
+	bool rests;			 /* there is no descriptor for who connects */
+	int64_t quiet_until;		 /* ms: that was said */
 	struct MHD_Response *page;	 /* of /metrics; NULL: to be gathered */
 	int64_t page_until, ready_until; /* ms */
 	bool ready;
@@ -57,7 +59,7 @@ static void client_new(struct http *h, struct MHD_Connection *c, void **ret)
 		.until = clock_ms() + (h->in.head_ms ? h->in.head_ms : HTTP_HEAD_MS),
 	};
 	h->clients = k;
-	h->full |= ++h->n_clients == HTTP_CLIENTS_MAX;
+	h->n_clients++;
 	*ret = k;
 }
 
@@ -219,6 +221,7 @@ static void sooner(int64_t *at, int64_t then)
 static void run(struct http *h)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
+	size_t before = h->n_clients;
 	int64_t now, next;
 
 	MHD_run(h->daemon);
@@ -230,23 +233,43 @@ static void run(struct http *h)
 		sooner(&next, h->page_until);
 	if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
 		sooner(&next, now + (int64_t)(ms < HTTP_LIFE_MS ? ms : HTTP_LIFE_MS));
-	if (h->full && h->n_clients < HTTP_CLIENTS_MAX) {
-		/* it stopped listening, and begins again in its next run, of which no event tells
-		 */
-		h->full = false;
+	/* where it had no room for more it stopped listening, and begins again in its next run, of
+	 * which no event tells */
+	if (h->n_clients < before)
 		next = now;
-	}
 	loop_timer_arm(h->timer, next < 0 ? -1 : next > now ? next - now : 0);
+}
+
+/* Without a descriptor for its first client the library tries again and again. */
+static bool rest(struct http *h)
+{
+	int r = h->n_clients ? 0 : listener_room();
+
+	if (r == 0)
+		return false;
+	listener_say("metrics", r, &h->quiet_until);
+	loop_del_fd(h->in.loop, h->fd);
+	h->rests = true;
+	loop_timer_arm(h->timer, LISTENER_REST_MS);
+	return true;
 }
 
 static void on_ready(int fd, uint32_t events, void *data)
 {
-	run(data);
+	if (!rest(data))
+		run(data);
 }
 
 static void on_timer(void *data)
 {
-	run(data);
+	struct http *h = data;
+
+	if (h->rests && loop_add_fd(h->in.loop, h->fd, EPOLLIN, on_ready, h, NULL) < 0) {
+		loop_timer_arm(h->timer, LISTENER_REST_MS);
+		return;
+	}
+	h->rests = false;
+	run(h);
 }
 
 /* ---- listening ---- */
@@ -336,7 +359,9 @@ static void daemon_close(struct http *h)
 {
 	if (!h->daemon)
 		return;
-	loop_del_fd(h->in.loop, h->fd);
+	if (!h->rests)
+		loop_del_fd(h->in.loop, h->fd);
+	h->rests = false;
 	MHD_stop_daemon(h->daemon);
 	h->daemon = NULL;
 	h->port = 0;

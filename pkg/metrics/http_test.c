@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -290,6 +292,89 @@ static void all_addresses_are_those_of_both_families(void **state)
 	world_down(&w);
 }
 
+static void on_quit(void *data)
+{
+	loop_quit(((struct world *)data)->loop);
+}
+
+static int n_accepts;
+
+int accept4(int fd, struct sockaddr *from, socklen_t *len, int flags)
+{
+	n_accepts++;
+	return (int)syscall(SYS_accept4, fd, from, len, flags);
+}
+
+/* How often it tries to take somebody in meanwhile. */
+static int run_for(struct world *w, int64_t ms)
+{
+	struct loop_timer *end;
+
+	n_accepts = 0;
+	assert_int_equal(loop_timer_new(w->loop, on_quit, w, &end, NULL), 0);
+	loop_timer_arm(end, ms);
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	loop_timer_free(end);
+	return n_accepts;
+}
+
+/* A spare one for run_for's timer is all that is left. Returns what was before. */
+static rlim_t descriptors_run_out(void)
+{
+	struct rlimit l;
+	rlim_t before;
+	int fd = dup(0);
+
+	assert_true(fd >= 0 && getrlimit(RLIMIT_NOFILE, &l) == 0);
+	before = l.rlim_cur;
+	l.rlim_cur = (rlim_t)fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &l), 0);
+	close(fd);
+	return before;
+}
+
+static void descriptors_are_there(rlim_t max)
+{
+	struct rlimit l;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &l), 0);
+	l.rlim_cur = max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &l), 0);
+}
+
+/* others: so many are being served when there is no room for one more */
+static void without_descriptors(int others)
+{
+	struct world w;
+	rlim_t before;
+	int fd, served = -1;
+
+	world_up(&w, 0);
+	if (others) {
+		served = client(&w, "GET /met");
+		run_for(&w, 50);
+	}
+	fd = client(&w, GET("/metrics"));
+	before = descriptors_run_out();
+	assert_in_range(run_for(&w, 1500), 0, 4);
+	descriptors_are_there(before);
+	if (others)
+		close(served);
+	assert_non_null(strstr(hear(&w, fd), "n 100"));
+	expect(&w, GET("/metrics"), "HTTP/1.1 200 ", "n 100");
+	world_down(&w);
+}
+
+static void without_a_descriptor_it_waits_for_one(void **state)
+{
+	without_descriptors(0);
+}
+
+static void without_a_descriptor_for_one_more_it_waits_for_one(void **state)
+{
+	without_descriptors(1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +388,8 @@ int main(void)
 		cmocka_unit_test(who_does_not_wait_for_the_answer_does_no_harm),
 		cmocka_unit_test(a_port_that_somebody_has_is_no_failure),
 		cmocka_unit_test(all_addresses_are_those_of_both_families),
+		cmocka_unit_test(without_a_descriptor_it_waits_for_one),
+		cmocka_unit_test(without_a_descriptor_for_one_more_it_waits_for_one),
 	};
 
 	return cmocka_run_group_tests_name("metrics/http", tests, NULL, NULL);

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/listener.h"
 #include "state/socket.h"
 
 #define SOCKET_NAME "sluiced.sock"
@@ -30,6 +31,7 @@ struct client {
 struct server {
 	struct server_in in;
 	int dirfd, fd;
+	struct listener *listener; /* on fd */
 	struct client clients[CLIENTS_MAX];
 	uint64_t questions;
 	size_t n_clients;
@@ -193,14 +195,11 @@ static void client_ready(int fd, uint32_t events, void *data)
 		ask(s, fd, request);
 }
 
-static void client_new(int fd, uint32_t events, void *data)
+static void client_new(void *data, int c, const struct sockaddr_storage *from)
 {
 	struct server *s = data;
-	int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	int size = UNREAD_MAX;
 
-	if (c < 0)
-		return;
 	setsockopt(c, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	if (s->n_clients == CLIENTS_MAX ||
 	    loop_add_fd(s->in.loop, c, EPOLLIN, client_ready, s, NULL) < 0) {
@@ -241,7 +240,12 @@ int server_new(const struct server_in *in, struct server **ret, struct err *e)
 	s->dirfd = s->fd = -1;
 	rc = socket_listen(s, in->run_dir, e);
 	if (rc == 0)
-		rc = loop_add_fd(in->loop, s->fd, EPOLLIN, client_new, s, e);
+		rc = listener_new(&(struct listener_in){.loop = in->loop,
+							.fd = s->fd,
+							.what = SOCKET_NAME,
+							.accepted = client_new,
+							.data = s},
+				  &s->listener, e);
 	if (rc < 0) {
 		server_free(s);
 		return rc;
@@ -256,8 +260,8 @@ void server_free(struct server *s)
 		return;
 	while (s->n_clients)
 		client_drop(s, s->clients[0].fd);
+	listener_free(s->listener);
 	if (s->fd >= 0) {
-		loop_del_fd(s->in.loop, s->fd);
 		close(s->fd);
 		unlinkat(s->dirfd, SOCKET_NAME, 0);
 	}
