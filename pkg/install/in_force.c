@@ -53,11 +53,12 @@ static const char *plugin_version(const char *path, const struct stat *st)
 
 	if (seen_equal(&last, &now))
 		return version;
-	last = now;
+	last = (struct seen){0}; /* what could not be read is read again */
 	if (beside && program_same(path, beside))
 		snprintf(version, sizeof(version), "%s", SLUICE_VERSION);
 	else if (program_version(path, version) < 0)
-		*version = '\0';
+		return "";
+	last = now;
 	return version;
 }
 

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +23,24 @@
 #include "install/lists_fixture.h"
 #include "install/program.h"
 #include "testkit/netns_fixture.h"
+
+/* The kernel cannot open a program for reading: no descriptor, say. */
+static bool unreadable;
+
+int open(const char *path, int flags, ...)
+{
+	va_list ap;
+	mode_t mode;
+
+	va_start(ap, flags);
+	mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+	va_end(ap);
+	if (unreadable && strstr(path, "/bin/sluice")) {
+		errno = EMFILE;
+		return -1;
+	}
+	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
 
 static char dir[64];
 static struct daemon_conf conf;
@@ -103,6 +123,17 @@ static void a_chain_is_in_force_when_list_and_plugin_are_there(void **state)
 	expect_verdict(false, "NoConfiguration");
 	assert_int_equal(install_chain(&conf, false, &(struct install_report){0}, &e), -ENOENT);
 	assert_non_null(strstr(e.msg, conf.cni_conf_dir));
+}
+
+static void a_plugin_that_could_not_be_read_once_is_read_again(void **state)
+{
+	put("net.d/10-flannel.conflist", FLANNEL);
+	install("10-flannel.conflist", true);
+	plugin_put(SLUICE_VERSION);
+	unreadable = true;
+	expect_verdict(false, "PluginVersion");
+	unreadable = false;
+	expect_verdict(true, "InForce");
 }
 
 static void the_entry_says_where_the_daemon_works(void **state)
@@ -251,6 +282,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(a_chain_is_in_force_when_list_and_plugin_are_there),
+		T(a_plugin_that_could_not_be_read_once_is_read_again),
 		T(the_entry_says_where_the_daemon_works),
 		T(a_dry_run_writes_nothing),
 		T(reads_links_and_is_not_held_by_pipes_or_folders),
