@@ -94,3 +94,15 @@ tunnel_mtu() { ip -n "$P-node1" -j link show sluice0 | jq '.[0].mtu'; }
 		same "tcp $i" "$EGRESS_V4" "$(ask "web$i" tcp "$EXT_V4" sport=5555)"
 	done
 }
+
+@test "a connection that has the tunnel's port as its own is answered" {
+	office_up
+	pod_add plain
+	web_add far
+	web_add near gw1
+	same "as the node" "${NODE_V4[node1]}" "$(ask plain udp "$EXT_V4" sport=5347)"
+	same "as the node, v6" "${NODE_V6[node1]}" "$(ask plain udp "$EXT_V6" sport=5347)"
+	same far "$EGRESS_V4" "$(ask far udp "$EXT_V4" sport=5347)"
+	same "far, v6" "$EGRESS_V6" "$(ask far udp "$EXT_V6" sport=5347)"
+	same near "$EGRESS_V4" "$(ask near udp "$EXT_V4" sport=5347)"
+}

@@ -179,9 +179,11 @@ static const struct rule_def rules[] = {
 	{RAW, "a node's request", {IIF_TUNNEL, DIVERTED, DO(RELEASE_ZONE), ACCEPT}},
 	{RAW, "", {PRIORITY(RELEASE), DO(RELEASE), ACCEPT}},
 	{RAW, "", {PRIORITY(VERDICT), DO(RELEASE), ACCEPT}},
-	{RAW, "", {UDP_PORT, GOTO(OUTER)}},
+	{RAW, "", {UDP_PORT, DO(VXLAN), GOTO(OUTER)}},
 
-	{RAW_PLAIN, "", {UDP_PORT, GOTO(OUTER)}},
+	{RAW_PLAIN,
+	 "an answer to the port may be for one who was masqueraded",
+	 {UDP_PORT, DO(VXLAN), GOTO(OUTER)}},
 
 	{OUTER, "the tunnel to this host", {DADDR_IN(NFT_SET_ENDS4), DO(NOTRACK)}},
 	{OUTER, "", {DADDR_IN(NFT_SET_ENDS6), DO(NOTRACK)}},

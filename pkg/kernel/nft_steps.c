@@ -15,6 +15,7 @@
 #include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/rtnetlink.h>
+#include <linux/udp.h>
 #include <net/if.h>
 #include <stdio.h>
 
@@ -111,6 +112,19 @@ static void step_other_port(struct nftnl_rule *r, const struct rule_ctx *c, cons
 
 	nft_expr_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, sizeof(port), NFT_REG_1);
 	nft_expr_cmp(r, NFT_CMP_NEQ, &port, sizeof(port));
+}
+
+/*
+ * What VXLAN begins with (RFC 7348): a number is there, and nothing else. Our device drops what
+ * says more. Other datagrams come to the port, too: masquerading gives it to somebody's connection.
+ */
+static void step_vxlan(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
+{
+	uint32_t flags = htonl(1u << 27);
+
+	nft_expr_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, sizeof(struct udphdr), sizeof(flags),
+			 NFT_REG_1);
+	nft_expr_cmp(r, NFT_CMP_EQ, &flags, sizeof(flags));
 }
 
 static void step_device(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s)
@@ -379,6 +393,7 @@ typedef void (*step_fn)(struct nftnl_rule *, const struct rule_ctx *, const stru
 static const step_fn steps[] = {
 	[STEP_UDP_PORT] = step_udp_port,
 	[STEP_OTHER_PORT] = step_other_port,
+	[STEP_VXLAN] = step_vxlan,
 	[STEP_IDENTITY] = step_identity,
 	[STEP_OUTER] = step_outer,
 	[STEP_UNMARKED] = step_mark,

@@ -17,6 +17,7 @@ enum step_code {
 	/* matches */
 	STEP_UDP_PORT,	 /* to the tunnel's port */
 	STEP_OTHER_PORT, /* to another, and for sure */
+	STEP_VXLAN,	 /* behind a header of UDP */
 	STEP_UNMARKED,	 /* none of our bits */
 	STEP_DIVERTED,
 	STEP_ADDRESS_ID,       /* id >= 16 without DIVERT: owned here */
