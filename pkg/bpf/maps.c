@@ -83,10 +83,15 @@ int bpf_pins_open(const char *dir, struct bpf_pins **ret, struct err *e)
 {
 	__cleanup_free char *path = mem_printf("%s/v%d", dir, SLU_ABI);
 	__cleanup_free char *config = mem_printf("%s/%s", path, map_names[BPF_MAP_CONFIG]);
+	int r = access(config, F_OK) == 0 ? 0 : -errno;
 	struct bpf_pins *p;
 
-	if (access(config, F_OK))
-		return err_sys(e, -errno, "BPF maps are not loaded: %s", config);
+	if (r == -ENOENT)
+		return err_set(e, r,
+			       "BPF maps are not loaded: %s is not there: is sluiced running?",
+			       config);
+	if (r < 0)
+		return err_sys(e, r, "BPF maps: look for %s", config);
 	p = mem_alloc0(sizeof(*p));
 	p->dir = TAKE(path);
 	memset(p->progs, 0xff, sizeof(p->progs));

@@ -40,7 +40,24 @@ static void says_that_nothing_is_loaded(void **state)
 	expect_rc(bpf_pins_open("/tmp/nowhere", &p, &e), -ENOENT, &e);
 	assert_null(p);
 	assert_non_null(strstr(e.msg, "/tmp/nowhere" ABI_FOLDER));
+	assert_non_null(strstr(e.msg, "is sluiced running?"));
 	expect_ok(bpf_unload("/tmp/nowhere", &e), &e);
+}
+
+static void says_to_others_than_root_what_they_lack(void **state)
+{
+	struct bpf_pins *p = NULL;
+	struct err e = {};
+	int r;
+
+	world();
+	sh("mkdir -p -m 700 /tmp/closed");
+	assert_int_equal(setresuid(65534, 65534, 0), 0); /* access() asks for the real one */
+	r = bpf_pins_open("/tmp/closed", &p, &e);
+	assert_int_equal(setresuid(0, 0, 0), 0);
+	expect_rc(r, -EACCES, &e);
+	assert_null(strstr(e.msg, "not loaded")); /* that nobody knows */
+	assert_non_null(strstr(e.msg, "(run as root)"));
 }
 
 static void loads_once_and_only_once(void **state)
@@ -336,6 +353,7 @@ int main(void)
 		cmocka_unit_test(names_fit_the_kernel),
 		cmocka_unit_test(converts_addresses_and_prefixes),
 		cmocka_unit_test(says_that_nothing_is_loaded),
+		cmocka_unit_test(says_to_others_than_root_what_they_lack),
 		cmocka_unit_test(loads_once_and_only_once),
 		cmocka_unit_test(replaces_programs_and_keeps_maps),
 		cmocka_unit_test(changes_only_what_is_there),

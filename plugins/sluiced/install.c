@@ -118,6 +118,23 @@ static int program_one(const struct verb_options *o, const char *name, struct js
 	return r;
 }
 
+/* Before any of them is installed: a name that is none is wrong use. */
+static int programs_check(const struct verb_options *o, struct err *e)
+{
+	const char *name = o->programs ? o->programs : known[0];
+
+	do {
+		size_t n = strcspn(name, ",");
+
+		if (!is_known(name, n))
+			return err_set(e, -EINVAL,
+				       "--programs '%.*s': expected sluice, sluiced or sluicectl",
+				       (int)n, name);
+		name += n + (name[n] == ',');
+	} while (*name);
+	return 0;
+}
+
 static int programs(const struct verb_options *o, struct json *list, struct err *e)
 {
 	const char *name = o->programs ? o->programs : known[0];
@@ -127,10 +144,6 @@ static int programs(const struct verb_options *o, struct json *list, struct err 
 		size_t n = strcspn(name, ",");
 		__cleanup_free char *one = mem_printf("%.*s", (int)n, name);
 
-		if (!is_known(name, n))
-			return err_set(e, -EINVAL,
-				       "--programs '%s': expected sluice, sluiced or sluicectl",
-				       one);
 		r = program_one(o, one, list, e);
 		name += n + (name[n] == ',');
 	}
@@ -259,7 +272,8 @@ int install_main(int argc, char **argv)
 	bool ready;
 	int r;
 
-	if (verb_options_parse(&o, install_options, argc, argv, &e) < 0 || entry_take(&o, &e) < 0)
+	if (verb_options_parse(&o, install_options, argc, argv, &e) < 0 ||
+	    programs_check(&o, &e) < 0 || entry_take(&o, &e) < 0)
 		return verb_usage("install", &e);
 	if (o.help) {
 		fputs(install_help, stdout);

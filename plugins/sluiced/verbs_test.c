@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
+#include <stdint.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
@@ -84,6 +85,26 @@ static void refuses_what_it_does_not_understand(void **state)
 	}
 }
 
+static void what_is_no_program_is_wrong_use_and_installs_nothing(void **state)
+{
+	static const char *const lists[] = {"nothing", "sluice,nothing", "sluice,,sluiced", ""};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		char dir[] = "/tmp/verbs-test-XXXXXX";
+		__cleanup_free char *bin = NULL;
+
+		assert_non_null(mkdtemp(dir));
+		bin = mem_printf("%s/bin", dir);
+		assert_int_equal(
+			install_main(7, (char *[]){"install", "--programs",
+						   (char *)(uintptr_t)lists[i], "--programs-only",
+						   "--bin-dir", bin, "--config=/dev/null", NULL}),
+			VERB_USAGE);
+		assert_int_equal(access(bin, F_OK), -1);
+		rmdir(dir);
+	}
+}
+
 static void reads_an_entry_or_says_what_is_wrong_with_it(void **state)
 {
 	static const struct {
@@ -133,6 +154,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(has_defaults_and_takes_what_is_said),
 		cmocka_unit_test(refuses_what_it_does_not_understand),
+		cmocka_unit_test(what_is_no_program_is_wrong_use_and_installs_nothing),
 		cmocka_unit_test(reads_an_entry_or_says_what_is_wrong_with_it),
 		cmocka_unit_test(mentions_every_option_in_its_help),
 	};
