@@ -32,6 +32,20 @@ print(json.dumps([t for t in yaml.safe_load_all(sys.stdin) if t and t["kind"] ==
 	[[ $output == *logLevel*debug* && $output == *imagePullSecrets:* ]]
 }
 
+# annotation VALUES: by which a new template says that the settings are others
+annotation() {
+	"$MANIFESTS" helm "$1" | awk '$1 == "checksum/settings:" { print $2 }'
+}
+
+@test "the chart starts the daemons anew when their settings change, which they read at a start" {
+	local before
+	before=$(annotation '{}')
+	[ -n "$before" ] || lab_fail "the template is the same whatever the settings are"
+	[ "$(annotation '{"settings": {"logLevel": "debug"}}')" != "$before" ]
+	# this one they see by themselves
+	same "of an object" "$before" "$(annotation '{"sluiceConfig": {"clusterCIDRs": ["10.0.0.0/8"]}}')"
+}
+
 # on_server USER METHOD PATH [BODY [TYPE]]: the status; nothing that it asks for is stored
 on_server() {
 	local ask='?' body=()

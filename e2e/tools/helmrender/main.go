@@ -7,6 +7,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -33,7 +34,8 @@ var functions = template.FuncMap{
 		}
 		return v
 	},
-	"quote": func(v any) string { return fmt.Sprintf("%q", fmt.Sprint(v)) },
+	"sha256sum": func(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) },
+	"quote":     func(v any) string { return fmt.Sprintf("%q", fmt.Sprint(v)) },
 }
 
 func main() {
