@@ -197,6 +197,24 @@ writers() {
 	pods_end web late
 }
 
+# collections_logged NODE: those that a start may take for whole
+collections_logged() { grep -ao '"c":"[a-z]*","complete"' "$LAB/$1/state/objects.log" | sort -u; }
+logged_like() { [ "$(collections_logged node1)" = "$1" ]; }
+
+@test "a log of objects that somebody removes is whole again after the next pass" {
+	local before
+	cluster_up
+	lab_wait 100 collections_logged node1
+	sleep 1
+	before=$(collections_logged node1)
+	rm "$LAB/node1/state/objects.log"
+	policy_apply other "$AS_OFFICE"
+	lab_wait 100 logged_like "$before" || lab_fail "it has only: $(collections_logged node1 2>&1)"
+	grep -q 'objects of the API are asked for again' "$LAB/log/sluiced-node1"
+	[[ $(ctl node1 policies) == *other*web* ]]
+	kube_delete "$SLUICE_API/namespaces/shop/egresspolicies/other" >/dev/null
+}
+
 # A token of the daemon's service account that is refused once the Secret that it is bound to is gone.
 token_of() {
 	kube_apply <<<"{apiVersion: v1, kind: Secret, metadata: {name: $1, namespace: sluice-system}}" >/dev/null

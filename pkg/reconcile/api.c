@@ -172,6 +172,14 @@ static void watches_start(struct api *a)
 			watch_start(a, c);
 }
 
+static void watches_again(struct api *a)
+{
+	for (enum collection c = 0; c < OBJECTS_N; c++)
+		if (a->watched[c].watch)
+			kube_watch_again(a->watched[c].watch);
+	api_nodes_again(a->nodes);
+}
+
 /* ---- one pod ---- */
 
 static void fetch_end(struct fetch *f)
@@ -244,6 +252,8 @@ void api_passed(struct api *a)
 
 		of = hash_bytes(k->addr.b, sizeof(k->addr.b), of * 31 + (uint64_t)k->state);
 	}
+	if (objects_ask_again(a->objects))
+		watches_again(a);
 	api_taint_look(a->taint);
 	if (of != a->told_of || shares_untold(&r->shares))
 		api_tell_soon(a->tell);

@@ -152,6 +152,13 @@ void api_nodes_look(struct api_nodes *n)
 	node_queries_done(&q);
 }
 
+void api_nodes_again(struct api_nodes *n)
+{
+	for (size_t i = 0; i < SLOTS; i++)
+		if (n->slots[i].watch)
+			kube_watch_again(n->slots[i].watch);
+}
+
 struct api_nodes *api_nodes_new(const struct api_nodes_in *in)
 {
 	struct api_nodes *n = mem_alloc0(sizeof(*n));

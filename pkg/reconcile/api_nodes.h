@@ -22,5 +22,7 @@ struct api_nodes_in {
 
 struct api_nodes *api_nodes_new(const struct api_nodes_in *in);
 void api_nodes_free(struct api_nodes *n);
+/* Lists them anew. */
+void api_nodes_again(struct api_nodes *n);
 /* After anything was told: which are needed may be others now. */
 void api_nodes_look(struct api_nodes *n);

@@ -21,6 +21,7 @@
 #define HASH_LEN 16
 /* Bytes: a first list of very many need not be held until its end. */
 #define WRITE_AT (128 * 1024)
+#define WAIT_MAX (4 << 20) /* for a disk that is full */
 
 struct object_log {
 	const char *name;
@@ -31,6 +32,7 @@ struct object_log {
 	char *buf;
 	size_t n, cap;
 	bool unsynced; /* some of it was written since the last sync */
+	bool lost;     /* what would stand behind size is nowhere */
 };
 
 /* ---- reading ---- */
@@ -134,6 +136,20 @@ static int log_load(struct object_log *l, const struct object_log_in *in, bool *
 	return 0;
 }
 
+static void buffer_drop(struct object_log *l)
+{
+	free(l->buf); /* most often there is little to write */
+	l->buf = NULL;
+	l->n = l->cap = 0;
+}
+
+static void lose(struct object_log *l, int64_t size)
+{
+	buffer_drop(l);
+	l->size = size;
+	l->lost = true;
+}
+
 static void file_close(struct object_log *l)
 {
 	cleanup_closep(&l->fd);
@@ -151,9 +167,10 @@ static int file_open(struct object_log *l)
 	l->fd = openat(l->dirfd, l->name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (l->fd < 0 || fstat(l->fd, &st) < 0)
 		r = -errno;
-	else if (st.st_size < l->size) /* somebody removed it, and this one is new */
+	else if (st.st_size < l->size) { /* somebody removed it, and this one is new */
+		lose(l, 0);
 		r = -ENOENT;
-	else if (st.st_size > l->size && ftruncate(l->fd, l->size) < 0)
+	} else if (st.st_size > l->size && ftruncate(l->fd, l->size) < 0)
 		r = -errno;
 	else if (st.st_size == 0 && fsync(l->dirfd) < 0)
 		r = -errno;
@@ -232,7 +249,7 @@ struct object_log_line object_log_append(struct object_log *l, const char *text)
 	size_t len = strlen(text), need = l->n + HASH_LEN + 1 + len + 1;
 	struct object_log_line line = {.at = (uint64_t)object_log_size(l)};
 
-	if (!l->writable)
+	if (!l->writable || l->lost)
 		return (struct object_log_line){0};
 	if (need + 1 > l->cap) {
 		l->cap = (need + 1) * 2;
@@ -243,30 +260,49 @@ struct object_log_line object_log_append(struct object_log *l, const char *text)
 	l->buf[need - 1] = '\n';
 	line.len = (uint32_t)(need - l->n);
 	l->n = need;
-	if (l->n >= WRITE_AT)
-		buffer_write(l); /* if it cannot be, the sync says so */
-	return line;
+	/* if it cannot be, the sync says so */
+	if (l->n >= WRITE_AT && buffer_write(l) < 0 && l->n >= WAIT_MAX)
+		lose(l, l->size);
+	return l->lost ? (struct object_log_line){0} : line;
+}
+
+/* What was written before: somebody may have removed or cut it. */
+static void file_look(struct object_log *l)
+{
+	struct stat st;
+
+	if (fstatat(l->dirfd, l->name, &st, 0) < 0 ? errno == ENOENT && l->size > 0
+						   : st.st_size < l->size)
+		lose(l, 0);
 }
 
 int object_log_sync(struct object_log *l, struct err *e)
 {
-	int r;
+	int r = 0;
 
-	if ((!l->n && !l->unsynced) || !l->writable)
+	if (!l->writable)
 		return 0;
-	r = buffer_write(l);
+	file_look(l);
+	if (!l->lost && !l->n && !l->unsynced)
+		return 0;
+	if (!l->lost)
+		r = buffer_write(l);
+	if (l->lost)
+		return err_set(e, -ENOENT, "write %s: some of it is lost", l->name);
 	if (r == 0 && fdatasync(l->fd) < 0)
 		r = -errno;
-	if (r == -ENOENT)
-		return err_set(e, r, "write %s: somebody removed or cut it", l->name);
 	if (r < 0)
 		return err_sys(e, r, "write %s", l->name);
 	file_close(l);
 	l->unsynced = false;
-	free(l->buf); /* most often there is little to write */
-	l->buf = NULL;
-	l->cap = 0;
+	buffer_drop(l);
 	return 0;
+}
+
+bool object_log_lost(const struct object_log *l, uint64_t *ret_from)
+{
+	*ret_from = (uint64_t)l->size;
+	return l->lost;
 }
 
 int64_t object_log_size(const struct object_log *l)
@@ -325,5 +361,6 @@ int object_log_rewrite(struct object_log *l, struct object_log_line **lines, siz
 		size += lines[i]->len;
 	}
 	l->size = (int64_t)size;
+	l->lost = l->unsynced = false;
 	return 0;
 }

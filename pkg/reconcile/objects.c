@@ -105,6 +105,15 @@ void object_logged(struct objects *o, struct object *obj, bool refused, struct o
 	}
 }
 
+/* What is told again, and the log has lost. */
+static void log_again(struct objects *o, enum collection c, struct object *obj, const char *text)
+{
+	bool refused = obj->more->refused != NULL;
+
+	if (!o->replaying && !(refused ? obj->more->refused_at : obj->good_at).len)
+		object_logged(o, obj, refused, log_note(o, c, "o", text));
+}
+
 static void log_gone(struct objects *o, enum collection c, const struct object *obj)
 {
 	__cleanup_json struct json *who = json_new_object();
@@ -235,8 +244,10 @@ struct object *object_replay(struct objects *o, enum collection c, const struct 
 	hash = hash_str(text, 1) >> 16 | 1;
 	o->status_serial += object_note(obj, c, object);
 	obj->gone = false;
-	if (obj->hash == hash)
+	if (obj->hash == hash) {
+		log_again(o, c, obj, text);
 		return obj;
+	}
 	obj->hash = hash;
 	object_take(o, c, obj, reduced, text);
 	return obj;

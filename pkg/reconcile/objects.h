@@ -170,8 +170,11 @@ void objects_sweep(struct objects *o,
 		   bool (*needed)(void *data, const char *namespace, const char *name), void *data);
 /* 1 = *ret is a new set, the caller's to free; 0 = nothing new. Needs objects_known. */
 int objects_set(struct objects *o, struct doc_set **ret);
-/* Writes what came since to the log. */
+/* Writes what came since to the log. What the log lost is nowhere else: the API is to tell it
+ * again. */
 int objects_keep(struct objects *o, struct err *e);
+/* True once, then: all collections are to be listed anew. */
+bool objects_ask_again(struct objects *o);
 
 /* Counts up when an object's status says something else. */
 uint64_t objects_status_serial(const struct objects *o);

@@ -131,19 +131,72 @@ static void lines_live(struct objects *o, struct object_log_line ***ret, size_t 
 	}
 }
 
-int objects_keep(struct objects *o, struct err *e)
+static void line_forget(struct objects *o, struct object_log_line *line, uint64_t from)
+{
+	if (!line->len || line->at < from)
+		return;
+	o->log_live -= line->len;
+	*line = (struct object_log_line){0};
+}
+
+/* Nor may a start take what is left for whole. */
+static void lines_forget(struct objects *o, uint64_t from)
+{
+	for (enum collection c = 0; c < OBJECTS_N; c++) {
+		struct objects_of *of = &o->of[c];
+
+		for (size_t i = 0; i < of->n; i++) {
+			line_forget(o, &of->list[i]->good_at, from);
+			if (of->list[i]->more->refused_at.len)
+				line_forget(o, &object_more(of->list[i])->refused_at, from);
+		}
+		line_forget(o, &of->known_at, 0);
+		of->told = 0;
+	}
+}
+
+static int log_rewrite(struct objects *o, struct err *e)
 {
 	__cleanup_free struct object_log_line **lines = NULL;
 	size_t n = 0;
-	int r = object_log_sync(o->log, e);
 
-	if (r == -ENOENT) /* their texts are nowhere else: a start asks the API for all */
-		err_wrap(e, "start sluiced again");
+	lines_live(o, &lines, &n);
+	return object_log_rewrite(o->log, lines, n, e);
+}
+
+static int log_renew(struct objects *o, uint64_t from, struct err *e)
+{
+	int r;
+
+	lines_forget(o, from);
+	r = log_rewrite(o, e);
+	if (r < 0)
+		return r;
+	log_warn("objects of the API are asked for again", "reason=%s",
+		 log_quote(OBJECT_LOG " was removed, or could not be written for long"));
+	o->ask_again = true;
+	return 0;
+}
+
+int objects_keep(struct objects *o, struct err *e)
+{
+	int r = object_log_sync(o->log, e);
+	uint64_t from;
+
+	if (object_log_lost(o->log, &from))
+		return log_renew(o, from, e);
 	if (r < 0 || object_log_size(o->log) < REWRITE_ABOVE ||
 	    o->log_live > object_log_size(o->log) / 2)
 		return r;
-	lines_live(o, &lines, &n);
-	return object_log_rewrite(o->log, lines, n, e);
+	return log_rewrite(o, e);
+}
+
+bool objects_ask_again(struct objects *o)
+{
+	bool again = o->ask_again;
+
+	o->ask_again = false;
+	return again;
 }
 
 bool objects_logged(int state_fd)

@@ -72,11 +72,12 @@ static void settle(struct objects *o, enum collection c)
 	of->halved = false;
 	for (size_t i = of->n; i-- > 0;)
 		untell(o, c, i, SOURCE_LOG);
+	if (!of->known_at.len)
+		objects_log_known(o, c);
 	if (of->known)
 		return;
 	of->known = true;
 	o->nodes_serial++;
-	objects_log_known(o, c);
 	o->changed = true;
 }
 

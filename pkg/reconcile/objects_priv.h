@@ -22,6 +22,7 @@ struct objects {
 	struct objects_of of[OBJECTS_N];
 	struct object_log *log;
 	bool changed, gateways_changed, replaying;
+	bool ask_again; /* the log lost something */
 	uint64_t status_serial, nodes_serial;
 	int64_t told_at;   /* ms since 1970; 0: nothing was told in this life */
 	uint64_t speaker;  /* by bit */

@@ -414,3 +414,10 @@ void kube_watch_or(struct kube_watch *w, const char *path)
 {
 	w->other = mem_strdup(path);
 }
+
+void kube_watch_again(struct kube_watch *w)
+{
+	kube_xfer_free(TAKE(w->xfer));
+	begin_list_anew(w);
+	loop_timer_arm(w->timer, 0);
+}

@@ -57,4 +57,6 @@ void kube_watch_or(struct kube_watch *w, const char *path);
 /* Which members of each object are read; must have name and resourceVersion. Borrowed. Default:
  * all. */
 void kube_watch_want(struct kube_watch *w, const struct json_want *want);
+/* Lists it anew, with nothing older than what was told. Not from one of the callbacks. */
+void kube_watch_again(struct kube_watch *w);
 void kube_watch_free(struct kube_watch *w);
