@@ -371,11 +371,46 @@ static void an_address_that_nobody_had_costs_no_more_than_its_policy(void **stat
 	policy_fixture_done(&w.f);
 }
 
+static struct doc_set *one_with_name(int file, const char *app, const char *name)
+{
+	char text[512], path[16];
+
+	snprintf(text, sizeof(text),
+		 "---\napiVersion: sluice.dev/v1alpha1\nkind: EgressPolicy\n"
+		 "metadata: {name: p%d, namespace: a}\nspec:\n"
+		 "  subject: {podSelector: {matchLabels: {app: %s}}}\n"
+		 "  rules: [{action: Allow, to: [{fqdn: %s}]}]\n",
+		 file, app, name);
+	snprintf(path, sizeof(path), "p%d.yaml", file);
+	return part_of(path, text);
+}
+
+/* The first of two policies is another one. What only it had, nobody has any more. */
+static void names_go_and_subjects_change_with_the_policy_that_had_them(void **state)
+{
+	static const char *const first[][2] = {
+		{"x", "a.example.com"}, {"x", "b.example.com"}, {"y", "c.example.com"}};
+	struct world w = {0};
+
+	policy_fixture_node(&w.f, "n1", "eth0 192.0.2.1/24");
+	replace(&w, 1, one_with_name(1, "z", "b.example.com"));
+	for (size_t i = 0; i < sizeof(first) / sizeof(*first); i++) {
+		replace(&w, 0, one_with_name(0, first[i][0], first[i][1]));
+		compile_both(&w);
+	}
+	compiled_free(w.c);
+	doc_set_free(w.set);
+	for (size_t i = 0; i < PARTS; i++)
+		doc_set_free(w.parts[i]);
+	policy_fixture_done(&w.f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_edits_come_to_what_a_compile_from_nothing_does),
 		cmocka_unit_test(an_address_that_nobody_had_costs_no_more_than_its_policy),
+		cmocka_unit_test(names_go_and_subjects_change_with_the_policy_that_had_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
