@@ -54,7 +54,66 @@ static void gives_numbers_anew_only_when_they_ran_out(void **state)
 	assert_int_equal(get(n, "d", 1), 1);
 	assert_int_equal(get(n, "e", 1), 3);
 	assert_int_equal(numbers_get(n, "f", &number), -ENOSPC);
+	numbers_begin(n);
+	numbers_hold(n, 3);
+	numbers_sweep(n);
+	assert_int_equal(numbers_find(n, "b"), 0); /* held once, but not any more */
+	assert_int_equal(numbers_find(n, "e"), 3);
 	numbers_free(n);
+}
+
+static void what_was_let_go_is_neither_there_nor_next_after_a_restart(void **state)
+{
+	char dir[] = "/tmp/numbers-XXXXXX";
+	struct numbers *n = numbers_new("x.json", 100), *again = NULL;
+	struct err e = {0};
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY);
+	get(n, "a", 1);
+	get(n, "b", 1);
+	assert_int_equal(numbers_store(n, fd, &e), 0);
+	numbers_begin(n);
+	numbers_hold(n, 1);
+	numbers_sweep(n);
+	assert_int_equal(numbers_store(n, fd, &e), 0);
+	assert_int_equal(numbers_load(fd, "x.json", 100, &again, &e), 0);
+	assert_int_equal(numbers_find(again, "a"), 1);
+	assert_int_equal(numbers_find(again, "b"), 0);
+	assert_int_equal(get(again, "c", 1), 3);
+	numbers_free(again);
+	numbers_free(n);
+	unlinkat(fd, "x.json", 0);
+	close(fd);
+	rmdir(dir);
+}
+
+static void takes_no_file_in_which_two_share_a_number_or_a_name(void **state)
+{
+	static const char *const bad[] = {
+		"{\"number\": 1, \"name\": \"a\"}, {\"number\": 1, \"name\": \"b\"}",
+		"{\"number\": 1, \"name\": \"a\"}, {\"number\": 2, \"name\": \"a\"}",
+		"{\"number\": 0, \"name\": \"a\"}",
+		"{\"number\": 100, \"name\": \"a\"}",
+	};
+	char dir[] = "/tmp/numbers-XXXXXX", text[256];
+	struct numbers *n = NULL;
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct err e = {0};
+
+		snprintf(text, sizeof(text), "{\"version\": 1, \"next\": 3, \"names\": [%s]}",
+			 bad[i]);
+		assert_int_equal(atomic_file_store(fd, "x.json", text, strlen(text), 0600, &e), 0);
+		assert_int_equal(numbers_load(fd, "x.json", 100, &n, &e), -EBADMSG);
+	}
+	unlinkat(fd, "x.json", 0);
+	close(fd);
+	rmdir(dir);
 }
 
 static void keeps_numbers_in_a_file(void **state)
@@ -92,7 +151,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gives_a_name_the_same_number_again),
 		cmocka_unit_test(gives_numbers_anew_only_when_they_ran_out),
+		cmocka_unit_test(what_was_let_go_is_neither_there_nor_next_after_a_restart),
 		cmocka_unit_test(keeps_numbers_in_a_file),
+		cmocka_unit_test(takes_no_file_in_which_two_share_a_number_or_a_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,12 +52,13 @@ static void is_said_by_a_file_that_can_be_made_and_removed(void **state)
 	assert_false(retired_get(state_dir));
 }
 
+static const char *netns = "/proc/self/ns/net";
+
 static void put_record(const char *name, enum attach_kind kind, uint32_t ifindex, const char *boot)
 {
 	struct record rec = {.container_id = (char[]){"c"},
 			     .ifname = (char[]){"eth0"},
 			     .network = (char[]){"n"},
-			     .netns = (char[]){"/proc/self/ns/net"},
 			     .namespace = (char[]){"default"},
 			     .pod = (char[]){"p"},
 			     .kind = kind,
@@ -67,11 +68,13 @@ static void put_record(const char *name, enum attach_kind kind, uint32_t ifindex
 	FILE *f = fopen(path, "w");
 
 	rec.boot_id = mem_strdup(boot);
+	rec.netns = mem_strdup(netns);
 	text = record_emit(&rec);
 	assert_non_null(f);
 	fputs(text, f);
 	fclose(f);
 	free(rec.boot_id);
+	free(rec.netns);
 }
 
 static void a_record_of_a_pod_that_is_gone_is_no_pod(void **state)
@@ -83,8 +86,11 @@ static void a_record_of_a_pod_that_is_gone_is_no_pod(void **state)
 	put_record("gone", ATTACH_VETH, 0x7ffffff0, journal_boot_id());
 	put_record("before", ATTACH_VETH, 1, "another boot");
 	put_record("none", ATTACH_NONE, 0, journal_boot_id());
+	put_record("its own index", ATTACH_MACVLAN, 0x7ffffff0, journal_boot_id());
+	netns = "/nonexistent/ns";
+	put_record("left", ATTACH_NONE, 0, journal_boot_id());
 	expect_ok(state_count_pods(state_dir, &n, &e), &e);
-	assert_int_equal(n, 2);
+	assert_int_equal(n, 3);
 	expect_ok(state_count_pods("/nonexistent", &n, &e), &e);
 	assert_int_equal(n, 0);
 }
