@@ -113,7 +113,6 @@ static struct nftnl_rule *rule_new(const struct limit_ctx *c)
 
 	if (!r)
 		oom();
-	nftnl_rule_set_u32(r, NFTNL_RULE_FAMILY, NFPROTO_INET);
 	nftnl_rule_set_str(r, NFTNL_RULE_TABLE, NFT_TABLE);
 	nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, c->chain);
 	nft_expr_match_family(r, c->v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);

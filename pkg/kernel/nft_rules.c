@@ -17,7 +17,6 @@ static struct nftnl_rule *rule_build(const struct rule_def *def, const char *cha
 
 	if (!r)
 		oom();
-	nftnl_rule_set_u32(r, NFTNL_RULE_FAMILY, c->family);
 	nftnl_rule_set_str(r, NFTNL_RULE_TABLE, NFT_TABLE);
 	nftnl_rule_set_str(r, NFTNL_RULE_CHAIN, chain);
 	for (i = 0; i < MAX_STEPS && def->steps[i].code != STEP_END; i++)
@@ -25,14 +24,13 @@ static struct nftnl_rule *rule_build(const struct rule_def *def, const char *cha
 	return r;
 }
 
-static struct nftnl_chain *chain_build(const char *name, const struct chain_def *def,
-				       uint8_t family)
+/* Of which family, the message around it says. */
+static struct nftnl_chain *chain_build(const char *name, const struct chain_def *def)
 {
 	struct nftnl_chain *c = nftnl_chain_alloc();
 
 	if (!c)
 		oom();
-	nftnl_chain_set_u32(c, NFTNL_CHAIN_FAMILY, family);
 	nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, NFT_TABLE);
 	nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, name);
 	if (def && def->type) {
@@ -59,10 +57,8 @@ static bool reason_counted(unsigned int reason)
 
 static struct rule_ctx ctx_of(const struct nft_model *m, uint32_t node)
 {
-	return (struct rule_ctx){.marks = nft_marks_of(m->mark_mask),
-				 .port = m->port,
-				 .node = node,
-				 .family = NFPROTO_INET};
+	return (struct rule_ctx){
+		.marks = nft_marks_of(m->mark_mask), .port = m->port, .node = node};
 }
 
 /* ---- as a picture ---- */
@@ -86,7 +82,7 @@ static void picture_rules(struct nft_entry *entry, const struct ruleset *set, co
 static struct nft_entry *picture_chain(struct nft_picture *p, const char *name,
 				       const struct chain_def *def)
 {
-	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = chain_build(name, def, NFPROTO_INET);
+	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = chain_build(name, def);
 	struct nft_entry *entry = nft_picture_entry(p, "chain", name);
 
 	nft_entry_add_chain(entry, c);
@@ -147,7 +143,7 @@ void nft_rules_put_objects(struct nft_batch *b, const struct nft_count *counts)
 
 static void put_chain(struct nft_batch *b, const char *name, const struct chain_def *def)
 {
-	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = chain_build(name, def, b->family);
+	__cleanup(nftnl_chain_freep) struct nftnl_chain *c = chain_build(name, def);
 
 	nftnl_chain_nlmsg_build_payload(nft_batch_open(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE), c);
 	nft_batch_close(b);
@@ -232,18 +228,10 @@ void nft_rules_put_chain_del(struct nft_batch *b, const char *name)
 
 /* ---- the bridge's table ---- */
 
-static struct rule_ctx bridge_ctx(const struct nft_model *m)
-{
-	struct rule_ctx c = ctx_of(m, 0);
-
-	c.family = NFPROTO_BRIDGE;
-	return c;
-}
-
 void nft_bridge_picture(struct nft_picture *p, const struct nft_model *m)
 {
 	const struct chain_def *def = nft_ruleset_bridge.chains;
-	struct rule_ctx c = bridge_ctx(m);
+	struct rule_ctx c = ctx_of(m, 0);
 	char counter[8];
 
 	snprintf(counter, sizeof(counter), "r%u", SLU_DROP_BRIDGED);
@@ -254,7 +242,7 @@ void nft_bridge_picture(struct nft_picture *p, const struct nft_model *m)
 void nft_bridge_put(struct nft_batch *b, const struct nft_model *m, const struct nft_count *counts)
 {
 	const struct chain_def *def = nft_ruleset_bridge.chains;
-	struct rule_ctx c = bridge_ctx(m);
+	struct rule_ctx c = ctx_of(m, 0);
 	size_t i;
 
 	put_counter(b, SLU_DROP_BRIDGED, &counts[SLU_DROP_BRIDGED]);

@@ -261,7 +261,6 @@ struct nftnl_set *nft_set_build(enum nft_set_index i)
 
 	if (!s)
 		oom();
-	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, NFPROTO_INET);
 	nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE);
 	nftnl_set_set_str(s, NFTNL_SET_NAME, def->name);
 	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, def->flags);

@@ -77,7 +77,6 @@ struct rule_ctx {
 	struct nft_marks marks;
 	uint16_t port;
 	uint32_t node;
-	uint8_t family;
 };
 
 void nft_step_put(struct nftnl_rule *r, const struct rule_ctx *c, const struct step *s);
