@@ -60,7 +60,6 @@ static int link_add_step(struct run *x, const struct dp_step *s, struct err *e)
 		.mac = SLU_MAC_DEVICE,
 	};
 
-	x->tunnel = 0;
 	return link_add_vxlan(x->k->rtnl, &v, e);
 }
 
