@@ -261,6 +261,59 @@ static void writes_only_what_changed(void **state)
 	ids_free(ids);
 }
 
+/* What is not in the file is given to others after a restart. */
+static void writes_each_change(void **state)
+{
+	enum {
+		ADDRESS,
+		NODE,
+		POLICY,
+		EDIT,
+		UNUSED,
+		USED,
+		ABOVE,
+		DROP,
+		SWEEP_ADDRESS,
+		SWEEP_NODE,
+		N
+	};
+	struct ids_policy one = {.key = 10}, edit = {.key = 11, .id = 1};
+	struct folder *f = *state;
+	struct ids *ids = ids_new();
+	struct err e = {0};
+	uint32_t index;
+
+	for (int change = 0; change < N; change++) {
+		ids_begin(ids);
+		if (change != ADDRESS && change != SWEEP_ADDRESS)
+			give(ids, 1);
+		if (change != ADDRESS && change != NODE && change != SWEEP_NODE)
+			ids_node(ids, "a", &index);
+		assert_int_equal(ids_store(ids, f->fd, &e), 0);
+		unlinkat(f->fd, "ids.json", 0);
+		if (change == ADDRESS)
+			give(ids, 1);
+		else if (change == NODE)
+			ids_node(ids, "a", &index);
+		else if (change == POLICY)
+			ids_policies(ids, &one, 1, 100);
+		else if (change == EDIT || change == USED)
+			ids_policies(ids, &edit, 1, 101);
+		else if (change == UNUSED)
+			ids_policies(ids, NULL, 0, 102);
+		else if (change == ABOVE)
+			ids_policy_above(ids, 77);
+		else if (change == DROP)
+			ids_policy_drop(ids, 1);
+		else
+			ids_sweep(ids);
+		assert_int_equal(ids_store(ids, f->fd, &e), 0);
+		if (faccessat(f->fd, "ids.json", F_OK, 0) < 0)
+			fail_msg("change %d", change);
+	}
+	ids_free(ids);
+}
+
 static void refuses_a_file_that_is_not_its_own(void **state)
 {
 	static const char *const texts[] = {
@@ -277,6 +330,13 @@ static void refuses_a_file_that_is_not_its_own(void **state)
 		"\"addresses\":[],\"nodes\":[],\"policies\":[{\"id\":7,\"key\":\"xyz\"}]}",
 		"{\"version\":1,\"nextAddress\":16,\"nextNode\":1,\"nextPolicy\":9,"
 		"\"addresses\":[],\"nodes\":{},\"policies\":[]}",
+		"{\"version\":1,\"nextAddress\":16,\"nextNode\":1,\"nextPolicy\":9,"
+		"\"addresses\":[],\"nodes\":[],\"policies\":[{\"id\":7,\"key\":\"0a\"},"
+		"{\"id\":7,\"key\":\"0b\"}]}",
+		"{\"version\":1,\"nextAddress\":16,\"nextNode\":1,\"nextPolicy\":9,\"addresses\":[]"
+		","
+		"\"nodes\":[{\"index\":1,\"name\":\"a\"},{\"index\":1,\"name\":\"b\"}],"
+		"\"policies\":[]}",
 	};
 	struct folder *f = *state;
 
@@ -352,6 +412,7 @@ int main(void)
 						folder_remove),
 		cmocka_unit_test_setup_teardown(writes_only_what_changed, folder_make,
 						folder_remove),
+		cmocka_unit_test_setup_teardown(writes_each_change, folder_make, folder_remove),
 		cmocka_unit_test_setup_teardown(refuses_a_file_that_is_not_its_own, folder_make,
 						folder_remove),
 		cmocka_unit_test(gives_no_policy_an_id_that_the_kernel_uses),
