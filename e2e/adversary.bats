@@ -196,11 +196,14 @@ on_link() {
 
 @test "a packet wrapped for the main CNI's own tunnel does not get past a rule" {
 	local node
+	ip -n "$P-gw1" addr add 172.31.7.221/24 dev eth0
+	sed -i "s|\(.*\){type: InternalIP, address: ${NODE_V4[gw1]}}|&\n\1{type: ExternalIP, address: 172.31.7.221}|" "$LAB/policies/00-lab.yaml"
 	office_up
 	web_add web
 	pod_add plain
 	overlay node1 gw1
 	for node in node1 gw1; do through "$node" "${NODE_V4[$node]}" web; done
+	through gw1 172.31.7.221 web # its ExternalIP
 	through node1 10.244.1.1 web # the node's address as the pods have it
 	through node1 169.254.83.1 web # that of sluice0
 	on_link web "$(next_mac)" 172.31.7.255 # of the nodes' subnet
@@ -208,7 +211,7 @@ on_link() {
 	on_link web 01:00:5e:00:00:01 224.0.0.1
 	sleep 0.3
 	only_from
-	lab_wait 100 dropped_some node1 forged-tunnel 15
+	lab_wait 100 dropped_some node1 forged-tunnel 18
 	# the laboratory's tunnel works
 	through node1 "${NODE_V4[node1]}" plain
 	lab_wait 100 saw pkt-udp 10.244.9.9 2

@@ -462,6 +462,7 @@ struct slu_owned_key {
 #define SLU_INSIDE_SHARED                                                                        \
 	(1u << 4) /* it is not: broadcast or anycast of the node's links, which it takes as well \
 		   */
+#define SLU_INSIDE_NODE (1u << 5) /* nor is this: an ExternalIP of some node */
 
 /*
  * map "services": HASH: what translation will make of a destination. A packet to a Service is

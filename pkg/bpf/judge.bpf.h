@@ -52,13 +52,14 @@ static __always_inline bool is_inside(const struct pkt *p)
 }
 
 /*
- * A tunnel that a node would take apart: to what lies inside, or to whoever is on the pod's link,
- * as the node is.
+ * A tunnel that a node would take apart: to what lies inside, to a node's ExternalIP, or to whoever
+ * is on the pod's link, as the node is.
  */
 static __always_inline bool tunnel_to_node(const struct pkt *p, __u32 inside)
 {
 	return slu_tunnelled(p->key) &&
-	       (inside_by(inside, p) || inside & SLU_INSIDE_SHARED || addr_link_local(&p->dst));
+	       (inside_by(inside, p) || inside & (SLU_INSIDE_SHARED | SLU_INSIDE_NODE) ||
+		addr_link_local(&p->dst));
 }
 
 /* NULL: by this port it leads nowhere outside. */

@@ -157,6 +157,17 @@ static void nodes_compile(struct compiled *c, const struct node_view *node)
 		own_addrs(c, self, node);
 }
 
+static void node_addrs_compile(const struct compiled *c, bool internal, struct cidr **v, size_t *n)
+{
+	for (size_t i = 0; i < c->set->n_nodes; i++) {
+		const struct doc_node *doc = &c->set->nodes[i];
+
+		for (size_t j = 0; j < doc->n_addrs; j++)
+			if (doc->addrs[j].internal == internal)
+				append_cidr(v, n, cidr_host(doc->addrs[j].addr));
+	}
+}
+
 static void inside_compile(struct compiled *c, const struct node_view *node)
 {
 	struct cidr **v = &c->inside;
@@ -167,13 +178,7 @@ static void inside_compile(struct compiled *c, const struct node_view *node)
 	for (size_t i = 0; i < c->set->n_configs; i++)
 		for (size_t j = 0; j < c->set->configs[i].n_node_cidrs; j++)
 			append_cidr(v, n, c->set->configs[i].node_cidrs[j]);
-	for (size_t i = 0; i < c->set->n_nodes; i++) {
-		const struct doc_node *doc = &c->set->nodes[i];
-
-		for (size_t j = 0; j < doc->n_addrs; j++)
-			if (doc->addrs[j].internal)
-				append_cidr(v, n, cidr_host(doc->addrs[j].addr));
-	}
+	node_addrs_compile(c, true, v, n);
 	for (size_t i = 0; i < c->set->n_slices; i++) {
 		const struct doc_slice *s = &c->set->slices[i];
 
@@ -213,6 +218,8 @@ int cluster_compile(struct compiled *c, const struct node_view *node, struct err
 	nodes_compile(c, node);
 	inside_compile(c, node);
 	shared_compile(c, node);
+	node_addrs_compile(c, false, &c->external, &c->n_external);
+	c->n_external = cidrs_sort_unique(c->external, c->n_external);
 	services_compile(c);
 	return 0;
 }

@@ -165,6 +165,8 @@ const struct cidr *compiled_inside(const struct compiled *c, size_t *ret_n);
 const struct cidr *compiled_shared(const struct compiled *c, size_t *ret_n);
 /* Those of them that hold pods and services. */
 const struct cidr *compiled_cluster_cidrs(const struct compiled *c, size_t *ret_n);
+/* ExternalIPs of nodes, as they were said: outside for every rule, and a node's all the same. */
+const struct cidr *compiled_external(const struct compiled *c, size_t *ret_n);
 /*
  * A Service's address and port behind which something lies outside. A packet to it is judged as
  * one to each of these endpoints; those inside are left out. Sorted by address and port.

@@ -48,6 +48,7 @@ void compiled_free(struct compiled *c)
 	free(c->inside);
 	free(c->cluster_cidrs);
 	free(c->shared);
+	free(c->external);
 	free(c->nodes);
 	free(c->node_docs);
 	free(c->self_name);
@@ -87,6 +88,12 @@ const struct cidr *compiled_shared(const struct compiled *c, size_t *ret_n)
 {
 	*ret_n = c->n_shared;
 	return c->shared;
+}
+
+const struct cidr *compiled_external(const struct compiled *c, size_t *ret_n)
+{
+	*ret_n = c->n_external;
+	return c->external;
 }
 
 const struct cidr *compiled_cluster_cidrs(const struct compiled *c, size_t *ret_n)

@@ -45,8 +45,8 @@ struct compiled {
 	struct identity *identities;
 	uint32_t *users; /* by identity, but for 0: the first of policies that has it */
 	size_t n_identities;
-	struct cidr *inside, *cluster_cidrs, *shared;
-	size_t n_inside, n_cluster_cidrs, n_shared;
+	struct cidr *inside, *cluster_cidrs, *shared, *external;
+	size_t n_inside, n_cluster_cidrs, n_shared, n_external;
 	struct compiled_service *services;
 	size_t n_services;
 	struct compiled_node *nodes;

@@ -156,6 +156,7 @@ uint64_t digest_all(const struct compiled *c)
 		h = hash_u64(identity_digest(c, (uint32_t)i), h);
 	h = cidrs_digest(c->inside, c->n_inside, h);
 	h = cidrs_digest(c->shared, c->n_shared, h);
+	h = cidrs_digest(c->external, c->n_external, h);
 	h = cidrs_digest(c->cluster_cidrs, c->n_cluster_cidrs, h);
 	h = services_digest(c, h);
 	for (size_t i = 0; i < c->n_nodes; i++)

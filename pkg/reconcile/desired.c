@@ -324,6 +324,7 @@ static void ends_build(struct dp_model *m, const struct compiled *c)
 {
 	const struct compiled_node *nodes;
 	const struct egress_addr *addrs;
+	const struct cidr *external;
 	size_t n, kept = 0;
 
 	nodes = compiled_nodes(c, &n);
@@ -331,6 +332,9 @@ static void ends_build(struct dp_model *m, const struct compiled *c)
 		end_add(m, nodes[i].v4);
 		end_add(m, nodes[i].v6);
 	}
+	external = compiled_external(c, &n);
+	for (size_t i = 0; i < n; i++)
+		end_add(m, external[i].addr);
 	addrs = compiled_addrs(c, &n);
 	for (size_t i = 0; i < n; i++)
 		end_add(m, addrs[i].endpoint);

@@ -74,6 +74,9 @@ static void inside_build(struct dp_model *m, const struct compiled *c)
 	list = compiled_shared(c, &n);
 	for (size_t i = 0; i < n; i++)
 		inside_add(m, list[i], inside_flags(c, list[i]) | SLU_INSIDE_SHARED);
+	list = compiled_external(c, &n);
+	for (size_t i = 0; i < n; i++)
+		inside_add(m, list[i], inside_flags(c, list[i]) | SLU_INSIDE_NODE);
 	for (size_t i = 0; conf && i < conf->n_resolvers; i++) {
 		struct cidr host = cidr_host(conf->resolvers[i]);
 

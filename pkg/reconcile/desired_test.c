@@ -20,7 +20,8 @@ static const char cluster[] =
 	"{type: InternalIP, address: \"2001:db8::1\"}]}\n"
 	"---\n"
 	"kind: Node\napiVersion: v1\nmetadata: {name: n2, labels: {n: n2}}\n"
-	"status: {addresses: [{type: InternalIP, address: 192.0.2.2}]}\n"
+	"status: {addresses: [{type: InternalIP, address: 192.0.2.2}, "
+	"{type: ExternalIP, address: 203.0.113.2}]}\n"
 	"---\n"
 	"kind: EgressGateway\napiVersion: sluice.dev/v1alpha1\nmetadata: {name: here}\n"
 	"spec: {addresses: [{range: 192.0.2.50}], nodeSelector: {matchLabels: {n: n1}}, "
@@ -164,8 +165,8 @@ static void knows_the_other_nodes_and_not_itself(void **state)
 	assert_memory_equal(&m->senders[0].addr, &peer, sizeof(peer));
 	assert_memory_equal(&m->nodes[m->senders[0].node].v4, &peer, sizeof(peer));
 	assert_int_equal(m->nft_model.n_nodes, 1);
-	/* ends of tunnels: both nodes, both addresses */
-	assert_int_equal(m->nft_model.n_tunnel_ends, 5);
+	/* ends of tunnels: both nodes, the other's ExternalIP, both addresses */
+	assert_int_equal(m->nft_model.n_tunnel_ends, 6);
 	assert_string_equal(addr_str(slu_addr_get(m->config.self_v4)), "192.0.2.1");
 	assert_string_equal(addr_str(slu_addr_get(m->config.self_v6)), "2001:db8::1");
 }
@@ -178,7 +179,7 @@ static void knows_ends_of_tunnels_that_no_pod_here_uses(void **state)
 	*strstr(yaml, "---\nkind: EgressPolicy") = '\0';
 	build(yaml, true);
 	free(yaml);
-	assert_int_equal(w.d->model->nft_model.n_tunnel_ends, 5);
+	assert_int_equal(w.d->model->nft_model.n_tunnel_ends, 6);
 }
 
 static void lays_out_the_mark_by_its_mask(void **state)
@@ -210,6 +211,7 @@ static void says_of_each_prefix_what_its_parents_say(void **state)
 	/* outside, but who listens there are the nodes, too: no ends of the main CNI's tunnels */
 	assert_int_equal(inside("192.0.2.255/32"), SLU_INSIDE_SHARED);
 	assert_int_equal(inside("2001:db8::/128"), SLU_INSIDE_SHARED);
+	assert_int_equal(inside("203.0.113.2/32"), SLU_INSIDE_NODE);
 	assert_int_equal(inside("10.96.0.10/32"), SLU_INSIDE_ALL | SLU_INSIDE_POD | SLU_INSIDE_DNS);
 }
 
