@@ -137,6 +137,27 @@ web_variant() {
 says_where() { ctl "$1" status | grep -q '20-web.yaml:6'; }
 is_ready() { ctl "$1" status | grep -q '^ready *yes'; }
 
+last_good_in_force() { ctl node1 status -o json | jq -e 'any(.conditions[]; .reason == "LastGoodInForce" and (.message | test("the folder is gone")))'; }
+lets_go() { [ "$(ask web udp "$DENIED_V4" timeout=200)" = "${NODE_V4[node1]}" ]; }
+
+@test "a policy folder that is not mounted lets nobody go, over a restart too; an empty one does" {
+	office_up gw1
+	web_add web
+	mv "$LAB/policies" "$LAB/away"
+	lab_wait 100 last_good_in_force
+	denied web
+	same "still" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	node_stop node1
+	web_add later # by --once, which finds no folder either
+	node_start node1
+	last_good_in_force
+	run -0 ctl node1 policies
+	[[ $output == *"the folder is gone: put it back, or make an empty one"* ]]
+	denied later
+	mkdir "$LAB/policies"
+	lab_wait 100 lets_go
+}
+
 @test "a policy that appears, changes and goes, for a pod that runs" {
 	gateway_on gw1
 	node_start node1 gw1

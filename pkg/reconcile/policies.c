@@ -23,6 +23,24 @@ static int set_load(struct policies *p, const char *dir, int state_fd, struct do
 	return r < 0 ? r : policy_files_parse(&p->files, dir, &f, ret, e);
 }
 
+/*
+ * A folder that is not there, though there were policies in it: not mounted (yet), or moved away by
+ * mistake. Whoever wants none leaves an empty one; on silence nobody is let go.
+ */
+static int folder_gone(const struct policies *p, const char *dir, int state_fd, struct err *e)
+{
+	__cleanup_folder struct folder kept = {0};
+
+	if (p->set ? !p->files.n : state_fd < 0 || last_good_load(state_fd, &kept, NULL) < 0)
+		return 0;
+	if (!p->set && !kept.n)
+		return 0;
+	return err_set(e, -ESTALE,
+		       "%s: the folder is gone: put it back, or make an empty one if no policy is "
+		       "to be in force",
+		       dir);
+}
+
 /* What the folder is like is the matter, not the reading of it. */
 static bool folder_refuses(int r)
 {
@@ -34,12 +52,15 @@ static bool folder_refuses(int r)
 	return false;
 }
 
-static int folder_load(const char *dir, struct policies *p, struct doc_set **ret, struct err *e)
+static int folder_load(const char *dir, struct policies *p, int state_fd, struct doc_set **ret,
+		       struct err *e)
 {
 	__cleanup_folder struct folder f = {0};
 	int r;
 
 	r = folder_read_after(dir, &p->files.seen, &f, e);
+	if (r == 0 && !f.exists)
+		r = folder_gone(p, dir, state_fd, e);
 	p->unread = r < 0 && !folder_refuses(r);
 	if (r < 0)
 		return r;
@@ -126,7 +147,7 @@ int policies_refresh(struct policies *p, const char *dir, int state_fd, struct d
 		return r;
 	if (p->fingerprint == fingerprint)
 		return 0;
-	r = folder_load(dir, p, &set, &bad);
+	r = folder_load(dir, p, state_fd, &set, &bad);
 	if (folder_refuses(r))
 		p->fingerprint = fingerprint; /* seen: nothing to do before it changes */
 	if (r == 0) {
@@ -169,6 +190,8 @@ int policies_read(struct policies *p, const char *dir, int state_fd, struct err 
 		return log_read(p, state_fd, e);
 	r = folder_read(dir, &f, &p->err);
 	p->fingerprint = f.fingerprint;
+	if (r == 0 && !f.exists)
+		r = folder_gone(p, dir, state_fd, &p->err);
 	if (r == 0)
 		r = policy_files_parse(&p->files, dir, &f, &p->set, &p->err);
 	p->err.code = r;

@@ -5,7 +5,9 @@
  *
  *	folder	those of the policy folder when all of it is valid, else the last ones that
  *		were (in memory, or stateDir/last-good.log after a restart). One bad file
- *		changes nothing at all; what is wrong with it is said until it is mended
+ *		changes nothing at all; what is wrong with it is said until it is mended. A
+ *		folder that is gone is wrong, if there were any: an empty one says that there
+ *		are none
  *	API	objects.h: there, each object is good or bad on its own
  */
 #include <stdbool.h>

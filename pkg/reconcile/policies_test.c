@@ -136,6 +136,63 @@ static void the_last_good_ones_are_those_that_were_kept(void **state)
 	assert_string_equal(f->p.set->namespaces[0].meta.name, "two");
 }
 
+/* Another folder takes its place, if there is to be one: as a mount that comes and goes. */
+static void folder_away(struct fixture *f, bool empty)
+{
+	unlinkat(f->dir_fd, "a.yaml", 0);
+	rmdir(f->dir);
+	if (!empty)
+		return;
+	assert_int_equal(mkdir(f->dir, 0700), 0);
+	close(f->dir_fd);
+	f->dir_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void a_folder_that_is_gone_lets_nobody_go(void **state)
+{
+	struct fixture *f = *state;
+	struct policies asked = {0};
+	struct err e = {0};
+
+	write_policy(f, NAMESPACE("one"));
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	policies_keep(&f->p, f->dir, f->state_fd);
+	folder_away(f, false);
+	for (int start = 0; start < 2; start++) {
+		assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), start);
+		assert_true(f->p.last_good);
+		assert_non_null(strstr(f->p.err.msg, "the folder is gone"));
+		assert_string_equal(f->p.set->namespaces[0].meta.name, "one");
+		assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 0);
+		if (!start)
+			policies_done(&f->p); /* a daemon that starts before it is mounted */
+	}
+	assert_int_equal(policies_read(&asked, f->dir, f->state_fd, &e), 0);
+	assert_true(asked.last_good);
+	assert_string_equal(asked.set->namespaces[0].meta.name, "one");
+	policies_done(&asked);
+	folder_away(f, true);
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	assert_false(f->p.last_good);
+	assert_int_equal(f->p.set->n_namespaces, 0);
+	policies_keep(&f->p, f->dir, f->state_fd);
+	folder_away(f, false);
+	policies_done(&f->p);
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	assert_false(f->p.last_good); /* there was nothing in it */
+}
+
+static void without_a_folder_from_the_start_there_are_no_policies(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+
+	folder_away(f, false);
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 1);
+	assert_false(f->p.last_good);
+	assert_int_equal(f->p.err.code, 0);
+}
+
 #define TWO_FILES 2
 
 static void write_second(struct fixture *f, const char *text)
@@ -222,6 +279,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(what_could_not_be_read_is_read_again_though_nothing_changed),
 		T(what_is_wrong_with_a_file_is_not_looked_at_again),
+		T(a_folder_that_is_gone_lets_nobody_go),
+		T(without_a_folder_from_the_start_there_are_no_policies),
 		T(the_last_good_ones_are_those_that_were_kept),
 		T(what_an_edit_leaves_alone_is_kept_with_it),
 		T(what_could_not_be_kept_is_kept_later),

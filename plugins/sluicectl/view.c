@@ -139,11 +139,10 @@ const char *view_since(const struct view *v, const struct egress_addr *a)
 
 void view_warn(const struct view *v, const struct daemon_conf *conf)
 {
-	if (!v->policies.objects && access(conf->policy_dir, F_OK) < 0)
+	if (!v->policies.objects && !v->policies.last_good && access(conf->policy_dir, F_OK) < 0)
 		ctl_warn("there are no policies: %s: %s", conf->policy_dir, strerror(errno));
 	if (v->policies.last_good)
-		ctl_warn("the policy folder is invalid, the last good policies are in force: %s",
-			 v->policies.err.msg);
+		ctl_warn("the last good policies are in force: %s", v->policies.err.msg);
 }
 
 const char *policy_title(const struct doc_policy *p)
