@@ -67,6 +67,16 @@ other_version() {
 	chmod 755 "$1/sluice"
 }
 
+@test "a report that does not arrive is a failure" {
+	local verb
+	main_list
+	for verb in --help --version 'install --dry-run' 'uninstall --dry-run' 'install -o json --dry-run'; do
+		# shellcheck disable=SC2016 # $1 and $2 are the inner shell's
+		run -1 bash -c 'exec $1 $2 >/dev/full' - "$BIN/sluiced" "$verb"
+		[[ $output == *"write to standard output: No space left on device" ]]
+	done
+}
+
 @test "installed by hand: pods go through the list that is first, and are governed" {
 	gateway_on node1
 	web_policy

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluiced: the node daemon. All work is in pkg/reconcile; here are its settings and its end. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,15 @@ static int run(const struct options *o, struct err *e)
 	}
 }
 
+/* A report that did not arrive is none, for whoever goes by it. */
+static int said(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "sluiced: write to standard output: %s\n", strerror(errno));
+	return EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	__cleanup(options_done) struct options o = {0};
@@ -47,20 +57,20 @@ int main(int argc, char **argv)
 	settle_begin();
 	signal(SIGPIPE, SIG_IGN); /* whoever reads its lines may go away */
 	if (argc > 1 && strcmp(argv[1], "install") == 0)
-		return install_main(argc - 1, argv + 1);
+		return said(install_main(argc - 1, argv + 1));
 	if (argc > 1 && strcmp(argv[1], "uninstall") == 0)
-		return uninstall_main(argc - 1, argv + 1);
+		return said(uninstall_main(argc - 1, argv + 1));
 	if (options_parse(&o, argc, argv, &e) < 0) {
 		fprintf(stderr, "sluiced: %s\nTry 'sluiced --help'.\n", e.msg);
 		return EXIT_USAGE;
 	}
 	if (o.mode == MODE_HELP) {
 		fputs(options_help, stdout);
-		return 0;
+		return said(0);
 	}
 	if (o.mode == MODE_VERSION) {
 		printf("sluiced %s\n", SLUICE_VERSION);
-		return 0;
+		return said(0);
 	}
 	if (run(&o, &e) < 0) {
 		fprintf(stderr, "sluiced: %s\n", e.msg);

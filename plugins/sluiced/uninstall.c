@@ -144,9 +144,9 @@ static void report_text(const struct verb_options *o, const struct done *d)
 	if (d->purged)
 		printf("%s: programs removed; %s: removed\n", c->cni_bin_dir, c->state_dir);
 	else
-		printf("%s/sluice: kept, it lets every pod through; %zu pods of before still run "
-		       "(--purge when there are none)\n",
-		       c->cni_bin_dir, d->pods);
+		printf("%s/sluice: kept, it lets every pod through; %zu %s of before still "
+		       "there (--purge when there is none)\n",
+		       c->cni_bin_dir, d->pods, d->pods == 1 ? "pod is" : "pods are");
 	if (o->dry_run)
 		puts("nothing was changed (--dry-run)");
 }
