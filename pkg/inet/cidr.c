@@ -66,7 +66,9 @@ const char *cidr_parse_reason(int result)
 	case CIDR_BAD_ADDR:
 		return "not an IPv4 or IPv6 prefix";
 	case CIDR_BAD_LEN:
-		return "prefix length missing or too long for the family";
+		return "prefix length missing or too long for the family (one address is /32, of "
+		       "IPv6 "
+		       "/128)";
 	case CIDR_HOST_BITS:
 		return "host bits set right of the prefix length";
 	default:

@@ -58,6 +58,23 @@ static int fail_at(struct yaml *y, const yaml_mark_t *mark, const char *what)
 		       what);
 }
 
+/* libyaml decodes ahead of what it parses: its mark is not where the bytes are that it cannot. */
+static int fail_decoding(struct yaml *y)
+{
+	const yaml_parser_t *p = &y->parser;
+	const unsigned char *at = p->input.string.start;
+	yaml_mark_t mark = {0};
+
+	for (size_t i = 0; i < p->problem_offset && at + i < p->input.string.end; i++) {
+		if (at[i] == '\n')
+			mark = (yaml_mark_t){.line = mark.line + 1};
+		else if ((at[i] & 0xc0) != 0x80)
+			mark.column++;
+	}
+	return err_set(y->e, -EINVAL, "line %zu column %zu: not UTF-8 text: %s", mark.line + 1,
+		       mark.column + 1, p->problem ? p->problem : "not readable");
+}
+
 static int next_event(struct yaml *y, yaml_event_t *ret)
 {
 	const yaml_parser_t *p = &y->parser;
@@ -67,7 +84,9 @@ static int next_event(struct yaml *y, yaml_event_t *ret)
 		return 0;
 	if (p->error == YAML_MEMORY_ERROR)
 		oom();
-	mark = p->error == YAML_READER_ERROR ? &p->mark : &p->problem_mark;
+	if (p->error == YAML_READER_ERROR)
+		return fail_decoding(y);
+	mark = &p->problem_mark;
 	if (p->error == YAML_SCANNER_ERROR && p->unread && *p->buffer.pointer == '\t')
 		return fail_at(y, mark, "found a tab: YAML is indented by spaces alone");
 	return err_set(y->e, -EINVAL, "line %zu column %zu: %s%s%s", mark->line + 1,

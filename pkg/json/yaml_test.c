@@ -142,6 +142,11 @@ static void refuses_what_two_readers_could_read_differently(void **state)
 		{"s:\n  x: 1\n  \"x\": 2\n", "line 3: s.x: given twice"},
 		{"a: 017", "line 1 column 4: a number with a leading zero is read differently by "
 			   "different readers: drop the zero, or put it in quotes if it is text"},
+		{"a: b\nc: \xc3\xa4\xe4 d\n",
+		 "line 2 column 6: not UTF-8 text: invalid trailing UTF-8 octet"},
+		{"\xff\xfe"
+		 "a",
+		 "line 1 column 1: not UTF-8 text: invalid leading UTF-8 octet"},
 		{"a: .nan", "line 1 column 4: expected a finite number"},
 		{"a: -.INF", "line 1 column 4: expected a finite number"},
 		{"a: 0xfffffffffffffffff",

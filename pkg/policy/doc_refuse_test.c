@@ -118,7 +118,8 @@ static void refuses_bad_rules(void **state)
 		 "IPv4 or IPv6 prefix"},
 		{RULE "{action: Deny, to: [{cidr: 10.0.0.0/33}]}]}}",
 		 "a.yaml:3: spec.rules[0].to[0].cidr: expected a CIDR, found string '10.0.0.0/33': "
-		 "prefix length missing or too long for the family"},
+		 "prefix length missing or too long for the family (one address is /32, of IPv6 "
+		 "/128)"},
 		{RULE "{action: Deny, to: [{cidr: 10.0.0.1/8}]}]}}",
 		 "a.yaml:3: spec.rules[0].to[0].cidr: expected a CIDR, found string '10.0.0.1/8': "
 		 "host "
@@ -126,7 +127,7 @@ static void refuses_bad_rules(void **state)
 		{RULE "{action: Deny, to: [{cidr: 10.0.0.1}]}]}}",
 		 "a.yaml:3: spec.rules[0].to[0].cidr: expected a CIDR, found string '10.0.0.1': "
 		 "prefix "
-		 "length missing or too long for the family"},
+		 "length missing or too long for the family (one address is /32, of IPv6 /128)"},
 		{RULE
 		 "{action: Deny, to: [{cidr: 10.0.0.0/8,\nexcept: [10.1.0.0/16,\n11.0.0.0/9]}]}]}}",
 		 "a.yaml:5: spec.rules[0].to[0].except[1]: expected a smaller prefix inside "

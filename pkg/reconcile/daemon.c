@@ -56,6 +56,7 @@
 #define LOCK_PAUSE_MS	50
 #define LOCK_TRIES_RUN	600 /* half a minute */
 #define LOCK_TRIES_ONCE 20
+#define LOCK_TRIES_SAY	40 /* a run of --once has mostly ended by then */
 
 struct daemon {
 	const struct daemon_conf *conf;
@@ -246,6 +247,7 @@ static int lock_alone(const struct daemon_conf *conf, int tries, int *ret_fd, st
 {
 	__cleanup_free char *path = mem_printf("%s/sluiced.lock", conf->run_dir);
 	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+	const int say = tries - LOCK_TRIES_SAY;
 	__cleanup_close int fd = -1;
 	int rc = dir_make(conf->run_dir, 0755, e);
 
@@ -258,6 +260,8 @@ static int lock_alone(const struct daemon_conf *conf, int tries, int *ret_fd, st
 		if (tries-- <= 0)
 			return err_set(e, -EBUSY, "%s: another sluiced is at work in this runDir",
 				       path);
+		if (tries == say)
+			log_info("waiting for another sluiced to end", "lock=%s", log_quote(path));
 		nanosleep(&pause, NULL);
 	}
 	*ret_fd = TAKE_FD(fd);

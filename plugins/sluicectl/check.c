@@ -17,6 +17,7 @@
 #include "policy/doc.h"
 #include "policy/missing.h"
 #include "source/folder.h"
+#include "view.h"
 
 DEFINE_CLEANUP(struct doc_set *, doc_set_free);
 
@@ -147,7 +148,7 @@ static void lint_missing(struct check *c)
 	for (size_t i = 0; i < n; i++) {
 		__cleanup_free char *text = missing_text(&list[i]);
 
-		warn_at(c, &list[i].src, list[i].policy->meta.name, text);
+		warn_at(c, &list[i].src, policy_title(list[i].policy), text);
 	}
 }
 
@@ -174,7 +175,7 @@ static void lint(struct check *c)
 		const struct doc_policy *p = c->all->policies[i];
 
 		if (!p->n_rules && !p->has_default)
-			warn_at(c, &p->meta.src, p->meta.name,
+			warn_at(c, &p->meta.src, policy_title(p),
 				"no rules and no default: it has no effect");
 		lint_pass(c, p);
 	}

@@ -18,6 +18,11 @@
 DEFINE_CLEANUP(struct rtnl *, rtnl_close);
 DEFINE_CLEANUP(struct journal *, journal_close);
 
+static void record_unread(const char *name, const struct err *e, void *data)
+{
+	ctl_warn("a pod is left out: %s", e->msg);
+}
+
 /* journal_open makes folders that are missing: only what exists is read here. */
 static int records_read(const struct daemon_conf *conf, struct view *v)
 {
@@ -29,7 +34,8 @@ static int records_read(const struct daemon_conf *conf, struct view *v)
 		return err_sys(&v->records_err, -errno, "%s", folder);
 	r = journal_open(conf->state_dir, conf->run_dir, &j, &v->records_err);
 	if (r == 0)
-		r = journal_list(j, &v->records, &v->n_records, NULL, NULL, &v->records_err);
+		r = journal_list(j, &v->records, &v->n_records, record_unread, NULL,
+				 &v->records_err);
 	v->records_err.code = r;
 	return r;
 }
