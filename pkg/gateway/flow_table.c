@@ -9,6 +9,12 @@
 
 #define CAP_MIN 256
 
+struct flow_addr {
+	struct addr seen;
+	struct flow_list list;
+	size_t n;
+};
+
 static uint64_t hash_of(const struct move_flow *f)
 {
 	struct {
@@ -41,9 +47,71 @@ void flow_table_done(struct flow_table *t)
 		TAILQ_REMOVE(&t->all, e, of_all);
 		free(e);
 	}
+	for (size_t i = 0; i < t->n_addrs; i++)
+		free(t->addrs[i]);
+	free(t->addrs);
 	free(t->heads);
 	flow_table_init(t, t->max);
 }
+
+/* ---- by address ---- */
+
+/* Where it is, or has to go. */
+static size_t addr_place(const struct flow_table *t, struct addr seen)
+{
+	size_t lo = 0, hi = t->n_addrs;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (addr_cmp(t->addrs[mid]->seen, seen) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static struct flow_addr *addr_find(const struct flow_table *t, struct addr seen)
+{
+	size_t i = addr_place(t, seen);
+
+	return i < t->n_addrs && addr_eq(t->addrs[i]->seen, seen) ? t->addrs[i] : NULL;
+}
+
+static void addr_join(struct flow_table *t, struct flow_entry *e)
+{
+	struct flow_addr *a = addr_find(t, e->flow.seen);
+
+	if (!a) {
+		size_t i = addr_place(t, e->flow.seen);
+
+		a = mem_alloc0(sizeof(*a));
+		a->seen = e->flow.seen;
+		TAILQ_INIT(&a->list);
+		MEM_GROW(t->addrs, t->n_addrs);
+		memmove(&t->addrs[i + 1], &t->addrs[i], (t->n_addrs - i) * sizeof(*t->addrs));
+		t->addrs[i] = a;
+		t->n_addrs++;
+	}
+	TAILQ_INSERT_TAIL(&a->list, e, of_addr);
+	a->n++;
+}
+
+static void addr_leave(struct flow_table *t, struct flow_entry *e)
+{
+	size_t i = addr_place(t, e->flow.seen);
+	struct flow_addr *a = t->addrs[i];
+
+	TAILQ_REMOVE(&a->list, e, of_addr);
+	if (--a->n)
+		return;
+	free(a);
+	t->n_addrs--;
+	memmove(&t->addrs[i], &t->addrs[i + 1], (t->n_addrs - i) * sizeof(*t->addrs));
+}
+
+/* ---- by connection ---- */
 
 static struct flow_entry **head_of(const struct flow_table *t, const struct move_flow *f)
 {
@@ -95,6 +163,7 @@ struct flow_entry *flow_table_put(struct flow_table *t, const struct move_flow *
 	e->next = *head;
 	*head = e;
 	TAILQ_INSERT_TAIL(&t->all, e, of_all);
+	addr_join(t, e);
 	t->n++;
 	return e;
 }
@@ -124,33 +193,30 @@ void flow_table_remove(struct flow_table *t, struct flow_entry *e)
 	*at = e->next;
 	flow_table_unqueue(t, e);
 	TAILQ_REMOVE(&t->all, e, of_all);
+	addr_leave(t, e);
 	t->n--;
 	free(e);
 }
 
-static bool is_of(const struct flow_entry *e, const struct addr *seen, size_t n)
-{
-	return n && bsearch(&e->flow.seen, seen, n, sizeof(*seen), addr_order);
-}
+/* ---- of some addresses ---- */
 
 void flow_table_forget(struct flow_table *t, const struct addr *seen, size_t n)
 {
-	struct flow_entry *e = TAILQ_FIRST(&t->all), *next;
+	for (size_t i = 0; i < n; i++) {
+		struct flow_addr *a = addr_find(t, seen[i]);
 
-	for (; e; e = next) {
-		next = TAILQ_NEXT(e, of_all);
-		if (is_of(e, seen, n))
-			flow_table_remove(t, e);
+		for (size_t left = a ? a->n : 0; left; left--) /* a goes with its last one */
+			flow_table_remove(t, TAILQ_FIRST(&a->list));
 	}
 }
 
 void flow_table_unqueue_all(struct flow_table *t, const struct addr *seen, size_t n)
 {
-	struct flow_entry *e = TAILQ_FIRST(&t->queue), *next;
+	for (size_t i = 0; i < n; i++) {
+		struct flow_addr *a = addr_find(t, seen[i]);
+		struct flow_entry *e = a ? TAILQ_FIRST(&a->list) : NULL;
 
-	for (; e; e = next) {
-		next = TAILQ_NEXT(e, of_queue);
-		if (is_of(e, seen, n))
+		for (; e; e = TAILQ_NEXT(e, of_addr))
 			flow_table_unqueue(t, e);
 	}
 }
@@ -158,13 +224,20 @@ void flow_table_unqueue_all(struct flow_table *t, const struct addr *seen, size_
 size_t flow_table_list(const struct flow_table *t, const struct addr *seen, size_t n,
 		       struct move_flow **ret)
 {
-	struct move_flow *list = mem_alloc0((t->n + 1) * sizeof(*list));
-	const struct flow_entry *e;
-	size_t k = 0;
+	struct move_flow *list;
+	size_t room = 0, k = 0;
 
-	TAILQ_FOREACH(e, &t->all, of_all)
-	{
-		if (is_of(e, seen, n))
+	for (size_t i = 0; i < n; i++) {
+		const struct flow_addr *a = addr_find(t, seen[i]);
+
+		room += a ? a->n : 0;
+	}
+	list = mem_resize(NULL, room, sizeof(*list));
+	for (size_t i = 0; i < n; i++) {
+		const struct flow_addr *a = addr_find(t, seen[i]);
+		const struct flow_entry *e = a ? TAILQ_FIRST(&a->list) : NULL;
+
+		for (; e; e = TAILQ_NEXT(e, of_addr))
 			list[k++] = e->flow;
 	}
 	*ret = list;

@@ -14,16 +14,20 @@
 
 struct flow_entry {
 	struct move_flow flow;
-	TAILQ_ENTRY(flow_entry) of_all, of_queue;
+	TAILQ_ENTRY(flow_entry) of_all, of_addr, of_queue;
 	struct flow_entry *next; /* of the same hash */
 	uint32_t round, since;	 /* the caller's: when it was seen last, and queued */
 	bool queued;
 };
 TAILQ_HEAD(flow_list, flow_entry);
 
+struct flow_addr; /* the connections of one address */
+
 struct flow_table {
 	struct flow_entry **heads;
 	size_t n, cap, max;
+	struct flow_addr **addrs; /* sorted; those that have connections */
+	size_t n_addrs;
 	struct flow_list all, queue;
 };
 
@@ -36,9 +40,13 @@ void flow_table_remove(struct flow_table *t, struct flow_entry *e);
 void flow_table_queue(struct flow_table *t,
 		      struct flow_entry *e); /* at the end, if it is not queued */
 void flow_table_unqueue(struct flow_table *t, struct flow_entry *e);
-/* Removes, or only takes out of the queue, the connections of these addresses (sorted). */
+/*
+ * Removes, or only takes out of the queue, the connections of these addresses: at the cost of
+ * those, however many others there are.
+ */
 void flow_table_forget(struct flow_table *t, const struct addr *seen, size_t n);
 void flow_table_unqueue_all(struct flow_table *t, const struct addr *seen, size_t n);
-/* Copies of the connections of these addresses (sorted); *ret is malloc'd. Returns how many. */
+/* Copies of the connections of these addresses, at the same cost; *ret is malloc'd. Returns how
+ * many. */
 size_t flow_table_list(const struct flow_table *t, const struct addr *seen, size_t n,
 		       struct move_flow **ret);
