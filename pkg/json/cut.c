@@ -114,7 +114,7 @@ void json_cut(const char *text, size_t len, size_t max, struct json_cut *ret)
 	*ret = (struct json_cut){0};
 	while (s.at < s.len && character(&s))
 		s.at++;
-	if (s.whole && len <= max)
+	if (s.whole) /* what follows is the end of its line */
 		return;
 	level = level_to_cut(&s);
 	if (s.depth == 0) {

@@ -17,6 +17,9 @@ struct json_cut {
 	size_t kept; /* how many elements, or members, of it */
 };
 
-/* Cuts text[0..len) to about max bytes: the closing brackets may come on top of that. */
+/*
+ * Cuts text[0..len) to about max bytes: the closing brackets may come on top of that, and so may an
+ * end of line behind a document that just fits.
+ */
 void json_cut(const char *text, size_t len, size_t max, struct json_cut *ret);
 void json_cut_done(struct json_cut *c);

@@ -25,6 +25,17 @@ static void what_is_whole_and_short_enough_stays(void **state)
 	}
 }
 
+/* Of a document that is whole there is nothing to leave out. */
+static void an_end_of_line_too_much_costs_nothing(void **state)
+{
+	static const char text[] = "[1, 2]\n";
+	struct json_cut c;
+
+	json_cut(text, strlen(text), strlen(text) - 1, &c);
+	assert_null(c.text);
+	json_cut_done(&c);
+}
+
 static void the_outermost_list_keeps_its_whole_elements(void **state)
 {
 	static const struct {
@@ -84,6 +95,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_whole_and_short_enough_stays),
+		cmocka_unit_test(an_end_of_line_too_much_costs_nothing),
 		cmocka_unit_test(the_outermost_list_keeps_its_whole_elements),
 		cmocka_unit_test(wherever_it_is_cut_it_is_json),
 	};
