@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "policy/diff_priv.h"
 
@@ -30,6 +31,7 @@ struct work {
 	size_t n_places;
 	struct cohort *cohorts;
 	size_t n_cohorts;
+	struct hash_index index; /* of cohorts */
 };
 
 static void work_done(struct work *w)
@@ -40,6 +42,7 @@ static void work_done(struct work *w)
 		free(w->cohorts[i].pods);
 	}
 	free(w->cohorts);
+	hash_index_done(&w->index);
 	for (size_t i = 0; i < w->n_places; i++) {
 		compiled_free(w->places[i]->c[0]);
 		compiled_free(w->places[i]->c[1]);
@@ -102,13 +105,19 @@ static bool picks_by_pod(const struct compiled *c)
 
 static struct cohort *cohort_get(struct work *w, const struct cohort *like)
 {
-	for (size_t i = 0; i < w->n_cohorts; i++) {
+	const uint64_t key[] = {like->b[0].key, like->b[1].key, like->spread};
+	uint64_t hash = hash_bytes(key, sizeof(key), 0);
+	uint32_t i;
+
+	for (i = hash_index_first(&w->index, hash); i != HASH_INDEX_END;
+	     i = hash_index_next(&w->index, i)) {
 		struct cohort *k = &w->cohorts[i];
 
 		if (k->place == like->place && k->spread == like->spread &&
 		    k->b[0].key == like->b[0].key && k->b[1].key == like->b[1].key)
 			return k;
 	}
+	hash_index_add(&w->index, hash);
 	MEM_GROW(w->cohorts, w->n_cohorts);
 	w->cohorts[w->n_cohorts] = *like;
 	return &w->cohorts[w->n_cohorts++];

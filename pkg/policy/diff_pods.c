@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "policy/diff_priv.h"
 
@@ -107,6 +108,16 @@ static char *labels_text(const char *namespace, const struct labels *labels)
 	return mem_printf("%s: any", namespace);
 }
 
+/* All pods are imagined ones then: an entry of titles is a place in the list. */
+static bool is_imagined(const struct diff_pods *p, const char *title)
+{
+	uint32_t i = hash_index_first(&p->titles, hash_str(title, 0));
+
+	while (i != HASH_INDEX_END && strcmp(p->list[i].title, title) != 0)
+		i = hash_index_next(&p->titles, i);
+	return i != HASH_INDEX_END;
+}
+
 static void imagine(struct diff_pods *p, const char *namespace, const struct selector *s)
 {
 	struct labels labels = {0};
@@ -115,12 +126,12 @@ static void imagine(struct diff_pods *p, const char *namespace, const struct sel
 
 	imagine_labels(&labels, s);
 	title = labels_text(namespace, &labels);
-	for (size_t i = 0; i < p->n; i++)
-		if (strcmp(p->list[i].title, title) == 0) {
-			labels_done(&labels);
-			free(title);
-			return;
-		}
+	if (is_imagined(p, title)) {
+		labels_done(&labels);
+		free(title);
+		return;
+	}
+	hash_index_add(&p->titles, hash_str(title, 0));
 	pod = add(p, namespace, "");
 	pod->title = title;
 	pod->labels[0] = labels;
@@ -196,5 +207,6 @@ void diff_pods_done(struct diff_pods *p)
 		labels_done(&p->list[i].labels[1]);
 	}
 	free(p->list);
+	hash_index_done(&p->titles);
 	*p = (struct diff_pods){0};
 }

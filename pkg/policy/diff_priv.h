@@ -3,6 +3,7 @@
 /* What the diff_*.c files share. */
 #include "policy/compiled.h"
 #include "policy/diff.h"
+#include "policy/hash_index.h"
 
 /* ---- diff_pods.c: whom to ask for ---- */
 struct diff_pod {
@@ -14,6 +15,7 @@ struct diff_pod {
 struct diff_pods {
 	struct diff_pod *list;
 	size_t n;
+	struct hash_index titles; /* of imagined pods: many policies imagine the same one */
 };
 
 void diff_pods_init(struct diff_pods *p, const struct diff_input *in);
