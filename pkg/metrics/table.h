@@ -22,7 +22,7 @@
 	X(PROGRAMS, "sluice_programs", GAUGE,                                                      \
 	  "Different sets of rules that pods of the node have")                                    \
 	X(PROGRAMS_REFUSED, "sluice_programs_refused", GAUGE,                                      \
-	  "Sets of rules that the kernel has no room for; their pods keep those of before")        \
+	  "Sets of rules that the kernel has no room for; their pods keep the rules they had")     \
 	X(OBJECTS, "sluice_objects", GAUGE, "Objects of the API, by collection", "collection")     \
 	X(OBJECTS_REFUSED, "sluice_objects_refused", GAUGE,                                        \
 	  "Objects of the API that are not in force as they are; from files: 1, while the folder " \

@@ -129,7 +129,7 @@ int state_clear(const char *state_dir, const char *run_dir, bool all, struct err
 					      ".objects.log.tmp",
 					      "counters.json",
 					      "drained",
-					      "last-good.json", /* of before */
+					      "last-good.json", /* of versions before the log */
 					      NULL};
 	static const char *const marks[] = {NAME, NULL};
 	static const char *const run[] = {"sluiced.sock", "sluiced.lock", NULL};

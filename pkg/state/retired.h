@@ -2,7 +2,7 @@
 #pragma once
 /*
  * After `sluiced uninstall` a file in the state folder tells the plugin that Sluice is
- * not wanted on the node any more: whoever still calls it (a runtime for a pod of before,
+ * not wanted on the node any more: whoever still calls it (a runtime for an earlier pod,
  * a list written by hand) is let through. The next sluiced, or sluiced install, removes it.
  */
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sluiced uninstall: the order of install, backwards, while pods run. The plugin stays and
- * lets everybody through: runtimes call it for the pods of before, and an error would keep
+ * lets everybody through: runtimes call it for earlier pods, and an error would keep
  * those from being deleted.
  */
 #include <errno.h>
@@ -20,7 +20,7 @@ const char uninstall_help[] =
 	"Usage: sluiced uninstall [OPTION]…\n"
 	"Gives the node back to its main CNI while pods run: removes Sluice's conflist, all it\n"
 	"has in the kernel, and what it stored. The plugin stays and lets every call through,\n"
-	"since runtimes call it when pods of before end. Stop the daemon first.\n"
+	"since runtimes call it when earlier pods end. Stop the daemon first.\n"
 	"\n"
 	"  --config FILE   the daemon's settings (default: " CONF_FILE ")\n"
 	"  --conf-dir DIR  folder of the conflists (default: cniConfDir, " CONF_CNI_CONF_DIR ")\n"
@@ -144,7 +144,7 @@ static void report_text(const struct verb_options *o, const struct done *d)
 	if (d->purged)
 		printf("%s: programs removed; %s: removed\n", c->cni_bin_dir, c->state_dir);
 	else
-		printf("%s/sluice: kept, it lets every pod through; %zu %s of before still "
+		printf("%s/sluice: kept, it lets every pod through; %zu earlier %s still "
 		       "there (--purge when there is none)\n",
 		       c->cni_bin_dir, d->pods, d->pods == 1 ? "pod is" : "pods are");
 	if (o->dry_run)
