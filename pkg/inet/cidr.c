@@ -151,14 +151,35 @@ static size_t last_not_behind(const struct cidr *v, size_t n, struct cidr c)
 	return lo ? lo - 1 : n;
 }
 
+size_t cidrs_outermost(struct cidr *v, size_t n)
+{
+	size_t kept = 0, parent[2] = {SIZE_MAX, SIZE_MAX};
+
+	/* within a family a parent stands before its children, and nothing else between them */
+	for (size_t i = 0; i < n; i++) {
+		size_t *last = &parent[cidr_is_v4(v[i])];
+
+		if (*last != SIZE_MAX && cidr_contains(v[*last], v[i]))
+			continue;
+		*last = kept;
+		v[kept++] = v[i];
+	}
+	return kept;
+}
+
+bool cidrs_cover(const struct cidr *v, size_t n, struct cidr c)
+{
+	size_t i = last_not_behind(v, n, c);
+
+	/* IPv4 lies within IPv6's order: what holds a prefix behind it may begin before it */
+	if (i < n && !cidr_is_v4(c) && cidr_is_v4(v[i]))
+		i = last_not_behind(v, n, cidr_make(cidr_all(true).addr, 95));
+	return i < n && cidr_contains(v[i], c);
+}
+
 bool cidrs_hold(const struct cidr *v, size_t n, struct addr a)
 {
-	size_t i = last_not_behind(v, n, cidr_host(a));
-
-	/* IPv4 lies within IPv6's order: what holds an address behind it may begin before it */
-	if (i < n && !addr_is_v4(a) && cidr_is_v4(v[i]))
-		i = last_not_behind(v, n, cidr_make(cidr_all(true).addr, 95));
-	return i < n && cidr_contains_addr(v[i], a);
+	return cidrs_cover(v, n, cidr_host(a));
 }
 
 struct addr cidr_last(struct cidr c)

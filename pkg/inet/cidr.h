@@ -36,7 +36,16 @@ bool cidr_contains(struct cidr outer, struct cidr inner); /* ::/0 does not conta
 bool cidr_contains_addr(struct cidr c, struct addr a);
 /* For sorting: by address, then the shorter one first, so that parents come before children. */
 int cidr_cmp(struct cidr a, struct cidr b);
-/* Whether one of v holds a. v is sorted by cidr_cmp, and none of a family lies within another. */
+/*
+ * Leaves out of v, which is sorted by cidr_cmp, what lies within another of it. Returns how many
+ * are left, in front; they are what the next two want.
+ */
+size_t cidrs_outermost(struct cidr *v, size_t n);
+/*
+ * Whether one of v holds all of c, or a. v is sorted by cidr_cmp, and none of a family lies within
+ * another. At the cost of two binary searches.
+ */
+bool cidrs_cover(const struct cidr *v, size_t n, struct cidr c);
 bool cidrs_hold(const struct cidr *v, size_t n, struct addr a);
 struct addr cidr_last(struct cidr c); /* its highest address */
 

@@ -81,6 +81,37 @@ static void a_list_holds_what_one_of_its_prefixes_holds(void **state)
 			fail_msg("%s of %zu", rows[i].addr, rows[i].n);
 }
 
+/* All pairs of what lies in, beside and around one another, in both families. */
+static void the_outermost_cover_what_any_of_the_list_contains(void **state)
+{
+	static const char *const texts[] = {
+		"::/0",		 "::/64",	  "10.0.0.0/8",	     "10.0.0.0/24",
+		"10.0.0.0/24",	 "10.0.1.0/32",	  "10.255.0.0/16",   "11.0.0.0/32",
+		"2001:db8::/32", "2001:db8::/64", "2001:db9::1/128",
+	};
+	enum { N = sizeof(texts) / sizeof(texts[0]) };
+
+	for (unsigned int set = 0; set < 1u << N; set++) {
+		struct cidr list[N], outermost[N];
+		size_t n = 0, kept;
+
+		for (size_t i = 0; i < N; i++) /* sorted as they stand, IPv4 in its place */
+			if (set >> i & 1)
+				list[n++] = cidr_of(texts[i]);
+		memcpy(outermost, list, n * sizeof(list[0]));
+		kept = cidrs_outermost(outermost, n);
+		for (size_t i = 0; i < N; i++) {
+			struct cidr c = cidr_of(texts[i]);
+			bool covered = false;
+
+			for (size_t k = 0; k < n; k++)
+				covered = covered || cidr_contains(list[k], c);
+			if (cidrs_cover(outermost, kept, c) != covered)
+				fail_msg("set %x: %s", set, texts[i]);
+		}
+	}
+}
+
 static void ranges_count_and_index_over_byte_borders(void **state)
 {
 	struct addr_range r;
@@ -124,6 +155,7 @@ int main(void)
 		cmocka_unit_test(the_ipv6_default_does_not_contain_ipv4),
 		cmocka_unit_test(a_prefix_ends_where_its_last_address_is),
 		cmocka_unit_test(a_list_holds_what_one_of_its_prefixes_holds),
+		cmocka_unit_test(the_outermost_cover_what_any_of_the_list_contains),
 		cmocka_unit_test(ranges_count_and_index_over_byte_borders),
 		cmocka_unit_test(addresses_know_their_kind),
 	};

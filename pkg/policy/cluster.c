@@ -77,10 +77,7 @@ static void append_cidr(struct cidr **v, size_t *n, struct cidr c)
 
 bool is_cluster_addr(const struct compiled *c, struct addr a)
 {
-	for (size_t i = 0; i < c->n_cluster_cidrs; i++)
-		if (cidr_contains_addr(c->cluster_cidrs[i], a))
-			return true;
-	return false;
+	return cidrs_hold(c->cluster_outermost, c->n_cluster_outermost, a);
 }
 
 static void cluster_cidrs_compile(struct compiled *c, const struct node_view *node)
@@ -99,6 +96,8 @@ static void cluster_cidrs_compile(struct compiled *c, const struct node_view *no
 		for (size_t j = 0; j < c->set->nodes[i].n_pod_cidrs; j++)
 			append_cidr(v, n, c->set->nodes[i].pod_cidrs[j]);
 	*n = cidrs_sort_unique(*v, *n);
+	c->cluster_outermost = mem_dup(*v, *n * sizeof(**v));
+	c->n_cluster_outermost = cidrs_outermost(c->cluster_outermost, *n);
 }
 
 static void node_addrs(struct compiled_node *ret, const struct doc_node *doc)

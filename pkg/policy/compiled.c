@@ -47,6 +47,7 @@ void compiled_free(struct compiled *c)
 	services_done(c);
 	free(c->inside);
 	free(c->cluster_cidrs);
+	free(c->cluster_outermost);
 	free(c->shared);
 	free(c->external);
 	free(c->nodes);

@@ -47,6 +47,8 @@ struct compiled {
 	size_t n_identities;
 	struct cidr *inside, *cluster_cidrs, *shared, *external;
 	size_t n_inside, n_cluster_cidrs, n_shared, n_external;
+	struct cidr *cluster_outermost; /* of cluster_cidrs, for look-ups */
+	size_t n_cluster_outermost;
 	struct compiled_service *services;
 	size_t n_services;
 	struct compiled_node *nodes;

@@ -35,8 +35,8 @@ static int cmp_cidrs(const void *a, const void *b)
 static int parse_cidrs(const struct doc_ctx *c, const struct json *j, void *out)
 {
 	struct doc_destination *d = out;
-	size_t n = 0, parent[2] = {SIZE_MAX, SIZE_MAX};
 	bool sorted = true;
+	size_t n;
 	int r;
 
 	if (json_type(j) == JSON_ARRAY && json_len(j) <= DOC_MAX_CIDRS)
@@ -48,16 +48,7 @@ static int parse_cidrs(const struct doc_ctx *c, const struct json *j, void *out)
 		sorted = cidr_cmp(d->cidrs[i - 1], d->cidrs[i]) <= 0;
 	if (!sorted)
 		qsort(d->cidrs, d->n_cidrs, sizeof(*d->cidrs), cmp_cidrs);
-	/* within a family a parent stands before its children, and nothing else between them */
-	for (size_t i = 0; i < d->n_cidrs; i++) {
-		size_t *last = parent + cidr_is_v4(d->cidrs[i]);
-
-		if (*last != SIZE_MAX && cidr_contains(d->cidrs[*last], d->cidrs[i]))
-			continue;
-		*last = n;
-		d->cidrs[n++] = d->cidrs[i];
-	}
-	d->n_cidrs = n;
+	d->n_cidrs = n = cidrs_outermost(d->cidrs, d->n_cidrs);
 	d->cidrs = mem_resize(d->cidrs, n, sizeof(*d->cidrs));
 	d->digest = digest_of(d->cidrs, n * sizeof(*d->cidrs), n);
 	return 0;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -186,6 +187,44 @@ static void another_endpoint_is_another_compile(void **state)
 	policy_fixture_done(&g);
 }
 
+/* Where cluster CIDRs come from the Nodes, there are as many of them as nodes. */
+static void node_ports_are_compiled_in_time_with_thousands_of_nodes(void **state)
+{
+	enum { NODES = 2000 };
+	struct policy_fixture f;
+	char *yaml = NULL;
+	size_t len = 0, n;
+	FILE *text = open_memstream(&yaml, &len);
+	clock_t began;
+
+	for (int i = 0; i < NODES; i++)
+		fprintf(text,
+			"---\napiVersion: v1\nkind: Node\nmetadata: {name: node%d}\n"
+			"spec: {podCIDRs: [10.%d.%d.0/24]}\n"
+			"status: {addresses: [{type: InternalIP, address: 172.16.%d.%d}]}\n",
+			i, i >> 8, i & 255, i >> 8, i & 255);
+	fputs(SERVICE("a", "clusterIP: 10.0.0.10, ports: [{name: a, port: 80, nodePort: 30080}, "
+			   "{name: b, port: 81, nodePort: 30081}]")
+		      SLICE("a-1", "a",
+			    "{addresses: [198.51.100.1, 198.51.100.2, 198.51.100.3, 198.51.100.4, "
+			    "198.51.100.5, 198.51.100.6, 198.51.100.7, 198.51.100.8, 198.51.100.9, "
+			    "198.51.100.10, 198.51.100.11, 198.51.100.12, 198.51.100.13, "
+			    "198.51.100.14, 198.51.100.15, 198.51.100.16]}",
+			    "{name: a, port: 1}, {name: b, port: 2}"),
+	      text);
+	fclose(text);
+	policy_fixture_node(&f, "node0", "eth0 172.16.0.0/16");
+	f.node.n_cluster_cidrs = 0;
+	f.set = docs_from_yaml(yaml);
+	began = clock();
+	policy_fixture_compile(&f);
+	assert_true(clock() - began < CLOCKS_PER_SEC / 2); /* of this process: 0.01 s */
+	compiled_services(f.c, &n);
+	assert_int_equal(n, 2 * (NODES + 1));
+	policy_fixture_done(&f);
+	free(yaml);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +234,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_used_of_others_objects_is_left_out),
 		cmocka_unit_test(the_api_servers_are_inside),
 		cmocka_unit_test(another_endpoint_is_another_compile),
+		cmocka_unit_test(node_ports_are_compiled_in_time_with_thousands_of_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
