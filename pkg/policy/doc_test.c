@@ -231,7 +231,8 @@ static void reads_what_the_cluster_is_from_a_list(void **state)
 		"\"shop\"}},\n"
 		"{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"p.1\", "
 		"\"namespace\":\n"
-		" \"shop\", \"uid\": \"u-1\", \"annotations\": {\"a\": \"any text\\n\"}}, "
+		" \"shop\", \"uid\": \"u-1\", \"annotations\": {\"a\": \"any text\\n\", "
+		"\"Owner.Example/Team\": \"b\"}}, "
 		"\"spec\":\n"
 		" {\"nodeName\": \"n1\", \"hostNetwork\": true, \"containers\": []}}]}\n";
 	__cleanup_doc_set struct doc_set *set = read_set("all.json", text);
