@@ -10,6 +10,7 @@
  * tunnel then ends at that node's address, so the VNI tells which gateway is meant
  * (and which family, as one end may serve both).
  */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -278,8 +279,8 @@ static void address_from_compile(struct gateways *g, const struct compiled *c,
 	struct addr place = {};
 	long owner;
 
-	/* what is ranked is the gateway itself */
-	memcpy(place.b, &(uint64_t){hash_str(gw->meta.name, 0)}, sizeof(uint64_t));
+	/* what is ranked is the gateway itself, in the same bytes on every node */
+	memcpy(place.b, &(uint64_t){htole64(hash_str(gw->meta.name, 0))}, sizeof(uint64_t));
 	owner = rank_owner(place, cand.names, cand.n);
 	for (int v4 = 1; v4 >= 0 && owner >= 0; v4--) {
 		const struct compiled_node *end = &c->nodes[cand.nodes[owner]];
