@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+/*
+ * Two clocks: one that only runs forward, for deadlines and intervals, and the one on the wall,
+ * which may jump, for what people read.
+ */
 #include <stdint.h>
 
 int64_t clock_ms(void); /* CLOCK_MONOTONIC, milliseconds */

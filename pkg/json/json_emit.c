@@ -69,7 +69,6 @@ static size_t plain_len(const char *s, size_t n)
 
 static void put_string(struct out *o, const char *s, size_t n)
 {
-
 	put(o, "\"", 1);
 	for (size_t i = 0; i < n; i++) {
 		size_t plain = plain_len(s + i, n - i);

@@ -4,9 +4,11 @@
  * The state folder:
  *	attachments/<container id>:<ifname>.json   records (record.h)
  *	snapshot				   image (policy/image.h), replaced whole
- *	last-good.log				   the policy files in force (daemon)
+ *	last-good.log, objects.log		   the objects in force (daemon)
  *	ids.json				   address → id, node → index (daemon)
- *	boot_id is compared with /proc/sys/kernel/random/boot_id
+ * and the rest of what state_clear() in retired.c names. Indexes of interfaces in a record mean
+ * something only while its boot_id is journal_boot_id().
+ *
  * Locks live in runDir: locks/<container id>:<ifname> (flock, per attachment),
  * locks/node (one `sluiced --once` at a time). Order: attachment, then node. No
  * lock is held across another container's work.
