@@ -2,6 +2,7 @@
 # Pods and host processes that try: forged tunnel packets, frames that hide what
 # they are, foreign sources, ARP, neighbour and router advertisements, metadata.
 load lib/lab
+load lib/services
 
 setup() { lab_up; }
 teardown() { lab_teardown; }
@@ -50,6 +51,23 @@ no_forgery() {
 		"ip:$(pod_ip plain 6),$EXT_V6" "udp:4000,$PORT" data:forged
 	no_forgery
 	lab_wait 100 dropped_some node1 forged-tunnel 6
+}
+
+@test "hand-made VXLAN that the gateway's own translation makes one to the egress address" {
+	local pod
+	office_up
+	web_add web
+	pod_add plain
+	services gw1 "ip daddr ${NODE_V4[gw1]} udp dport 30053 dnat to $EGRESS_V4:5347"
+	FAMILY=ip6 services gw1 "ip6 daddr ${NODE_V6[gw1]} udp dport 30053 dnat to [$EGRESS_V6]:5347"
+	inner
+	for pod in web plain; do
+		on "$pod" "$PROBE" dgram "${NODE_V4[gw1]}" 30053 count=3 "${INNER[@]}"
+		on "$pod" "$PROBE" dgram "${NODE_V6[gw1]}" 30053 count=3 "${INNER[@]}"
+	done
+	no_forgery
+	lab_wait 100 dropped_some gw1 forged-tunnel 12
+	same "still works" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
 }
 
 @test "hand-made VXLAN from a host process, root or not" {

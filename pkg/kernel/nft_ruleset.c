@@ -263,6 +263,7 @@ static const struct rule_def rules[] = {
 	{UNJUDGED, "", {DADDR_IN(NFT_SET_INSIDE6), ACCEPT}},
 	{UNJUDGED, "", {COUNT(UNJUDGED), DROP}},
 
+	{INPUT, "no node sends it to a Service", {UDP_PORT, DO(DNATTED), GOTO(FORGED)}},
 	{INPUT, "", {GOTO(GUARD)}},
 
 	{GUARD, "", {UDP_PORT, ACCEPT}},
