@@ -20,6 +20,12 @@ static __always_inline __u64 hash_of(__u64 a, __u64 b)
 	return a * 0x9e3779b97f4a7c15ull ^ b * 0xc2b2ae3d27d4eb4full;
 }
 
+/* of a frame, in network order */
+static __always_inline bool is_ip(__u16 proto)
+{
+	return proto == bpf_htons(ETH_P_IP) || proto == bpf_htons(ETH_P_IPV6);
+}
+
 SLU_MAP(pods, BPF_MAP_TYPE_HASH, __u32, struct slu_pod, SLU_MAX_PODS, 0);
 SLU_MAP(macvlans, BPF_MAP_TYPE_HASH, struct slu_macvlan_key, struct slu_pod, SLU_MAX_PODS, 0);
 SLU_MAP(ranges, BPF_MAP_TYPE_ARRAY, __u32, struct slu_range, SLU_MAX_RANGES, 0);

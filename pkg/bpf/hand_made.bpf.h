@@ -23,11 +23,6 @@ static __always_inline bool is_vlan(__u16 proto)
 	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
 }
 
-static __always_inline bool is_ip(__u16 proto)
-{
-	return proto == bpf_htons(ETH_P_IP) || proto == bpf_htons(ETH_P_IPV6);
-}
-
 /* Written by a process, headers and all. */
 static __always_inline bool hand_made(struct __sk_buff *skb)
 {

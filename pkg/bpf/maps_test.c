@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bpf/door.h"
 #include "bpf/loader.h"
 #include "testkit/bpf_fixture.h"
 #include "testkit/netns_fixture.h"
@@ -70,6 +71,29 @@ static void loads_once_and_only_once(void **state)
 	id = prog_id(DIR, BPF_PROG_FROM_POD);
 	expect_ok(bpf_load(DIR, &e), &e);
 	assert_int_equal(prog_id(DIR, BPF_PROG_FROM_POD), id);
+}
+
+/* The table in README.md; the verifier gives up at a million. */
+static void no_program_asks_much_of_the_verifier(void **state)
+{
+	struct bpf_pins *p;
+	struct err e = {};
+
+	world();
+	expect_ok(bpf_load(DIR, &e), &e);
+	expect_ok(bpf_pins_open(DIR, &p, &e), &e);
+	for (enum bpf_prog i = 0; i < BPF_PROG_COUNT; i++) {
+		struct bpf_prog_info info = {};
+		uint32_t len = sizeof(info);
+		int fd;
+
+		expect_ok(bpf_prog_fd(p, i, &fd, &e), &e);
+		assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+		print_message("| `%s` | %zu | %u |\n", bpf_prog_name(i),
+			      info.xlated_prog_len / sizeof(struct bpf_insn), info.verified_insns);
+		assert_in_range(info.verified_insns, 1, 100000);
+	}
+	bpf_pins_close(p);
 }
 
 static void replaces_programs_and_keeps_maps(void **state)
@@ -355,6 +379,7 @@ int main(void)
 		cmocka_unit_test(says_that_nothing_is_loaded),
 		cmocka_unit_test(says_to_others_than_root_what_they_lack),
 		cmocka_unit_test(loads_once_and_only_once),
+		cmocka_unit_test(no_program_asks_much_of_the_verifier),
 		cmocka_unit_test(replaces_programs_and_keeps_maps),
 		cmocka_unit_test(changes_only_what_is_there),
 		cmocka_unit_test(repairs_a_pin_that_was_removed),

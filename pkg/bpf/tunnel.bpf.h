@@ -87,8 +87,7 @@ int slu_to_tunnel(struct __sk_buff *skb)
 	__u32 mark = skb->mark, id;
 	int reason;
 
-	if (!c || !(mark & c->mark_mask) ||
-	    (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6)))
+	if (!c || !(mark & c->mark_mask) || !is_ip(skb->protocol))
 		return drop(skb, SLU_DROP_TUNNEL_UNMARKED);
 	id = (mark & c->mark_mask & ~c->divert) >> (c->mark_shift & 31);
 	if (mark & c->divert)
