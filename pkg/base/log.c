@@ -7,8 +7,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/cleanup.h"
 
 #define LOG_LINE 4096
 
@@ -18,7 +21,20 @@ static struct {
 	enum log_level level;
 	enum log_format format;
 	int fd;
-} log_state = {LOG_LEVEL_INFO, LOG_FORMAT_LOGFMT, STDERR_FILENO};
+	bool torn; /* the next line begins behind a part of one */
+} log_state = {LOG_LEVEL_INFO, LOG_FORMAT_LOGFMT, STDERR_FILENO, false};
+
+bool log_torn(const char *path)
+{
+	__cleanup_close int fd = -1;
+	struct stat st;
+	char last;
+
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || !st.st_size)
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n';
+}
 
 int log_open(enum log_level level, enum log_format format, const char *path, struct err *e)
 {
@@ -32,6 +48,7 @@ int log_open(enum log_level level, enum log_format format, const char *path, str
 	log_state.level = level;
 	log_state.format = format;
 	log_state.fd = fd;
+	log_state.torn = path && log_torn(path);
 	return 0;
 }
 
@@ -185,6 +202,17 @@ static void format_time(char buf[40])
 	snprintf(buf + n, 40 - n, ".%03ldZ", ts.tv_nsec / 1000000);
 }
 
+/* A disk that is full takes a part of a line, or nothing; and there is nowhere to say it. */
+static void line_write(struct line *l)
+{
+	ssize_t n;
+
+	l->text[l->n++] = '\n';
+	n = write(log_state.fd, l->text, l->n);
+	if (n > 0)
+		log_state.torn = l->text[n - 1] != '\n';
+}
+
 void log_emit(enum log_level level, const char *event, const char *fmt, ...)
 {
 	struct line l = {.n = 0};
@@ -197,6 +225,8 @@ void log_emit(enum log_level level, const char *event, const char *fmt, ...)
 	vsnprintf(pairs, sizeof(pairs), fmt, ap);
 	va_end(ap);
 	format_time(now);
+	if (log_state.torn)
+		line_str(&l, "\n");
 	if (log_state.format == LOG_FORMAT_JSON) {
 		line_str(&l, "{\"time\":");
 		line_quoted(&l, now, strlen(now));
@@ -217,7 +247,5 @@ void log_emit(enum log_level level, const char *event, const char *fmt, ...)
 			line_str(&l, " ");
 		line_str(&l, pairs);
 	}
-	l.text[l.n++] = '\n';
-	if (write(log_state.fd, l.text, l.n) < 0)
-		return; /* nowhere to say it */
+	line_write(&l);
 }

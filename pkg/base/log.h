@@ -8,6 +8,8 @@
  * The second string is logfmt key=value text; values with blanks are quoted by
  * the caller with %s of log_quote(). In JSON the pairs become members.
  */
+#include <stdbool.h>
+
 #include "base/err.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
@@ -15,6 +17,8 @@ enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
 /* path NULL = stderr. Opens append, O_CLOEXEC, 0640. */
 int log_open(enum log_level level, enum log_format format, const char *path, struct err *e);
+/* Its last line has no end: whoever wrote it last had no room for all of it. */
+bool log_torn(const char *path);
 /* "error", "warn", "info" or "debug", else -EINVAL. */
 int log_level_parse(const char *s, enum log_level *ret_level);
 /* "logfmt" or "json", else -EINVAL. */

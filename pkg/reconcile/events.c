@@ -264,9 +264,10 @@ uint64_t event_log_lost(const struct event_log *log)
 
 int event_log_reopen(struct event_log *log, struct err *e)
 {
+	bool out = strcmp(log->path, "-") == 0;
 	__cleanup_close int fd = -1;
 
-	if (strcmp(log->path, "-") == 0)
+	if (out)
 		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 	else
 		fd = open(log->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
@@ -274,7 +275,7 @@ int event_log_reopen(struct event_log *log, struct err *e)
 		return err_sys(e, -errno, "open the event log %s", log->path);
 	cleanup_closep(&log->fd);
 	log->fd = TAKE_FD(fd);
-	log->torn = false; /* most often it is another file */
+	log->torn = !out && log_torn(log->path);
 	return 0;
 }
 
