@@ -27,6 +27,9 @@ static void explain_without_a_port_tells_each_range(void **state)
 	assert_output("TCP/0 to TCP/442");
 	assert_output("TCP/443: outside");
 	assert_output("TCP/444 to TCP/65535");
+	assert_int_equal(ctl("explain shop/a 198.51.100.7 --labels app=web"), 0);
+	assert_output("198.51.100.7 all up to TCP/442: outside");
+	assert_output("198.51.100.7 all from TCP/444 on: outside");
 }
 
 static void explain_takes_labels_from_the_pod_object(void **state)

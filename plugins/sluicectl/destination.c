@@ -161,8 +161,13 @@ const char *l4_text(uint32_t lo, uint32_t hi)
 		return protocol_text(lo >> 16, text, sizeof(text));
 	key_text(lo, from, sizeof(from));
 	key_text(hi, to, sizeof(to));
-	if (strcmp(from, to) == 0)
-		to[0] = 0;
-	snprintf(text, sizeof(text), "%s%s%s", from, *to ? " to " : "", to);
+	if (lo == 0) /* "protocol 0/0 to …" would be right, and say nothing to anybody */
+		snprintf(text, sizeof(text), "all up to %s", to);
+	else if (hi == L4_MAX)
+		snprintf(text, sizeof(text), "all from %s on", from);
+	else if (strcmp(from, to) == 0)
+		snprintf(text, sizeof(text), "%s", from);
+	else
+		snprintf(text, sizeof(text), "%s to %s", from, to);
 	return text;
 }
