@@ -163,6 +163,16 @@ verdict_is() {
 
 denied_now() { [ "$(ask "$1" udp "$EXT_V4" timeout=300)" = timeout ]; }
 
+@test "diff against nothing is all that a pod may do, as its page says" {
+	mkdir "$LAB/nothing" "$LAB/samples"
+	cp "$TOP"/conf/samples/{cluster,egress-gateway,egress-policy}.yaml "$LAB/samples"
+	cp "$LAB/samples/cluster.yaml" "$LAB/nothing"
+	sed -n '/deny.yaml <<END/,/^END/ { /END/d; p }' "$TOP/plugins/sluicectl/README.md" >"$LAB/nothing/deny.yaml"
+	run -1 "$BIN/sluicectl" diff "$LAB/nothing" "$LAB/samples" --pod shop/payments-1 --labels app=payments -o json
+	jq -e '[.groups[].changes[] | [.prefixes, .ports, .before, .after]] ==
+		[[["198.51.100.0/25"], "TCP/443", "Deny", "Allow as 203.0.113.10 of office"]]' <<<"$output"
+}
+
 @test "lint names what is hidden and what would leave as the node" {
 	gateway_on gw1
 	web_policy
