@@ -330,6 +330,8 @@ static void receive(struct channel *c)
 		channel_end(c, n < 0 ? strerror(errno) : NULL);
 		return;
 	}
+	if (c->closing) /* what is still heard changes nothing */
+		return;
 	c->n_in += (size_t)n;
 	consume(c);
 }

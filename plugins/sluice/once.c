@@ -97,6 +97,7 @@ static int child_start(struct child *c, char *const argv[], struct err *e)
 	close(fds[1]);
 	if (c->pid < 0)
 		return err_sys(e, -errno, "fork");
+	setpgid(c->pid, c->pid); /* here, too: it may not have come that far when it is killed */
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	if (c->pidfd < 0)
 		return err_sys(e, -errno, "pidfd_open");
