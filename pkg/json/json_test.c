@@ -136,6 +136,40 @@ static void refuses_what_is_not_json(void **state)
 	}
 }
 
+/* The first and the last of each length: nine. Then what lies beside (RFC 3629). */
+static void knows_well_formed_utf8_from_others(void **state)
+{
+	static const char *const rows[] = {"\x7f",
+					   "\xc2\x80",
+					   "\xdf\xbf",
+					   "\xe0\xa0\x80",
+					   "\xed\x9f\xbf",
+					   "\xee\x80\x80",
+					   "\xef\xbf\xbf",
+					   "\xf0\x90\x80\x80",
+					   "\xf4\x8f\xbf\xbf",
+
+					   "\x80",
+					   "\xc1\xbf",
+					   "\xc2",
+					   "\xc2\x7f",
+					   "\xc2\xc0",
+					   "\xe0\x9f\xbf",
+					   "\xe2\x82",
+					   "\xed\xa0\x80",
+					   "\xf0\x8f\xbf\xbf",
+					   "\xf4\x90\x80\x80",
+					   "\xf5\x80\x80\x80"};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		__cleanup_json struct json *j = NULL;
+		char text[8];
+
+		snprintf(text, sizeof(text), "\"%s\"", rows[i]);
+		assert_int_equal(json_parse(text, strlen(text), &j, NULL), i < 9 ? 0 : -EINVAL);
+	}
+}
+
 static void refuses_a_nul_byte_between_values(void **state)
 {
 	struct json *j = NULL;
@@ -444,6 +478,7 @@ int main(void)
 		cmocka_unit_test(indents_when_asked),
 		cmocka_unit_test(decodes_escapes),
 		cmocka_unit_test(refuses_what_is_not_json),
+		cmocka_unit_test(knows_well_formed_utf8_from_others),
 		cmocka_unit_test(refuses_a_nul_byte_between_values),
 		cmocka_unit_test(finds_a_duplicate_in_a_large_object),
 		cmocka_unit_test(bounds_the_depth),
