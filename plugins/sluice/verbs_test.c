@@ -260,6 +260,34 @@ static void a_governed_pod_waits_for_its_data_plane(void **state)
 	expect_call(0, 0);
 }
 
+/* After a restart of the node: policies and snapshot are as before, and the kernel has nothing. */
+static void a_snapshot_without_a_data_plane_is_compiled_again(void **state)
+{
+	pod_make("p1");
+	policies_write(WEB_POLICY);
+	snapshot_write(NODE "/state/snapshot", "p1", "{\"app\":\"web\"}", 9);
+	once_write("exit 1");
+	expect_call(11, .conf = WEB_LABELS);
+	sh("grep -q -e --once " NODE "/once");
+	expect_nothing_left();
+}
+
+static void without_a_record_no_pod_comes_in(void **state)
+{
+	struct slu_pod pod;
+
+	dataplane_load();
+	pod_make("p1");
+	daemon_set(POLICY_7);
+	sh("mkdir -p " NODE "/state/attachments && mount -t tmpfs -o ro none " NODE
+	   "/state/attachments");
+	expect_call(102, 0);
+	assert_false(pod_entry("veth-p1", &pod));
+	sh("umount " NODE "/state/attachments");
+	expect_call(0, 0);
+	assert_true(pod_entry("veth-p1", &pod));
+}
+
 static void macvlan_is_attached_at_its_parent(void **state)
 {
 	__cleanup(record_freep) struct record *rec = NULL;
@@ -386,6 +414,8 @@ int main(void)
 		T(exempt_namespaces_and_open_failure_pass_without_an_answer),
 		T(unknown_labels_quarantine_unless_exempt),
 		T(a_governed_pod_waits_for_its_data_plane),
+		T(a_snapshot_without_a_data_plane_is_compiled_again),
+		T(without_a_record_no_pod_comes_in),
 		T(macvlan_is_attached_at_its_parent),
 		T(what_cannot_be_governed_is_refused_only_when_selected),
 		T(a_pod_without_an_address_is_refused_only_when_selected),
