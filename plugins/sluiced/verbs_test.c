@@ -96,9 +96,9 @@ static void what_is_no_program_is_wrong_use_and_installs_nothing(void **state)
 		assert_non_null(mkdtemp(dir));
 		bin = mem_printf("%s/bin", dir);
 		assert_int_equal(
-			install_main(7, (char *[]){"install", "--programs",
+			install_main(6, (char *[]){"install", "--programs",
 						   (char *)(uintptr_t)lists[i], "--programs-only",
-						   "--bin-dir", bin, "--config=/dev/null", NULL}),
+						   "--bin-dir", bin, NULL}),
 			VERB_USAGE);
 		assert_int_equal(access(bin, F_OK), -1);
 		rmdir(dir);
