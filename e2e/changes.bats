@@ -148,7 +148,9 @@ lets_go() { [ "$(ask web udp "$DENIED_V4" timeout=200)" = "${NODE_V4[node1]}" ];
 	denied web
 	same "still" "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
 	node_stop node1
-	web_add later # by --once, which finds no folder either
+	node_args node1
+	on node1 "$BIN/sluiced" "${NODE_ARGS[@]}" --once
+	web_add later
 	node_start node1
 	last_good_in_force
 	run -0 ctl node1 policies

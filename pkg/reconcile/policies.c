@@ -59,9 +59,9 @@ static int folder_load(const char *dir, struct policies *p, int state_fd, struct
 	int r;
 
 	r = folder_read_after(dir, &p->files.seen, &f, e);
+	p->unread = r < 0 && !folder_refuses(r);
 	if (r == 0 && !f.exists)
 		r = folder_gone(p, dir, state_fd, e);
-	p->unread = r < 0 && !folder_refuses(r);
 	if (r < 0)
 		return r;
 	p->fingerprint = f.fingerprint;
@@ -164,7 +164,7 @@ int policies_refresh(struct policies *p, const char *dir, int state_fd, struct d
 	if (p->set || set_load(p, dir, state_fd, &set, &bad) < 0)
 		return 0;
 	log_warn("last good policies in force", "folder=%s", log_quote(dir));
-	if (p->unread)
+	if (!folder_refuses(r)) /* one that is gone has the fingerprint of an empty one */
 		p->fingerprint = FINGERPRINT_NONE;
 	set_replace(p, set, old_set);
 	return 1;

@@ -160,7 +160,7 @@ static void a_folder_that_is_gone_lets_nobody_go(void **state)
 	folder_away(f, false);
 	for (int start = 0; start < 2; start++) {
 		assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), start);
-		assert_true(f->p.last_good);
+		assert_true(f->p.last_good && !f->p.unread);
 		assert_non_null(strstr(f->p.err.msg, "the folder is gone"));
 		assert_string_equal(f->p.set->namespaces[0].meta.name, "one");
 		assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 0);
