@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "kernel/tc.h"
 #include "testkit/netns_fixture.h"
 #include "testkit/plugin_fixture.h"
 
@@ -307,6 +308,39 @@ static void macvlan_is_attached_at_its_parent(void **state)
 	expect_nothing_left();
 }
 
+static bool macvlan_program_at(const char *parent)
+{
+	struct tc_state st = {0};
+	struct err e = {0};
+
+	/* of whatever id */
+	expect_ok(tc_query(ifindex_of(parent), TC_DIR_EGRESS, 0,
+			   bpf_prog_name(BPF_PROG_MACVLAN_EGRESS), &st, &e),
+		  &e);
+	return st.other_ours;
+}
+
+static void a_macvlan_parent_whose_last_pod_goes_is_as_before(void **state)
+{
+	dataplane_load();
+	daemon_set(POLICY_7);
+	for (int i = 1; i <= 2; i++) {
+		sh("ip netns add p%d && ip link add parent%d type veth peer name wire%d && "
+		   "ip link set parent%d up",
+		   i, i, i, i);
+		sh("ip link add mv0 link parent%d type macvlan && ip link set mv0 netns p%d name "
+		   "eth0",
+		   i, i);
+	}
+	expect_call(0, 0);
+	expect_call(0, .pod = "p2");
+	assert_true(macvlan_program_at("parent1") && macvlan_program_at("parent2"));
+	expect_call(0, .verb = "DEL");
+	assert_true(!macvlan_program_at("parent1") && macvlan_program_at("parent2"));
+	expect_call(0, .verb = "DEL", .pod = "p2");
+	expect_nothing_left();
+}
+
 static void what_cannot_be_governed_is_refused_only_when_selected(void **state)
 {
 	__cleanup(record_freep) struct record *rec = NULL;
@@ -417,6 +451,7 @@ int main(void)
 		T(a_snapshot_without_a_data_plane_is_compiled_again),
 		T(without_a_record_no_pod_comes_in),
 		T(macvlan_is_attached_at_its_parent),
+		T(a_macvlan_parent_whose_last_pod_goes_is_as_before),
 		T(what_cannot_be_governed_is_refused_only_when_selected),
 		T(a_pod_without_an_address_is_refused_only_when_selected),
 		T(an_index_in_another_namespace_is_not_taken_for_one_here),
