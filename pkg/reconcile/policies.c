@@ -30,10 +30,11 @@ static int set_load(struct policies *p, const char *dir, int state_fd, struct do
 static int folder_gone(const struct policies *p, const char *dir, int state_fd, struct err *e)
 {
 	__cleanup_folder struct folder kept = {0};
+	int r = 0;
 
-	if (p->set ? !p->files.n : state_fd < 0 || last_good_load(state_fd, &kept, NULL) < 0)
-		return 0;
-	if (!p->set && !kept.n)
+	if (!p->set)
+		r = state_fd < 0 ? -ENOENT : last_good_load(state_fd, &kept, NULL);
+	if (r == -ENOENT || (r == 0 && !(p->set ? p->files.n : kept.n)))
 		return 0;
 	return err_set(e, -ESTALE,
 		       "%s: the folder is gone: put it back, or make an empty one if no policy is "

@@ -182,6 +182,19 @@ static void a_folder_that_is_gone_lets_nobody_go(void **state)
 	assert_false(f->p.last_good); /* there was nothing in it */
 }
 
+static void nobody_knows_what_was_in_a_folder_that_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+
+	folder_away(f, false);
+	assert_int_equal(mkdirat(f->state_fd, "last-good.log", 0700), 0);
+	assert_int_equal(policies_refresh(&f->p, f->dir, f->state_fd, NULL, &e), 0);
+	unlinkat(f->state_fd, "last-good.log", AT_REMOVEDIR);
+	assert_null(f->p.set);
+	assert_non_null(strstr(f->p.err.msg, "the folder is gone"));
+}
+
 static void without_a_folder_from_the_start_there_are_no_policies(void **state)
 {
 	struct fixture *f = *state;
@@ -280,6 +293,7 @@ int main(void)
 		T(what_could_not_be_read_is_read_again_though_nothing_changed),
 		T(what_is_wrong_with_a_file_is_not_looked_at_again),
 		T(a_folder_that_is_gone_lets_nobody_go),
+		T(nobody_knows_what_was_in_a_folder_that_is_gone),
 		T(without_a_folder_from_the_start_there_are_no_policies),
 		T(the_last_good_ones_are_those_that_were_kept),
 		T(what_an_edit_leaves_alone_is_kept_with_it),
