@@ -277,7 +277,7 @@ static void judges_by_the_kind_of_pod(void **state)
 		{POD_GOVERNED, POD_V4, "192.0.2.53", 53, SLU_ID_CHECK, 0},
 		{POD_QUARANTINED, POD_V4, "192.0.2.53", 53, SLU_ID_CHECK, 0},
 		{POD_QUARANTINED, POD_V4, "192.0.2.53", 54, SLU_DROP_QUARANTINE, 0},
-		{POD_QUARANTINED, POD_V4, "192.0.2.99", 53, SLU_DROP_QUARANTINE, 0},
+		{POD_QUARANTINED, POD_V4, EXTERNAL_V4, 53, SLU_DROP_QUARANTINE, 0},
 		{POD_QUARANTINED, POD_V6, "2001:db8:53::53", 53, SLU_ID_CHECK, 0},
 		{POD_QUARANTINED, POD_V6, "2001:db8:53::53", 443, SLU_DROP_QUARANTINE, 0},
 	};
@@ -465,7 +465,7 @@ static void lets_no_governed_pod_speak_as_a_tunnel(void **state)
 		world_expect_drop(PROG, &p, SLU_DROP_FORGED_TUNNEL, "a protocol");
 	}
 	/* a node's ExternalIP, which is outside otherwise (judges_by_the_kind_of_pod) */
-	world_udp(&p, POD_V4, "192.0.2.99", 8472);
+	world_udp(&p, POD_V4, EXTERNAL_V4, 8472);
 	world_expect_drop(PROG, &p, SLU_DROP_FORGED_TUNNEL, "an ExternalIP");
 }
 

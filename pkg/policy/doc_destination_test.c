@@ -202,7 +202,7 @@ static void refuses_bad_destination_objects(void **state)
 		 "right of the prefix length"},
 		{DESTINATION "{cidrs: [10.0.0.1]}}",
 		 "a.yaml:2: spec.cidrs[0]: expected a CIDR, found string '10.0.0.1': prefix length "
-		 "missing or too long for the family"},
+		 "missing or too long for the family (one address is /32, of IPv6 /128)"},
 		{DESTINATION "{fqdns: []}}",
 		 "a.yaml:2: spec.fqdns: expected 1 to 1024 items, found 0"},
 		{DESTINATION "{fqdns: [a.example,\n'*']}}",

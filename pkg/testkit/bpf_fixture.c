@@ -86,7 +86,7 @@ static void config_write(void)
 	inside_set("fd00::", 8, SLU_INSIDE_ALL | SLU_INSIDE_POD);
 	inside_set("172.16.0.0", 12, SLU_INSIDE_ALL);
 	inside_set("192.0.2.53", 32, SLU_INSIDE_DNS);
-	inside_set("192.0.2.99", 32, SLU_INSIDE_NODE);
+	inside_set(EXTERNAL_V4, 32, SLU_INSIDE_NODE);
 	inside_set("2001:db8:53::53", 128, SLU_INSIDE_DNS);
 }
 

@@ -20,6 +20,7 @@
 
 #define POD_MAC	       "02:00:00:00:00:05"
 #define POD_V4	       "10.1.0.5"
+#define EXTERNAL_V4    "203.0.113.1" /* a node's ExternalIP */
 #define POD_V6	       "fd00:1::5"
 #define POD_LINK_LOCAL "fe80::ff:fe00:5"
 #define GATEWAY_MAC    "02:00:00:00:00:01"

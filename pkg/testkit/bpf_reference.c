@@ -225,8 +225,8 @@ static uint32_t judge(enum world_pod pod, const struct wire_ip *p)
 		return tunnel ? SLU_DROP_FORGED_TUNNEL : 0;
 	if (is_icmp6(p) && p->l4[0] >= 133 && p->l4[0] <= 137 && wire_in(p->dst, "fe80::", 10))
 		return 0; /* neighbour discovery on the link */
-	if (tunnel &&
-	    (inside(p) || wire_in(p->dst, "169.254.0.0", 16) || wire_in(p->dst, "fe80::", 10)))
+	if (tunnel && (inside(p) || wire_is(p->dst, EXTERNAL_V4) ||
+		       wire_in(p->dst, "169.254.0.0", 16) || wire_in(p->dst, "fe80::", 10)))
 		return SLU_DROP_FORGED_TUNNEL;
 	if (inside(p))
 		return SLU_ID_CHECK;
