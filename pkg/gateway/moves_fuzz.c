@@ -56,12 +56,21 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 int loop_add_fd(struct loop *l, int fd, uint32_t events,
 		void (*fn)(int fd, uint32_t events, void *data), void *data, struct err *e)
 {
-	if (fn == on_accept)
-		the_channels = data;
 	return 0;
 }
 
 void loop_del_fd(struct loop *l, int fd)
+{
+}
+
+int listener_new(const struct listener_in *in, struct listener **ret, struct err *e)
+{
+	the_channels = in->data;
+	*ret = NULL;
+	return 0;
+}
+
+void listener_free(struct listener *l)
 {
 }
 
