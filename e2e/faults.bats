@@ -3,7 +3,7 @@
 # address, and the daemon puts it back. Without a daemon what is left fails closed.
 load lib/lab
 
-setup() { lab_up; }
+setup() { lab_up && no_redirects node1 gw1; }
 teardown() { lab_teardown; }
 
 # under_fire COMMAND…: new connections all the time, the fault in the middle

@@ -97,6 +97,7 @@ tracked() {
 }
 
 @test "what is open counts when the daemon is restarted, and when somebody deletes our table" {
+	no_redirects gw1
 	fifteen portsPerPod tcp node1 gw1
 	node_stop gw1 KILL
 	node_start gw1

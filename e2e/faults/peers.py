@@ -80,7 +80,7 @@ class PeersWorld(World):
     def up(self):
         lab = self.lab
         lab(". $TOP/e2e/lib/gateways.bash", "gateways_lab node1 gw1", "GATEWAYS=(node1 gw1)",
-            "on node1 sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0")
+            "no_redirects node1")
         lab.prefix, lab.path = lab("echo $P $LAB").split()
 
     def objects(self):

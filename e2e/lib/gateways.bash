@@ -13,9 +13,8 @@ gateways_lab() {
 	echo "a key that only these gateways have" >"$LAB/key"
 	echo "gatewayKeyFile: $LAB/key" >"$LAB/sluiced.yaml"
 	export LAB_CONFIG=$LAB/sluiced.yaml
-	local node
-	# who still sends to a gateway that let go is told so by the node itself, as the node
-	for node in "${GATEWAYS[@]}"; do on "$node" sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0; done
+	# who still sends to a gateway that let go would be told so by the node itself, as the node
+	no_redirects "${GATEWAYS[@]}"
 }
 
 office() { office_of "$EGRESS_BOTH" "role: gw" "failover: {$1}"; }

@@ -666,6 +666,17 @@ denied() {
 	same "$1 denied6" timeout "$(ask "$1" udp "$DENIED_V6" timeout=300)"
 }
 
+# no_redirects NODE…: an answer that such a node sends on by where it came from is not told
+# to ext as a better way. That would be the node's own packet, under the node's address: while
+# somebody deletes our table the kernel takes its hooks away one by one, and once in some
+# hundred times an answer has got the pod's address back, but not the mark of the tunnel.
+no_redirects() {
+	local node
+	for node in "$@"; do
+		on "$node" sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0 || return
+	done
+}
+
 # only_from ADDR…: ext saw nothing from anybody else
 only_from() {
 	local others
