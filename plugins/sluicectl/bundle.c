@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +15,40 @@
 #include "json/cut.h"
 #include "tar.h"
 
+/* What Ctrl-C would leave behind half written. */
+static const char *volatile unfinished;
+
+static void broken_off(int signal)
+{
+	if (unfinished)
+		unlink(unfinished);
+	raise(signal); /* as it would have ended without us: SA_RESETHAND */
+}
+
+static void unfinished_remember(const char *path)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+	const struct sigaction ours = {.sa_handler = broken_off, .sa_flags = SA_RESETHAND};
+	struct sigaction theirs;
+
+	unfinished = path;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		if (sigaction(signals[i], NULL, &theirs) == 0 && theirs.sa_handler == SIG_DFL)
+			sigaction(signals[i], &ours, NULL);
+}
+
 static int output_open(struct bundle *b, struct err *e)
 {
+	bool to_file = strcmp(b->path, "-") != 0;
 	int fd;
 
-	if (strcmp(b->path, "-") == 0)
-		fd = isatty(STDOUT_FILENO) ? -EINVAL : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-	else
-		fd = open(b->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd == -EINVAL)
-		return err_set(e, fd, "standard output is a terminal: no place for an archive");
+	if (!to_file && isatty(STDOUT_FILENO))
+		return err_set(e, -EINVAL,
+			       "standard output is a terminal: no place for an archive");
+	fd = to_file ? open(b->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
+		     : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (fd >= 0 && to_file)
+		unfinished_remember(b->path);
 	return fd < 0 ? err_sys(e, -errno, "%s", b->path) : fd;
 }
 
@@ -176,6 +201,7 @@ int bundle_close(struct bundle *b)
 	}
 	if (r < 0 && to_file)
 		unlink(b->path);
+	unfinished = NULL;
 	if (r < 0)
 		err_wrap(&e, "%s", b->path);
 	else if (to_file)

@@ -359,6 +359,29 @@ static void a_support_bundle_has_no_secret_and_all_the_rest(void **state)
 	assert_output("status.json");
 }
 
+/* A program that the bundle asks breaks it off, as somebody at the keyboard would. */
+static void a_support_bundle_that_is_broken_off_leaves_no_file(void **state)
+{
+	static const char *const signals[] = {"INT", "TERM", "HUP"};
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		__cleanup_free char *nft = mem_printf("#!/bin/sh\nkill -%s $PPID\n", signals[i]);
+
+		run_put("nft", nft);
+		run_shell("chmod +x nft; PATH=$PWD:$PATH %s support-bundle out.tar.gz; echo ends "
+			  "with $?; ls",
+			  run_program("sluicectl"));
+		assert_output("machine.json"); /* it had begun */
+		assert_null(strstr(run_output, "ends with 0"));
+		assert_null(strstr(run_output, "out.tar.gz"));
+	}
+	/* what nohup has it ignore it ignores */
+	assert_int_equal(run_shell("trap '' HUP; PATH=$PWD:$PATH %s support-bundle out.tar.gz; ls",
+				   run_program("sluicectl")),
+			 0);
+	assert_output("out.tar.gz");
+}
+
 /* One of each feature, beside the sources: as the README says, they are accepted. */
 static void the_samples_are_accepted(void **state)
 {
@@ -395,6 +418,7 @@ int main(void)
 		TEST(diff_tells_which_decisions_change),
 		TEST(what_is_too_large_is_said_with_its_limit_and_what_to_do),
 		TEST(a_support_bundle_has_no_secret_and_all_the_rest),
+		TEST(a_support_bundle_that_is_broken_off_leaves_no_file),
 		TEST(the_samples_are_accepted),
 	};
 
