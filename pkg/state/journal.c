@@ -29,7 +29,7 @@
 #define RECORD_SUFFIX	 ".json"
 
 struct journal {
-	char *state_dir;
+	char *state_dir, *run_dir;
 	int state_fd, records_fd, locks_fd;
 };
 
@@ -79,6 +79,7 @@ int journal_open(const char *state_dir, const char *run_dir, struct journal **re
 
 	j->state_fd = j->records_fd = j->locks_fd = -1;
 	j->state_dir = mem_strdup(state_dir);
+	j->run_dir = mem_strdup(run_dir);
 	r = folder_open(state_dir, "attachments", &j->records_fd, e);
 	if (r == 0)
 		r = folder_open(state_dir, NULL, &j->state_fd, e);
@@ -100,6 +101,7 @@ void journal_close(struct journal *j)
 	cleanup_closep(&j->records_fd);
 	cleanup_closep(&j->locks_fd);
 	free(j->state_dir);
+	free(j->run_dir);
 	free(j);
 }
 
@@ -144,6 +146,15 @@ static int same_file(int dirfd, const char *name, int fd)
 	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+static int lock_failed(const struct journal *j, int r, const char *name, int timeout_ms,
+		       struct err *e)
+{
+	if (r == -ETIMEDOUT)
+		return err_set(e, r, "%s/locks/%s: held by another process for longer than %d ms",
+			       j->run_dir, name, timeout_ms);
+	return err_sys(e, r, "%s/locks/%s", j->run_dir, name);
+}
+
 static int lock_take(struct journal *j, const char *name, int timeout_ms, int *ret_fd,
 		     struct err *e)
 {
@@ -155,10 +166,10 @@ static int lock_take(struct journal *j, const char *name, int timeout_ms, int *r
 
 		fd = openat(j->locks_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd < 0)
-			return err_sys(e, -errno, "open lock %s", name);
+			return lock_failed(j, -errno, name, timeout_ms, e);
 		r = flock_until(fd, deadline);
 		if (r < 0)
-			return err_sys(e, r, "lock %s", name);
+			return lock_failed(j, r, name, timeout_ms, e);
 		if (same_file(j->locks_fd, name, fd)) {
 			*ret_fd = TAKE_FD(fd);
 			return 0;

@@ -145,10 +145,14 @@ static void tells_a_corrupt_record_from_a_newer_one(void **state)
 static void a_lock_excludes_until_its_deadline(void **state)
 {
 	struct fixture *f = *state;
+	__cleanup_free char *wanted = mem_printf(
+		"%s/locks/c:eth0: held by another process for longer than 20 ms", f->run_dir);
 	int a = -1, b = -1;
+	struct err e = {0};
 
 	assert_int_equal(journal_lock(f->j, "c", "eth0", 1000, &a, NULL), 0);
-	assert_int_equal(journal_lock(f->j, "c", "eth0", 20, &b, NULL), -ETIMEDOUT);
+	assert_int_equal(journal_lock(f->j, "c", "eth0", 20, &b, &e), -ETIMEDOUT);
+	assert_string_equal(e.msg, wanted);
 	assert_int_equal(journal_lock(f->j, "c", "eth1", 20, &b, NULL), 0);
 	close(b);
 	close(a);
