@@ -147,6 +147,10 @@ void view_warn(const struct view *v, const struct daemon_conf *conf)
 {
 	if (!v->policies.objects && !v->policies.last_good && access(conf->policy_dir, F_OK) < 0)
 		ctl_warn("there are no policies: %s: %s", conf->policy_dir, strerror(errno));
+	if (v->policies.objects && strcmp(conf->policy_dir, CONF_POLICY_DIR) != 0)
+		ctl_warn("what the API told last is shown, not %s: for the folder, name another "
+			 "--state-dir",
+			 conf->policy_dir);
 	if (v->policies.last_good)
 		ctl_warn("the last good policies are in force: %s", v->policies.err.msg);
 }
