@@ -156,6 +156,9 @@ static void without_a_daemon_status_fails_and_says_so(void **state)
 	assert_output("sluiced does not answer");
 	assert_int_equal(ctl("gateways"), 1);
 	assert_output("sluiced does not answer");
+	assert_int_equal(ctl("rules --hits"), 1);
+	assert_output("state folder ");
+	assert_output("/s is not there: has sluiced run here?");
 }
 
 static void policies_stand_in_the_order_in_which_they_are_asked(void **state)

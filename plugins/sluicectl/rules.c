@@ -34,10 +34,18 @@ static void hits_done(struct hits *h)
 	bpf_pins_close(h->pins);
 }
 
+static int dir_unread(const char *state_dir, int code, struct err *e)
+{
+	if (code == -ENOENT)
+		return err_set(e, code, "state folder %s is not there: has sluiced run here?",
+			       state_dir);
+	return err_sys(e, code, "state folder %s", state_dir);
+}
+
 static int hits_open(const struct daemon_conf *conf, struct hits *ret, struct err *e)
 {
 	__cleanup_close int dir = open(conf->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = dir < 0 ? err_sys(e, -errno, "%s", conf->state_dir)
+	int r = dir < 0 ? dir_unread(conf->state_dir, -errno, e)
 			: bpf_pins_open(conf->bpffs, &ret->pins, e);
 
 	if (r == 0)
