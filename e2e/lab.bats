@@ -71,10 +71,11 @@ teardown() { lab_teardown; }
 	leaves_as a 172.31.7.77 fd31:7::77
 }
 
-# lingers POD: something holds its namespace when it is deleted, for a second more
+# lingers POD: something holds its namespace when it is deleted, until $LAB/POD.free is there
 lingers() {
 	# shellcheck disable=SC2016 # for sh
-	daemon "$1-lingers" sh -c 'exec 9<"$0" && touch "$1" && sleep 1' "/run/netns/$P-$1" "$LAB/$1.held"
+	daemon "$1-lingers" sh -c 'exec 9<"$0" && touch "$1.held" && until [ -e "$1.free" ]; do sleep 0.2; done' \
+		"/run/netns/$P-$1" "$LAB/$1"
 	lab_wait 100 test -e "$LAB/$1.held"
 	ip netns del "$P-$1"
 }
@@ -83,10 +84,11 @@ lingers() {
 	pod_add a
 	lingers a
 	run -1 veths_are 0 node1
+	touch "$LAB/a.free"
 	veths_gone node1
 	pod_add b
 	lab_wait() { return 1; } # as if the time were over
-	run -1 veths_gone node1
+	run -1 --separate-stderr veths_gone node1 # ip also speaks of namespaces that others are making
 	same output "veths: expected '0', got '1'" "$output"
 }
 
