@@ -135,7 +135,7 @@ is_inside() { [ "/proc/$1/ns/net" -ef "/run/netns/$P-$2" ]; }
 	sleep 7 # records are collected when they are older than five seconds
 	run nsenter --net="/proc/$old/ns/net" "$PROBE" ask udp "$DENIED_V4" "$PORT" timeout=300
 	same denied timeout "$output"
-	run nsenter --net="/proc/$old/ns/net" "$PROBE" ask udp "$EXT_V4" "$PORT" timeout=300
+	run nsenter --net="/proc/$old/ns/net" "$PROBE" ask udp "$EXT_V4" "$PORT"
 	kill "$old"
 	same identity "$EGRESS_V4" "$output"
 }
@@ -146,9 +146,9 @@ node_port() {
 	on "$1" nft 'add table ip back; add chain ip back post { type nat hook postrouting priority srcnat; };
 		add rule ip back post ct status dnat masquerade'
 }
-by_node() { ASK_PORT=30053 ask web "${2:-udp}" "${NODE_V4[$1]}" timeout=500; }
-open_by_node() { [ "$(by_node "$1")" = "${NODE_V4[$1]}" ]; }
-denied_by_node() { [ "$(by_node "$1")" = timeout ] && dropped_some node1 denied 1; }
+by_node() { ASK_PORT=30053 ask web "$2" "${NODE_V4[$1]}" "${@:3}"; }
+open_by_node() { [ "$(by_node "$1" udp timeout=500)" = "${NODE_V4[$1]}" ]; }
+denied_by_node() { [ "$(by_node "$1" udp timeout=500)" = timeout ] && dropped_some node1 denied 1; }
 
 @test "a NodePort of a Service that leads outside is no way past a rule, at whichever node" {
 	local node
@@ -160,8 +160,8 @@ denied_by_node() { [ "$(by_node "$1")" = timeout ] && dropped_some node1 denied 
 	PORTS='nodePort: 30053' service_outside shut 10.96.0.11 "$DENIED_V4"
 	lab_wait 300 denied_by_node gw1
 	counts reset >/dev/null # until the last file counts, nobody knows of it
-	same tcp timeout "$(by_node gw1 tcp)"
-	same "here" timeout "$(by_node node1)"
+	same tcp timeout "$(by_node gw1 tcp timeout=500)"
+	same "here" timeout "$(by_node node1 udp timeout=500)"
 	only_from
 	same "ungoverned" "${NODE_V4[gw1]}" "$(ASK_PORT=30053 ask plain udp "${NODE_V4[gw1]}")"
 	# one that may be reached

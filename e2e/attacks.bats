@@ -185,7 +185,7 @@ no_forgery() {
 	host=$(ip -n "$P-node1" -j link show "$(pod_veth attacker)" | jq -r '.[0].address')
 	send_frame attacker "eth:$(pod_mac attacker),$host" "ip:$EXT_V4,$(pod_ip victim 4)" "udp:$PORT,4000" data:bait
 	sleep 0.2
-	on victim "$PROBE" ask udp "$EXT_V4" "$PORT" sport=4000 timeout=300
+	same victim "$EGRESS_V4" "$(ask victim udp "$EXT_V4" sport=4000)"
 	only_from "$EGRESS_V4"
 }
 

@@ -157,11 +157,10 @@ verdict_is() {
 		'.groups[].changes[] | select(.prefixes == [$dst]) | .before == "Deny" and .after == $office' <<<"$before"
 	jq -e '[.groups[].changes[]] | length == 2' <<<"$before"
 	policy 20-web.yaml <"$LAB/draft/20-web.yaml"
-	lab_wait 200 denied_now web
+	in_force node1
+	same "denied now" timeout "$(ask web udp "$EXT_V4" timeout=300)"
 	same "after" "$EGRESS_V4" "$(ask web udp "$DENIED_V4")"
 }
-
-denied_now() { [ "$(ask "$1" udp "$EXT_V4" timeout=300)" = timeout ]; }
 
 @test "diff against nothing is all that a pod may do, as its page says" {
 	mkdir "$LAB/nothing" "$LAB/samples"

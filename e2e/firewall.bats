@@ -10,8 +10,9 @@ setup() {
 }
 teardown() { lab_teardown; }
 
-# becomes WHAT POD ADDR: the answer to a question, once the edit is in force
-becomes() { lab_wait 50 answers "$@"; }
+# becomes WHAT POD ADDR: the answer to a question, once the edit is in force. No answer is an
+# answer, too, which a busy machine gives before.
+becomes() { in_force node1 && lab_wait 50 answers "$@"; }
 answers() { [ "$(ask "$2" udp "$3" timeout=150)" = "$1" ]; }
 
 @test "Reject says so at once: a reset for TCP, prohibited for the rest" {
@@ -151,11 +152,13 @@ label_pod() {
 
 now() { date +%s; }
 opened() { [ "$(now)" -ge "$1" ] || answers "$OWN" web "$EXT_V4"; }
+# closed N: somebody is denied, for the first time since N were
+closed() { answers timeout web "$EXT_V4" && dropped_some node1 denied $(($1 + 1)); }
 
 # opens_in SECONDS: a window from then on, as long again; 2 when the machine was too slow to
 # look before it begins, or to begin a connection before it ends
 opens_in() {
-	local from until before
+	local from until before denied
 	from=$(($(now) + $1)) until=$(($(now) + 2 * $1))
 	web_rules "{name: then, action: Allow, schedule: {startAt: '$(date -ud "@$from" +%FT%TZ)', endAt: '$(date -ud "@$until" +%FT%TZ)'}}" \
 		"{name: rest, action: Deny}"
@@ -169,7 +172,9 @@ opens_in() {
 	rm -f "$LAB/web.in" "$LAB/log/web-talk"
 	talk_open web
 	[ "$(now)" -lt "$until" ] || { talk_close web && return 2; }
-	lab_wait 300 answers timeout web "$EXT_V4" || lab_fail "still open" || return
+	denied=$(dropped node1 denied)
+	[ "$(now)" -lt "$until" ] || { talk_close web && return 2; }
+	lab_wait 300 closed "$denied" || lab_fail "still open" || return
 	[ "$(now)" -ge "$until" ] || lab_fail "closed before its last second" || return
 	same "what began within it" "$OWN dead" "$(talk web)"
 }

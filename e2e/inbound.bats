@@ -80,10 +80,10 @@ gateway_mac() { ip -n "$P-node1" -j link show cni0 | jq -r '.[0].address'; }
 	same "ungoverned" "${NODE_V4[node1]}" "$(ASK_PORT=53 ask plain udp 10.96.0.10)"
 }
 
-by_service() { ASK_PORT=53 ask "$1" "$2" "$3" timeout=500; }
+by_service() { ASK_PORT=53 ask "$@"; }
 # the files are read one after the other: until the last one counts, the Service itself is the reason
-denied_by_service() { ! by_service web udp 10.96.0.11 && dropped_some node1 denied 1; }
-by_service_as() { [ "$(by_service "$1" "$2" "$3")" = "$4" ]; }
+denied_by_service() { ! by_service web udp 10.96.0.11 timeout=500 && dropped_some node1 denied 1; }
+by_service_as() { [ "$(by_service "$1" "$2" "$3" timeout=500)" = "$4" ]; }
 
 @test "a Service that leads outside is judged as its endpoints: as whom, whether, and over an edit" {
 	office_up
@@ -92,26 +92,29 @@ by_service_as() { [ "$(by_service "$1" "$2" "$3")" = "$4" ]; }
 	services node1 "ip daddr 10.96.0.10 udp dport 53 dnat to $EXT_V4:$PORT" \
 		"ip daddr 10.96.0.10 tcp dport 53 dnat to $EXT_V4:$PORT" \
 		"ip daddr 10.96.0.11 udp dport 53 dnat to $DENIED_V4:$PORT"
-	same "nobody knows its endpoints" timeout "$(by_service web udp 10.96.0.10)"
+	same "nobody knows its endpoints" timeout "$(by_service web udp 10.96.0.10 timeout=500)"
 	service_outside open 10.96.0.10 "$EXT_V4"
 	service_outside shut 10.96.0.11 "$DENIED_V4"
 	lab_wait 100 by_service_as web udp 10.96.0.10 "$EGRESS_V4"
 	same tcp "$EGRESS_V4" "$(by_service web tcp 10.96.0.10)"
-	same "its endpoint is denied" timeout "$(by_service web udp 10.96.0.11)"
+	same "its endpoint is denied" timeout "$(by_service web udp 10.96.0.11 timeout=500)"
 	same "ungoverned" "${NODE_V4[node1]}" "$(by_service plain udp 10.96.0.10)"
 	lab_wait 100 denied_by_service
 	ctl node1 explain default/web 10.96.0.10:53/UDP | tee "$LAB/log/explain"
 	grep -q "Service default/open" "$LAB/log/explain"
 	# another endpoint than the one it is translated to: not judged, not passed
 	service_outside open 10.96.0.10 172.31.7.102
-	lab_wait 100 by_service_as web udp 10.96.0.10 timeout
+	in_force node1
+	same "another" timeout "$(by_service web udp 10.96.0.10 timeout=500)"
 	# endpoints that policies tell apart: nobody knows which one it will be
 	service_outside open 10.96.0.10 "$EXT_V4" "$DENIED_V4"
-	same "they differ" timeout "$(by_service web udp 10.96.0.10)"
+	in_force node1
+	same "they differ" timeout "$(by_service web udp 10.96.0.10 timeout=500)"
 	service_outside open 10.96.0.10 "$EXT_V4" 172.31.7.102
 	lab_wait 100 by_service_as web udp 10.96.0.10 "$EGRESS_V4"
 	rm "$LAB/policies/60-open.yaml"
-	lab_wait 100 by_service_as web udp 10.96.0.10 timeout
+	in_force node1
+	same "it is gone" timeout "$(by_service web udp 10.96.0.10 timeout=500)"
 	same "ungoverned" "${NODE_V4[node1]}" "$(by_service plain udp 10.96.0.10)"
 }
 
