@@ -11,7 +11,7 @@ teardown() { lab_teardown; }
 
 # gateways_up: office on all three, and a pod that uses it
 gateways_up() {
-	office "interval: 200ms, missed: 5, holdDown: 1s" # a busy machine is not a dead gateway
+	office "interval: 500ms, missed: 6, holdDown: 1s" # a busy machine is not a dead gateway
 	web_policy
 	node_start "${LAB_NODES[@]}"
 	lab_wait 300 all_at_home || lab_fail "the addresses are not where they belong"
