@@ -170,6 +170,20 @@ static void tcp_accept(int listener)
 	close(fd);
 }
 
+/*
+ * Neighbour discovery, which the link needs, or a router's word to us that it could not pass on our
+ * own: who asks whether an address is still there asks its last owner, and that one, when it has
+ * it no more and nobody else has, forwards the question like any packet.
+ */
+static bool neighbours(const uint8_t *p, ssize_t n)
+{
+	if (p[6] != IPPROTO_ICMPV6)
+		return false;
+	if (p[40] < 128 && p[8] == 0xfe && n >= 89)
+		p += 48; /* what the error is about */
+	return p[6] == IPPROTO_ICMPV6 && p[40] >= 130 && p[40] <= 143;
+}
+
 /* the source of an IP packet whose network header is at p */
 static bool packet_source(const uint8_t *p, ssize_t n, char *text, const char **ret_proto)
 {
@@ -183,7 +197,7 @@ static bool packet_source(const uint8_t *p, ssize_t n, char *text, const char **
 	} else if (n >= 41 && p[0] >> 4 == 6) {
 		inet_ntop(AF_INET6, p + 8, text, INET6_ADDRSTRLEN);
 		proto = p[6];
-		nd = proto == IPPROTO_ICMPV6 && p[40] >= 130 && p[40] <= 143;
+		nd = neighbours(p, n);
 	} else {
 		return false;
 	}
@@ -196,7 +210,7 @@ static bool packet_source(const uint8_t *p, ssize_t n, char *text, const char **
 
 static bool sniff_some(int fd)
 {
-	uint8_t data[64];
+	uint8_t data[96];
 	char text[INET6_ADDRSTRLEN];
 	const char *proto;
 
