@@ -266,3 +266,33 @@ on_link() {
 	done
 	only_from "$EGRESS_V4" "$EGRESS_V6"
 }
+
+# given POD NODE V4 V6: the main CNI gives a pod these, and routes them to it; we refuse ADD
+given() {
+	local pod=$1 node=$2 ranges said
+	ranges="[{subnet: \"${3%.*}.0/24\", rangeStart: \"$3\", rangeEnd: \"$3\", gateway: \"${3%.*}.254\"}],
+		[{subnet: \"${4%::*}::/64\", rangeStart: \"$4\", rangeEnd: \"$4\", gateway: \"${4%::*}::fffe\"}]"
+	chain_write routed ".hostPrefix = \"cali\" | .ipam.ranges = [$ranges]"
+	said=$(pod_add "$pod" "$node") || :
+	[[ $said == *"prevResult: $3 is"* ]] || lab_fail "ADD of $pod with $3 says '$said'" || return
+	pod_del "$pod" "$node"
+}
+
+@test "no pod gets an egress address or a node's: it would leave as that one, and have its packets" {
+	local node
+	chain_write ptp
+	office_up
+	web_add web
+	for node in node1 gw1; do
+		given "egress-$node" "$node" "$EGRESS_V4" "$EGRESS_V6"
+		given "there-$node" "$node" "${NODE_V4[gw1]}" "${NODE_V6[gw1]}"
+		given "here-$node" "$node" "${NODE_V4[node1]}" "${NODE_V6[node1]}"
+	done
+	given gateway node1 10.244.1.1 fd00:244:1::1
+	same web "$EGRESS_V4" "$(ask web udp "$EXT_V4")"
+	same web6 "$EGRESS_V6" "$(ask web udp "$EXT_V6")"
+	only_from "$EGRESS_V4" "$EGRESS_V6"
+	pod_del web
+	nothing_left node1
+	nothing_left gw1
+}

@@ -462,7 +462,8 @@ struct slu_owned_key {
 #define SLU_INSIDE_SHARED                                                                        \
 	(1u << 4) /* it is not: broadcast or anycast of the node's links, which it takes as well \
 		   */
-#define SLU_INSIDE_NODE (1u << 5) /* nor is this: an ExternalIP of some node */
+#define SLU_INSIDE_NODE	 (1u << 5) /* nor is this: an ExternalIP of some node */
+#define SLU_INSIDE_TAKEN (1u << 6) /* a node's or an egress address, so no pod's; ADD asks */
 
 /*
  * map "services": HASH: what translation will make of a destination. A packet to a Service is

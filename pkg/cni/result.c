@@ -28,9 +28,9 @@ static enum place ip_place(const struct json *prev, const struct json *ip, const
 	iface = json_at(ifaces, (size_t)index);
 	if (!iface)
 		return PLACE_ANYWHERE;
-	if (strcmp(text_of(iface, "name"), ifname) == 0)
-		return PLACE_HERE;
-	return *text_of(iface, "sandbox") ? PLACE_ELSEWHERE : PLACE_HOST;
+	if (!*text_of(iface, "sandbox"))
+		return PLACE_HOST; /* whatever its name: the host may have an eth0, too */
+	return strcmp(text_of(iface, "name"), ifname) == 0 ? PLACE_HERE : PLACE_ELSEWHERE;
 }
 
 /* "24" of "10.1.2.3/24", at most 32 or 128; nothing after the address is allowed, too. */
@@ -48,6 +48,15 @@ static int prefix_len_parse(const char *s, struct cni_ip *ip)
 		return -EINVAL;
 	ip->prefix_len = (uint8_t)v;
 	return 0;
+}
+
+/* What cannot be the source of a packet is nobody's address. */
+static int host_check(const struct json *j, struct addr a, struct err *e)
+{
+	if (!addr_is_unspecified(a) && !addr_is_loopback(a) && !addr_is_multicast(a))
+		return 0;
+	return err_set(e, -EINVAL, "%s '%s': no pod can have this address", json_path(j),
+		       addr_str(a));
 }
 
 /* "10.1.2.3/24": an address with its prefix length, host bits and all. */
@@ -69,7 +78,7 @@ static int ip_parse(const struct json *ip, struct cni_ip *ret, struct err *e)
 		memcpy(buf, s, n);
 		buf[n] = 0;
 		if (addr_parse(buf, &ret->addr) == 0 && prefix_len_parse(s + n, ret) == 0)
-			return 0;
+			return host_check(j, ret->addr, e);
 	}
 	return err_set(e, -EINVAL, "%s '%.64s': expected an address with its prefix length",
 		       json_path(j), s);

@@ -72,6 +72,11 @@ static void takes_the_addresses_of_its_interface(void **state)
 		 "10.0.0.2/24"},
 		{"{" IFACES ",\"ips\":[{\"address\":\"10.0.0.2/24\",\"interface\":1}]}",
 		 "10.0.0.2/24"},
+		/* the host has an interface of that name, too */
+		{"{\"interfaces\":[{\"name\":\"eth0\"},{\"name\":\"eth0\",\"sandbox\":\"/n\"}],"
+		 "\"ips\":[{\"address\":\"192.0.2.1/24\",\"interface\":0},"
+		 "{\"address\":\"10.0.0.2/24\",\"interface\":1}]}",
+		 "10.0.0.2/24"},
 		/* keys in any case, the same address twice, a bare address */
 		{"{\"IPs\":[{\"Address\":\"10.0.0.2\"},{\"Address\":\"10.0.0.2/24\"}]}",
 		 "10.0.0.2/0"},
@@ -83,8 +88,16 @@ static void takes_the_addresses_of_its_interface(void **state)
 		{"{\"ips\":[{\"address\":\"10.0.0.1/33\"}]}", "-22"},
 		{"{\"ips\":[{\"address\":\"10.0.0.1/\"}]}", "-22"},
 		{"{\"ips\":[{\"address\":\"::1/129\"}]}", "-22"},
+		/* no host has these */
+		{"{\"ips\":[{\"address\":\"0.0.0.0/24\"}]}", "-22"},
+		{"{\"ips\":[{\"address\":\"::/64\"}]}", "-22"},
+		{"{\"ips\":[{\"address\":\"127.0.0.1/8\"}]}", "-22"},
+		{"{\"ips\":[{\"address\":\"::1/128\"}]}", "-22"},
+		{"{\"ips\":[{\"address\":\"224.0.0.1/24\"}]}", "-22"},
+		{"{\"ips\":[{\"address\":\"ff02::1/64\"}]}", "-22"},
+		{"{\"ips\":[{\"address\":\"255.255.255.255/32\"}]}", "-22"},
 		{"{\"ips\":[{\"address\":\"::1/ 8\"}]}", "-22"},
-		{"{\"ips\":[{\"address\":\"::1\"},{\"address\":\"::2\"},{\"address\":\"::3\"},"
+		{"{\"ips\":[{\"address\":\"::5\"},{\"address\":\"::2\"},{\"address\":\"::3\"},"
 		 "{\"address\":\"::4\"}]}",
 		 "-7"},
 	};

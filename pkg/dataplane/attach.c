@@ -15,6 +15,24 @@
 #include "base/cleanup.h"
 #include "kernel/tc.h"
 
+int dp_addrs_check(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e)
+{
+	for (size_t i = 0; i < a->pod.naddr; i++) {
+		struct slu_lpm_key key = {.prefixlen = 128, .addr = a->pod.addr[i]};
+		uint32_t flags;
+		int r = bpf_map_lookup(pins, BPF_MAP_INSIDE, &key, &flags, e);
+
+		if (r == 0 && flags & SLU_INSIDE_TAKEN)
+			return err_set(e, -EADDRINUSE,
+				       "%s is an egress address or a node's: leave it out "
+				       "of the pods' ranges",
+				       addr_str(slu_addr_get(key.addr)));
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
+}
+
 struct hook {
 	enum bpf_prog prog;
 	enum tc_dir dir;

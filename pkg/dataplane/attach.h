@@ -9,6 +9,8 @@
 #include "bpf/maps.h"
 #include "dataplane/model.h"
 
+/* -EADDRINUSE when it has an address that no pod may have: a node's, or an egress address. */
+int dp_addrs_check(struct bpf_pins *pins, const struct dp_attachment *a, struct err *e);
 /* Sets a->names by the pod's policy in the kernel, for a caller that has not compiled policies. */
 int dp_names_of(struct bpf_pins *pins, struct dp_attachment *a, struct err *e);
 /*

@@ -374,7 +374,7 @@ void desired_build(const struct desired_in *in, struct desired **ret)
 
 	d->model = dp_model_new();
 	config_fill(in->compiled, in->node_name, &d->model->config);
-	desired_inside(in->compiled, d->model);
+	desired_inside(in->compiled, in->node, d->model);
 	network_build(d->model, in);
 	nodes_build(d->model, in);
 	egress_build(d, in);

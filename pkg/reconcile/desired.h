@@ -47,6 +47,6 @@ DEFINE_CLEANUP(struct desired *, desired_free);
 void desired_ways(struct desired *d, const struct desired_in *in);
 
 /* ---- desired_inside.c ---- */
-void desired_inside(const struct compiled *c, struct dp_model *m);
+void desired_inside(const struct compiled *c, const struct node_state *node, struct dp_model *m);
 /* A sorted list without what lies in another of it; malloc'd. */
 struct cidr *desired_cidrs_merge(const struct cidr *in, size_t n, size_t *ret_n);

@@ -86,6 +86,38 @@ static void inside_build(struct inside *b, const struct compiled *c)
 		inside_add(b, cidr_host(conf->resolvers[i]), SLU_INSIDE_DNS);
 }
 
+/* ---- what no pod may have ---- */
+
+static void taken_add(struct inside *b, struct addr a)
+{
+	if (!addr_is_zero(a) && !addr_is_loopback(a) && !addr_is_link_local(a))
+		inside_add(b, cidr_host(a), SLU_INSIDE_TAKEN);
+}
+
+/* Whoever is given one of these is sent what is meant for a gateway or a node, and leaves as it. */
+static void taken_build(struct inside *b, const struct compiled *c, const struct node_state *node)
+{
+	const struct compiled_node *nodes;
+	const struct egress_addr *addrs;
+	const struct cidr *external;
+	size_t n;
+
+	nodes = compiled_nodes(c, &n);
+	for (size_t i = 0; i < n; i++) {
+		taken_add(b, nodes[i].v4);
+		taken_add(b, nodes[i].v6);
+	}
+	external = compiled_external(c, &n);
+	for (size_t i = 0; i < n; i++)
+		taken_add(b, external[i].addr);
+	addrs = compiled_addrs(c, &n);
+	for (size_t i = 0; i < n; i++)
+		taken_add(b, addrs[i].addr);
+	for (size_t i = 0; i < node->n_ifaces; i++)
+		for (size_t k = 0; k < node->ifaces[i].n_addrs; k++)
+			taken_add(b, node->ifaces[i].addrs[k].addr);
+}
+
 /* ---- Services that lead outside ---- */
 
 static struct slu_endpoint endpoint_of(const struct compiled_endpoint *e)
@@ -112,7 +144,7 @@ static void services_build(struct inside *b, const struct compiled *c)
 	m->nft_services = dp_translations(m->services, m->n_services, &m->nft_model.n_services);
 }
 
-void desired_inside(const struct compiled *c, struct dp_model *m)
+void desired_inside(const struct compiled *c, const struct node_state *node, struct dp_model *m)
 {
 	__cleanup(inside_done) struct inside b = {.m = m};
 	const struct cidr *list;
@@ -124,5 +156,6 @@ void desired_inside(const struct compiled *c, struct dp_model *m)
 	list = compiled_cluster_cidrs(c, &n);
 	b.pods = desired_cidrs_merge(list, n, &b.n_pods);
 	inside_build(&b, c);
+	taken_build(&b, c, node);
 	services_build(&b, c);
 }

@@ -206,13 +206,22 @@ static void says_of_each_prefix_what_its_parents_say(void **state)
 {
 	build(cluster, true);
 	assert_int_equal(inside("10.96.0.0/16"), SLU_INSIDE_ALL | SLU_INSIDE_POD);
-	assert_int_equal(inside("192.0.2.2/32"), SLU_INSIDE_ALL);
+	assert_int_equal(inside("192.0.2.2/32"), SLU_INSIDE_ALL | SLU_INSIDE_TAKEN);
 	assert_int_equal(inside("192.0.2.53/32"), SLU_INSIDE_DNS);
 	/* outside, but who listens there are the nodes, too: no ends of the main CNI's tunnels */
 	assert_int_equal(inside("192.0.2.255/32"), SLU_INSIDE_SHARED);
 	assert_int_equal(inside("2001:db8::/128"), SLU_INSIDE_SHARED);
-	assert_int_equal(inside("203.0.113.2/32"), SLU_INSIDE_NODE);
+	assert_int_equal(inside("203.0.113.2/32"), SLU_INSIDE_NODE | SLU_INSIDE_TAKEN);
 	assert_int_equal(inside("10.96.0.10/32"), SLU_INSIDE_ALL | SLU_INSIDE_POD | SLU_INSIDE_DNS);
+}
+
+static void knows_what_no_pod_may_have(void **state)
+{
+	build(cluster, true);
+	assert_int_equal(inside("192.0.2.50/32"), SLU_INSIDE_TAKEN); /* outside, as before */
+	assert_int_equal(inside("192.0.2.60/32"), SLU_INSIDE_TAKEN);
+	assert_int_equal(inside("192.0.2.1/32"), SLU_INSIDE_ALL | SLU_INSIDE_TAKEN);
+	assert_int_equal(inside("2001:db8::1/128"), SLU_INSIDE_ALL | SLU_INSIDE_TAKEN);
 }
 
 static void throws_each_inside_prefix_once(void **state)
@@ -307,6 +316,7 @@ int main(void)
 		TEST(knows_ends_of_tunnels_that_no_pod_here_uses),
 		TEST(lays_out_the_mark_by_its_mask),
 		TEST(says_of_each_prefix_what_its_parents_say),
+		TEST(knows_what_no_pod_may_have),
 		TEST(throws_each_inside_prefix_once),
 		TEST(leaves_ipv6_out_where_the_kernel_has_none),
 		cmocka_unit_test(takes_the_mtu_from_the_path),

@@ -57,6 +57,23 @@ static int governable_check(const struct attachment *a, struct err *e)
 		       rec->namespace, rec->pod, a->why);
 }
 
+/* With the address of a gateway or a node a pod would have its packets, and leave as it. */
+static int addrs_check(const struct plugin *p, const struct record *rec, struct err *e)
+{
+	__cleanup(bpf_pins_closep) struct bpf_pins *pins = NULL;
+	struct dp_attachment a = attachment_dp(rec);
+	int r = bpf_pins_open(p->conf->bpffs, &pins, e);
+
+	if (r == -ENOENT) /* nobody can say; whether it may pass so is asked later */
+		return 0;
+	if (r == 0)
+		r = dp_addrs_check(pins, &a, e);
+	if (r == 0)
+		return 0;
+	err_wrap(e, "prevResult");
+	return r == -EADDRINUSE ? CNI_INVALID_CONFIG : (int)cni_code_from(r, CNI_DATAPLANE);
+}
+
 /* The program would not be reached: as with any interface that cannot carry one. */
 static int unreached(struct plugin *p, struct record *rec, struct err *e)
 {
@@ -117,6 +134,8 @@ static int attachment_add(struct plugin *p, struct attachment *a, struct err *e)
 	r = resolve_add(p, rec, e);
 	if (r == 0)
 		r = governable_check(a, e);
+	if (r == 0)
+		r = addrs_check(p, rec, e);
 	if (r)
 		return r;
 	r = journal_store(p->journal, rec, e);
