@@ -237,6 +237,7 @@ static void world_done(struct lint_world *w)
 {
 	compiled_free(w->c);
 	free(w->near);
+	free(w->anchors);
 	for (size_t i = 0; i < w->bare.n_policies; i++)
 		free(w->copies[i].rules);
 	free(w->copies);
@@ -253,9 +254,10 @@ static int check_programs(struct lint *l, const struct doc_set *set, const struc
 	r = policy_compile(&w.bare, node, &w.c, e);
 	if (r < 0)
 		return r;
-	w.near = mem_alloc0((w.c->n_policies + 1) * sizeof(*w.near));
+	lint_anchors_init(&w);
 	for (size_t i = 0; r == 0 && i < w.c->n_policies; i++) {
 		lint_near(&w, i);
+		w.told = l->n;
 		r = lint_hidden(&w, i);
 		if (r == 0)
 			r = lint_contradictions(&w, i);

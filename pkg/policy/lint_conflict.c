@@ -113,9 +113,11 @@ static int clash_rule(struct clash *k)
 }
 
 /* Is the rule one that lint_hidden has told of? Then there is nothing left of it. */
-static bool is_told(const struct lint *l, const struct doc_rule *rule)
+static bool is_told(const struct lint_world *w, const struct doc_rule *rule)
 {
-	for (size_t i = 0; i < l->n; i++)
+	const struct lint *l = w->out;
+
+	for (size_t i = w->told; i < l->n; i++)
 		if (l->list[i].src.line == rule->src.line && l->list[i].src.in == rule->src.in &&
 		    (strcmp(l->list[i].check, "hidden-rule") == 0 ||
 		     strcmp(l->list[i].check, "behind-pass") == 0))
@@ -135,7 +137,7 @@ int lint_contradictions(struct lint_world *w, size_t index)
 	for (size_t i = 0; r == 0 && admin.b.n && i < k.me->n_rules; i++) {
 		k.rule = &k.me->rules[i];
 		/* a rule without `to` means the rest, whatever others have said of a part of it */
-		if (k.rule->n_to && !is_told(w->out, k.rule) &&
+		if (k.rule->n_to && !is_told(w, k.rule) &&
 		    (k.rule->action == ACTION_ALLOW || is_deny(k.rule->action)))
 			r = clash_rule(&k);
 	}

@@ -34,10 +34,12 @@ struct lint_world {
 	struct doc_policy *copies;
 	struct compiled *c; /* of bare */
 	struct lint *out;
-	struct err *why; /* filled where a program cannot be made */
+	struct err *why;	     /* filled where a program cannot be made */
+	struct lint_anchor *anchors; /* one per policy of c, sorted */
 	/* Places in c->policies, ascending: those that can concern the one that is looked at. */
 	uint32_t *near;
 	size_t n_near;
+	size_t told; /* of out, before that one was looked at */
 };
 
 /* The document's own, for one of bare. */
@@ -45,6 +47,8 @@ const struct doc_policy *lint_original(const struct lint_world *w, const struct 
 bool lint_is_scheduled(const struct lint_world *w, const struct doc_policy *p,
 		       const struct doc_rule *rule);
 
+/* ---- lint_near.c: who can concern whom ---- */
+void lint_anchors_init(struct lint_world *w);
 /* Fills w->near for the policy at this index of c->policies. */
 void lint_near(struct lint_world *w, size_t index);
 

@@ -30,24 +30,6 @@ static void choose_rules(struct compiled_policy *to, const struct compiled_polic
 		}
 }
 
-/*
- * A namespace's policy meets those of its namespace and of the cluster; a cluster's is covered by
- * none but the latter. With ten thousand policies this is what keeps lint from asking each of each.
- */
-void lint_near(struct lint_world *w, size_t index)
-{
-	const struct doc_meta *me = &w->c->policies[index].doc->meta;
-
-	w->n_near = 0;
-	for (size_t i = 0; i < w->c->n_policies; i++) {
-		const struct doc_meta *m = &w->c->policies[i].doc->meta;
-
-		if (m->kind == DOC_CLUSTER_EGRESS_POLICY ||
-		    strcmp(m->namespace, me->namespace) == 0)
-			w->near[w->n_near++] = (uint32_t)i;
-	}
-}
-
 /* Only what is chosen: a program of a few policies costs as much as those. */
 int lint_view_init(struct lint_view *v, const struct lint_world *w, lint_choice_fn *choice,
 		   void *data)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -408,6 +409,39 @@ static void names_that_may_share_an_address_are_told(void **state)
 	check_rows(rows, COUNT(rows));
 }
 
+/* Each has a label of its own but for every tenth, which has another's. */
+static void ten_thousand_policies_of_a_namespace_are_checked_in_seconds(void **state)
+{
+	enum { POLICIES = 10000 };
+	struct policy_fixture f;
+	struct lint l = {0};
+	char *yaml;
+	size_t len;
+	FILE *s = open_memstream(&yaml, &len);
+	struct timespec before, after;
+
+	for (int i = 0; i < POLICIES; i++)
+		fprintf(s,
+			POLICY("p%d",
+			       "podSelector: {matchLabels: {app: a%d}}") "rules: "
+									 "[{action: Allow, to: "
+									 "[{cidr: "
+									 "198.51.100.%d/32}]}]" END,
+			i, i - (i % 10 == 9), i % 100);
+	fclose(s);
+	policy_fixture_node(&f, "n1", "eth0 192.0.2.1/24");
+	f.node.now = NOW;
+	f.set = docs_from_yaml(yaml);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	assert_int_equal(policy_lint(f.set, &f.node, &l, NULL), 0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	assert_int_equal(l.n, 0); /* no two of the same address */
+	assert_true(after.tv_sec - before.tv_sec < 10);
+	lint_done(&l);
+	doc_set_free(f.set);
+	free(yaml);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +454,7 @@ int main(void)
 		cmocka_unit_test(a_name_with_a_via_needs_a_default_that_denies),
 		cmocka_unit_test(contradictions_are_told),
 		cmocka_unit_test(names_that_may_share_an_address_are_told),
+		cmocka_unit_test(ten_thousand_policies_of_a_namespace_are_checked_in_seconds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
