@@ -244,8 +244,9 @@ const struct field doc_slice_fields[] = {
 	FIELDS_OPEN_END,
 };
 
+/* The API servers write one list, of that name: who may create others speaks for nobody. */
 bool doc_slice_is_api(const struct doc_slice *s)
 {
 	return s->service && strcmp(s->meta.namespace, "default") == 0 &&
-	       strcmp(s->service, "kubernetes") == 0;
+	       strcmp(s->meta.name, "kubernetes") == 0 && strcmp(s->service, "kubernetes") == 0;
 }

@@ -168,6 +168,17 @@ static void the_api_servers_are_inside(void **state)
 	policy_fixture_done(&f);
 }
 
+/* Whoever may create lists in that namespace would else take addresses out of every policy. */
+static void a_list_of_another_name_is_not_the_api_servers(void **state)
+{
+	check("---\napiVersion: v1\nkind: Service\nmetadata: {name: kubernetes, namespace: "
+	      "default}\nspec: {clusterIP: 10.244.0.1, ports: [{name: https, port: 443}]}\n"
+	      "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: "
+	      "mine, namespace: default, labels: {kubernetes.io/service-name: kubernetes}}\n"
+	      "endpoints: [{addresses: [198.51.100.202]}]\nports: [{name: https, port: 6443}]\n",
+	      "10.244.0.1 6:443 -> 198.51.100.202:6443\n");
+}
+
 static void another_endpoint_is_another_compile(void **state)
 {
 	struct policy_fixture f, g;
@@ -233,6 +244,7 @@ int main(void)
 		cmocka_unit_test(a_node_port_leads_outside_at_every_node),
 		cmocka_unit_test(what_cannot_be_used_of_others_objects_is_left_out),
 		cmocka_unit_test(the_api_servers_are_inside),
+		cmocka_unit_test(a_list_of_another_name_is_not_the_api_servers),
 		cmocka_unit_test(another_endpoint_is_another_compile),
 		cmocka_unit_test(node_ports_are_compiled_in_time_with_thousands_of_nodes),
 	};
