@@ -472,14 +472,19 @@ talk_close() {
 counts() { "$PROBE" counts "$LAB/ext.sock" "$@"; }
 
 # sources: every address under which anything reached ext since the last reset
-sources() { counts | awk '$1 ~ /^pkt-/ { print $2 }' | sort -u; }
+sources() {
+	local all
+	all=$(counts) || return # a judge who says nothing has not said "nobody"
+	awk '$1 ~ /^pkt-/ { print $2 }' <<<"$all" | sort -u
+}
 
 # Sources other than those given: leaks.
 strangers() {
-	local source
-	while read -r source; do
+	local all source
+	all=$(sources) || return
+	for source in $all; do
 		[[ " $* " == *" $source "* ]] || echo "$source"
-	done < <(sources)
+	done
 }
 
 # same WHAT EXPECTED ACTUAL
@@ -657,7 +662,11 @@ released() {
 }
 
 # seen KIND ADDR: how many
-seen() { counts | awk -v kind="$1" -v addr="$2" '$1 == kind && $2 == addr { n = $3 } END { print n + 0 }'; }
+seen() {
+	local all
+	all=$(counts) || return
+	awk -v kind="$1" -v addr="$2" '$1 == kind && $2 == addr { n = $3 } END { print n + 0 }' <<<"$all"
+}
 
 # denied POD: nothing of it arrives at the denied addresses, the rest works
 denied() {
@@ -680,7 +689,7 @@ no_redirects() {
 # only_from ADDR…: ext saw nothing from anybody else
 only_from() {
 	local others
-	others=$(strangers "$@")
+	others=$(strangers "$@") || lab_fail "ext does not say what it saw" || return
 	[ -z "$others" ] || {
 		echo "ext saw packets from: $others"
 		counts

@@ -337,7 +337,7 @@ int counts_main(int argc, char **argv)
 {
 	static char text[MAX_COUNTS * 8 + 1];
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	struct timeval patience = {.tv_sec = 10};
+	struct timeval patience = {.tv_sec = 120}; /* it takes all that waits first */
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	const char *request = argc > 1 ? argv[1] : "counts";
 	ssize_t n;
