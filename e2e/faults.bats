@@ -16,6 +16,8 @@ under_fire() {
 	"$@"
 	flood_end web
 	only_from "$EGRESS_V4" || return
+	# what is repaired counts a moment later: an address is announced, and let through, after it is there
+	lab_wait 300 asks_as web "$EGRESS_V4" && lab_wait 300 asks_as web "$EGRESS_V6" "$EXT_V6" || lab_fail "not repaired" || return
 	same "after the repair" "$EGRESS_V4" "$(ask web udp "$EXT_V4")" || return
 	same "after the repair, v6" "$EGRESS_V6" "$(ask web udp "$EXT_V6")" || return
 	denied web
