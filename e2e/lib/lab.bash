@@ -274,8 +274,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 # daemon_lives NAME: the very process that was started under this name
 daemon_lives() {
 	local pid when
-	pid=$(cat "$LAB/pids/$1" 2>/dev/null) && when=$(began "$pid") && [ -n "$when" ] &&
-		[ "$when" = "$(cat "$LAB/began/$1")" ]
+	{ read -r pid <"$LAB/pids/$1" && read -r when <"$LAB/began/$1"; } 2>/dev/null && [ "$when" = "$(began "$pid")" ]
 }
 daemon_gone() { ! daemon_lives "$1"; }
 
@@ -292,13 +291,15 @@ daemon_stop() {
 
 # lab_wait TENTHS COMMAND…: until it succeeds. However little was asked for, a busy
 # machine gets a minute: what succeeds sooner waits no longer. By the clock, so that a
-# wait for what waits itself has an end.
+# wait for what waits itself has an end. It sleeps in a read of what nobody writes: to start
+# sleep(1) takes as long as to look at most of what is waited for.
+exec {LAB_NAP}<> <(:)
 lab_wait() {
 	local end=$((SECONDS + ($1 > 600 ? $1 : 600) / 10))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		((SECONDS < end)) || return 1
-		sleep 0.1
+		read -rt 0.1 -u "$LAB_NAP" || :
 	done
 }
 
@@ -380,6 +381,7 @@ ipam_of() {
 
 # chain_write bridge|ptp|macvlan|routed [JQ-EDIT]: a conflist per node, edited by jq (. is the main plugin).
 # LAB_CHAIN: what comes behind the main plugin, JSON, where SLUICE is ours; LAB_PLAIN: the same as a list for jq
+# LAB_IPAM: another ipam, JSON
 chain_write() {
 	local kind=$1 edit=${2:-.} node main first head plugins
 	case $kind in
@@ -390,7 +392,7 @@ chain_write() {
 	esac
 	for node in "${LAB_NODES[@]}"; do
 		head="\"cniVersion\": \"${CNI_VERSION:-1.0.0}\", \"name\": \"lab-$node\""
-		first="$main, \"ipam\": $(ipam_of "$node")}"
+		first="$main, \"ipam\": ${LAB_IPAM:-$(ipam_of "$node")}}"
 		if [ -z "${LAB_PLAIN:-}" ] && [ "$edit" = . ]; then
 			plugins=${LAB_CHAIN:-SLUICE}
 			printf '{%s, "plugins": [%s,\n%s]}\n' "$head" "$first" "${plugins//SLUICE/"$(sluice_entry "$node")"}"
@@ -430,12 +432,18 @@ pod_del() {
 	ip netns del "$P-$pod"
 }
 
-# pod_ip POD 4|6, pod_host POD: from the chain's result
-pod_ip() { jq -r --arg colon "$([ "$2" = 6 ] && echo :)" '.ips[].address | split("/")[0] |
-	select(contains(":") == ($colon != ""))' "$LAB/$1.result" | head -n 1; }
+# pod_ip POD 4|6: from the chain's result, as pod_veth is; by hand, as above
+pod_ip() {
+	local digits='[0-9.]'
+	[ "$2" != 6 ] || digits='[0-9a-f:]'
+	[[ $(<"$LAB/$1.result") =~ \"address\":\ *\"($digits+)/ ]] || return 0
+	echo "${BASH_REMATCH[1]}"
+}
 # not from /sys, which shows the namespace it was mounted in
 pod_mac() { ip -n "$P-$1" -o link show eth0 | sed 's|.*link/ether \([0-9a-f:]*\).*|\1|'; }
-pod_veth() { jq -r '[.interfaces[] | select((.sandbox // "") == "" and (.name | test("^(veth|cali|eni)")))][0].name' "$LAB/$1.result"; }
+pod_veth() {
+	[[ $(<"$LAB/$1.result") =~ \"name\":\ *\"((veth|cali|eni)[^\"]*) ]] && echo "${BASH_REMATCH[1]}"
+}
 
 ask() {
 	local from=$1 proto=$2 to=$3
