@@ -174,7 +174,45 @@ static void refuses_what_is_no_answer(void **state)
 
 		folder_make(false);
 		serve(answers[i]);
-		assert_true(ask(30000, &a, NULL) < 0);
+		assert_int_equal(ask(30000, &a, NULL), answers[i] ? -EINVAL : -ECONNRESET);
+		teardown(state);
+	}
+}
+
+/* Sends that message until nobody reads on. */
+static void serve_for_ever(size_t len)
+{
+	__cleanup_free char *piece = mem_printf("%*s", (int)len, "{");
+	int fd;
+
+	listen_in_folder();
+	server = fork();
+	if (server)
+		return;
+	fd = accept(listener, NULL, NULL);
+	while (send(fd, piece, len, MSG_NOSIGNAL) > 0)
+		;
+	_exit(0);
+}
+
+static void says_why_it_is_no_answer(void **state)
+{
+	static const struct {
+		size_t len;
+		const char *why;
+	} rows[] = {
+		{SOCKET_PIECE + 1, "a message is longer than"},
+		{SOCKET_PIECE, "the answer is longer than"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct json *a = NULL;
+		struct err e = {0};
+
+		folder_make(false);
+		serve_for_ever(rows[i].len);
+		assert_int_equal(ask(30000, &a, &e), -EMSGSIZE);
+		assert_non_null(strstr(e.msg, rows[i].why));
 		teardown(state);
 	}
 }
@@ -186,6 +224,7 @@ int main(void)
 		T(says_that_there_is_no_daemon),   T(returns_the_answer),
 		T(takes_an_answer_of_many_pieces), T(reaches_a_folder_with_a_long_name),
 		T(gives_up_at_the_deadline),	   T(refuses_what_is_no_answer),
+		T(says_why_it_is_no_answer),
 	};
 
 	return cmocka_run_group_tests_name("state/socket", tests, NULL, NULL);
