@@ -322,6 +322,38 @@ static void damage_is_refused(void **state)
 	policy_fixture_done(&f);
 }
 
+/* With a checksum that fits: as whoever can write the snapshot would. */
+static void a_string_that_does_not_end_is_refused(void **state)
+{
+	static const enum image_section texts[] = {IMAGE_STRINGS, IMAGE_EXEMPT};
+	const char *exempt[] = {"virtual-machines"};
+	struct image_info info = {.source_exempt = exempt, .n_source_exempt = 1};
+	struct policy_fixture f;
+	struct image_header h;
+	struct image img;
+	struct err e = {0};
+	uint8_t *data;
+	size_t len;
+
+	policy_fixture_init(&f, DOCS, "n1", "eth0 192.0.2.1/24");
+	assert_int_equal(image_build(f.c, &info, NULL, 0, &data, &len), 0);
+	memcpy(&h, data, sizeof(h));
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		uint8_t *last = data + h.sections[texts[i]].offset + h.sections[texts[i]].count - 1;
+
+		assert_true(h.sections[texts[i]].count > 0);
+		*last = 'x';
+		image_set_generation(data, len, 1);
+		assert_int_equal(image_open(&img, data, len, &e), -EINVAL);
+		assert_non_null(strstr(e.msg, "a string does not end"));
+		*last = '\0';
+		image_set_generation(data, len, 1);
+		assert_int_equal(image_open(&img, data, len, NULL), 0);
+	}
+	free(data);
+	policy_fixture_done(&f);
+}
+
 /* The index is a shortcut: it must find exactly what selector_matches finds. */
 static void the_index_misses_nothing(void **state)
 {
@@ -403,6 +435,7 @@ int main(void)
 		cmocka_unit_test(pods_of_the_folder_have_their_labels),
 		cmocka_unit_test(two_generations_of_one_content_are_alike_but_for_that),
 		cmocka_unit_test(damage_is_refused),
+		cmocka_unit_test(a_string_that_does_not_end_is_refused),
 		cmocka_unit_test(the_index_misses_nothing),
 	};
 
