@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/kept.h"
 #include "testkit/addr_fixture.h"
@@ -100,12 +102,33 @@ static void what_a_silent_owner_told_is_kept_for_a_while_and_only_that(void **st
 	kept_done(&k);
 }
 
+/* As a peer of another version, or a forger, would. */
+static void a_frame_that_is_none_is_refused_and_changes_nothing(void **state)
+{
+	struct move_flow f = gateway_flow(A, 3);
+	struct addr a = addr_of(A);
+	uint8_t b[MOVE_FLOW_SIZE + 1] = {0};
+	struct kept k;
+
+	begin(&k);
+	move_flow_put(&f, b);
+	assert_int_equal(kept_frame(&k, ONE, FRAME_KEEP, b, MOVE_FLOW_SIZE + 1), -EPROTO);
+	memset(b, 0, sizeof(b)); /* no connection is like that */
+	assert_int_equal(kept_frame(&k, ONE, FRAME_KEEP, b, MOVE_FLOW_SIZE), -EPROTO);
+	assert_int_equal(kept_frame(&k, ONE, FRAME_NOT, &a, sizeof(a) - 1), -EPROTO);
+	assert_int_equal(kept_frame(&k, ONE, 255, &a, sizeof(a)), -EPROTO);
+	assert_int_equal(k.n, 2);
+	assert_int_equal(taken(&k, A), 2);
+	kept_done(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_who_tells_of_an_address_adds_to_it_and_takes_away),
 		cmocka_unit_test(who_tells_of_it_last_is_its_owner),
 		cmocka_unit_test(what_a_silent_owner_told_is_kept_for_a_while_and_only_that),
+		cmocka_unit_test(a_frame_that_is_none_is_refused_and_changes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
