@@ -676,11 +676,16 @@ seen() {
 	awk -v kind="$1" -v addr="$2" '$1 == kind && $2 == addr { n = $3 } END { print n + 0 }' <<<"$all"
 }
 
-# denied POD: nothing of it arrives at the denied addresses, the rest works
+# denied POD: nothing of it arrives at the denied addresses, all asked at once
 denied() {
-	same "$1 denied" timeout "$(ask "$1" udp "$DENIED_V4" timeout=300)" || return
-	same "$1 denied tcp" timeout "$(ask "$1" tcp "$DENIED_V4" timeout=300)" || return
-	same "$1 denied6" timeout "$(ask "$1" udp "$DENIED_V6" timeout=300)"
+	same "$1 denied" $'tcp timeout\nudp timeout\nudp6 timeout' "$(
+		{
+			echo "udp $(ask "$1" udp "$DENIED_V4" timeout=300)" &
+			echo "tcp $(ask "$1" tcp "$DENIED_V4" timeout=300)" &
+			echo "udp6 $(ask "$1" udp "$DENIED_V6" timeout=300)" &
+			wait
+		} | sort
+	)"
 }
 
 # no_redirects NODE…: an answer that such a node sends on by where it came from is not told
