@@ -92,7 +92,7 @@ static int piece_receive(int fd, char *to, size_t *ret_n, struct err *e)
 static int message_receive(int fd, struct json **ret, struct err *e)
 {
 	__cleanup_free char *buf = NULL;
-	size_t len = 0, n = 0;
+	size_t len = 0, room = 0, n = 0;
 
 	do {
 		int r;
@@ -100,7 +100,10 @@ static int message_receive(int fd, struct json **ret, struct err *e)
 		if (len > ANSWER_MAX)
 			return err_set(e, -EMSGSIZE, "the answer is longer than %u bytes",
 				       ANSWER_MAX);
-		buf = mem_resize(buf, len + SOCKET_PIECE + 1, 1);
+		if (room - len < SOCKET_PIECE + 1) {
+			room = 2 * len + SOCKET_PIECE + 1;
+			buf = mem_resize(buf, room, 1);
+		}
 		r = piece_receive(fd, buf + len, &n, e);
 		if (r < 0)
 			return r;
